@@ -1,0 +1,27 @@
+"""Gradient saliency: how much each pixel moves the logit.
+
+Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks", 2013 (arXiv 1312.6034); Captum's implementation.
+"""
+
+from __future__ import annotations
+
+import torch
+from captum.attr import Saliency as CaptumSaliency
+from torch import Tensor
+
+from lit_coiba.contracts import AttributionMethod, Explanation, Network
+from lit_coiba.frozen import frozen
+from lit_coiba.targets import class_targets
+
+
+class Saliency(AttributionMethod):
+    """Maximum over the colour channels of the absolute gradient of the target's logit; maps at pixel resolution."""
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``; None means the predicted class."""
+        with frozen(model):
+            pixels = images.detach().clone().requires_grad_(True)
+            classes = class_targets(targets, images, model.num_classes, lambda: model(pixels.detach()))
+            gradient = CaptumSaliency(model).attribute(pixels, target=classes, abs=True)
+        maps = gradient.detach().amax(1)
+        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})

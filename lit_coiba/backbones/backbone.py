@@ -1,0 +1,248 @@
+"""A timm model, or anyone's module, seen as features on a grid, targetable layers and logits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lit_coiba.backbones.chains import chain
+from lit_coiba.backbones.construction import Interpolation, build, preprocessing_of
+from lit_coiba.backbones.defaults import candidate_layers, default_layers
+from lit_coiba.backbones.grids import Metadata, ambiguous, grid_of, grids
+from lit_coiba.backbones.path import ChainPath
+from lit_coiba.backbones.probe import Probe, probe
+from lit_coiba.backbones.weights import load_weights
+from lit_coiba.contracts import Grid, InputError, Preprocessing
+
+
+class Backbone(nn.Module):
+    """A classifier of images whose layers can be targeted.
+
+    Layers have timm's module names. `image_size` is what a transformer is built for and what images are resized to;
+    what is None of it and of mean, std, interpolation and crop_pct is timm's data configuration of the model.
+
+    Args:
+        name: timm's name of the model.
+        checkpoint: File of weights (safetensors, .pth or .ckpt); None = random weights.
+        pretrained: Download timm's own weights instead.
+        num_classes: K; None = timm's own number.
+        timm_kwargs: More arguments of the timm model.
+        image_size: Pixels, one number or height and width.
+        mean: Per channel, of pixels in [0, 1].
+        std: Per channel, of pixels in [0, 1].
+        interpolation: Of the resize.
+        crop_pct: Share of the resized image's side that the centre crop keeps.
+        checkpoint_match: ``order`` for a checkpoint of the same architecture under other names.
+        new_head: Do not take the classifier from the checkpoint: for training on other classes.
+
+    Raises:
+        InputError: Unknown name, or weights that cannot be had or do not fit.
+
+    Example:
+        >>> backbone = Backbone("vit_tiny_patch16_224", timm_kwargs={"depth": 2, "embed_dim": 12}, image_size=64)
+        >>> backbone.grid("blocks.1.norm1")
+        Grid(layer='blocks.1.norm1', layout='tokens', height=4, width=4, channels=12, prefix=1)
+    """
+
+    preprocessing: Preprocessing
+    num_classes: int
+    arguments: dict[str, Any]  # of __init__, plain values
+
+    def __init__(
+        self,
+        name: str,
+        checkpoint: str | None = None,
+        pretrained: bool = False,
+        num_classes: int | None = None,
+        timm_kwargs: dict[str, Any] | None = None,
+        image_size: int | tuple[int, int] | None = None,
+        mean: tuple[float, float, float] | None = None,
+        std: tuple[float, float, float] | None = None,
+        interpolation: Interpolation | None = None,
+        crop_pct: float | None = None,
+        checkpoint_match: Literal["name", "order"] = "name",
+        new_head: bool = False,
+    ) -> None:
+        arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        super().__init__()
+        if checkpoint and pretrained:
+            raise InputError("checkpoint and pretrained are both set: choose one source of weights")
+        size = _pair(image_size)
+        model = build(name, pretrained, num_classes, size, **(timm_kwargs or {}))
+        if checkpoint:
+            load_weights(model, checkpoint, checkpoint_match, new_head)
+        self._adopt(model, preprocessing_of(model, size, mean, std, interpolation, crop_pct), None, arguments)
+
+    @classmethod
+    def wrap(
+        cls,
+        module: nn.Module,
+        preprocessing: Preprocessing | None = None,
+        num_classes: int | None = None,
+        image_size: int | tuple[int, int] | None = None,
+    ) -> Backbone:
+        """Any module from images ``(B, 3, H, W)`` to logits ``(B, K)``.
+
+        Args:
+            module: The module, used as it is; layers have its module names.
+            preprocessing: Its input; None = 224 pixels, ImageNet's mean and std, or what timm says about it.
+            num_classes: K; None = told from a forward of blank images.
+            image_size: Pixels, one number or height and width, in place of what `preprocessing` says.
+        """
+        backbone = cls.__new__(cls)
+        nn.Module.__init__(backbone)
+        preprocessing = preprocessing or preprocessing_of(module)
+        preprocessing = replace(preprocessing, size=_pair(image_size) or preprocessing.size)
+        backbone._adopt(module, preprocessing, num_classes, {})
+        return backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``(B, K)`` of normalised images ``(B, 3, H, W)``."""
+        return self.model(images)
+
+    def features(self, images: Tensor) -> Tensor:
+        """The grid before pooling ``(B, C, h, w)``, after the final norm, without prefix tokens."""
+        if not hasattr(self.model, "forward_features"):
+            return self._last_grid(images)
+        model: Any = self.model
+        output = model.forward_features(images)
+        size = (images.shape[-2], images.shape[-1])
+        grid = grid_of("features", tuple(output.shape[1:]), size, Metadata.of(self.model, size))
+        if grid is None:
+            raise InputError(f"{self._title} has no features on a grid: their shape is {tuple(output.shape[1:])}")
+        return grid.to_spatial(output)
+
+    def layers(self) -> list[str]:
+        """Names of the modules that can be targeted, in the order of execution."""
+        return list(self._grids())
+
+    def grid(self, layer: str) -> Grid:
+        """How the activations of `layer` lie in space.
+
+        Raises:
+            InputError: No such layer, or it has no spatial grid.
+        """
+        found = self._grids()
+        if layer in found:
+            return found[layer]
+        if layer not in dict(self.model.named_modules()):
+            near = get_close_matches(layer, found, n=3, cutoff=0.5)
+            what = f"did you mean {', '.join(near)}?" if near else f"target {', '.join(self._examples())}, ..."
+            raise InputError(f"{self._title} has no layer {layer!r}: {what}")
+        record = self._probed().records.get(layer)
+        if record is None:
+            why = "is not called in a forward of the model"
+        elif record.calls > 1:
+            why = f"is called {record.calls} times in a forward"
+        elif record.shape is None:
+            why = "does not return one tensor with a row for each image"
+        else:
+            why = f"has no spatial grid, its output is {record.shape} for an image"
+        raise InputError(f"layer {layer!r} of {self._title} {why}: target {', '.join(self._examples())}, ...")
+
+    def path(self, layers: list[str]) -> ChainPath:
+        """The network from the first of `layers` on.
+
+        Raises:
+            InputError: A layer that cannot be targeted, or one given twice.
+        """
+        return ChainPath(self.model, chain(self.model), self._probed(), [self.grid(layer) for layer in layers])
+
+    def default_layers(self) -> list[str]:
+        """What a bottleneck targets where nothing else is asked for; see `lit_coiba.backbones.defaults`."""
+        return default_layers(self.model, self._grids())
+
+    def candidate_layers(self) -> list[str]:
+        """Layers at which targets may start; the default layers are the last of them."""
+        return candidate_layers(self.model, self._grids())
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Pixels in [0, 1], ``(..., 3, H, W)``, as model input."""
+        mean, std = self._moments(pixels)
+        return (pixels - mean) / std
+
+    def denormalize(self, images: Tensor) -> Tensor:
+        """Model input ``(..., 3, H, W)`` as pixels in [0, 1]."""
+        mean, std = self._moments(images)
+        return images * std + mean
+
+    def digest(self) -> str:
+        """SHA-256 of the architecture's name and arguments and of every weight's name, dtype, shape and bytes."""
+        architecture = [self._title, self.arguments.get("timm_kwargs") or {}, self.preprocessing.size]
+        digest = hashlib.sha256(json.dumps(architecture, sort_keys=True, default=str).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def _adopt(
+        self, model: nn.Module, preprocessing: Preprocessing, num_classes: int | None, arguments: dict[str, Any]
+    ) -> None:
+        self.model = model
+        self.preprocessing = preprocessing
+        self.arguments = arguments
+        self._title = arguments.get("name", type(model).__name__)
+        self._seen: dict[tuple[int, int], Probe] = {}
+        self._found: dict[tuple[int, int], dict[str, Grid]] = {}
+        declared = num_classes if num_classes is not None else getattr(model, "num_classes", None)
+        self.num_classes = int(declared) if declared is not None else self._count_classes()
+
+    def _probed(self) -> Probe:
+        size = self.preprocessing.size
+        if size not in self._seen:
+            self._seen[size] = probe(self.model, chain(self.model), size)
+        return self._seen[size]
+
+    def _grids(self) -> dict[str, Grid]:
+        size = self.preprocessing.size
+        if size not in self._found:
+            first, second = self._probed(), None
+            if any(r.shape is not None and ambiguous(r.shape, size) for r in first.records.values()):
+                try:
+                    second = probe(self.model, chain(self.model), (size[0], 2 * size[1]))
+                except InputError:  # built for one size: timm's metadata decides
+                    second = None
+            self._found[size] = grids(self.model, first, second)
+        return self._found[size]
+
+    def _examples(self) -> list[str]:
+        try:
+            return self.default_layers()[-3:]
+        except InputError:
+            return self.layers()[-3:]
+
+    def _count_classes(self) -> int:
+        output = self._probed().output
+        if output is None or len(output) != 1:
+            raise InputError(
+                f"{self._title} returns {output} for an image, not one logit per class: wrap what returns logits"
+            )
+        return output[0]
+
+    def _last_grid(self, images: Tensor) -> Tensor:
+        found: list[Tensor] = []
+        layer = next(iter(reversed(self.layers())), None)
+        if layer is None:
+            raise InputError(f"{self._title} has no layer with a spatial grid, hence no features")
+        handle = self.model.get_submodule(layer).register_forward_hook(lambda m, a, output: found.append(output))
+        try:
+            self.model(images)
+        finally:
+            handle.remove()
+        return self.grid(layer).to_spatial(found[0])
+
+    def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = (like.new_tensor(v).view(3, 1, 1) for v in (self.preprocessing.mean, self.preprocessing.std))
+        return mean, std
+
+
+def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))

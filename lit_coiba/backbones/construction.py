@@ -1,0 +1,101 @@
+"""Build a timm model from plain values, and say in one sentence why it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+import timm
+from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
+from torch import nn
+
+from lit_coiba.contracts import InputError, Preprocessing
+
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+
+def build(
+    name: str,
+    pretrained: bool = False,
+    num_classes: int | None = None,
+    image_size: tuple[int, int] | None = None,
+    **arguments: Any,
+) -> nn.Module:
+    """The timm model `name`.
+
+    Args:
+        name: As in ``timm.list_models()``, with or without a tag of pretrained weights (``resnet18.a1_in1k``).
+        pretrained: Download timm's weights.
+        num_classes: None = timm's own number.
+        image_size: Height and width in pixels; given to models that are built for one size.
+        **arguments: More arguments of the timm model.
+
+    Raises:
+        InputError: Unknown name or argument, or the weights cannot be had.
+    """
+    architecture = name.split(".")[0]
+    if not timm.is_model(architecture):
+        near = get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
+        raise InputError(
+            f"timm has no model named {name!r}: "
+            + (f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists what it has")
+        )
+    tagged = timm.list_pretrained(f"{architecture}.*")
+    if name not in (architecture, *tagged):
+        raise InputError(f"timm has no weights named {name!r}: choose {', '.join([architecture, *tagged])}")
+    if num_classes is not None:
+        arguments["num_classes"] = num_classes
+    if image_size is not None and built_for_one_size(name):
+        arguments["img_size"] = image_size
+    try:
+        return timm.create_model(name, pretrained=pretrained, **arguments)
+    except Exception as error:  # whatever constructors come across; the hub has exceptions for each way to be offline
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        if pretrained and not isinstance(error, (TypeError, AssertionError)):
+            raise InputError(
+                f"the pretrained weights of {name} cannot be had ({lines[0]}): "
+                "give a file that you have, checkpoint: FILE, or set pretrained: false"
+            ) from error
+        listed = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "its own arguments"
+        raise InputError(f"timm cannot build {name} with {listed} ({lines[0]}): change timm_kwargs") from error
+
+
+def built_for_one_size(name: str) -> bool:
+    """Whether the image size is an argument of the model's constructor."""
+    configuration = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return bool(configuration and configuration.fixed_input_size)
+
+
+def preprocessing_of(
+    model: nn.Module,
+    image_size: tuple[int, int] | None = None,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    interpolation: Interpolation | None = None,
+    crop_pct: float | None = None,
+) -> Preprocessing:
+    """timm's data configuration of `model`, with what is not None in place of timm's value.
+
+    Raises:
+        InputError: An unknown interpolation, or not one mean and std per channel.
+    """
+    found = resolve_model_data_config(model)
+    known = get_args(Interpolation)
+    if interpolation not in (None, *known):
+        raise InputError(f"interpolation is {interpolation!r}: choose one of {', '.join(known)}")
+    own: Interpolation = found["interpolation"] if found["interpolation"] in known else "bicubic"
+    size = image_size or getattr(getattr(model, "patch_embed", None), "img_size", None) or found["input_size"][1:]
+    return Preprocessing(
+        size=(int(size[0]), int(size[1])),
+        crop_pct=float(crop_pct if crop_pct is not None else found["crop_pct"]),
+        interpolation=interpolation or own,
+        mean=_three("mean", mean or found["mean"]),
+        std=_three("std", std or found["std"]),
+    )
+
+
+def _three(name: str, values: Sequence[float]) -> tuple[float, float, float]:
+    if len(values) != 3:
+        raise InputError(f"{name} has {len(values)} values: give one for each of the 3 channels")
+    return float(values[0]), float(values[1]), float(values[2])

@@ -1,0 +1,180 @@
+"""The network above its first targeted layer, and the one place where activations are replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lit_coiba.backbones.chains import Link
+from lit_coiba.backbones.fused_attention import attention_modules, plain_attention
+from lit_coiba.backbones.probe import Probe
+from lit_coiba.backbones.read_rows import read_rows_only
+from lit_coiba.contracts import Edit, Grid, InputError, State
+
+Change = Callable[[Tensor], Tensor]
+
+
+class _Target(NamedTuple):
+    link: int
+    module: nn.Module | None  # None = the target is what the link puts out
+
+
+class ChainPath:
+    """A chain of links from the first of some layers on: ``tail(prefix(x), identity)`` equals ``model(x)``.
+
+    No hook and no replaced forward is left when `prefix` or `tail` returns or raises.
+
+    Args:
+        model: The model to whose modules the layers of `grids` belong.
+        links: Its chain.
+        seen: The probe of these links.
+        grids: Targeted layers, in any order.
+
+    Raises:
+        InputError: No target, or two targets are the same activation.
+    """
+
+    def __init__(self, model: nn.Module, links: list[Link], seen: Probe, grids: list[Grid]) -> None:
+        self.grids = sorted(grids, key=lambda grid: seen.records[grid.layer].order)
+        self.layers = [grid.layer for grid in self.grids]
+        records = [seen.records[layer] for layer in self.layers]
+        self._targets = [
+            _Target(record.link, None if record.whole else model.get_submodule(layer))
+            for record, layer in zip(records, self.layers)
+        ]
+        self._refuse_duplicates()
+        self._links = links
+        self._tail_links = read_rows_only(model, links, [(n, r.link) for n, r in zip(self.layers, records)])
+        self._seen = seen
+        self._attention = attention_modules(model)
+
+    def prefix(self, images: Tensor) -> State:
+        """Run what lies below the first target for images ``(B, 3, H, W)``, without gradients.
+
+        Raises:
+            InputError: The images have another size than those that the grids are for.
+        """
+        if tuple(images.shape[-2:]) != self._seen.size:
+            (height, width), (expected_height, expected_width) = images.shape[-2:], self._seen.size
+            raise InputError(
+                f"the images are {height} x {width} pixels, the model's input {expected_height} x {expected_width}: "
+                "resize the images, or build the model with another image_size"
+            )
+        first = self._targets[0]
+        with torch.no_grad():
+            stream = self._unwritten(self._ordered(images.detach()), 0)
+            for link in self._links[: first.link]:
+                stream = link.forward(stream)
+            whole = self._links[first.link].forward
+            if first.module is None:
+                activation = stream = whole(stream)
+            else:
+                activation = _capture(first.module, whole, self._unwritten(stream, first.link))
+        return State(stream, activation)
+
+    def tail(self, state: State, edit: Edit) -> Tensor:
+        """Logits ``(B, K)`` with ``edit(i, activation)`` in place of the activation of the i-th layer.
+
+        Args:
+            state: What `prefix` returned, or copies of it; left as it was.
+            edit: Called once for every target, in order: with the activation in `state` for the first, with what the
+                network computes for the others. It returns a tensor of the same shape.
+        """
+        first, *others = self._targets
+        changes = [self._change(edit, i) for i in range(len(self.layers))]
+        after = {t.link: change for t, change in zip(others, changes[1:]) if t.module is None}
+        with ExitStack() as stack:
+            stack.enter_context(plain_attention(self._attention, state.stream))
+            for target, change in zip(others, changes[1:]):
+                if target.module is not None:
+                    stack.callback(target.module.register_forward_hook(_replacing(change)).remove)
+            if first.module is None:
+                start, stream = first.link + 1, _unshared(changes[0], state.activation)
+            else:
+                start, stream = first.link, self._unwritten(self._ordered(state.stream), first.link)
+                stack.enter_context(_answering(first.module, lambda: _unshared(changes[0], state.activation)))
+            for k, link in enumerate(self._tail_links[start:], start):
+                stream = link.forward(stream)
+                if k in after:
+                    stream = after[k](stream)
+        return stream
+
+    def _change(self, edit: Edit, index: int) -> Change:
+        """The edit of one target, its result checked and in the memory order of the stream."""
+
+        def change(activation: Tensor) -> Tensor:
+            edited = edit(index, activation)
+            if edited.shape != activation.shape:
+                shapes = f"{tuple(edited.shape)} for an activation {tuple(activation.shape)}"
+                raise ValueError(f"the edit of {self.layers[index]} returned {shapes}")
+            return self._ordered(edited)
+
+        return change
+
+    def _ordered(self, stream: Tensor) -> Tensor:
+        """Images and feature maps with their channels last in memory: convolutions are up to 2.5 times faster so."""
+        convolutional = self.grids[0].layout == "channels_first" and stream.dim() == 4
+        return stream.contiguous(memory_format=torch.channels_last) if convolutional else stream
+
+    def _unwritten(self, stream: Tensor, link: int) -> Tensor:
+        """The input of a link, as a copy if the link writes into it."""
+        return stream.clone() if link in self._seen.writes_input else stream
+
+    def _refuse_duplicates(self) -> None:
+        if not self.layers:
+            raise InputError("no layer is targeted: name at least one in layers, or leave layers unset for the default")
+        for before, after, name, other in zip(self._targets, self._targets[1:], self.layers, self.layers[1:]):
+            if before == after:
+                which = f"{name} is given twice" if name == other else f"{name} and {other} are the same activation"
+                raise InputError(f"{which} in layers: keep one")
+
+
+def _capture(module: nn.Module, link: Change, stream: Tensor) -> Tensor:
+    """Output of `module` in ``link(stream)``, which is not run any further."""
+    found = []
+
+    def stop(module: nn.Module, args: Any, output: Tensor) -> None:
+        found.append(output)
+        raise _Found
+
+    handle = module.register_forward_hook(stop)
+    try:
+        link(stream)
+    except _Found:
+        pass
+    finally:
+        handle.remove()
+    return found[0]
+
+
+class _Found(Exception):
+    """The activation is there: the rest of the link need not run."""
+
+
+@contextmanager
+def _answering(module: nn.Module, answer: Callable[[], Tensor]) -> Iterator[None]:
+    """`module` returns ``answer()`` instead of computing anything."""
+    before = module.__dict__.get("forward")
+    module.__dict__["forward"] = lambda *args, **kwargs: answer()
+    try:
+        yield
+    finally:
+        if before is None:
+            del module.__dict__["forward"]
+        else:
+            module.__dict__["forward"] = before
+
+
+def _replacing(change: Change) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+    return lambda module, args, output: change(output)
+
+
+def _unshared(change: Change, activation: Tensor) -> Tensor:
+    """The edited activation, in memory of its own: the network may write into it, and the state must stay."""
+    edited = change(activation)
+    shared = edited.untyped_storage().data_ptr() == activation.untyped_storage().data_ptr()
+    return edited.clone() if shared else edited

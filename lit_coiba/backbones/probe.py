@@ -1,0 +1,97 @@
+"""One tiny forward that tells what every module puts out, when, and in which link of the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lit_coiba.backbones.chains import Link
+from lit_coiba.contracts import InputError
+
+BATCH = 2  # an output whose first axis is not this is not one entry per image
+
+
+class Record(NamedTuple):
+    """What one module did in the forward."""
+
+    order: int  # when its output was complete, counted over all modules
+    link: int  # in which link of the chain
+    whole: bool  # its output is the output of that link
+    calls: int
+    shape: tuple[int, ...] | None  # of its output, without the batch axis; None = not one tensor with a row per image
+
+
+class Probe(NamedTuple):
+    """What the forward of one image size showed."""
+
+    size: tuple[int, int]  # height, width in pixels
+    records: dict[str, Record]  # module name -> record, in the order of execution
+    writes_input: frozenset[int]  # links that write into the tensor they are given
+    output: tuple[int, ...] | None  # shape of the last link's output, without the batch axis
+
+
+def probe(model: nn.Module, links: Sequence[Link], size: tuple[int, int], channels: int = 3) -> Probe:
+    """Run `links`, the chain of `model`, once on blank images of `size` and record every module.
+
+    Raises:
+        InputError: The model does not run on images of this size.
+    """
+    records: dict[str, Record] = {}
+    writing = set()
+    position = 0
+
+    def recorder(name: str) -> Any:
+        def record(module: nn.Module, args: Any, output: Any) -> None:
+            calls = records[name].calls + 1 if name in records else 1
+            records[name] = Record(len(order), position, False, calls, _shape(output))
+            order.append(name)
+
+        return record
+
+    order: list[str] = []
+    with _evaluated(model), torch.inference_mode(False), torch.no_grad():
+        handles = [m.register_forward_hook(recorder(name)) for name, m in model.named_modules() if name]
+        try:
+            like = next(model.parameters(), torch.zeros(()))
+            stream = torch.zeros((BATCH, channels, *size), dtype=like.dtype, device=like.device)
+            for position, link in enumerate(links):
+                given, version = stream, stream._version
+                stream = link.forward(stream)
+                if given._version != version:
+                    writing.add(position)
+                for name in filter(None, link.outputs):
+                    records[name] = Record(len(order), position, True, 1, _shape(stream))
+                    order.append(name)
+        except (AssertionError, RuntimeError, ValueError, TypeError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise InputError(
+                f"{type(model).__name__} does not run on images of {size[0]} x {size[1]} pixels ({reason}): "
+                "choose another image_size"
+            ) from error
+        finally:
+            for handle in handles:
+                handle.remove()
+    ordered = dict(sorted(records.items(), key=lambda item: item[1].order))
+    return Probe(size, ordered, frozenset(writing), _shape(stream))
+
+
+def _shape(output: Any) -> tuple[int, ...] | None:
+    if not isinstance(output, Tensor) or output.dim() < 2 or len(output) != BATCH:
+        return None
+    return tuple(output.shape[1:])
+
+
+@contextmanager
+def _evaluated(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; on leaving, every module's train flag is what it was."""
+    flags = [(m, m.training) for m in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, flag in flags:
+            module.training = flag

@@ -1,0 +1,135 @@
+"""Load weights from a file into a model; a file that wants to run code is refused."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from lit_coiba.backbones.mismatch import Mismatch
+from lit_coiba.contracts import InputError
+
+Weights = dict[str, Tensor]
+
+
+def load_weights(model: nn.Module, file: str, match: Literal["name", "order"] = "name", new_head: bool = False) -> None:
+    """Copy the weights in `file` into `model`, in the model's dtype.
+
+    Position embeddings and the like of another image size are resampled by timm. Of a checkpoint of a larger module
+    (a Lightning checkpoint, say) the part that fits is taken, whatever its prefix.
+
+    Args:
+        model: The model.
+        file: safetensors, or a PyTorch file of tensors (``.pth``, ``.ckpt``), also with the weights under
+            ``state_dict`` or ``model``.
+        match: ``order`` pairs tensors by their position instead of their name and needs equal shapes: for a file of the
+            same architecture under other names.
+        new_head: Leave the model's classifier as it is, whatever the file has.
+
+    Raises:
+        InputError: No such file, not a file of weights, or the weights of another model.
+    """
+    weights = read_weights(file)
+    own = model.state_dict()
+    weights = _by_order(weights, own, file) if match == "order" else _fitted(_part(weights, own), model)
+    heads = _heads(model)
+    if new_head:
+        kept = {name: tensor for name, tensor in own.items() if _below(name, heads)}
+        weights = {name: tensor for name, tensor in weights.items() if not _below(name, heads)} | kept
+    mismatch = Mismatch.between(weights, own)
+    if mismatch.names:
+        raise InputError(f"{file} does not fit {type(model).__name__}: {mismatch.sentence(next(iter(heads), None))}")
+    model.load_state_dict(weights)
+
+
+def read_weights(file: str) -> Weights:
+    """The tensors in a file, by name.
+
+    Raises:
+        InputError: No such file, or not a file of weights.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(f"checkpoint {file} does not exist: give the path of a safetensors, .pth or .ckpt file")
+    try:
+        found: Any = load_file(path) if path.suffix == ".safetensors" else _load_tensors_only(path)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"checkpoint {file} is not a plain file of weights, and loading what else it holds could run code: it was "
+            "refused; save its state_dict alone, best as safetensors"
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"checkpoint {file} cannot be read as weights ({error}): is the file complete?") from error
+    for container in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(container), Mapping):
+            found = found[container]
+    tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
+    if not tensors:
+        raise InputError(f"checkpoint {file} holds no weights: a mapping of names to tensors is expected")
+    return tensors
+
+
+def _load_tensors_only(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _part(weights: Weights, own: Weights) -> Weights:
+    """The entries under the prefix that makes most names those of the model, without that prefix."""
+    prefixes: Counter[str] = Counter()
+    for name in weights:
+        pieces = name.split(".")
+        for i in range(len(pieces)):
+            if ".".join(pieces[i:]) in own:
+                prefixes[".".join([*pieces[:i], ""])] += 1
+    if not prefixes:
+        return weights
+    prefix = max(prefixes, key=lambda p: (prefixes[p], -len(p)))
+    return {name[len(prefix) :]: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+
+
+def _fitted(weights: Weights, model: nn.Module) -> Weights:
+    """The weights as timm's own conversion for this class leaves them, if that brings them nearer to the model."""
+    own = model.state_dict()
+    before = Mismatch.between(weights, own)
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if not before.names or convert is None or not type(model).__module__.startswith("timm."):
+        return weights
+    precise = {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}
+    try:
+        converted = convert(precise, model)
+    except Exception:  # written for the files that its authors know; what it makes of others is not ours to list
+        return weights
+    return converted if len(Mismatch.between(converted, own).names) < len(before.names) else weights
+
+
+def _by_order(weights: Weights, own: Weights, file: str) -> Weights:
+    names = list(own)
+    if len(names) != len(weights):  # files of older PyTorch lack these counters
+        names = [name for name in names if not name.endswith("num_batches_tracked")]
+    if len(names) != len(weights):
+        raise InputError(f"{file} has {len(weights)} tensors, the model {len(names)}: they cannot be matched by order")
+    for name, (other, tensor) in zip(names, weights.items()):
+        if own[name].shape != tensor.shape:
+            raise InputError(
+                f"{file} cannot be matched by order: {other} is {tuple(tensor.shape)}, "
+                f"in its place the model has {name} {tuple(own[name].shape)}"
+            )
+    return {**own, **dict(zip(names, weights.values()))}
+
+
+def _heads(model: Any) -> list[str]:
+    """Names of the classifiers, mostly one."""
+    names = (getattr(model, "pretrained_cfg", None) or {}).get("classifier") or ()
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _below(name: str, modules: list[str]) -> bool:
+    return any(name.startswith(f"{module}.") for module in modules)

@@ -1,0 +1,17 @@
+"""Noise-injecting layers, the statistics they need, and their fit."""
+
+from lit_coiba.bottlenecks.coiba import CoIBA
+from lit_coiba.bottlenecks.iba import IBA
+from lit_coiba.bottlenecks.leak import choose_layers, leak
+from lit_coiba.bottlenecks.statistics import ActivationStatistics, LeakTest, NeedsStatistics, estimate_statistics
+
+__all__ = [
+    "IBA",
+    "ActivationStatistics",
+    "CoIBA",
+    "LeakTest",
+    "NeedsStatistics",
+    "choose_layers",
+    "estimate_statistics",
+    "leak",
+]

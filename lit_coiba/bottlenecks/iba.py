@@ -1,0 +1,175 @@
+"""IBA, per sample: one damping ratio per unit of one layer, fitted for one image and one class.
+
+Schulz, Sixt, Tombari and Landgraf, "Restricting the Flow: Information Bottlenecks for Attribution", 2020 (arXiv
+2001.00396).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_coiba.bottlenecks.fitting import cross_entropy_of_copies, fit, unchanged
+from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
+from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot, estimate_statistics
+from lit_coiba.contracts import AttributionMethod, Explanation, Grid, InputError, Network
+from lit_coiba.frozen import frozen
+from lit_coiba.functional import BITS_PER_NAT, gaussian_kernel, information, information_of_ratio, smooth
+from lit_coiba.targets import class_targets
+
+
+class IBA(AttributionMethod):
+    """Information bottleneck attribution at one layer, batched over images.
+
+    Args:
+        layer: Targeted layer, at its output. None: for a ViT the block at a third of the depth, otherwise the first of
+            the model's default layers (a project choice).
+        statistics: File made by ``lit-coiba statistics``. None: call `prepare`.
+        steps: Forward passes of the original procedure; `steps` - 1 updates shape the map.
+        copies: Noise copies per image and step.
+        beta: Weight of the mean information per unit (the paper's "10/k").
+        lr: Learning rate of Adam. Belongs together with `steps` and `alpha_init`.
+        alpha_init: First logit of every damping ratio.
+        min_std: Floor of the standard deviations.
+        smoothing: Standard deviation in cells of the Gaussian that smooths the ratios of each channel; 0 = off. Prefix
+            tokens have no neighbours and are left as they are.
+        active_threshold: Units that are non-zero in no more than this share of the estimation samples are closed.
+        relu: Clamp the noised activations at zero, for a target that is the output of a ReLU.
+        antithetic: Draw noise in pairs of opposite sign.
+        seed: Of the noise; all images of a run share it.
+
+    Extras of the explanation, per image: ``bits`` (all units), ``cross_entropy_start`` and ``cross_entropy`` in nats
+    (noised, at the first and the last pass).
+    """
+
+    def __init__(
+        self,
+        layer: str | None = None,
+        statistics: str | None = None,
+        steps: int = 10,
+        copies: int = 10,
+        beta: float = 10.0,
+        lr: float = 1.0,
+        alpha_init: float = 5.0,
+        min_std: float = 0.01,
+        smoothing: float = 1.0,
+        active_threshold: float = 0.01,
+        relu: bool = False,
+        antithetic: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if steps < 2 or copies < 1:
+            raise InputError(f"IBA needs steps of at least 2 and copies of at least 1, not {steps} and {copies}")
+        if min_std <= 0 or beta < 0 or lr <= 0 or smoothing < 0:
+            raise InputError(
+                f"IBA needs min_std > 0, beta, smoothing >= 0 and lr > 0, not {min_std}, {beta}, {smoothing} and {lr}"
+            )
+        self.layer = layer
+        self.statistics = statistics
+        self.steps = steps
+        self.copies = copies
+        self.beta = beta
+        self.lr = lr
+        self.alpha_init = alpha_init
+        self.min_std = min_std
+        self.smoothing = smoothing
+        self.active_threshold = active_threshold
+        self.relu = relu
+        self.antithetic = antithetic
+        self.seed = seed
+        self._slot = StatisticsSlot(statistics)
+        self._priors = PriorSlot()
+
+    def prepare(self, model: Network, loader: Iterable[Any]) -> None:
+        """Estimate the statistics of the layer over `loader`."""
+        self.adopt(model, estimate_statistics(model, self.statistics_layers(model), loader), ())
+
+    def statistics_layers(self, model: Network) -> list[str]:
+        """The one targeted layer.
+
+        Raises:
+            InputError: It lies on no grid, or on one too small to smooth.
+        """
+        layer = self.layer or _default_layer(model)
+        self._check_smoothing(model.grid(layer))
+        return [layer]
+
+    def adopt(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> ActivationStatistics:
+        """Use `statistics`; a layer's whole output is replaced, so there is no leak to test."""
+        self._slot.fill(model, statistics)
+        return statistics
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``; None means the predicted class."""
+        statistics = self._slot.of(model)
+        layers = self.statistics_layers(model)
+        statistics.require(layers)
+        with frozen(model):
+            path = model.path(layers)
+            grid, prior = path.grids[0], self._prior(statistics, layers)
+            state = path.prefix(images.clone() if images.is_inference() else images)
+            classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, unchanged))
+            squared = prior.standardise(0, state.activation).square()
+            active = (statistics.active[layers[0]] > self.active_threshold).to(squared)
+            alpha = torch.full_like(squared, self.alpha_init, requires_grad=True)
+            copied, entropies = state.repeat(self.copies), []
+
+            def gradient(step: int) -> Tensor:
+                """Of the loss, summed over images, with respect to alpha."""
+                ratio = self._smoothed(torch.sigmoid(alpha), grid)
+
+                def noised(_: int, activation: Tensor) -> Tensor:
+                    draw = prior.draw(step, 0, activation)
+                    clean = activation.unflatten(0, (self.copies, -1)).to(draw.dtype)
+                    mixed = torch.lerp(draw.unsqueeze(1), clean, ratio) * active
+                    return (mixed.relu() if self.relu else mixed).flatten(0, 1).to(activation.dtype)
+
+                entropy = cross_entropy_of_copies(path.tail(copied, noised), classes, self.copies)
+                entropies.append(entropy.detach())
+                nats = self._information(alpha, squared, grid) * active
+                return torch.autograd.grad((entropy + self.beta * nats.flatten(1).mean(1)).sum(), alpha)[0]
+
+            fit(alpha, gradient, self.steps, self.lr)
+            bits = self._information(alpha.detach(), squared, grid) * active * BITS_PER_NAT
+            bits = grid.over_channels(bits) * grid.channels
+        extras = {"bits": bits.sum(-1), "cross_entropy_start": entropies[0], "cross_entropy": entropies[-1]}
+        return Explanation(grid.to_map(bits), extras)
+
+    def _information(self, alpha: Tensor, squared: Tensor, grid: Grid) -> Tensor:
+        """Nats per unit, ``(B, *activation)``."""
+        if not self.smoothing:
+            return information(alpha, squared)
+        ratio, noise = (self._smoothed(torch.sigmoid(sign * alpha), grid) for sign in (1, -1))
+        return information_of_ratio(ratio, noise, squared)
+
+    def _smoothed(self, values: Tensor, grid: Grid) -> Tensor:
+        """Values per unit, each channel smoothed over the places of the grid."""
+        if not self.smoothing:
+            return values
+        places = smooth(grid.to_spatial(values), self.smoothing)
+        if grid.layout == "tokens":
+            return torch.cat([values[:, : grid.prefix], places.flatten(2).transpose(1, 2)], 1)
+        return places if grid.layout == "channels_first" else places.movedim(-3, -1)
+
+    def _check_smoothing(self, grid: Grid) -> None:
+        """Refuse a kernel that a reflected border cannot carry."""
+        radius = len(gaussian_kernel(self.smoothing)) // 2 if self.smoothing else 0
+        if radius >= min(grid.height, grid.width):
+            raise InputError(
+                f"smoothing={self.smoothing} needs more than {radius} cells a side, and layer {grid.layer} has"
+                f" {grid.height}x{grid.width}: choose an earlier layer or less smoothing (0 = off)"
+            )
+
+    def _prior(self, statistics: ActivationStatistics, layers: list[str]) -> NoisePrior:
+        return self._priors.of(
+            PriorSettings(statistics, tuple(layers), self.copies, self.min_std, self.antithetic, self.seed)
+        )
+
+
+def _default_layer(model: Network) -> str:
+    """The output of the block whose first norm is CoIBA's first default target, or that target itself."""
+    first = model.default_layers()[0]
+    return first.removesuffix(".norm1")

@@ -1,0 +1,141 @@
+"""Leak test: are the targets early enough?
+
+The residual stream and CLS go round bottlenecks inside the branches. With pure noise in every target, predictions that
+survive were already written past the first target, and a map would explain nothing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_coiba.bottlenecks.fitting import unchanged
+from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings
+from lit_coiba.bottlenecks.statistics import ActivationStatistics, LeakTest, images_of
+from lit_coiba.contracts import InputError, Network
+from lit_coiba.frozen import frozen
+
+SAMPLE = 256  # images kept for the test
+NEAR_CHANCE = 0.05  # a start whose figure is this close to chance is early enough
+WARN_ABOVE = 0.2
+DRAWS = 8  # different noise draws, taken in turn by the batches
+
+
+def sample_images(loader: Iterable[Any], limit: int = SAMPLE) -> tuple[list[Tensor], Iterator[Tensor]]:
+    """Pass a loader through and keep about `limit` of its images, evenly spaced over all of it.
+
+    Returns:
+        A list that is filled while the second, the batches of images, is iterated; each entry is ``(1, 3, H, W)``.
+    """
+    kept: list[Tensor] = []
+
+    def passed() -> Iterator[Tensor]:
+        stride, position = 1, 0
+        for images in images_of(loader):
+            for image in images:
+                if position % stride == 0:
+                    kept.append(image[None].detach().to("cpu", copy=True))  # a view would keep its batch
+                    if len(kept) > limit:
+                        kept[:] = kept[::2]
+                        stride *= 2
+                position += 1
+            yield images
+
+    return kept, passed()
+
+
+def leak(
+    model: Network,
+    statistics: ActivationStatistics,
+    layers: list[str],
+    images: Iterable[Tensor],
+    min_std: float,
+    seed: int,
+) -> LeakTest:
+    """Share of predictions kept when every one of `layers` is replaced by noise.
+
+    Args:
+        model: The model, left as it was.
+        statistics: Of these layers.
+        layers: Targets, the first one named in the result.
+        images: Batches ``(B, 3, H, W)``; those of a list are put together in batches of at least 16.
+        min_std: Floor of the standard deviations.
+        seed: Of the noise.
+
+    Raises:
+        InputError: There are no images, or no statistics of one of the layers.
+    """
+    statistics.require(layers)
+    device = next(iter(model.parameters())).device
+    clean, noised = [], []
+    with frozen(model), torch.no_grad():
+        path = model.path(layers)
+        prior = NoisePrior(PriorSettings(statistics, tuple(path.layers), 1, min_std, False, seed))
+        for number, batch in enumerate(_batches(images)):
+            step = number % DRAWS
+
+            def only_noise(index: int, activation: Tensor, step: int = step) -> Tensor:
+                return prior.draw(step, index, activation).expand_as(activation).to(activation.dtype)
+
+            state = path.prefix(batch.to(device))
+            clean.append(path.tail(state, unchanged).argmax(-1).cpu())
+            noised.append(path.tail(state, only_noise).argmax(-1).cpu())
+    if not clean:
+        raise InputError("the leak test has no images to run on: give some, or statistics that carry its result")
+    before, after = torch.cat(clean), torch.cat(noised)
+    kept = (before == after).double().mean().item()
+    return LeakTest({path.layers[0]: kept}, _chance(before, after), len(before), tuple(path.layers))
+
+
+def choose_layers(
+    model: Network,
+    statistics: ActivationStatistics,
+    images: Iterable[Tensor],
+    layers: list[str] | None,
+    min_std: float,
+    seed: int,
+) -> LeakTest:
+    """Test `layers`; or, for None, begin at the model's default and move the start earlier until nothing leaks."""
+    images = list(images)
+    if layers is not None:
+        found = leak(model, statistics, layers, images, min_std, seed)
+    else:
+        candidates = model.candidate_layers()
+        kept: dict[str, float] = {}
+        for start in range(candidates.index(model.default_layers()[0]), -1, -1):
+            found = leak(model, statistics, candidates[start:], images, min_std, seed)
+            kept |= found.kept
+            if found.kept[candidates[start]] <= found.chance + NEAR_CHANCE:
+                break
+        found = found._replace(kept=kept)
+    share = found.kept[found.layers[0]]
+    if share > max(WARN_ABOVE, found.chance + NEAR_CHANCE):
+        warnings.warn(
+            f"{share:.0%} of the predictions survive pure noise in all targets from {found.layers[0]} on (chance"
+            f" {found.chance:.0%}): the class goes round the bottlenecks and maps explain little; target earlier"
+            " layers, or outputs of whole blocks",
+            stacklevel=2,
+        )
+    return found
+
+
+def _chance(before: Tensor, after: Tensor) -> float:
+    """Agreement of two independent predictors with these class frequencies."""
+    classes = int(torch.maximum(before.max(), after.max())) + 1
+    shares = [torch.bincount(p, minlength=classes).double() / len(p) for p in (before, after)]
+    return float((shares[0] * shares[1]).sum())
+
+
+def _batches(images: Iterable[Tensor], size: int = 16) -> Iterator[Tensor]:
+    waiting: list[Tensor] = []
+    for batch in images:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= size:
+            yield torch.cat(waiting)
+            waiting = []
+    if waiting:
+        yield torch.cat(waiting)

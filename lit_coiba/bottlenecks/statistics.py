@@ -1,0 +1,249 @@
+"""What a layer's activations look like over a dataset: the noise a bottleneck replaces them with.
+
+Schulz et al., "Restricting the Flow" (IBA), 2020: mean and standard deviation per unit, clean forwards, divisor n - 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path as FilePath
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lit_coiba.contracts import InputError, Network, Path
+from lit_coiba.frozen import frozen
+from lit_coiba.functional import Moments
+
+
+class LeakTest(NamedTuple):
+    """What the leak test found: predictions that survive pure noise in every target, by first target."""
+
+    kept: dict[str, float]  # first targeted layer -> share of predictions kept
+    chance: float  # agreement expected if the noised predictions were independent of the clean ones
+    images: int
+    layers: tuple[str, ...]  # the targets it chose
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationStatistics:
+    """Mean, standard deviation (not floored) and share of non-zero samples per unit, in fp32, by layer."""
+
+    mean: dict[str, Tensor]
+    std: dict[str, Tensor]
+    active: dict[str, Tensor]
+    count: int
+    model: str  # digest of the model they were taken from
+    preprocessing: str  # its preprocessing, as JSON
+    leak: LeakTest | None = None
+
+    @classmethod
+    def from_moments(cls, model: Network, moments: dict[str, Moments]) -> ActivationStatistics:
+        """Statistics of `model` from the moments of its layers."""
+        return cls(
+            mean={layer: _kept(m.mean) for layer, m in moments.items()},
+            std={layer: _kept(m.std()) for layer, m in moments.items()},
+            active={layer: _kept(m.nonzero / m.size) for layer, m in moments.items()},
+            count=next(iter(moments.values())).size,
+            model=model.digest(),
+            preprocessing=describe_preprocessing(model),
+        )
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers these statistics are about, in the order of the network."""
+        return list(self.mean)
+
+    def with_leak(self, leak: LeakTest) -> ActivationStatistics:
+        """These statistics with the result of a leak test."""
+        return replace(self, leak=leak)
+
+    def check(self, model: Network, source: str = "the statistics") -> None:
+        """Refuse statistics of another model or of another preprocessing.
+
+        Raises:
+            InputError: They are not of `model`.
+        """
+        remedy = "estimate them again with `lit-coiba statistics`, or leave `statistics` out"
+        digest = model.digest()
+        if self.model != digest:
+            digests = f"digest {self.model[:12]}, not {digest[:12]}"
+            raise InputError(f"{source} belong to another model ({digests}): {remedy}")
+        here = describe_preprocessing(model)
+        if self.preprocessing != here:
+            raise InputError(
+                f"{source} were taken with another preprocessing ({self.preprocessing}, not {here}): {remedy}"
+            )
+
+    def require(self, layers: Iterable[str]) -> None:
+        """Refuse to go on if one of `layers` is missing."""
+        missing = [layer for layer in layers if layer not in self.mean]
+        if missing:
+            raise InputError(
+                f"the statistics lack the layers {missing}; they have {self.layers}: estimate them for these layers"
+            )
+
+    def digest(self) -> str:
+        """SHA-256 over everything these statistics hold."""
+        sha = hashlib.sha256(self._header().encode())
+        for name, tensor in self._tensors().items():
+            sha.update(name.encode())
+            sha.update(tensor.contiguous().numpy().tobytes())
+        return sha.hexdigest()
+
+    def save(self, file: str | FilePath) -> None:
+        """Write a safetensors file, moved into place when it is complete."""
+        target = FilePath(file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_name(f".{target.name}.part")
+        save_file(self._tensors(), scratch, metadata={"lit_coiba.statistics": self._header()})
+        scratch.replace(target)
+
+    @classmethod
+    def load(cls, file: str | FilePath) -> ActivationStatistics:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: There is no such file, or it is not a file of statistics.
+        """
+        if not FilePath(file).is_file():
+            raise InputError(f"statistics: there is no file {file}")
+        try:
+            with safe_open(file, framework="pt") as handle:
+                header = json.loads((handle.metadata() or {})["lit_coiba.statistics"])
+                leak, layers = header.pop("leak"), header.pop("layers")
+                mean, std, active = (
+                    {layer: handle.get_tensor(f"{part}/{layer}") for layer in layers}
+                    for part in ("mean", "std", "active")
+                )
+            found = LeakTest(leak[0], leak[1], leak[2], tuple(leak[3])) if leak else None
+            return cls(mean, std, active, **header, leak=found)
+        except (SafetensorError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise InputError(
+                f"statistics: {file} was not written by this version of `lit-coiba statistics`: estimate them again"
+            ) from error
+
+    def _tensors(self) -> dict[str, Tensor]:
+        parts = {"mean": self.mean, "std": self.std, "active": self.active}
+        return {f"{part}/{layer}": tensor for part, tensors in parts.items() for layer, tensor in tensors.items()}
+
+    def _header(self) -> str:
+        fields = {"layers": self.layers, "count": self.count, "model": self.model, "preprocessing": self.preprocessing}
+        return json.dumps(fields | {"leak": self.leak}, allow_nan=False)
+
+
+@runtime_checkable
+class NeedsStatistics(Protocol):
+    """A method that must know activation statistics before it explains."""
+
+    def statistics_layers(self, model: Network) -> list[str]:
+        """The layers whose statistics it needs, the candidates of its leak test among them."""
+
+    def adopt(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> ActivationStatistics:
+        """Use `statistics`, after a leak test on batches of `images` where one is due, and return what to keep."""
+
+
+class StatisticsSlot:
+    """The statistics a method uses: read from a file or handed over by `prepare`, checked once for each model."""
+
+    def __init__(self, file: str | None) -> None:
+        self.file = file
+        self._source = "the statistics"
+        self._statistics: ActivationStatistics | None = None
+        self._checked: weakref.ref[Any] | None = None
+
+    def fill(self, model: Network, statistics: ActivationStatistics) -> None:
+        """Use `statistics`, which must be of `model`, from now on."""
+        statistics.check(model)
+        self._source, self._statistics, self._checked = "the statistics", statistics, weakref.ref(model)
+
+    def replace(self, statistics: ActivationStatistics) -> None:
+        """Use `statistics` of the same model instead."""
+        self._statistics = statistics
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_checked": None}  # a weak reference goes into no pickle
+
+    def of(self, model: Network) -> ActivationStatistics:
+        """The statistics for `model`.
+
+        Raises:
+            InputError: There are none, or they belong to another model.
+        """
+        if self._statistics is None:
+            if self.file is None:
+                raise InputError("no activation statistics: call prepare(model, loader) first, or give statistics=FILE")
+            self._source, self._statistics = self.file, ActivationStatistics.load(self.file)
+        if self._checked is None or self._checked() is not model:
+            self._statistics.check(model, self._source)
+            self._checked = weakref.ref(model)
+        return self._statistics
+
+
+def _kept(values: Tensor) -> Tensor:
+    """As it is kept: fp32 on the CPU, in row-major memory whatever the layout of the activations was."""
+    return values.float().cpu().contiguous()
+
+
+def describe_preprocessing(model: Network) -> str:
+    """The preprocessing of a model as one line of JSON."""
+    return json.dumps(asdict(model.preprocessing), sort_keys=True)
+
+
+def images_of(loader: Iterable[Any]) -> Iterator[Tensor]:
+    """The image tensors of any loader: of bare tensors, of tuples that begin with one, or of `Batch`."""
+    for batch in loader:
+        images = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+        if not isinstance(images, Tensor):
+            raise InputError(
+                f"the loader yields {type(batch).__name__}: give image tensors, or tuples that begin with one"
+            )
+        if len(images):
+            yield images
+
+
+def observe(path: Path, images: Tensor) -> dict[str, Moments]:
+    """Moments of every layer of `path` over one batch, from a clean forward."""
+    moments: dict[str, Moments] = {}
+
+    def look(index: int, activation: Tensor) -> Tensor:
+        precise = activation.cpu() if activation.device.type == "mps" else activation  # MPS has no fp64
+        moments[path.layers[index]] = Moments.of(precise.detach())
+        return activation
+
+    path.tail(path.prefix(images), look)
+    return moments
+
+
+def merge_moments(first: dict[str, Moments], second: dict[str, Moments]) -> dict[str, Moments]:
+    """Merge the moments of two sets of images, layer by layer; an empty dictionary is no images."""
+    return {layer: first[layer].merge(m) if first else m for layer, m in second.items()} or first
+
+
+def estimate_statistics(model: Network, layers: list[str], loader: Iterable[Any]) -> ActivationStatistics:
+    """Statistics of `layers` over all images of `loader`, merged in its order in fp64.
+
+    Args:
+        model: The model, left as it was.
+        layers: Names of layers.
+        loader: Any iterable of image tensors, ``(images, ...)`` tuples or `Batch`.
+
+    Raises:
+        InputError: The loader yields fewer than two images.
+    """
+    device = next(iter(model.parameters())).device
+    moments: dict[str, Moments] = {}
+    with frozen(model), torch.no_grad():
+        path = model.path(layers)
+        for images in images_of(loader):
+            moments = merge_moments(moments, observe(path, images.to(device)))
+    if not moments or next(iter(moments.values())).size < 2:
+        raise InputError("activation statistics need at least two images (some thousands are better)")
+    return ActivationStatistics.from_moments(model, moments)

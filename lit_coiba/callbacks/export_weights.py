@@ -1,0 +1,113 @@
+"""When a fit has ended: small weights that can be shipped, and a card that says what they are worth."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import sys
+from collections.abc import Iterable
+from copy import deepcopy
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.weights import load_weights
+from lit_coiba.contracts import InputError
+from lit_coiba.modules.classifier import hits
+
+
+class Accuracy(NamedTuple):
+    """How many predictions of so many were right."""
+
+    right: int
+    samples: int
+
+    def __str__(self) -> str:
+        return f"{self.right / max(self.samples, 1):.1%} of {self.samples:,}"
+
+
+class ExportWeights(Callback):
+    """Write the network's weights in half precision, and beside them a card, the same name with ``.md``.
+
+    The card tells the command, the digest and the size of the file, and the accuracy on each test loader of the data
+    module, measured on the weights as the file holds them.
+
+    Args:
+        file: Where to, ``NAME.safetensors``; written over.
+        command: What makes the file again; None = the command line of this process.
+
+    Raises:
+        InputError: `file` is not named ``.safetensors``.
+    """
+
+    def __init__(self, file: str, command: str | None = None) -> None:
+        if Path(file).suffix != ".safetensors":
+            raise InputError(f"file is {file}, but weights are exported as safetensors: name it {file}.safetensors")
+        self.file = Path(file)
+        self.command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Export and measure, on the first process."""
+        if not trainer.is_global_zero:
+            return
+        network: Backbone = deepcopy(pl_module.network)  # type: ignore[assignment]
+        digest = save_half(network.model, self.file)
+        load_weights(network.model, str(self.file))
+        found = {name: accuracy(network, loader) for name, loader in _test_loaders(trainer).items()}
+        trained = f"{trainer.current_epoch} epochs, {trainer.global_step:,} steps, precision {trainer.precision}"
+        self.file.with_suffix(".md").write_text(card(self.file, network, digest, self.command, trained, found))
+
+
+def save_half(model: nn.Module, file: Path) -> str:
+    """Write a model's state, floating point in fp16, as safetensors; SHA-256 of the file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file({name: t.half() if t.is_floating_point() else t for name, t in state.items()}, file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, loader: Iterable[tuple[Tensor, Tensor]]) -> Accuracy:
+    """Right predictions of `network`, in evaluation mode, over batches of images and targets; see `hits`."""
+    network.eval()
+    device = next(network.parameters()).device
+    right = samples = 0
+    for images, targets in loader:
+        right += int(hits(network(images.to(device)), targets.to(device)).sum())
+        samples += len(images)
+    return Accuracy(right, samples)
+
+
+def card(
+    file: Path, network: Backbone, digest: str, command: str, trained: str, accuracies: dict[str, Accuracy]
+) -> str:
+    """What one should know about a file of weights, as Markdown."""
+    arguments = {k: v for k, v in network.arguments.items() if v and k not in ("checkpoint", "pretrained")}
+    inputs = network.preprocessing
+    rows = {
+        "made by": f"`{command}`",
+        "trained": trained,
+        **{f"accuracy, {name}": str(value) for name, value in accuracies.items()},
+        "network": f"`{arguments}`",
+        "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
+        "input": f"{inputs.size[0]} x {inputs.size[1]} pixels, mean {inputs.mean}, std {inputs.std}",
+        "file": f"{file.name}, fp16 safetensors, {file.stat().st_size:,} bytes",
+        "SHA-256": f"`{digest}`",
+        "versions": ", ".join(f"{package} {version(package)}" for package in ("torch", "timm", "lightning")),
+    }
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    return f"# {file.stem}\n\nAccuracies are those of the weights in the file.\n\n| | |\n|---|---|\n{table}\n"
+
+
+def _test_loaders(trainer: Any) -> dict[str, Iterable[tuple[Tensor, Tensor]]]:
+    if trainer.datamodule is None:
+        return {}
+    trainer.datamodule.setup("test")
+    loaders = trainer.datamodule.test_dataloader()
+    return loaders if isinstance(loaders, dict) else {"test": loaders}

@@ -1,0 +1,43 @@
+"""The command line. Nothing heavy is imported before a verb needs it, so that ``lit-coiba --help`` comes at once.
+
+Exit status: 0 = done; 2 = something given is wrong, one line says what; 3 = finished, but some samples failed; 130 =
+interrupted; 1 = a bug, with its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lit_coiba.cli.outcome import run_verb
+from lit_coiba.cli.overview import VERBS, misspelt, overview, version
+from lit_coiba.cli.terminal import quieten
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run one command, such as ``main(["explain", "-c", "configs/method/coiba.yaml", ...])``.
+
+    Args:
+        args: The words after ``lit-coiba``; None = those of this process.
+
+    Returns:
+        The exit status.
+    """
+    args = sys.argv[1:] if args is None else list(args)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if args[0] == "--version":
+        print(version())
+        return 0
+    if args[0] not in VERBS:
+        print(f"lit-coiba: error: {misspelt(args[0])}", file=sys.stderr)
+        return 2
+    return run_verb(args[0], args[1:])
+
+
+def run() -> None:
+    """Entry point of the command ``lit-coiba``."""
+    quieten()
+    sys.path.append(os.getcwd())  # classes of the user's own, as `python -m` finds them; after everything installed
+    sys.exit(main())

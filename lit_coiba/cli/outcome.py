@@ -1,0 +1,99 @@
+"""Runs a verb, and turns how it ended into an exit status and a line or two of text.
+
+Imports are where they are needed: the help of ``demo`` comes without any of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from typing import Any
+
+SHOWN = 5  # failures whose reasons are told at the end
+_DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR}  # full, or not to be written to
+_RESUMABLE = ("explain", "statistics")
+
+
+def run_verb(verb: str, args: list[str]) -> int:
+    """Run one verb with the words after it; its exit status."""
+    try:
+        return _run(verb, args)
+    except Exception as error:
+        message = _fault(error)
+        if message is None:
+            raise
+        if os.environ.get("LIT_COIBA_DEBUG", "0") not in ("", "0"):
+            traceback.print_exception(error)
+        print(f"lit-coiba: error: {message}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return _interrupted(verb)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # what Lightning makes of one
+            return _interrupted(verb)
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+
+
+def _run(verb: str, args: list[str]) -> int:
+    if verb == "demo":
+        from lit_coiba.cli.demo_verb import run_demo
+
+        return run_demo(args)
+    if {"-h", "--help"} & set(args):
+        from lit_coiba.cli.verb_help import help_page
+
+        print(help_page(verb))
+        return 0
+    from lit_coiba.cli.trainer_verbs import VerbCLI
+
+    cli = VerbCLI(verb, args)
+    result = cli.execute()
+    if not cli.trainer.is_global_zero:
+        return 0
+    if verb == "explain":
+        return _report(result)
+    if verb == "statistics":
+        print(
+            f"Statistics of {result.count} images are in {cli.config.file}, for the layers {', '.join(result.layers)}"
+        )
+    return 0
+
+
+def _report(store: Any) -> int:
+    """Say where the explanations are, and what failed."""
+    failures = store.failures()
+    print(f"{len(store)} explanations of {len(store.ids())} images are in {store.path}")
+    if not failures:
+        return 0
+    where = f"all of them: ExplanationStore({str(store.path)!r}).failures()"
+    print(f"lit-coiba: finished, but {len(failures)} failed ({where}):", file=sys.stderr)
+    for failure in failures[:SHOWN]:
+        print(f"  {failure.id}: {failure.reason}", file=sys.stderr)
+    if len(failures) > SHOWN:
+        print(f"  and {len(failures) - SHOWN} more", file=sys.stderr)
+    return 3
+
+
+def _fault(error: Exception) -> str | None:
+    """What the user can do something about, in one line; None for an error of ours."""
+    import torch
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    from lit_coiba.cli.messages import one_line
+    from lit_coiba.contracts import InputError
+
+    if isinstance(error, InputError | MisconfigurationException):
+        return one_line(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"the accelerator is out of memory, lower data.batch_size ({one_line(error).partition('. ')[0]})"
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return f"{error.filename or 'a file'}: {error.strerror}"
+    return None
+
+
+def _interrupted(verb: str) -> int:
+    again = "; the same command goes on where it stopped" if verb in _RESUMABLE else ""
+    print(f"lit-coiba: interrupted{again}", file=sys.stderr)
+    return 130

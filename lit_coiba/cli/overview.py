@@ -1,0 +1,78 @@
+"""What ``lit-coiba --help`` says; plain text, so that it needs no import that takes seconds."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from lit_coiba import __version__
+
+# Verb -> the line that `lit-coiba --help` has for it.
+VERBS = {
+    "demo": "see it work, in minutes and without data: explain generated objects and photographs, measure the maps",
+    "explain": "explain every image of a dataset with one method, into a store that a stopped run continues",
+    "statistics": "estimate the activation statistics that CoIBA and IBA need, once for many runs of explain",
+    "fit": "train or fine-tune a classifier: any timm backbone",
+    "validate": "loss and accuracy of a classifier on the validation images",
+    "test": "loss and accuracy of a classifier on the test images",
+    "predict": "run a classifier over images, for callbacks of your own that take its predictions",
+}
+
+_TEXT = """\
+usage: lit-coiba VERB [-c FILE ...] [--KEY VALUE ...]
+
+Train interpretable vision models and explain any vision model, over whole datasets, in one Lightning Trainer.
+
+verbs:
+{verbs}
+
+examples:
+  Does the installation give right answers? Results go to runs/demo:
+    lit-coiba demo
+
+  Explain a folder of images with a timm model and your own weights for it:
+    lit-coiba explain -c configs/method/coiba.yaml --model.backbone.name vit_small_patch16_224 \\
+        --model.backbone.checkpoint weights.safetensors --data.root images/ --store runs/coiba
+  The same command again continues a stopped run, and does nothing twice. Faster, nearly the same maps:
+    -c configs/method/coiba_fast.yaml
+  Another method, other classes than the predicted ones, the first images only:
+    --model.method IBA  --model.targets top3  --limit 100
+
+  Fine-tune a classifier on class folders, then explain it:
+    lit-coiba fit --model.backbone.name resnet18 --data.root images/ --trainer.max_epochs 5
+    lit-coiba explain --model.backbone.name resnet18 --model.backbone.num_classes 10 \\
+        --model.weights lightning_logs/version_0/checkpoints/last.ckpt --data.root images/ --store runs/mine
+
+configuration:
+  Any key can stand in a YAML file or on the command line. Several -c FILE are merged, the last word counts, and
+  ${{...}} refers to a key of any of them. Files that come with lit-coiba are found by their name from everywhere:
+  configs/trainer, configs/data, configs/model, configs/method, configs/experiment.
+  lit-coiba VERB --help            the keys of a verb
+  lit-coiba VERB ... --print_config   what a command would run with; a file for -c
+
+options:
+  -h, --help   this page
+  --version    the version
+
+exit status:
+  0 done; 2 something given is wrong, one line on stderr says what; 3 finished, but some samples failed;
+  130 interrupted; 1 an error in lit-coiba. LIT_COIBA_DEBUG=1 in the environment adds the traceback to status 2.
+"""
+
+
+def overview() -> str:
+    """All verbs, examples, and what the exit status means."""
+    return _TEXT.format(verbs="\n".join(f"  {verb:<12}{line}" for verb, line in VERBS.items())).rstrip()
+
+
+def version() -> str:
+    """Name and version of the program."""
+    return f"lit-coiba {__version__}"
+
+
+def misspelt(verb: str) -> str:
+    """What to say about something that is no verb."""
+    if verb.startswith("-"):
+        return f"{verb} stands before the verb: write lit-coiba VERB {verb} ... (lit-coiba --help lists the verbs)"
+    near = get_close_matches(verb, VERBS, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else "lit-coiba --help lists the verbs"
+    return f"there is no verb {verb!r}: {hint}"

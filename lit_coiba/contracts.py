@@ -1,0 +1,199 @@
+"""What everyone shares: the verb of every method, what it returns, and how a layer lies in space."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong; the message says what, and what to do instead."""
+
+
+class Failure(NamedTuple):
+    """A sample that could not be explained, and why, in one sentence."""
+
+    id: str
+    reason: str
+
+
+class Batch(NamedTuple):
+    """One block of samples: what a data module of this project yields when a dataset is explained."""
+
+    images: Tensor  # (B, 3, H, W) normalised model input
+    ids: tuple[str, ...]  # B stable sample ids
+    labels: Tensor  # (B,) int64; -1 = no label
+    block: int  # number of the block in the dataset
+    failures: tuple[Failure, ...] = ()  # samples of this block that could not be read
+
+
+class Explanation(NamedTuple):
+    """What a method says about a batch of images."""
+
+    maps: Tensor  # (B, h, w) float32 (float64 for a float64 model), at the method's native grid
+    extras: dict[str, Tensor]  # name -> (B, ...): bits, cross_entropy, ...; may be empty
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image file becomes model input: timm's evaluation recipe as plain values.
+
+    The shorter side is resized to ``floor(size / crop_pct)``, the centre is cropped to `size`, pixels in [0, 1] are
+    normalised with `mean` and `std` per channel.
+    """
+
+    size: tuple[int, int] = (224, 224)  # height, width in pixels
+    crop_pct: float = 0.875
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bicubic"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How one layer's activations lie in space.
+
+    A *position* is a token or a cell: `prefix` tokens without a place (CLS, registers) come first, then
+    ``height * width`` places in row-major order.
+    """
+
+    layer: str
+    layout: Literal["tokens", "channels_first", "channels_last"]
+    height: int
+    width: int
+    channels: int
+    prefix: int = 0
+
+    @property
+    def positions(self) -> int:
+        """Number of prefix tokens and places together."""
+        return self.prefix + self.height * self.width
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Values per position, ``(B, positions)``, in a shape that multiplies this layer's activation."""
+        if self.layout == "tokens":
+            return values.unsqueeze(-1)
+        places = values.unflatten(-1, (self.height, self.width))
+        return places.unsqueeze(-3) if self.layout == "channels_first" else places.unsqueeze(-1)
+
+    def over_channels(self, activation: Tensor) -> Tensor:
+        """Mean of an activation ``(B, ...)`` over its channels, ``(B, positions)``."""
+        if self.layout == "channels_first":
+            return activation.mean(-3).flatten(-2)
+        mean = activation.mean(-1)
+        return mean if self.layout == "tokens" else mean.flatten(-2)
+
+    def to_map(self, values: Tensor) -> Tensor:
+        """Values per position, ``(B, positions)``, as a map ``(B, h, w)``; prefix tokens are left out."""
+        return values[..., self.prefix :].unflatten(-1, (self.height, self.width))
+
+    def to_spatial(self, activation: Tensor) -> Tensor:
+        """An activation of this layer as ``(B, C, h, w)``; prefix tokens are left out."""
+        if self.layout == "channels_first":
+            return activation
+        if self.layout == "channels_last":
+            return activation.movedim(-1, -3)
+        return activation[:, self.prefix :].transpose(1, 2).unflatten(-1, (self.height, self.width))
+
+
+class State(NamedTuple):
+    """Where a `Path` stands before its first target: what the tail needs, computed once per image."""
+
+    stream: Tensor  # input of the first link that is run again
+    activation: Tensor  # clean activation of the first target
+
+    def repeat(self, copies: int) -> State:
+        """This state for `copies` copies of every image, ``(copies * B, ...)``, copy-major: index ``n * B + b``."""
+        stream = self.stream.repeat(copies, *[1] * (self.stream.dim() - 1))
+        if self.activation is self.stream:
+            return State(stream, stream)
+        return State(stream, self.activation.repeat(copies, *[1] * (self.activation.dim() - 1)))
+
+
+Edit = Callable[[int, Tensor], Tensor]
+
+
+class Path(Protocol):
+    """A network seen from its first targeted layer on: ``tail(prefix(x), identity)`` equals ``model(x)``."""
+
+    layers: list[str]  # targets, in the order in which the network runs them
+    grids: list[Grid]  # one per target
+
+    def prefix(self, images: Tensor) -> State:
+        """The clean stream and the first target's activation for images ``(B, 3, H, W)``, without gradients."""
+
+    def tail(self, state: State, edit: Edit) -> Tensor:
+        """Logits ``(B, K)`` with ``edit(i, activation)`` in place of the activation of the i-th target."""
+
+
+class Network(Protocol):
+    """What a method may ask of a model: a `Backbone`, or a trained classifier, which has the same interface."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How image files become input of this model."""
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of logits."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits ``(B, K)``."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """The grid before pooling, ``(B, C, h, w)``."""
+
+    def layers(self) -> list[str]:
+        """Names of the modules that can be targeted."""
+
+    def grid(self, layer: str) -> Grid:
+        """How the activations of `layer` lie in space."""
+
+    def path(self, layers: list[str]) -> Path:
+        """The network from the first of `layers` on."""
+
+    def default_layers(self) -> list[str]:
+        """What a bottleneck targets where nothing else is asked for."""
+
+    def candidate_layers(self) -> list[str]:
+        """Targets that the leak test may choose from; the default layers are its last entries."""
+
+    def digest(self) -> str:
+        """SHA-256 of architecture and weights."""
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The weights."""
+
+
+class AttributionMethod(ABC):
+    """One attribution method.
+
+    Constructor arguments are plain values, so that YAML can set all of them, and are kept as attributes of their names.
+    """
+
+    def prepare(self, model: Network, loader: Iterable[Any]) -> None:
+        """Get from data what the method needs (activation statistics); most methods need nothing.
+
+        Args:
+            model: The model that will be explained.
+            loader: Any iterable of image tensors, ``(images, ...)`` tuples or `Batch`.
+        """
+        return
+
+    @abstractmethod
+    def explain(self, model: Network, images: Tensor, targets: Tensor | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``; None means the predicted class."""
+
+    def attribute(self, model: Network, images: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Maps ``(B, h, w)`` alone."""
+        return self.explain(model, images, targets).maps
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments of this instance."""
+        return {name: getattr(self, name) for name in signature(type(self)).parameters}

@@ -1,0 +1,22 @@
+"""Images with stable ids, in blocks for explaining and in batches for training."""
+
+from lit_coiba.data.blocks import BlockDataset, BlockSampler, count_blocks
+from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.image_folder import ImageFolder
+from lit_coiba.data.module import BlockDataModule
+from lit_coiba.data.subset import Subset, limited
+from lit_coiba.data.synthetic_parts import SyntheticParts
+from lit_coiba.data.transforms import Transform
+
+__all__ = [
+    "BlockDataModule",
+    "BlockDataset",
+    "BlockSampler",
+    "ImageDataset",
+    "ImageFolder",
+    "Subset",
+    "SyntheticParts",
+    "Transform",
+    "count_blocks",
+    "limited",
+]

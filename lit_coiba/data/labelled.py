@@ -1,0 +1,64 @@
+"""Images and labels for training and evaluation, a batch at a time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+
+from lit_coiba.contracts import InputError
+from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.transforms import Transform
+
+
+class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
+    """A dataset as batches of model input ``(B, 3, H, W)`` and class indices ``(B,)`` int64.
+
+    Args:
+        dataset: Images with a label each.
+        transform: From a picture to model input.
+        augment: Cut a random part (8% to 100% of the area, as Szegedy et al., 2015, trained) and mirror half of the
+            pictures, instead of the evaluation recipe's centre. Draws from torch's global generator.
+    """
+
+    def __init__(self, dataset: ImageDataset, transform: Transform, augment: bool = False) -> None:
+        self.dataset = dataset
+        self.transform = transform
+        self.augmentation: v2.Transform | None = None
+        if augment:
+            size = list(transform.preprocessing.size)
+            crop = v2.RandomResizedCrop(size, interpolation=transform.interpolation)
+            self.augmentation = v2.Compose([crop, v2.RandomHorizontalFlip(), v2.PILToTensor()])
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        images, labels = self.__getitems__([index])
+        return images[0], labels[0]
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """What a DataLoader asks for: a whole batch.
+
+        Raises:
+            InputError: A picture cannot be read, or has no label.
+        """
+        pixels = torch.stack([self._pixels(index) for index in indices])
+        return self.transform.normalize(pixels), torch.tensor([self._label(index) for index in indices])
+
+    def _pixels(self, index: int) -> Tensor:
+        try:
+            image = self.dataset.image(index)
+        except OSError as error:
+            raise InputError(f"sample {self.dataset.ids[index]}: {error}; mend the file or take it away") from error
+        if self.augmentation is None:
+            return self.transform.pixels(image)
+        cut: Tensor = self.augmentation(image)
+        return cut
+
+    def _label(self, index: int) -> int:
+        label = self.dataset.labels[index]
+        if label < 0:
+            raise InputError(f"sample {self.dataset.ids[index]} has no label, which fit, validate and test need")
+        return label

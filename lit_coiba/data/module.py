@@ -1,0 +1,165 @@
+"""What every data module of this project does: blocks for explaining, labelled batches for training."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lit_coiba.contracts import Batch, InputError, Preprocessing
+from lit_coiba.data.blocks import BlockDataset, BlockSampler, count_blocks
+from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.labelled import LabelledImages
+from lit_coiba.data.subset import LimitOrder, limited
+from lit_coiba.data.transforms import Transform
+
+Split = Literal["train", "val", "test", "predict"]
+Examples = Dataset[tuple[Tensor, Tensor]]
+
+
+class BlockDataModule(LightningDataModule, ABC):
+    """Data for the Trainer's verbs.
+
+    `predict_dataloader` yields a `Batch` per block, which is what `explain` and `statistics` run over; the others yield
+    ``(images, targets)``. Preprocessing is that of the trainer's module, unless `preprocessing` is set before `setup`.
+
+    Args:
+        batch_size: Samples per batch, and per block.
+        num_workers: Processes that read files; None = up to four, as many as there are cores to spare.
+        limit: Explain this many samples only; training and evaluation are not limited.
+        limit_order: ``spread`` = evenly spaced over the sorted ids, so that of class folders all are seen; ``first`` =
+            the first ones.
+    """
+
+    preprocessing: Preprocessing | None
+    explained: ImageDataset  # what explain and statistics run over; there after setup("predict")
+    blocks: Sequence[int] | None  # block numbers still to do; None = all
+    group: int  # neighbours in `blocks` that one process does together
+    stage: str | None  # of the last setup: fit, validate, test or predict
+
+    def __init__(
+        self,
+        batch_size: int = 8,
+        num_workers: int | None = None,
+        limit: int | None = None,
+        limit_order: LimitOrder = "spread",
+    ) -> None:
+        super().__init__()
+        for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0), ("limit", limit, 1)):
+            if value is not None and value < least:
+                raise InputError(f"{name} is {value}, but must be at least {least}")
+        if limit_order not in ("spread", "first"):
+            raise InputError(f"limit_order is {limit_order!r}, but must be 'spread' or 'first'")
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # a rank may get no block
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.limit = limit
+        self.limit_order = limit_order
+        self.preprocessing = None
+        self.blocks = None
+        self.group = 1
+        self.stage = None
+        self._from_model: Preprocessing | None = None
+
+    @abstractmethod
+    def dataset(self, split: Split) -> ImageDataset:
+        """The samples of a split; ``predict`` = those that are explained.
+
+        Raises:
+            InputError: There is no such split, or nothing in it.
+        """
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes; None where the data do not tell."""
+        return len(self.dataset("predict").classes) or None
+
+    @property
+    def total_blocks(self) -> int:
+        """Number of blocks of `explained`."""
+        return count_blocks(len(self.explained), self.batch_size)
+
+    @property
+    def transform(self) -> Transform:
+        """From a picture to model input; there after `setup`."""
+        if self.preprocessing is None:
+            raise RuntimeError("preprocessing is not known yet: set it, or let a Trainer call setup")
+        return Transform(self.preprocessing)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Take the preprocessing of the trainer's module, and for ``predict`` choose what is explained."""
+        self.stage = stage
+        by_hand = self.preprocessing is not None and self.preprocessing is not self._from_model
+        if self.trainer is not None and not by_hand:
+            model: Any = self.trainer.lightning_module
+            self.preprocessing = self._from_model = model.preprocessing
+        if stage in ("predict", None):
+            self.explained = limited(self.dataset("predict"), self.limit, self.limit_order)
+        if self.num_workers is None:  # we chose, so Lightning's advice to choose otherwise is noise
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """One `Batch` per block that is still to do, dealt over the processes."""
+        blocks = range(self.total_blocks) if self.blocks is None else self.blocks
+        return DataLoader(
+            BlockDataset(self.explained, self.transform.preprocessing, self.batch_size),
+            sampler=BlockSampler(blocks, self.group),
+            batch_size=None,
+            **self._loading(),
+        )
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Shuffled batches; a last batch that is not full is left out."""
+        examples = self.examples("train")
+        return self._batches(examples, shuffle=True, drop_last=_length(examples) > self.batch_size)
+
+    def val_dataloader(self) -> Any:
+        """Batches of the validation split, in order."""
+        return self._batches(self.examples("val"))
+
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Batches of the test split, in order."""
+        return self._batches(self.examples("test"))
+
+    def examples(self, split: Split) -> Examples:
+        """What training and evaluation draw from: ``__getitems__(indices)`` gives a batch ``(images, targets)``."""
+        return LabelledImages(self.dataset(split), self.transform)
+
+    def _batches(
+        self, examples: Examples, shuffle: bool = False, drop_last: bool = False
+    ) -> DataLoader[tuple[Tensor, Tensor]]:
+        loading = self._loading()
+        return DataLoader(
+            examples,
+            self.batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            persistent_workers=loading["num_workers"] > 0,
+            **loading,
+        )
+
+    def _loading(self) -> dict[str, Any]:
+        workers = self._spare_cores() if self.num_workers is None else self.num_workers
+        return {"num_workers": workers, "pin_memory": torch.cuda.is_available(), "collate_fn": _as_it_is}
+
+    def _spare_cores(self) -> int:
+        """Up to four cores, of those that are left when each process of this run has one."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        spare = cores // (self.trainer.num_devices if self.trainer is not None else 1) - 1
+        return min(4, spare) if spare > 1 else 0
+
+
+def _as_it_is(batch: Any) -> Any:
+    """A batch comes whole from the dataset; torch's own collation would turn its tuples into lists."""
+    return batch
+
+
+def _length(examples: Any) -> int:
+    return len(examples)

@@ -1,0 +1,44 @@
+"""Part of a dataset, still in the order of its ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from PIL import Image
+from torch import Tensor
+
+from lit_coiba.data.dataset import ImageDataset
+
+LimitOrder = Literal["spread", "first"]
+
+
+def limited(dataset: ImageDataset, limit: int | None, order: LimitOrder = "spread") -> ImageDataset:
+    """At most `limit` samples of a dataset; None = all.
+
+    ``spread`` takes them evenly spaced over the sorted ids, so that of class folders every class is seen (up to the
+    limit); ``first`` takes the first ones, which of class folders are the first few classes.
+    """
+    total = len(dataset)
+    if limit is None or limit >= total:
+        return dataset
+    return Subset(dataset, range(limit) if order == "first" else [i * total // limit for i in range(limit)])
+
+
+class Subset(ImageDataset):
+    """Samples `indices` of a dataset, ascending; sample i is sample ``indices[i]`` of `dataset`."""
+
+    def __init__(self, dataset: ImageDataset, indices: Sequence[int]) -> None:
+        self.dataset = dataset
+        self.indices = list(indices)
+        self.ids = [dataset.ids[index] for index in self.indices]
+        self.labels = [dataset.labels[index] for index in self.indices]
+        self.classes = dataset.classes
+
+    def image(self, index: int) -> Image.Image:
+        """The sample as an RGB image."""
+        return self.dataset.image(self.indices[index])
+
+    def region(self, index: int) -> Tensor | None:
+        """Where the object is, in pixels of `image`; None = unknown."""
+        return self.dataset.region(self.indices[index])

@@ -1,0 +1,79 @@
+"""From a picture to model input: timm's evaluation recipe, and the same geometry for masks."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from lit_coiba.contracts import InputError, Preprocessing
+
+MAX_PIXELS = 2 * 89_478_485  # of a resized picture: the size at which Pillow refuses a file
+
+
+class Transform:
+    """A picture as normalised model input; equals timm's ``create_transform(is_training=False)``.
+
+    The shorter side is resized to ``floor(size / crop_pct)`` by Pillow, the centre is cropped to `size`, pixels in
+    [0, 1] are normalised. A picture that already has the size passes untouched where ``crop_pct`` is 1.
+
+    Example:
+        >>> Transform(Preprocessing(size=(32, 48), crop_pct=0.9))(Image.new("RGB", (200, 100))).shape
+        torch.Size([3, 32, 48])
+    """
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self.preprocessing = preprocessing
+        self.interpolation = InterpolationMode(preprocessing.interpolation)
+        self.mean = torch.tensor(preprocessing.mean).view(3, 1, 1)
+        self.std = torch.tensor(preprocessing.std).view(3, 1, 1)
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """A picture as ``(3, H, W)`` float32 model input."""
+        return self.normalize(self.pixels(image))
+
+    def pixels(self, image: Image.Image) -> Tensor:
+        """A picture after resize and crop, ``(3, H, W)`` uint8.
+
+        Raises:
+            InputError: The picture is so elongated that its resized copy would not fit in memory.
+        """
+        image = image if image.mode == "RGB" else image.convert("RGB")
+        resized = F.resize(image, list(self.resized(image.height, image.width)), self.interpolation)
+        # contiguous: planes taken from a PIL picture lie interleaved, and a stack of them would stay channels-last
+        return F.pil_to_tensor(F.center_crop(resized, list(self.preprocessing.size))).contiguous()
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Pixels ``(..., 3, H, W)`` uint8 as float32 model input."""
+        return pixels.float().div_(255).sub_(self.mean).div_(self.std)
+
+    def region(self, mask: Tensor) -> Tensor:
+        """A mask ``(H, W)`` in pixels of the picture as a bool mask in pixels of the model input (nearest)."""
+        plane = F.to_pil_image(mask.to(torch.uint8).unsqueeze(0))  # by Pillow too: it rounds ties its own way
+        resized = F.resize(plane, list(self.resized(*mask.shape)), InterpolationMode.NEAREST)
+        return F.pil_to_tensor(F.center_crop(resized, list(self.preprocessing.size)))[0].bool()
+
+    def keeps(self, height: int, width: int) -> bool:
+        """Whether a picture of this size passes without resize and crop."""
+        return self.resized(height, width) == (height, width) == tuple(self.preprocessing.size)
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of a picture of this size after the resize, before the crop.
+
+        As in timm, a square target rounds the longer side down, any other target rounds to nearest.
+        """
+        target = [math.floor(side / self.preprocessing.crop_pct) for side in self.preprocessing.size]
+        if target[0] == target[1]:
+            short, long = sorted((height, width))
+            longer = int(target[0] * long / short)
+            size = (target[0], longer) if height <= width else (longer, target[0])
+        else:
+            ratio = min(height / target[0], width / target[1])
+            size = (round(height / ratio), round(width / ratio))
+        if size[0] * size[1] > MAX_PIXELS:
+            raise InputError(f"a picture of {width} x {height} pixels is too elongated to be resized to {target}")
+        return size

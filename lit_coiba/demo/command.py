@@ -1,0 +1,46 @@
+"""The command ``lit-coiba demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps: int = 10) -> int:
+    """Explain generated objects and real photographs, and measure whether the maps lie where they should.
+
+    SyntheticParts comes with two trained models and knows where the evidence is: in the five parts of each object.
+    CoIBA, IBA, gradient saliency and random maps explain some of its test images, and the share of each map on the
+    parts is compared with chance. Three photographs are explained for an ImageNet classifier. The same call again
+    continues where it stopped.
+
+    Args:
+        output: Folder for stores, contact sheets, TensorBoard logs and a picture of all methods.
+        images: How many images of SyntheticParts are explained.
+        photos: Also explain photographs; they and the classifier come with the extra: pip install 'lit-coiba[demo]'.
+        steps: Passes that CoIBA and IBA make for a map.
+
+    Returns:
+        0, or 3 where some image could not be explained.
+    """
+    # Imported here, so that the command's help comes at once.
+    from rich.console import Console
+
+    from lit_coiba.contracts import InputError
+    from lit_coiba.demo import photographs, report, synthetic
+    from lit_coiba.demo.runs import Runner
+
+    if images < 1 or steps < 2:
+        raise InputError(f"the demo needs images of at least 1 and steps of at least 2, not {images} and {steps}")
+    console, folder = Console(), Path(output)
+    runner = Runner(console, steps)
+    outcomes = synthetic.explain(runner, folder, images)
+    if photos:
+        missing = photographs.missing_packages()
+        if missing:
+            console.print(
+                f"Photographs are left out: {' and '.join(missing)} not installed; pip install 'lit-coiba\\[demo]'."
+            )
+        else:
+            outcomes += photographs.explain(runner, folder)
+    report.write(console, outcomes, folder)
+    return 3 if any(outcome.store.failures() for outcome in outcomes) else 0

@@ -1,0 +1,51 @@
+"""How much information passes a noise-injecting bottleneck, in closed form.
+
+With z = lambda * r + (1 - lambda) * (mu + s * eps) and the prior N(mu, s^2), the Kullback-Leibler divergence per unit
+is -1/2 * (1 + ln (1 - lambda)^2 - lambda^2 * rbar^2 - (1 - lambda)^2) nats, rbar = (r - mu) / s (Schulz et al., 2020).
+Where lambda does not depend on the channel, the mean over channels depends on rbar only through m = mean of rbar^2.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+BITS_PER_NAT = 1 / math.log(2)
+
+
+def information(alpha: Tensor, squared: Tensor) -> Tensor:
+    """Information per unit in nats, for lambda = sigmoid(alpha); shapes broadcast.
+
+    -ln(1 - lambda) is computed as softplus(alpha), which stays finite where ``log(1 - sigmoid(alpha))`` overflows, and
+    1 - (1 - lambda)^2 as lambda * (2 - lambda), which keeps the digits of a small lambda.
+
+    Args:
+        alpha: Logit of the damping ratio lambda.
+        squared: rbar^2, or its mean over the channels that share lambda.
+
+    Example:
+        >>> information(torch.tensor([5.0, 0.0, -1.0]), torch.tensor(1.0))
+        tensor([5.0001, 0.4431, 0.1166])
+    """
+    ratio = torch.sigmoid(alpha)
+    return 0.5 * ratio.square() * (squared + 1) + (softplus(alpha) - ratio)
+
+
+def information_gradient(alpha: Tensor, squared: Tensor) -> Tensor:
+    """Derivative of `information` with respect to `alpha`."""
+    ratio, noise = torch.sigmoid(alpha), torch.sigmoid(-alpha)
+    return ratio.square() * (1 + noise * (squared + 1))
+
+
+def information_of_ratio(ratio: Tensor, noise: Tensor, squared: Tensor) -> Tensor:
+    """`information` for a ratio that is no longer a sigmoid (smoothed, resized); finite for all ratios in [0, 1].
+
+    Args:
+        ratio: lambda, the share of signal.
+        noise: 1 - lambda, computed without cancellation (smooth sigmoid(-alpha), not ``1 - ratio``).
+        squared: rbar^2, or its mean over the channels that share lambda.
+    """
+    small = torch.log1p(-ratio.clamp_max(0.5))
+    log_noise = torch.where(ratio < 0.5, small, noise.clamp_min(torch.finfo(noise.dtype).tiny).log())
+    return 0.5 * ratio.square() * (squared + 1) - (ratio + log_noise)

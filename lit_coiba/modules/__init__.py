@@ -1,0 +1,1 @@
+"""LightningModules: glue between a torch module and the Trainer."""

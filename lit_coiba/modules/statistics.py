@@ -1,0 +1,107 @@
+"""Activation statistics over a dataset: one sharded pass, resumable, the same numbers on one process or many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+
+import torch
+from lightning import LightningModule
+from safetensors.torch import load_file, save_file
+
+from lit_coiba.backbones import Backbone
+from lit_coiba.bottlenecks.statistics import merge_moments, observe
+from lit_coiba.contracts import Batch, Preprocessing
+from lit_coiba.frozen import frozen
+from lit_coiba.functional import Moments
+
+CHUNKS = 16  # files of partial moments, at most
+
+
+class ChunkedStatistics:
+    """Partial moments on disk: blocks are merged in order within a chunk, chunks in order at the end.
+
+    The chunks depend on the list of blocks only, so the sums associate in the same way however the chunks are dealt to
+    processes and wherever a run stopped.
+    """
+
+    def __init__(self, folder: FilePath, blocks: Sequence[int], layers: list[str]) -> None:
+        self.folder = folder
+        self.layers = layers
+        self.length = -(-len(blocks) // CHUNKS)
+        self.chunks = [list(blocks[i : i + self.length]) for i in range(0, len(blocks), self.length)]
+        self._chunk_of = {block: number for number, chunk in enumerate(self.chunks) for block in chunk}
+
+    def missing(self) -> list[int]:
+        """Blocks of the chunks that are not on disk yet, in order."""
+        return [block for number, chunk in enumerate(self.chunks) if not self._file(number).exists() for block in chunk]
+
+    def chunk_of(self, block: int) -> int:
+        """The chunk a block belongs to."""
+        return self._chunk_of[block]
+
+    def write(self, chunk: int, moments: dict[str, Moments]) -> None:
+        """Put the moments of a chunk in place, complete or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            f"{field}/{layer}": torch.as_tensor(value, dtype=torch.float64).cpu().contiguous()
+            for layer, m in moments.items()
+            for field, value in m._asdict().items()
+        }
+        scratch = self.folder / f".{chunk:03d}.part"
+        save_file(tensors, scratch)
+        scratch.replace(self._file(chunk))
+
+    def merged(self) -> dict[str, Moments]:
+        """Moments of all chunks, merged in their order."""
+        moments: dict[str, Moments] = {}
+        for number in range(len(self.chunks)):
+            tensors = load_file(self._file(number))
+            if tensors:
+                moments = merge_moments(moments, {layer: self._read(tensors, layer) for layer in self.layers})
+        return moments
+
+    def remove(self) -> None:
+        """Delete the chunks when they have been merged."""
+        for file in self.folder.iterdir():
+            file.unlink()
+        self.folder.rmdir()
+
+    def _file(self, chunk: int) -> FilePath:
+        return self.folder / f"{chunk:03d}.safetensors"
+
+    @staticmethod
+    def _read(tensors: dict[str, torch.Tensor], layer: str) -> Moments:
+        mean, squares, nonzero = (tensors[f"{field}/{layer}"] for field in ("mean", "squares", "nonzero"))
+        return Moments(int(tensors[f"size/{layer}"]), mean, squares, nonzero)
+
+
+class StatisticsModule(LightningModule):
+    """One pass over the blocks of a dataset that writes the moments of each chunk.
+
+    Args:
+        network: The model.
+        chunks: Where the moments go; its layers are observed.
+    """
+
+    def __init__(self, network: Backbone, chunks: ChunkedStatistics) -> None:
+        super().__init__()
+        self.network = network
+        self.chunks = chunks
+        self._moments: dict[str, Moments] = {}
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the data module has to prepare images."""
+        return self.network.preprocessing
+
+    def predict_step(self, batch: Batch) -> None:
+        """Merge one block into its chunk, and write the chunk after its last block."""
+        if len(batch.images):
+            with frozen(self.network), torch.no_grad():
+                observed = observe(self.network.path(self.chunks.layers), batch.images)
+            self._moments = merge_moments(self._moments, observed)
+        chunk = self.chunks.chunk_of(batch.block)
+        if batch.block == self.chunks.chunks[chunk][-1]:
+            self.chunks.write(chunk, self._moments)
+            self._moments = {}

@@ -1,0 +1,140 @@
+"""What made a store: the identity that a resumed run must share, and circumstances that are only recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lit_coiba.contracts import InputError
+from lit_coiba.store.atomic import atomically
+
+FILE_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+
+_WIDTH = 60  # characters of a value in a message
+_SHOWN = 8  # differences in a message
+
+
+@dataclass
+class Manifest:
+    """How the explanations of one store were made.
+
+    Example:
+        >>> old = Manifest({"method": {"class": "CoIBA", "steps": 10}, "seed": 0})
+        >>> old.differences(Manifest({"method": {"class": "CoIBA", "steps": 20}, "seed": 0}))
+        ['method.steps 10 -> 20']
+    """
+
+    identity: dict[
+        str, Any
+    ]  # decides the numbers: model digest, method and arguments, targets, ids, seed, block size, ...
+    recorded: dict[str, Any] = field(default_factory=dict)  # may differ on resume: devices, workers, versions, ...
+    resumed: list[dict[str, Any]] = field(default_factory=list)  # what later runs recorded, where it was something new
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        self.identity = _plain(self.identity, "identity")
+        self.recorded = _plain(self.recorded, "recorded")
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of the identity; every block carries it."""
+        text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Read the manifest of a store.
+
+        Raises:
+            FileNotFoundError: The folder has none.
+            InputError: It is damaged, or a newer version of this package wrote it.
+        """
+        text = (folder / FILE_NAME).read_bytes()
+        try:
+            manifest = json.loads(text)
+            version = manifest["schema_version"]
+            if version == SCHEMA_VERSION:
+                return cls(**manifest)
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"{folder / FILE_NAME} is damaged ({error}): restore it from a copy, or use another --store"
+            ) from error
+        raise InputError(
+            f"{folder / FILE_NAME} has schema version {version}, and this version of lit-coiba reads "
+            f"{SCHEMA_VERSION}: use the version that wrote the store, or another --store"
+        )
+
+    def save(self, folder: Path, exclusive: bool = False) -> None:
+        """Write ``manifest.json`` in one piece; `exclusive` refuses to replace one (`FileExistsError`)."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=True, allow_nan=False)
+        with atomically(folder / FILE_NAME, exclusive) as file:
+            file.write(f"{text}\n".encode())
+
+    def differences(self, new: Manifest) -> list[str]:
+        """What differs between this identity and a new one, as ``name old -> new``; empty if they are the same."""
+        ours, theirs = _flat(self.identity), _flat(new.identity)
+        names = [*ours, *(name for name in theirs if name not in ours)]
+        return [
+            f"{name} {' -> '.join(_shorten(_text(ours, name), _text(theirs, name)))}"
+            for name in names
+            if name not in ours or name not in theirs or ours[name] != theirs[name]
+        ]
+
+    def check(self, new: Manifest, store: Path) -> None:
+        """Refuse to continue this manifest's store with another identity.
+
+        Raises:
+            InputError: The identities differ; the message says in what, and what to do.
+        """
+        differences = self.differences(new)
+        if not differences:
+            return
+        more = len(differences) - _SHOWN
+        shown = [*differences[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        raise InputError(
+            f"store {store} was made with other arguments (old -> new): {', '.join(shown)}; "
+            "use another --store, or repeat the original arguments"
+        )
+
+
+def _plain(value: Any, name: str) -> Any:
+    """`value` as JSON gives it back, so that a manifest equals itself after a trip to disk."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item, f"{name}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise InputError(f"the manifest's {name} is {value!r}: give finite numbers, text, lists or mappings")
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted names."""
+    if not isinstance(value, dict) or not value:
+        return {name: value}
+    flat: dict[str, Any] = {}
+    for key, part in value.items():
+        flat |= _flat(part, f"{name}.{key}" if name else key)
+    return flat
+
+
+def _text(values: dict[str, Any], name: str) -> str:
+    return json.dumps(values[name], ensure_ascii=False) if name in values else "(absent)"
+
+
+def _shorten(old: str, new: str) -> tuple[str, str]:
+    """Two texts cut around the place where they begin to differ."""
+    if max(len(old), len(new)) <= _WIDTH:
+        return old, new
+    common = next((place for place, (a, b) in enumerate(zip(old, new)) if a != b), min(len(old), len(new)))
+    start = max(0, common - _WIDTH // 4)
+
+    def cut(text: str) -> str:
+        return f"{'...' * bool(start)}{text[start : start + _WIDTH]}{'...' * (len(text) > start + _WIDTH)}"
+
+    return cut(old), cut(new)

@@ -1,0 +1,215 @@
+"""The explanations of one run on disk: a folder with a manifest and one Parquet file per block."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lit_coiba.contracts import Failure, InputError
+from lit_coiba.store.atomic import remove_leftovers
+from lit_coiba.store.blocks import DamagedBlock, list_blocks, write_block
+from lit_coiba.store.digest import content_digest
+from lit_coiba.store.index import BlockIndex
+from lit_coiba.store.manifest import FILE_NAME, Manifest
+from lit_coiba.store.records import BlockRecord, Row
+
+if TYPE_CHECKING:
+    import pandas
+
+FOLDER = "blocks"
+
+_COMPARED = 5000  # ids, in sorted order, that are compared with one that was not found
+_LISTED = 10  # targets in a message
+
+
+class ExplanationStore:
+    """Explanations on disk, read lazily: keys in memory, the maps of one block at a time.
+
+    What is done is what files exist, so reading while other processes write is safe: each verb sees the blocks that
+    are there when it is called. A torn or foreign file counts as missing, with a warning.
+
+    Args:
+        path: Folder of an existing store; `open` creates one.
+
+    Raises:
+        InputError: There is no store.
+
+    Example:
+        >>> import tempfile, torch
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> store = ExplanationStore.open(folder.name, Manifest({"seed": 0}))
+        >>> targets = torch.tensor([3, 5])
+        >>> store.write(BlockRecord(0, ("cat", "cat"), targets, targets, targets / 8, torch.ones(2, 1, 2), {}))
+        >>> store.ids(), store["cat", 5].probability, store["cat", 5].map
+        (['cat'], 0.625, tensor([[1., 1.]]))
+        >>> folder.cleanup()
+    """
+
+    path: Path
+    manifest: Manifest
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        try:
+            self.manifest = Manifest.load(self.path)
+        except OSError as error:
+            reason = f"its {FILE_NAME} cannot be read: {error.strerror}"
+            if isinstance(error, FileNotFoundError | NotADirectoryError):
+                reason = f"it has no {FILE_NAME}" if self.path.is_dir() else "there is no such folder"
+            raise InputError(f"{self.path} is not a store ({reason}): give the folder that a run wrote") from error
+        self._index = BlockIndex(self.path / FOLDER, self.manifest.digest)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], manifest: Manifest) -> ExplanationStore:
+        """Create a store, or resume the one that is there. Any number of processes may do so at once.
+
+        Raises:
+            InputError: The store there has another identity or blocks of unknown origin, or it cannot be written.
+        """
+        path = Path(path)
+        blocks = path / FOLDER
+        try:
+            if path.exists() and not path.is_dir():
+                raise NotADirectoryError(None, "it is a file, not a folder")
+            if not (path / FILE_NAME).exists():
+                if list_blocks(blocks):
+                    raise InputError(f"{blocks} has blocks but no {FILE_NAME} beside it: use another --store")
+                path.mkdir(parents=True, exist_ok=True)
+                with suppress(FileExistsError):  # another process was faster; its manifest counts
+                    manifest.save(path, exclusive=True)
+            store = cls(path)
+            store.manifest.check(manifest, path)
+            blocks.mkdir(exist_ok=True)
+            remove_leftovers(path)
+            remove_leftovers(blocks)
+            if manifest.recorded not in [store.manifest.recorded, *store.manifest.resumed]:
+                store.manifest.resumed.append(manifest.recorded)
+                store.manifest.save(path)
+            if not os.access(blocks, os.W_OK):
+                raise PermissionError(None, "it is read-only")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(f"store {path} cannot be written ({reason}): mend that, or use another --store") from error
+        return store
+
+    def missing(self, total_blocks: int) -> list[int]:
+        """Those of the blocks 0 to `total_blocks` - 1 that are still to do; every checksum is verified."""
+        done = self._index.whole_blocks()
+        return [block for block in range(total_blocks) if block not in done]
+
+    def write(self, record: BlockRecord) -> None:
+        """Put one block in the store, whole or not at all, in place of what was written under its number.
+
+        Raises:
+            InputError: The disk is full or the folder read-only; or the record contradicts itself.
+        """
+        try:
+            write_block(self.path / FOLDER, record, self.manifest.digest)
+        except OSError as error:
+            raise InputError(
+                f"store {self.path}: block {record.block} cannot be written ({error.strerror or error}); mend that and "
+                "run the same command again: what is done is kept"
+            ) from error
+
+    def ids(self) -> list[str]:
+        """Sorted ids of the samples that have at least one explanation."""
+        self._index.refresh()
+        return sorted(self._index.samples)
+
+    def keys(self) -> list[tuple[str, int]]:
+        """Sorted (id, target) of all explanations; no map is read."""
+        self._index.refresh()
+        return sorted((sample, target) for sample, targets in self._index.samples.items() for target in targets)
+
+    def failures(self) -> list[Failure]:
+        """Samples that could not be explained, and why, in block order."""
+        return self._index.failures()
+
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of what was found: equal for equal rows, whatever the blocks and files they lie in."""
+        return content_digest(self, (failure.id for failure in self.failures()))
+
+    def to_pandas(self, maps: bool = True) -> pandas.DataFrame:
+        """All rows as a data frame: id, label, target, probability, map and a column per extra.
+
+        Args:
+            maps: Whether to hold the maps, as arrays ``(h, w)``; without, the frame of a large store fits in memory.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise InputError("to_pandas needs pandas: pip install 'lit-coiba[pandas]'") from error
+        fixed = ["id", "label", "target", "probability"]
+        columns: dict[str, list[Any]] = {name: [] for name in [*fixed, *(["map"] if maps else [])]}
+        for row in self:
+            for name in fixed:
+                columns[name].append(getattr(row, name))
+            if maps:
+                columns["map"].append(row.map.numpy())
+            for name, extra in row.extras.items():
+                columns.setdefault(name, []).append(extra.numpy()[()])
+        return pandas.DataFrame(columns).astype({"label": "int32", "target": "int32", "probability": "float32"})
+
+    def __getitem__(self, key: str | tuple[str, int]) -> Row:
+        """The explanation ``store[id]``, or ``store[id, target]`` where a sample has several.
+
+        Raises:
+            InputError: There is none, the target is ambiguous, or the file is damaged.
+        """
+        sample, target = (key, None) if isinstance(key, str) else key
+        targets = self._index.targets(sample)
+        if not targets:
+            raise InputError(self._absent(sample))
+        if target is None and len(targets) > 1:
+            raise InputError(f"{sample!r} is explained for targets {_list(targets)}: name one, store[id, target]")
+        if target is not None and target not in targets:
+            raise InputError(f"{sample!r} is not explained for target {target}, only for {_list(targets)}")
+        try:
+            return self._index.row(sample, next(iter(targets)) if target is None else target)
+        except DamagedBlock as error:
+            raise InputError(f"{sample!r} cannot be read: {error}; run the command that wrote it again") from error
+
+    def __contains__(self, key: object) -> bool:
+        if isinstance(key, str):
+            return bool(self._index.targets(key))
+        return isinstance(key, tuple) and len(key) == 2 and key[1] in self._index.targets(key[0])
+
+    def __len__(self) -> int:
+        self._index.refresh()
+        return sum(map(len, self._index.samples.values()))
+
+    def __iter__(self) -> Iterator[Row]:
+        """All explanations in block order, one block in memory at a time."""
+        return self._index.rows()
+
+    def _absent(self, sample: str) -> str:
+        """Why there is no such sample, and which ids come near."""
+        for failure in self.failures():
+            if failure.id == sample:
+                return f"{sample!r} has no explanation, it failed: {failure.reason}"
+        near = [repr(candidate) for candidate in _near(sample, self.ids())]
+        hint = f"did you mean {' or '.join(near)}?" if near else f"{self.path} has {len(self._index.samples)} samples"
+        return f"{sample!r} is not in store {self.path}: {hint}"
+
+
+def _near(sample: str, ids: list[str]) -> list[str]:
+    """Up to three of the sorted `ids` that contain the text that was asked for, or else look like it."""
+    inside = [candidate for candidate in ids if sample and sample in candidate]
+    if inside:
+        return inside[:3]
+    start = max(0, min(bisect_left(ids, sample) - _COMPARED // 2, len(ids) - _COMPARED))
+    return get_close_matches(sample, ids[start : start + _COMPARED], n=3)
+
+
+def _list(targets: Iterable[int]) -> str:
+    numbers = sorted(targets)
+    more = f" and {len(numbers) - _LISTED} more" if len(numbers) > _LISTED else ""
+    return ", ".join(map(str, numbers[:_LISTED])) + more

@@ -1,0 +1,60 @@
+"""Lightning's side of the store: every block that `predict_step` returns is on disk before the next one starts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+
+from lit_coiba.store.records import BlockRecord
+from lit_coiba.store.store import ExplanationStore
+
+
+class StoreWriter(BasePredictionWriter):
+    """Writes the `BlockRecord` of each batch, and counts what this process wrote.
+
+    Args:
+        store: Where to.
+    """
+
+    blocks: int  # written by this process so far
+    rows: int  # explanations in them: one per (id, target)
+    images: int  # samples that have at least one explanation
+    failures: int  # samples recorded as failed
+
+    def __init__(self, store: ExplanationStore) -> None:
+        super().__init__(write_interval="batch")
+        self.store = store
+        self.blocks = self.rows = self.images = self.failures = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Lightning looks for indices of samples to hand to writers; ours have ids, which travel in the batch."""
+        super().setup(trainer, pl_module, stage)
+        warnings.filterwarnings("ignore", "Couldn't infer the batch indices")
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: Any,
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Write one block.
+
+        Raises:
+            TypeError: `predict_step` returned something other than a `BlockRecord`.
+            InputError: The block cannot be written.
+        """
+        if not isinstance(prediction, BlockRecord):
+            raise TypeError(f"predict_step must return a BlockRecord, not {type(prediction).__name__}")
+        self.store.write(prediction)
+        self.blocks += 1
+        self.rows += len(prediction.ids)
+        self.images += len(set(prediction.ids))
+        self.failures += len(prediction.failures)

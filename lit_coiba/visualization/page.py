@@ -1,0 +1,154 @@
+"""A page of pictures and lines of text, drawn without a display and without pyplot's global state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.ft2font import FT2Font
+from PIL import Image
+from torch import Tensor
+
+from lit_coiba.store.atomic import atomically
+
+INK, FADED, ALERT = "#1b1b1f", "#6f6f7a", "#b3261e"
+
+_DPI = 100
+_ELLIPSIS = "\u2026"
+_NO_GLYPH = "\u25a1"  # a box
+
+
+class Page:
+    """A white page; positions and sizes are in pixels from the top left.
+
+    Texts are shown as they are: no mathematics, no TeX; control characters and what the font lacks appear as boxes.
+
+    Args:
+        width: In pixels.
+        height: In pixels.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width = width
+        self.height = height
+        self._canvas = np.full((height, width, 3), 255, np.uint8)
+        self._figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, frameon=False)
+        self._renderer = FigureCanvasAgg(self._figure).get_renderer()
+
+    def picture(self, x: int, y: int, pixels: Tensor) -> None:
+        """Put a picture ``(3, h, w)`` uint8 with its top left corner at (x, y)."""
+        self._canvas[y : y + pixels.shape[1], x : x + pixels.shape[2]] = pixels.permute(1, 2, 0).numpy()
+
+    def text(
+        self,
+        x: float,
+        baseline: float,
+        text: str,
+        width: float | None = None,
+        size: float = 9.0,
+        colour: str = INK,
+        bold: bool = False,
+        align: Literal["left", "center", "right"] = "left",
+        keep: Literal["start", "end"] = "start",
+    ) -> float:
+        """Write one line.
+
+        Args:
+            x: Left end, centre or right end, as `align` says.
+            baseline: Of the letters.
+            text: Any text.
+            width: Longer text is cut to this width, with an ellipsis.
+            size: In points of 1/72 inch, at 100 pixels an inch.
+            colour: As matplotlib knows them.
+            bold: Bold instead of regular.
+            align: What `x` is.
+            keep: Which end of a text that is too long is kept.
+
+        Returns:
+            The width in pixels.
+        """
+        font = _font(size, bold)
+        text = _fitting(_drawable(text), width, keep, lambda s: self._measure(s, font))
+        self._figure.text(
+            x / self.width,
+            1 - baseline / self.height,
+            text,
+            fontproperties=font,
+            color=colour,
+            ha=align,
+            va="baseline",
+            parse_math=False,
+            usetex=False,
+        )
+        return self._measure(text, font)
+
+    def pixels(self) -> Tensor:
+        """The page, ``(3, height, width)`` uint8."""
+        canvas = FigureCanvasAgg(self._figure)
+        self._figure.figimage(self._canvas, origin="upper", zorder=-1)
+        canvas.draw()
+        return torch.from_numpy(np.asarray(canvas.buffer_rgba())[..., :3].copy()).permute(2, 0, 1)
+
+    def save(self, file: str | Path) -> Path:
+        """Write the page as a PNG, whole or not at all; equal pages give equal bytes."""
+        path = Path(file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomically(path) as out:
+            Image.fromarray(self.pixels().permute(1, 2, 0).numpy()).save(out, "PNG")
+        return path
+
+    def _measure(self, text: str, font: FontProperties) -> float:
+        return float(self._renderer.get_text_width_height_descent(text, font, ismath=False)[0]) if text else 0.0
+
+
+def fitted(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """A picture ``(3, H, W)`` uint8 at another size."""
+    if tuple(pixels.shape[1:]) == size:
+        return pixels
+    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    resized = image.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+
+
+def _fitting(text: str, width: float | None, keep: str, measure: Callable[[str], float]) -> str:
+    """The longest beginning, or end, of `text` that is no wider than `width` with its ellipsis."""
+    if width is None or measure(text) <= width:
+        return text
+    low, high = 0, len(text)
+    while low < high - 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if measure(_cut(text, middle, keep)) <= width else (low, middle)
+    return _cut(text, low, keep)
+
+
+def _cut(text: str, length: int, keep: str) -> str:
+    return text[:length].rstrip() + _ELLIPSIS if keep == "start" else _ELLIPSIS + text[len(text) - length :].lstrip()
+
+
+def _drawable(text: str) -> str:
+    known = _glyphs()
+    return "".join(c if c.isprintable() and ord(c) in known else _NO_GLYPH for c in text)
+
+
+def _font(size: float, bold: bool) -> FontProperties:
+    return FontProperties(fname=_font_file(bold), size=size)
+
+
+def _font_file(bold: bool) -> str:
+    """The font that comes with matplotlib, whatever the machine and its settings have."""
+    return str(Path(matplotlib.get_data_path(), "fonts", "ttf", f"DejaVuSans{'-Bold' if bold else ''}.ttf"))
+
+
+@lru_cache(maxsize=1)
+def _glyphs() -> frozenset[int]:
+    """Code points that both weights can draw."""
+    regular, heavy = (FT2Font(_font_file(bold)).get_charmap() for bold in (False, True))
+    return frozenset(regular) & frozenset(heavy)

@@ -1,0 +1,21 @@
+"""Fixtures that tests of several packages need."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# The same examples in every run, and no deadline: a loaded machine is no failure.
+settings.register_profile("tests", derandomize=True, deadline=None, max_examples=50, database=None)
+settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of real weights and images: LIT_COIBA_ASSETS, else shared/assets beside the checkout."""
+    given = os.environ.get("LIT_COIBA_ASSETS")
+    folder = Path(given) if given else Path(__file__).parents[2] / "shared" / "assets"
+    if not folder.is_dir():
+        pytest.skip(f"needs real weights and images, and there is no {folder} (set LIT_COIBA_ASSETS)")
+    return folder

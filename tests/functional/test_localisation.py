@@ -1,0 +1,33 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lit_coiba.functional import energy_inside
+
+
+def loop_over_pixels(map, region):
+    inside = total = 0.0
+    for value, kept in zip(map.flatten().tolist(), region.flatten().tolist()):
+        if value > 0:
+            total += value
+            inside += value if kept else 0
+    return inside / total if total else float("nan")
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 10_000))
+def test_share_of_the_positive_attribution(height, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    maps = torch.randn(3, height, width, generator=generator, dtype=torch.float64)
+    regions = torch.rand(3, height, width, generator=generator) < 0.4
+    expected = torch.tensor([loop_over_pixels(m, r) for m, r in zip(maps, regions)], dtype=torch.float64)
+    torch.testing.assert_close(energy_inside(maps, regions), expected, equal_nan=True)
+
+
+def test_a_uniform_map_scores_the_area_share():
+    regions = torch.zeros(1, 4, 5, dtype=torch.bool)
+    regions[0, :2] = True
+    assert energy_inside(torch.full((1, 4, 5), 0.3), regions).item() == 0.5
+
+
+def test_a_map_without_positive_attribution_has_no_score():
+    assert energy_inside(-torch.ones(1, 2, 2), torch.ones(1, 2, 2, dtype=torch.bool)).isnan().all()

@@ -1,0 +1,113 @@
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lit_coiba.contracts import InputError
+from lit_coiba.store import ExplanationStore
+from tests.store.synthetic import blocks, manifest, record, sample_id
+
+
+def merge(folder: Path) -> None:
+    """All blocks in one file with a row group each, the other files removed: what compaction will do."""
+    paths = sorted(folder.glob("*.parquet"))
+    metadata = pq.read_schema(paths[0]).metadata | {b"lit_coiba.blocks": str(list(range(len(paths)))).encode()}
+    merged = folder / "merged.tmp"
+    with pq.ParquetWriter(merged, pq.read_schema(paths[0]).with_metadata(metadata)) as writer:
+        for path in paths:
+            writer.write_table(pq.read_table(path).replace_schema_metadata(metadata))
+    merged.replace(paths[0])
+    for path in paths[1:]:
+        path.unlink()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ExplanationStore:
+    store = ExplanationStore.open(tmp_path, manifest())
+    for made in blocks(4, top=2):
+        store.write(made)
+    return store
+
+
+def test_blocks_merged_into_one_file_say_the_same(store: ExplanationStore) -> None:
+    straight = store.digest()
+    merge(store.path / "blocks")
+    for reader in (store, ExplanationStore(store.path)):
+        assert reader.missing(5) == [4]
+        assert reader.digest() == straight
+        assert reader[sample_id(13), 16].id == sample_id(13)
+
+
+def test_a_merge_in_the_middle_of_reading_loses_and_repeats_nothing(store: ExplanationStore) -> None:
+    expected = [(row.id, row.target) for row in store]
+    rows = iter(store)
+    found = [next(rows) for _ in range(5)]
+    merge(store.path / "blocks")
+    found += rows
+    assert [(row.id, row.target) for row in found] == expected
+
+
+def test_rows_in_two_files_count_once(store: ExplanationStore) -> None:
+    store.write(record(9, range(4), top=2))
+    assert len(store) == 32
+    assert len(list(store)) == 32
+    (store.path / "blocks" / "000000.parquet").unlink()
+    assert len(list(store)) == 32
+
+
+def test_a_block_written_anew_with_other_rows_is_found_again(store: ExplanationStore) -> None:
+    reader = ExplanationStore(store.path)
+    assert reader[sample_id(2), 2].id == sample_id(2)
+    store.write(record(0, [2, 3], failed=[0, 1]))
+    row = reader[sample_id(3), 3]
+    assert row.id == sample_id(3)
+    assert len(reader) == 26
+    assert len(reader.failures()) == 2
+
+
+def test_rows_that_vanish_while_they_are_read_are_named(store: ExplanationStore) -> None:
+    rows = iter(store)
+    next(rows)
+    (store.path / "blocks" / "000001.parquet").unlink()
+    with pytest.raises(InputError, match=r"'class/00004.png' vanished"):
+        list(rows)
+
+
+def test_the_rows_of_one_block_are_read_once(store: ExplanationStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    real = pq.ParquetFile.read_row_group
+    len(store)
+
+    def counted(self: pq.ParquetFile, group: int, **settings: Any) -> pa.Table:
+        reads.append(group)
+        return real(self, group, **settings)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    list(store)
+    assert len(reads) == 4
+
+
+def test_whole_files_are_verified_once(store: ExplanationStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store.missing(4) == []
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", None)
+    assert store.missing(4) == []
+
+
+def test_iterating_holds_a_few_blocks_in_memory(tmp_path: Path) -> None:
+    size = 16 * 64 * 64 * 4  # bytes of maps in a block
+    store = ExplanationStore.open(tmp_path, manifest())
+    for made in blocks(40, rows=16, size=(64, 64)):
+        store.write(made)
+    len(store)
+    start = pa.total_allocated_bytes()
+    arrow = 0
+    tracemalloc.start()
+    for _ in store:
+        arrow = max(arrow, pa.total_allocated_bytes() - start)
+    _, python = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert arrow < 4 * size
+    assert python < 4 * size
