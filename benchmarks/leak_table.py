@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from lit_coiba.demo.models import shipped_backbone
+from lit_coiba.demo.synthetic import shipped_model
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
@@ -42,7 +42,7 @@ def _stacks(images: list[Tensor], size: int) -> Iterator[Tensor]:
 def models(assets: Path) -> Iterator[tuple[str, Backbone, BlockDataModule]]:
     """Name, model and data of every row."""
     for kind in ("vit", "cnn"):
-        yield f"shipped {kind}", shipped_backbone(kind), SyntheticParts()
+        yield f"shipped {kind}", shipped_model(f"synthetic_parts_{kind}"), SyntheticParts()
     weights = assets / "models"
     if not weights.exists():
         print(f"no assets in {assets}: two rows are left out")

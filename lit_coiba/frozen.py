@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -31,3 +33,28 @@ def frozen(model: Any) -> Iterator[None]:
             parameter.requires_grad_(True)
         for m, flag in training:
             m.training = flag
+
+
+@contextmanager
+def untouched(module: nn.Module) -> Iterator[None]:
+    """`frozen` for whole runs: gradients, device and the global random states are given back as well.
+
+    A Trainer clears gradients, moves the module to its device and then to the CPU, and seeds; its data loaders draw
+    from torch's global generator. The generators of accelerators are not drawn from.
+    """
+    parameters = list(module.parameters())
+    gradients = [parameter.grad for parameter in parameters]
+    devices = {parameter.device for parameter in parameters}
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global one is what is kept
+    for parameter in parameters:
+        parameter.grad = None  # else it would move along with its parameter
+    try:
+        with frozen(module), torch.random.fork_rng(devices=()):
+            yield
+    finally:
+        if len(devices) == 1:
+            module.to(devices.pop())
+        for parameter, gradient in zip(parameters, gradients):
+            parameter.grad = gradient
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002

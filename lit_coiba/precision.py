@@ -1,11 +1,22 @@
 """Which precision a machine is good at."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 import torch
 
 
-def automatic_precision() -> str:
-    """``bf16-mixed`` where the default device multiplies bf16 matrices in hardware, else ``32-true``."""
-    if torch.cuda.is_available():
+def automatic_precision(accelerator: object = "auto") -> Literal["bf16-mixed", "32-true"]:
+    """``bf16-mixed`` where the device multiplies bf16 matrices in hardware, else ``32-true``.
+
+    Args:
+        accelerator: What the Trainer is given: a name (``cpu``, ``gpu``, ``auto``, ...) or one of Lightning's objects.
+    """
+    name = accelerator if isinstance(accelerator, str) else type(accelerator).__name__.removesuffix("Accelerator")
+    if name.lower() in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bf16-mixed" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "32-true"
+    if name.lower() in ("auto", "cpu"):
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        return "bf16-mixed" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "32-true"
+    return "32-true"

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import warnings
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path as FilePath
 from typing import Any
 
 import lightning
-import torch
 from lightning import Callback, LightningModule
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch import Tensor
 
 from lit_coiba.bottlenecks import ActivationStatistics, NeedsStatistics
 from lit_coiba.bottlenecks.leak import SAMPLE
-from lit_coiba.bottlenecks.statistics import describe_preprocessing
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.contracts import InputError
-from lit_coiba.data.blocks import BlockDataset, count_blocks
+from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.data.module import BlockDataModule
+from lit_coiba.frozen import untouched
+from lit_coiba.identity import check_precision, check_store, identity_of, ids_digest, preprocessing_of, recorded_by
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.precision import automatic_precision
+from lit_coiba.quiet import quiet
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.writer import StoreWriter
+from lit_coiba.termination import ends_on_sigterm
 from lit_coiba.visualization.contact_sheet import contact_sheet
 
-FEW_IMAGES = 200  # fewer make the standard deviations noisy
 ENOUGH_IMAGES = 10_000  # more change little: what IBA's authors advise
-VERSIONS = ("lit-coiba", "torch", "lightning", "timm", "captum")
 
 
 class Trainer(lightning.Trainer):
     """Lightning's Trainer with two more verbs: `statistics` and `explain`.
+
+    Both leave the model, the data module and the global random state as they were, also when they raise, and write
+    nothing to the logger that Lightning makes where none is given. Several processes share the blocks of a run.
 
     Args:
         precision: Lightning's, or ``auto``: bf16-mixed where the machine has bf16 in hardware, 32-true elsewhere.
@@ -44,8 +46,9 @@ class Trainer(lightning.Trainer):
     callbacks: list[Callback]
 
     def __init__(self, *args: Any, precision: str | int | None = None, **kwargs: Any) -> None:
-        chosen: Any = automatic_precision() if precision == "auto" else precision
-        super().__init__(*args, precision=chosen, **kwargs)
+        with quiet():
+            super().__init__(*args, precision=_chosen(precision, kwargs), **kwargs)
+        self._loggers_by_default = _loggers_by_default(kwargs)
 
     def statistics(
         self, model: Explainer, datamodule: BlockDataModule, file: str, images: int = ENOUGH_IMAGES
@@ -54,80 +57,106 @@ class Trainer(lightning.Trainer):
 
         Args:
             model: Model and method.
-            datamodule: The images, those of the domain that will be explained.
+            datamodule: The images, those of the domain that will be explained; its `limit` does not count here.
             file: Where to keep the statistics (safetensors). What a stopped run had done is kept beside it.
             images: Use about this many images, evenly spaced over the dataset.
 
         Raises:
             InputError: The method needs no statistics, or there are fewer than two readable images.
         """
-        method, network = model.method, model.network
-        if not isinstance(method, NeedsStatistics):
-            raise InputError(f"{type(method).__name__} needs no activation statistics: go on with `explain`")
-        layers = method.statistics_layers(network)
-        _set_up(model, datamodule, limit=None)  # what is known of all images helps to explain a few
-        blocks = _spread(datamodule, images)
-        identity = [network.digest(), describe_preprocessing(network), layers, blocks, _ids_digest(datamodule)]
-        folder = FilePath(f"{file}.{hashlib.sha256(repr(identity).encode()).hexdigest()[:12]}.parts")
-        chunks = ChunkedStatistics(folder, blocks, layers)
-        if missing := chunks.missing():
-            module = StatisticsModule(network, chunks)
-            self._over_blocks(module, datamodule, missing, BlockProgress("Statistics"), group=chunks.length)
-        moments = chunks.merged()
-        seen = next(iter(moments.values())).size if moments else 0
-        if seen < 2:
-            raise InputError(f"activation statistics need at least two readable images, the data has {seen}")
-        if seen < FEW_IMAGES:
-            warnings.warn(f"activation statistics of {seen} images are noisy: take {FEW_IMAGES} or more", stacklevel=2)
-        network.to(self.strategy.root_device)
-        statistics = method.adopt(network, ActivationStatistics.from_moments(network, moments), _sample(datamodule))
-        statistics.save(file)
-        chunks.remove()
-        return statistics
+        if images < 2:
+            raise InputError(f"images is {images}, but a standard deviation needs at least 2")
+        with self._explaining(model, datamodule, None):
+            return self._estimated(model, datamodule, FilePath(file), images)
 
     def explain(
-        self, model: Explainer, datamodule: BlockDataModule, store: str, limit: int | None = None
+        self,
+        model: Explainer,
+        datamodule: BlockDataModule,
+        store: str,
+        limit: int | None = None,
+        retry_failed: bool = False,
     ) -> ExplanationStore:
         """Explain a dataset into a store. The same call again does what is missing, and nothing twice.
 
-        Statistics that the method needs and was not given are estimated first, and kept in the store. At the end a
-        contact sheet of some images is drawn beside the blocks.
+        Statistics that the method needs and was not given are estimated first, over all images, and kept in the store.
+        At the end a contact sheet of some images is drawn beside the blocks.
 
         Args:
             model: Model, method and targets.
             datamodule: The images.
             store: Folder of the store; created, or resumed where it was made with the same arguments.
-            limit: Explain only this many images, evenly spaced over the dataset.
+            limit: Explain only this many images; evenly spaced over the dataset, unless its `limit_order` is ``first``.
+            retry_failed: Do the blocks again in which an image failed: when files have been mended.
 
         Returns:
-            The store, complete.
+            The store, complete but for what Lightning's `limit_predict_batches` left out.
 
         Raises:
-            InputError: The folder holds a store that was made with other arguments.
+            InputError: The folder holds a store that was made with other arguments, or these cannot be explained.
         """
-        limit = datamodule.limit if limit is None else limit
-        _set_up(model, datamodule, limit=None)
-        statistics = self._prepare(model, datamodule, FilePath(store) / "statistics.safetensors")
-        _set_up(model, datamodule, limit)
-        opened = ExplanationStore.open(store, self._manifest(model, datamodule, statistics))
-        missing = opened.missing(count_blocks(len(datamodule.explained), datamodule.batch_size))
-        if missing:
-            self._over_blocks(model, datamodule, missing, BlockProgress(), StoreWriter(opened))
-        finished = ExplanationStore(store)
-        contact_sheet(finished, datamodule.explained, model.preprocessing, FilePath(store) / "contact_sheet.png")
-        return finished
+        if limit is not None and limit < 1:
+            raise InputError(f"limit is {limit}, but must be at least 1")
+        folder = FilePath(store)
+        with self._explaining(model, datamodule, datamodule.limit if limit is None else limit):
+            identity = identity_of(model, datamodule, str(self.precision))
+            resumes = check_store(folder, identity)
+            statistics = self._prepare(model, datamodule, folder / "statistics.safetensors", resumes)
+            identity["statistics"] = statistics.digest() if statistics else None
+            opened = ExplanationStore.open(folder, Manifest(identity, recorded_by(self, datamodule)))
+            blocks = self.strategy.broadcast(_to_do(opened, datamodule, retry_failed) if self.is_global_zero else [])
+            if blocks:
+                self._over_blocks(model, datamodule, blocks, BlockProgress(), StoreWriter(opened))
+            sheet = folder / "contact_sheet.png"
+            if blocks or not sheet.exists():
+                preprocessing = datamodule.transform.preprocessing
+                self._on_first(lambda: contact_sheet(opened, datamodule.explained, preprocessing, sheet))
+        return ExplanationStore(folder)
 
-    def _prepare(self, model: Explainer, datamodule: BlockDataModule, file: FilePath) -> ActivationStatistics | None:
-        """Give the method what it needs to know about the data; the statistics it uses, if it uses any."""
+    def _prepare(
+        self, model: Explainer, datamodule: BlockDataModule, kept: FilePath, resumes: bool
+    ) -> ActivationStatistics | None:
+        """Give the method what it needs to know about the data, all of it; the statistics it uses, if it uses any."""
+        method, network = model.method, model.network
+        with self._all_images(model, datamodule):
+            if not isinstance(method, NeedsStatistics):
+                method.prepare(network, _batches(datamodule, ENOUGH_IMAGES))
+                return None
+            given = method.arguments().get("statistics")
+            if self.strategy.broadcast(not given and not (resumes and kept.exists())):
+                return self._estimated(model, datamodule, kept, ENOUGH_IMAGES)
+            statistics = ActivationStatistics.load(given or kept)
+            if statistics.leak is None:
+                network.to(self.strategy.root_device)
+            return method.adopt(network, statistics, _batches(datamodule, SAMPLE))
+
+    def _estimated(
+        self, model: Explainer, datamodule: BlockDataModule, file: FilePath, images: int
+    ) -> ActivationStatistics:
+        """Statistics in `file`, in use by the method: estimated by all processes, put together by the first one."""
         method, network = model.method, model.network
         if not isinstance(method, NeedsStatistics):
-            blocks = BlockDataset(datamodule.explained, model.preprocessing, datamodule.batch_size)
-            method.prepare(network, (blocks[k] for k in _spread(datamodule, ENOUGH_IMAGES)))
-            return None
-        given = method.arguments().get("statistics")
-        if given is None and not file.exists():
-            return self.statistics(model, datamodule, str(file))
-        return method.adopt(network, ActivationStatistics.load(given or file), _sample(datamodule))
+            raise InputError(f"{type(method).__name__} needs no activation statistics: go on with `explain`")
+        layers = method.statistics_layers(network)
+        blocks = _spread(datamodule, images)
+        sources = [preprocessing_of(datamodule), ids_digest(datamodule), datamodule.batch_size, blocks]
+        parts = hashlib.sha256(repr([network.digest(), layers, str(self.precision), *sources]).encode()).hexdigest()
+        chunks = ChunkedStatistics(FilePath(f"{file}.{parts[:12]}.parts"), blocks, layers)
+        last: list[int] = []
+        while missing := self.strategy.broadcast(chunks.missing()):  # another run may have merged and removed them
+            if missing == last:
+                raise InputError("statistics need all their images: leave out limit_predict_batches and fast_dev_run")
+            module = StatisticsModule(network, chunks)
+            self._over_blocks(module, datamodule, missing, BlockProgress("Statistics"), group=chunks.length)
+            last = missing
+
+        def finish() -> None:
+            network.to(self.strategy.root_device)
+            method.adopt(network, chunks.statistics(network), _batches(datamodule, SAMPLE)).save(file)
+            chunks.remove()
+
+        self._on_first(finish)
+        return method.adopt(network, ActivationStatistics.load(file), ())
 
     def _over_blocks(
         self,
@@ -138,67 +167,108 @@ class Trainer(lightning.Trainer):
         writer: Callback | None = None,
         group: int = 1,
     ) -> None:
-        """Run the predict loop over `blocks`, with gradients allowed and nothing kept in memory."""
-        datamodule.blocks, datamodule.group = blocks, group
-        callbacks, inference_mode = self.callbacks, self.predict_loop.inference_mode
-        shown = [progress] if self.progress_bar_callback is not None else []
-        others = [callback for callback in callbacks if callback is not self.progress_bar_callback]
-        self.callbacks = [*others, *shown, *([writer] if writer is not None else [])]
-        self.predict_loop.inference_mode = False
+        """Run the predict loop over `blocks`, gradients allowed and nothing kept in memory, until all processes end."""
+        trainer = self.callbacks, self.predict_loop.inference_mode, self.loggers
+        data = datamodule.blocks, datamodule.group
+        bar = self.progress_bar_callback
+        own = [*([progress] if bar is not None else []), *([writer] if writer is not None else [])]
         try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", ".*does not have many workers.*")
-                self.predict(module, datamodule=datamodule, return_predictions=False)
+            datamodule.blocks, datamodule.group = blocks, group
+            self.callbacks = [*(callback for callback in self.callbacks if callback is not bar), *own]
+            self.predict_loop.inference_mode = False
+            if self._loggers_by_default:
+                self.loggers = []
+            self.predict(module, datamodule=datamodule, return_predictions=False)
         finally:
-            self.callbacks, self.predict_loop.inference_mode = callbacks, inference_mode
-            datamodule.blocks, datamodule.group = None, 1
+            self.callbacks, self.predict_loop.inference_mode, self.loggers = trainer
+            datamodule.blocks, datamodule.group = data
+        self.strategy.barrier()
 
-    def _manifest(
-        self, model: Explainer, datamodule: BlockDataModule, statistics: ActivationStatistics | None
-    ) -> Manifest:
-        arguments = model.method.arguments()
-        arguments.pop("statistics", None)  # a path; the digest says what counts
-        identity = {
-            "model": model.network.digest(),
-            "method": {"class": type(model.method).__name__, **arguments},
-            "targets": str(model.targets),
-            "preprocessing": json.loads(describe_preprocessing(model.network)),
-            "ids": _ids_digest(datamodule),
-            "samples": len(datamodule.explained),
-            "block_size": datamodule.batch_size,
-            "statistics": statistics.digest() if statistics else None,
-            "precision": str(self.precision),
-        }
-        recorded = {
-            "versions": {name: version(name) for name in VERSIONS},
-            "accelerator": type(self.accelerator).__name__,
-            "devices": self.num_devices,
-            "workers": datamodule.num_workers,
-            "threads": torch.get_num_threads(),
-        }
-        return Manifest(identity, recorded)
+    def _on_first(self, do: Callable[[], Any]) -> None:
+        """Have the first process do something while the others wait; what goes wrong there is raised on all."""
+        error: Exception | None = None
+        if self.is_global_zero:
+            try:
+                do()
+            except Exception as raised:
+                error = raised
+        error = self.strategy.broadcast(error)
+        if error is not None:
+            raise error
+
+    @contextmanager
+    def _explaining(self, model: Explainer, datamodule: BlockDataModule, limit: int | None) -> Iterator[None]:
+        """What both verbs begin and end with; in between the data module knows its images, `limit` of them."""
+        check_precision(str(self.precision))
+        given = datamodule.limit
+        with quiet(), ends_on_sigterm(), untouched(model):
+            try:
+                self._meet()
+                datamodule.limit = limit
+                self._set_up(model, datamodule)
+                yield
+            finally:
+                datamodule.limit = given
+
+    def _meet(self) -> None:
+        """Begin a distributed run now, not in the first `predict`: what is decided on files must be decided together.
+
+        Processes that are spawned or forked live within `predict` only; between two of them there is nobody to meet.
+        """
+        if isinstance(self.strategy.launcher, _SubprocessScriptLauncher):
+            self.strategy.launcher.launch(self.strategy.setup_environment)
+
+    def _set_up(self, model: Explainer, datamodule: BlockDataModule) -> None:
+        """Let the data module list its images for this model, as Lightning will before its loop."""
+        self.strategy.connect(model)
+        datamodule.trainer = self
+        if self.local_rank == 0:
+            datamodule.prepare_data()
+        self.strategy.barrier()
+        datamodule.setup("predict")
+        labels = datamodule.explained.labels
+        if not labels:
+            raise InputError("there are no images to explain: look at the arguments of the data")
+        if model.targets == "label" and max(labels) < 0:
+            raise InputError("targets is label, but no image has one: explain the predicted class, or give labels")
+
+    @contextmanager
+    def _all_images(self, model: Explainer, datamodule: BlockDataModule) -> Iterator[None]:
+        """Without the limit: what is known of all images helps to explain a few."""
+        limit, datamodule.limit = datamodule.limit, None
+        try:
+            self._set_up(model, datamodule)
+            yield
+        finally:
+            datamodule.limit = limit
+        self._set_up(model, datamodule)
 
 
-def _set_up(model: Explainer, datamodule: BlockDataModule, limit: int | None) -> None:
-    """Make the data module's list of images known, before the loop does."""
-    datamodule.preprocessing, datamodule.limit = model.preprocessing, limit
-    datamodule.prepare_data()
-    datamodule.setup("predict")
+def _to_do(store: ExplanationStore, datamodule: BlockDataModule, retry_failed: bool) -> list[int]:
+    """Numbers of the blocks that are missing, and where asked for of those with a failure."""
+    blocks = set(store.missing(datamodule.total_blocks))
+    if retry_failed:
+        failed = {failure.id for failure in store.failures()}
+        blocks |= {i // datamodule.batch_size for i, name in enumerate(datamodule.explained.ids) if name in failed}
+    return sorted(blocks)
 
 
 def _spread(datamodule: BlockDataModule, images: int) -> list[int]:
     """Numbers of blocks that hold about `images` images, evenly spaced over the dataset."""
-    blocks = count_blocks(len(datamodule.explained), datamodule.batch_size)
-    wanted = min(blocks, -(-images // datamodule.batch_size))
-    return [k * blocks // wanted for k in range(wanted)]
+    wanted = min(datamodule.total_blocks, -(-images // datamodule.batch_size))
+    return [k * datamodule.total_blocks // wanted for k in range(wanted)]
 
 
-def _sample(datamodule: BlockDataModule) -> Iterator[Tensor]:
-    """Images for a leak test; nothing is read before they are asked for."""
-    assert datamodule.preprocessing is not None
-    blocks = BlockDataset(datamodule.explained, datamodule.preprocessing, datamodule.batch_size)
-    yield from (batch.images for batch in (blocks[k] for k in _spread(datamodule, SAMPLE)) if len(batch.images))
+def _batches(datamodule: BlockDataModule, images: int) -> Iterator[Tensor]:
+    """About `images` images, block by block; nothing is read before it is asked for."""
+    blocks = BlockDataset(datamodule.explained, datamodule.transform.preprocessing, datamodule.batch_size)
+    yield from (batch.images for batch in (blocks[k] for k in _spread(datamodule, images)) if len(batch.images))
 
 
-def _ids_digest(datamodule: BlockDataModule) -> str:
-    return hashlib.sha256(json.dumps(datamodule.explained.ids).encode()).hexdigest()
+def _chosen(precision: str | int | None, arguments: dict[str, Any]) -> Any:
+    return automatic_precision(arguments.get("accelerator", "auto")) if precision == "auto" else precision
+
+
+def _loggers_by_default(arguments: dict[str, Any]) -> bool:
+    """Whether the Trainer makes its logger itself; explaining logs nothing, so its files would be empty."""
+    return arguments.get("logger") in (None, True)

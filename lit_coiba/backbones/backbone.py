@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.backbones.chains import chain
+from lit_coiba.backbones.chains import Link, chain
 from lit_coiba.backbones.construction import Interpolation, build, preprocessing_of
 from lit_coiba.backbones.defaults import candidate_layers, default_layers
 from lit_coiba.backbones.grids import Metadata, ambiguous, grid_of, grids
@@ -152,7 +152,9 @@ class Backbone(nn.Module):
         Raises:
             InputError: A layer that cannot be targeted, or one given twice.
         """
-        return ChainPath(self.model, chain(self.model), self._probed(), [self.grid(layer) for layer in layers])
+        links, found = chain(self.model), self._grids()
+        targeted = [found[layer] if layer in found else self.grid(layer) for layer in layers]
+        return ChainPath(self.model, links, self._probed(links), targeted)
 
     def default_layers(self) -> list[str]:
         """What a bottleneck targets where nothing else is asked for; see `lit_coiba.backbones.defaults`."""
@@ -188,28 +190,31 @@ class Backbone(nn.Module):
         self.preprocessing = preprocessing
         self.arguments = arguments
         self._title = arguments.get("name", type(model).__name__)
-        self._seen: dict[tuple[int, int], Probe] = {}
-        self._found: dict[tuple[int, int], dict[str, Grid]] = {}
+        self._seen: dict[Any, Probe] = {}
+        self._found: dict[Any, dict[str, Grid]] = {}
         declared = num_classes if num_classes is not None else getattr(model, "num_classes", None)
         self.num_classes = int(declared) if declared is not None else self._count_classes()
 
-    def _probed(self) -> Probe:
-        size = self.preprocessing.size
-        if size not in self._seen:
-            self._seen[size] = probe(self.model, chain(self.model), size)
-        return self._seen[size]
+    def _probed(self, links: list[Link] | None = None) -> Probe:
+        """The probe of the model as it is now: someone may hook a sequence, and then it is another chain."""
+        links = links or chain(self.model)
+        key = (self.preprocessing.size, tuple(link.outputs for link in links))
+        if key not in self._seen:
+            self._seen[key] = probe(self.model, links, self.preprocessing.size)
+        return self._seen[key]
 
     def _grids(self) -> dict[str, Grid]:
-        size = self.preprocessing.size
-        if size not in self._found:
-            first, second = self._probed(), None
+        links, size = chain(self.model), self.preprocessing.size
+        key = (size, tuple(link.outputs for link in links))
+        if key not in self._found:
+            first, second = self._probed(links), None
             if any(r.shape is not None and ambiguous(r.shape, size) for r in first.records.values()):
                 try:
-                    second = probe(self.model, chain(self.model), (size[0], 2 * size[1]))
+                    second = probe(self.model, links, (size[0], 2 * size[1]))
                 except InputError:  # built for one size: timm's metadata decides
                     second = None
-            self._found[size] = grids(self.model, first, second)
-        return self._found[size]
+            self._found[key] = grids(self.model, first, second)
+        return self._found[key]
 
     def _examples(self) -> list[str]:
         try:

@@ -93,10 +93,10 @@ class ChainPath:
                 if target.module is not None:
                     stack.callback(target.module.register_forward_hook(_replacing(change)).remove)
             if first.module is None:
-                start, stream = first.link + 1, _unshared(changes[0], state.activation)
+                start, stream = first.link + 1, changes[0](state.activation)
             else:
                 start, stream = first.link, self._unwritten(self._ordered(state.stream), first.link)
-                stack.enter_context(_answering(first.module, lambda: _unshared(changes[0], state.activation)))
+                stack.enter_context(_answering(first.module, lambda: changes[0](state.activation)))
             for k, link in enumerate(self._tail_links[start:], start):
                 stream = link.forward(stream)
                 if k in after:
@@ -104,14 +104,19 @@ class ChainPath:
         return stream
 
     def _change(self, edit: Edit, index: int) -> Change:
-        """The edit of one target, its result checked and in the memory order of the stream."""
+        """The edit of one target: its result has the right shape and memory order, and memory of its own.
+
+        The network may write into what it is given; the state, and what the edit keeps of an activation, must stay.
+        """
 
         def change(activation: Tensor) -> Tensor:
             edited = edit(index, activation)
             if edited.shape != activation.shape:
                 shapes = f"{tuple(edited.shape)} for an activation {tuple(activation.shape)}"
                 raise ValueError(f"the edit of {self.layers[index]} returned {shapes}")
-            return self._ordered(edited)
+            edited = self._ordered(edited)
+            shared = edited.untyped_storage().data_ptr() == activation.untyped_storage().data_ptr()
+            return edited.clone() if shared else edited
 
         return change
 
@@ -171,10 +176,3 @@ def _answering(module: nn.Module, answer: Callable[[], Tensor]) -> Iterator[None
 
 def _replacing(change: Change) -> Callable[[nn.Module, Any, Tensor], Tensor]:
     return lambda module, args, output: change(output)
-
-
-def _unshared(change: Change, activation: Tensor) -> Tensor:
-    """The edited activation, in memory of its own: the network may write into it, and the state must stay."""
-    edited = change(activation)
-    shared = edited.untyped_storage().data_ptr() == activation.untyped_storage().data_ptr()
-    return edited.clone() if shared else edited

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from lit_coiba.backbones import Backbone
@@ -29,7 +29,7 @@ class Accuracy(NamedTuple):
     samples: int
 
     def __str__(self) -> str:
-        return f"{self.right / max(self.samples, 1):.1%} of {self.samples:,}"
+        return f"{self.right / max(self.samples, 1):.1%} ({self.right:,} of {self.samples:,})"
 
 
 class ExportWeights(Callback):
@@ -68,8 +68,9 @@ def save_half(model: nn.Module, file: Path) -> str:
     """Write a model's state, floating point in fp16, as safetensors; SHA-256 of the file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file({name: t.half() if t.is_floating_point() else t for name, t in state.items()}, file)
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    content = save({name: t.half() if t.is_floating_point() else t for name, t in state.items()})
+    file.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 @torch.no_grad()
@@ -88,7 +89,8 @@ def card(
     file: Path, network: Backbone, digest: str, command: str, trained: str, accuracies: dict[str, Accuracy]
 ) -> str:
     """What one should know about a file of weights, as Markdown."""
-    arguments = {k: v for k, v in network.arguments.items() if v and k not in ("checkpoint", "pretrained")}
+    source = ("checkpoint", "checkpoint_match", "pretrained")
+    arguments = {k: v for k, v in network.arguments.items() if v not in (None, False) and k not in source}
     inputs = network.preprocessing
     rows = {
         "made by": f"`{command}`",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -11,9 +12,15 @@ from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from lit_coiba.contracts import Batch
 
+FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} blocks, {remaining} left{postfix}"
+ON_TERMINAL, IN_FILE = 0.3, 5.0  # seconds between two refreshes: a log file keeps them all
+
 
 class BlockProgress(TQDMProgressBar):
-    """Progress over blocks: images/s since the first one, time left, number of failures.
+    """One line on stderr: blocks done and to do, time left, images/s, number of failures.
+
+    Of several processes the first one shows its own blocks and failures; the rate is that of all of them together, as
+    blocks are dealt evenly.
 
     Args:
         description: What the bar is about.
@@ -25,29 +32,28 @@ class BlockProgress(TQDMProgressBar):
         self._started = 0.0
         self._images = self._failures = 0
 
-    @property
-    def predict_description(self) -> str:
-        """Text in front of the bar."""
-        return self.description
-
     def init_predict_tqdm(self) -> Tqdm:
-        """A bar with an estimate of the time left."""
-        bar = super().init_predict_tqdm()
-        bar.bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} blocks, {remaining} left{postfix}"
-        return bar
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count."""
-        super().on_predict_start(trainer, pl_module)
-        self._started = time.monotonic()
-        self._images = self._failures = 0
+        """The bar, with all blocks still to do."""
+        return Tqdm(
+            desc=self.description,
+            total=sum(self.trainer.num_predict_batches),
+            disable=self.is_disabled,
+            leave=True,
+            dynamic_ncols=True,
+            file=sys.stderr,
+            mininterval=ON_TERMINAL if sys.stderr.isatty() else IN_FILE,
+            miniters=1,
+            smoothing=0,
+            bar_format=FORMAT,
+        )
 
     def on_predict_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Keep the description free of data loader numbers: there is one."""
-        super().on_predict_batch_start(trainer, pl_module, batch, batch_idx, dataloader_idx)
-        self.predict_progress_bar.set_description(self.description)
+        """Begin to count at the first block, when the processes that read files have started."""
+        if batch_idx == 0:
+            self._started = time.monotonic()
+            self._images = self._failures = 0
 
     def on_predict_batch_end(
         self,
@@ -58,10 +64,15 @@ class BlockProgress(TQDMProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Show the rate so far."""
+        """One block more, and the rate so far."""
         self._images += len(batch.ids)
-        self._failures += len(outputs.failures if outputs is not None else batch.failures)
-        rate = self._images / max(time.monotonic() - self._started, 1e-9)
+        self._failures += len(batch.failures if outputs is None else outputs.failures)
+        rate = self._images * trainer.world_size / max(time.monotonic() - self._started, 1e-9)
         failed = f", {self._failures} failed" if self._failures else ""
         self.predict_progress_bar.set_postfix_str(f"{rate:.2f} images/s{failed}", refresh=False)
-        super().on_predict_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
+        self.predict_progress_bar.update()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """End the line, so that the message has its own."""
+        if self._predict_progress_bar is not None:
+            self._predict_progress_bar.close()

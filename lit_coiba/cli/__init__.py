@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 from lit_coiba.cli.outcome import run_verb
 from lit_coiba.cli.overview import VERBS, misspelt, overview, version
-from lit_coiba.cli.terminal import quieten
 
 
 def main(args: list[str] | None = None) -> int:
@@ -38,6 +38,6 @@ def main(args: list[str] | None = None) -> int:
 
 def run() -> None:
     """Entry point of the command ``lit-coiba``."""
-    quieten()
+    warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # between Lightning and torch
     sys.path.append(os.getcwd())  # classes of the user's own, as `python -m` finds them; after everything installed
     sys.exit(main())

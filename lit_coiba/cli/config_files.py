@@ -7,7 +7,9 @@ defaults.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from lit_coiba.contracts import InputError
 from lit_coiba.resources import resource
 
 _OPTIONS = ("-c", "--config")
+_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(?<!\.yaml)(?<!\.yml)(?<!\.json)")  # and no file
 _SECTIONS = ("trainer", "model", "data")
 
 
@@ -50,7 +53,7 @@ def read_configs(args: list[str], defaults: dict[str, Any]) -> tuple[list[str], 
     Raises:
         InputError: A file does not exist or is no YAML mapping.
     """
-    pieces: list[str | Config] = [Config("the defaults", defaults)]
+    pieces: list[str | Config] = [Config("the defaults", deepcopy(defaults))]
     words = iter(args)
     for word in words:
         option, given, name = word.partition("=")
@@ -101,14 +104,17 @@ def _located(name: str) -> Path:
 
 
 def _take_out_stale(pieces: list[str | Config]) -> dict[str, str]:
-    """Remove what configs say about a class that a later piece replaces by another one; the classes that stay."""
+    """Remove what configs say about a class that a later piece replaces by another one; the classes that stay.
+
+    The first config, the defaults, gets the new class instead: words may then stand before the one that names it.
+    """
     classes: dict[str, str] = {}  # key -> class, after the pieces so far
     found: list[tuple[dict[str, Any], str, str, str]] = []  # parent, its key, the dotted key, class at that time
     for piece, following in zip(pieces, [*pieces[1:], ""]):
         if isinstance(piece, str):
             key, given, value = piece.removeprefix("--").partition("=")
             key, chosen = key.removesuffix(".class_path"), value if given else following
-            if piece.startswith("--") and key in classes and isinstance(chosen, str):
+            if piece.startswith("--") and key in classes and isinstance(chosen, str) and _CLASS.fullmatch(chosen):
                 classes[key] = chosen
             continue
         for parent, last, key in _nodes(piece.content):
@@ -118,9 +124,12 @@ def _take_out_stale(pieces: list[str | Config]) -> dict[str, str]:
                 classes[key] = named
             if key in classes:
                 found.append((parent, last, key, classes[key]))
+    first = {id(parent) for parent, _, _ in _nodes(pieces[0].content)} if isinstance(pieces[0], Config) else set()
     for parent, last, key, then in found:
         if then.rpartition(".")[2] != classes[key].rpartition(".")[2]:
             parent.pop(last, None)
+            if id(parent) in first:
+                parent[last] = {"class_path": classes[key]}
     return classes
 
 

@@ -49,6 +49,7 @@ def parsing_message(error: BaseException, known: list[str], configs: list[Config
         return _unknown(".".join(part for part in (key, found[1], found[2]) if part), known + below, configs)
     if found := _REQUIRED.search(detail):
         names = [f"{key}.{name}".lstrip(".") for name in found[1].split(", ")]
+        names = [next((below for below in known if below.startswith(f"{name}.")), name) for name in names]
         return f"{' and '.join(f'--{name}' for name in names)} must be given (--help has examples)"
     return _class(text, key) or _value(text, detail, key) or one_line(error)
 
@@ -71,7 +72,7 @@ def did_you_mean(name: str, known: Sequence[str], otherwise: str = "") -> str:
     parent, _, last = name.rpartition(".")
     peers = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == parent]
     near = [f"{parent}.{other}".lstrip(".") for other in get_close_matches(last, peers, n=2)]
-    near = near or ([] if peers else get_close_matches(name, known, n=2))
+    near = near or ([] if peers else get_close_matches(name, known, n=1))
     return f": did you mean {' or '.join(near)}?" if near else otherwise
 
 

@@ -29,10 +29,12 @@ def run_verb(verb: str, args: list[str]) -> int:
         print(f"lit-coiba: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return _interrupted(verb)
+        return _interrupted(verb, 130)
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):  # what Lightning makes of one
-            return _interrupted(verb)
+            return _interrupted(verb, 130)
+        if stop.code == 143:  # SIGTERM
+            return _interrupted(verb, 143)
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
 
 
@@ -54,10 +56,10 @@ def _run(verb: str, args: list[str]) -> int:
         return 0
     if verb == "explain":
         return _report(result)
+    if verb == "fit" and (saved := getattr(cli.trainer.checkpoint_callback, "best_model_path", "")):
+        print(f"The checkpoint is {os.path.relpath(saved)}")
     if verb == "statistics":
-        print(
-            f"Statistics of {result.count} images are in {cli.config.file}, for the layers {', '.join(result.layers)}"
-        )
+        print(f"Statistics of {result.count} images are in {cli.config.file} for {', '.join(result.layers)}")
     return 0
 
 
@@ -67,8 +69,8 @@ def _report(store: Any) -> int:
     print(f"{len(store)} explanations of {len(store.ids())} images are in {store.path}")
     if not failures:
         return 0
-    where = f"all of them: ExplanationStore({str(store.path)!r}).failures()"
-    print(f"lit-coiba: finished, but {len(failures)} failed ({where}):", file=sys.stderr)
+    where = f"all of them: ExplanationStore({str(store.path)!r}).failures(); once mended: --retry_failed true"
+    print(f"lit-coiba: finished, but {len(failures)} failed ({where})", file=sys.stderr)
     for failure in failures[:SHOWN]:
         print(f"  {failure.id}: {failure.reason}", file=sys.stderr)
     if len(failures) > SHOWN:
@@ -93,7 +95,7 @@ def _fault(error: Exception) -> str | None:
     return None
 
 
-def _interrupted(verb: str) -> int:
+def _interrupted(verb: str, status: int) -> int:
     again = "; the same command goes on where it stopped" if verb in _RESUMABLE else ""
     print(f"lit-coiba: interrupted{again}", file=sys.stderr)
-    return 130
+    return status

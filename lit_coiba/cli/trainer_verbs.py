@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from lightning import LightningModule
+from lightning import Trainer as LightningTrainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 import lit_coiba.data.synthetic_parts  # noqa: F401 - a class is known by its short name once it is imported
@@ -62,17 +63,14 @@ class VerbCLI(LightningCLI):
         self.verb = verb
         self._arguments: list[str] = []  # of the Trainer's method
         self._listed: BlockDataModule | None = None
-        explains = MODULES[verb] is Explainer
+        leaves_nothing = ("logger", "enable_checkpointing", "enable_model_summary")  # but its own files
         super().__init__(
             MODULES[verb],
             BlockDataModule,
             subclass_mode_data=True,
             trainer_class=Trainer,
-            trainer_defaults=dict.fromkeys(("logger", "enable_checkpointing", "enable_model_summary"), False)
-            if explains
-            else None,
-            save_config_callback=SaveConfigCallback if verb == "fit" else None,
-            save_config_kwargs={"overwrite": True},
+            trainer_defaults={} if verb == "fit" else dict.fromkeys(leaves_nothing, False),
+            save_config_callback=_SaveConfig if verb == "fit" else None,
             seed_everything_default=0,
             parser_kwargs={
                 "prog": f"lit-coiba {verb}",
@@ -91,7 +89,10 @@ class VerbCLI(LightningCLI):
         method = getattr(self.trainer, self.verb)
         fixed = {name: value for name, value in FIXED.items() if name in signature(method).parameters}
         arguments = {name: self.config_init[name] for name in self._arguments}
-        return method(model=self.model, datamodule=self.datamodule, **arguments, **fixed)
+        with warnings.catch_warnings():
+            for about_the_checkpoint_callback in ("Be aware that when using `ckpt_path`", "The dirpath has changed"):
+                warnings.filterwarnings("ignore", about_the_checkpoint_callback)
+            return method(model=self.model, datamodule=self.datamodule, **arguments, **fixed)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The arguments of the Trainer's method."""
@@ -121,22 +122,17 @@ class VerbCLI(LightningCLI):
             only_data = ArgumentParser()
             only_data.add_subclass_arguments(BlockDataModule, "data")
             with _one_sentence():
-                self._listed = only_data.instantiate_classes(Namespace(data=self.config.data)).data
+                self._listed = only_data.instantiate(Namespace(data=self.config.data)).data
             arguments.num_classes = self._listed.num_classes
 
     def instantiate_classes(self) -> None:
         """Build data, model and trainer."""
         with _one_sentence():
-            super().instantiate_classes()
-        if self._listed is not None:
-            self.datamodule = self._listed  # it has looked through its files already
-
-    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
-        """Build the trainer; its errors do not say what they are about."""
-        try:
-            return super().instantiate_trainer(**kwargs)
-        except Exception as error:
-            raise InputError(f"trainer: {instantiation_message(error)}") from error
+            self.config_init = self.parser.instantiate(self.config)
+        self.datamodule = self._listed or self.config_init.data  # the first has looked through its files already
+        self.model = self.config_init.model
+        with _one_sentence("trainer: "):  # whose errors do not say what they are about
+            self.trainer = self.instantiate_trainer()
 
     def _keys(self, parser: LightningArgumentParser) -> list[str]:
         """The keys there are, those of the classes that are the default included."""
@@ -150,6 +146,17 @@ class VerbCLI(LightningCLI):
         """What a config file would say that comes before those of the user."""
         model = {"method": {"class_path": "CoIBA"}} if MODULES[self.verb] is Explainer else _saved_arguments(args)
         return {"data": {"class_path": ImageFolder.__name__}, "model": model}
+
+
+class _SaveConfig(SaveConfigCallback):
+    """Writes ``config.yaml`` beside the logs of a fit, also when a fit is continued in the same folder."""
+
+    def setup(self, trainer: LightningTrainer, pl_module: LightningModule, stage: str) -> None:
+        """Write it, on the first process."""
+        folder = trainer.log_dir  # asked for on every process: Lightning broadcasts it
+        if folder is not None and trainer.is_global_zero:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.parser.save(self.config, Path(folder) / self.config_filename, overwrite=True, multifile=False)
 
 
 def short_names(base: type) -> list[str]:
@@ -175,12 +182,12 @@ def _located(weights: str | None) -> str | None:
 
 
 @contextmanager
-def _one_sentence() -> Iterator[None]:
+def _one_sentence(about: str = "") -> Iterator[None]:
     """Whatever constructors raise, as a sentence to the user."""
     try:
         yield
     except Exception as error:
-        raise InputError(instantiation_message(error)) from error
+        raise InputError(about + instantiation_message(error)) from error
 
 
 def _saved_arguments(args: list[str]) -> dict[str, Any]:

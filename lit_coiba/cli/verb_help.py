@@ -35,6 +35,7 @@ EXAMPLES = {
     what lit-coiba fit has trained        --model.weights {_CHECKPOINT}
     labels and boxes from a CSV           --data.csv FILE
     generated images, no data needed      --data SyntheticParts
+    images that failed, now mended        --retry_failed true
     statistics that are there already     --model.method.statistics statistics.safetensors""",
     "statistics": f"""\
   Once, for many runs of explain with the same model, method and kind of images:

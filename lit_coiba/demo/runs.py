@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
@@ -65,13 +66,10 @@ class Runner:
         self.steps = steps
         self.watch = Stopwatch()
 
-    def methods(self, statistics: str | None = None) -> dict[str, AttributionMethod]:
+    def methods(self, statistics: str | None, iba: dict[str, Any]) -> dict[str, AttributionMethod]:
         """The methods by name; the bottlenecks with activation statistics from a file, if there is one."""
-        bottlenecks: dict[str, AttributionMethod] = {
-            method.__name__: method(statistics=statistics, steps=self.steps, copies=COPIES, antithetic=True)
-            for method in (CoIBA, IBA)
-        }
-        return {**bottlenecks, "Saliency": Saliency(), "Random": RandomMap()}
+        fast: dict[str, Any] = {"statistics": statistics, "steps": self.steps, "copies": COPIES, "antithetic": True}
+        return {"CoIBA": CoIBA(**fast), "IBA": IBA(**fast, **iba), "Saliency": Saliency(), "Random": RandomMap()}
 
     def explain(
         self,
@@ -81,10 +79,21 @@ class Runner:
         folder: Path,
         limit: int | None = None,
         statistics: str | None = None,
+        iba: dict[str, Any] | None = None,
     ) -> list[Outcome]:
-        """Explain `data` by every method, each into a store of its own below `folder`."""
+        """Explain `data` by every method, each into a store of its own below `folder`.
+
+        Args:
+            model: What the model is called.
+            backbone: The model.
+            data: The images.
+            folder: Where the stores go.
+            limit: Explain this many images only.
+            statistics: File with activation statistics; None = estimate them over `data`.
+            iba: Arguments of IBA that fit this model better than the defaults.
+        """
         outcomes = []
-        for name, method in self.methods(statistics).items():
+        for name, method in self.methods(statistics, iba or {}).items():
             self.console.print(f"[bold]{model}: {name}[/bold]", highlight=False)
             self.watch.reset()
             with _quiet():
@@ -98,7 +107,7 @@ class Runner:
         """Activation statistics over `data` for both bottlenecks, unless `file` has them already."""
         if not file.exists():
             with _quiet():
-                self.trainer().statistics(Explainer(backbone, self.methods()["CoIBA"]), data, str(file))
+                self.trainer().statistics(Explainer(backbone, CoIBA()), data, str(file))
         return str(file)
 
     def trainer(self) -> Trainer:
@@ -139,13 +148,15 @@ def measure(store: ExplanationStore, dataset: ImageDataset, transform: Transform
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's remarks about the hardware, once for each run."""
+    """Without Lightning's remarks about the hardware, and what it gets to hear from torch, once for each run."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
+            yield
     finally:
         for logger, level in zip(loggers, levels):
             logger.setLevel(level)

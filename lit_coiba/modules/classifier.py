@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.fused_attention import attention_modules, plain_attention
-from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.contracts import Batch, InputError, Preprocessing
 from lit_coiba.modules.optimization import adamw, warmup_cosine
 
 
@@ -94,6 +94,10 @@ class Classifier(LightningModule):
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Log loss and accuracy."""
         self._loss(batch, self._named("test", dataloader_idx))
+
+    def predict_step(self, batch: Batch) -> Tensor:
+        """Class probabilities of one block, ``(B, K)``."""
+        return self(batch.images).float().softmax(-1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; the learning rate rises, then falls along a cosine until the last step."""

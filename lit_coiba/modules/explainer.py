@@ -11,7 +11,10 @@ from torch import Tensor
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.contracts import AttributionMethod, Batch, Explanation, Failure, InputError, Preprocessing
+from lit_coiba.frozen import frozen
 from lit_coiba.store import BlockRecord
+
+_REMEDY = "check the weights and the normalisation"
 
 
 class Explainer(LightningModule):
@@ -50,19 +53,16 @@ class Explainer(LightningModule):
         return self.network(images)
 
     def predict_step(self, batch: Batch) -> BlockRecord:
-        """Explain one block: a row for each image and target, a failure for each image that has none."""
-        with torch.no_grad():
-            probabilities = self._probabilities(batch.images)
-        targets, failures = self._targets(probabilities, batch)
-        rows = targets.flatten()
-        usable = rows >= 0
-        index = torch.arange(len(batch.ids), device=rows.device).repeat_interleave(max(targets.shape[1], 1))[usable]
-        rows = rows[usable]
-        explanation = self._explain(batch.images[index], rows)
+        """Explain one block: rows image by image, in the order of ranks; a failure for each image without."""
+        probabilities = self._probabilities(batch.images)
+        targets, reasons = self._targets(probabilities, batch.labels)
+        kept = [i for i in range(len(batch.ids)) if i not in reasons]
+        targets = targets[kept]
+        explanation = self._explain(batch.images[kept], targets)
         finite = explanation.maps.flatten(1).isfinite().all(1)
-        for i in index[~finite].unique().tolist():
-            failures.append(Failure(batch.ids[i], "the map is not finite: check the weights and the normalisation"))
-        index, rows = index[finite], rows[finite]
+        index = torch.tensor(kept, dtype=torch.long, device=finite.device).repeat_interleave(targets.shape[1])
+        reasons |= dict.fromkeys(index[~finite].tolist(), f"its map is not finite: {_REMEDY}")
+        index, rows = index[finite], targets.flatten()[finite]
         return BlockRecord(
             block=batch.block,
             ids=tuple(batch.ids[i] for i in index.tolist()),
@@ -71,35 +71,47 @@ class Explainer(LightningModule):
             probabilities=probabilities[index, rows].cpu(),
             maps=explanation.maps[finite].cpu(),
             extras={name: value[finite].cpu() for name, value in explanation.extras.items()},
-            failures=(*batch.failures, *failures),
+            failures=(*batch.failures, *(Failure(batch.ids[i], reason) for i, reason in sorted(reasons.items()))),
         )
 
     def _probabilities(self, images: Tensor) -> Tensor:
         """Clean probabilities ``(B, K)``."""
-        return (
-            self.network(images).float().softmax(-1) if len(images) else images.new_empty(0, self.network.num_classes)
-        )
+        if not len(images):
+            return images.new_empty(0, self.network.num_classes)
+        with frozen(self.network), torch.no_grad():
+            return self.network(images).float().softmax(-1)
 
-    def _targets(self, probabilities: Tensor, batch: Batch) -> tuple[Tensor, list[Failure]]:
-        """Classes to explain, ``(B, ranks)``; -1 and a failure where there is none."""
-        if not batch.ids:
-            return probabilities.new_empty((0, 1), dtype=torch.long), []
+    def _targets(self, probabilities: Tensor, labels: Tensor) -> tuple[Tensor, dict[int, str]]:
+        """Classes to explain, ``(B, ranks)``, and why an image has none, by its position."""
+        count = self.network.num_classes
+        reasons = {
+            i: f"the model's output is not finite: {_REMEDY}"
+            for i in (~probabilities.isfinite().all(1)).nonzero().flatten().tolist()
+        }
         if self._class is not None:
-            return torch.full((len(probabilities), 1), self._class, device=probabilities.device), []
+            return torch.full((len(probabilities), 1), self._class, device=probabilities.device), reasons
         if self._ranks:
-            return probabilities.topk(self._ranks, -1).indices, []
-        labels, count = batch.labels.to(probabilities.device), probabilities.shape[1]
-        usable = (labels >= 0) & (labels < count)
-        failures = [
-            Failure(batch.ids[i], "it has no label" if (label := int(labels[i])) < 0 else _outside(label, count))
-            for i in (~usable).nonzero().flatten().tolist()
-        ]
-        return torch.where(usable, labels, -1)[:, None], failures
+            return probabilities.topk(self._ranks, -1).indices, reasons
+        for i, label in enumerate(labels.tolist()):
+            if not 0 <= label < count:
+                reasons[i] = "it has no label" if label < 0 else _outside(label, count)
+        return labels.to(probabilities.device)[:, None], reasons
 
     def _explain(self, images: Tensor, targets: Tensor) -> Explanation:
+        """Maps and extras of images ``(B, ...)`` for targets ``(B, ranks)``, rank by rank, as ``(B * ranks, ...)``."""
         if not len(images):
             return Explanation(images.new_zeros(0, 1, 1), {})
-        return self.method.explain(self.network, images, targets)
+        ranks = [self.method.explain(self.network, images, rank) for rank in targets.unbind(1)]
+        maps = torch.stack([one.maps for one in ranks], 1).flatten(0, 1)
+        names = ranks[0].extras
+        return Explanation(
+            maps, {name: torch.stack([one.extras[name] for one in ranks], 1).flatten(0, 1) for name in names}
+        )
+
+
+def _interleaved(ranks: list[Tensor]) -> Tensor:
+    """For each rank ``(B, ...)``, all ranks of the first image, then of the second: ``(B * ranks, ...)``."""
+    return torch.stack(ranks, 1).flatten(0, 1)
 
 
 def _parse_targets(targets: str | int, num_classes: int) -> tuple[int, int | None]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path as FilePath
 
 import torch
 from lightning import LightningModule
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.bottlenecks.statistics import merge_moments, observe
-from lit_coiba.contracts import Batch, Preprocessing
+from lit_coiba.bottlenecks.statistics import ActivationStatistics, merge_moments, observe
+from lit_coiba.contracts import Batch, InputError, Preprocessing
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import Moments
+from lit_coiba.store.atomic import atomically
 
 CHUNKS = 16  # files of partial moments, at most
+FEW_IMAGES = 200  # fewer make the standard deviations noisy
 
 
 class ChunkedStatistics:
@@ -23,6 +27,11 @@ class ChunkedStatistics:
 
     The chunks depend on the list of blocks only, so the sums associate in the same way however the chunks are dealt to
     processes and wherever a run stopped.
+
+    Args:
+        folder: Where the files go; made when the first one is written.
+        blocks: Block numbers, at least one.
+        layers: The layers that are observed.
     """
 
     def __init__(self, folder: FilePath, blocks: Sequence[int], layers: list[str]) -> None:
@@ -41,16 +50,15 @@ class ChunkedStatistics:
         return self._chunk_of[block]
 
     def write(self, chunk: int, moments: dict[str, Moments]) -> None:
-        """Put the moments of a chunk in place, complete or not at all."""
+        """Put the moments of a chunk in place, complete or not at all; none where no image could be read."""
         self.folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             f"{field}/{layer}": torch.as_tensor(value, dtype=torch.float64).cpu().contiguous()
             for layer, m in moments.items()
             for field, value in m._asdict().items()
         }
-        scratch = self.folder / f".{chunk:03d}.part"
-        save_file(tensors, scratch)
-        scratch.replace(self._file(chunk))
+        with atomically(self._file(chunk)) as file:
+            file.write(save(tensors))
 
     def merged(self) -> dict[str, Moments]:
         """Moments of all chunks, merged in their order."""
@@ -61,11 +69,24 @@ class ChunkedStatistics:
                 moments = merge_moments(moments, {layer: self._read(tensors, layer) for layer in self.layers})
         return moments
 
+    def statistics(self, network: Backbone) -> ActivationStatistics:
+        """What all chunks together say about the layers of `network`.
+
+        Raises:
+            InputError: Fewer than two images could be read. The chunks are gone then, as the files may be mended.
+        """
+        moments = self.merged()
+        seen = next(iter(moments.values())).size if moments else 0
+        if seen < 2:
+            self.remove()
+            raise InputError(f"activation statistics need at least two readable images, the data has {seen}")
+        if seen < FEW_IMAGES:
+            warnings.warn(f"activation statistics of {seen} images are noisy: take {FEW_IMAGES} or more", stacklevel=2)
+        return ActivationStatistics.from_moments(network, moments)
+
     def remove(self) -> None:
-        """Delete the chunks when they have been merged."""
-        for file in self.folder.iterdir():
-            file.unlink()
-        self.folder.rmdir()
+        """Delete the chunks when they have been merged; another run into the same file may do so at the same time."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, chunk: int) -> FilePath:
         return self.folder / f"{chunk:03d}.safetensors"
@@ -78,6 +99,8 @@ class ChunkedStatistics:
 
 class StatisticsModule(LightningModule):
     """One pass over the blocks of a dataset that writes the moments of each chunk.
+
+    The blocks of a chunk must come one after the other, which is what `BlockDataModule.group` is for.
 
     Args:
         network: The model.

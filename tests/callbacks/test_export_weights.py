@@ -75,8 +75,8 @@ def test_a_fit_leaves_half_precision_weights_and_their_card(tmp_path):
     right, fitting = int((answers == torch.arange(10) % 3).sum()), int((answers < 2).sum())
     text = file.with_suffix(".md").read_text()
     assert text.startswith("# small\n")
-    assert f"| accuracy, hard | {10 * right}.0% of 10 |" in text
-    assert f"| accuracy, soft | {10 * fitting}.0% of 10 |" in text
+    assert f"| accuracy, hard | {10 * right}.0% ({right} of 10) |" in text
+    assert f"| accuracy, soft | {10 * fitting}.0% ({fitting} of 10) |" in text
     assert f"| SHA-256 | `{hashlib.sha256(file.read_bytes()).hexdigest()}` |" in text
     assert "| made by | `make it` |" in text
     assert "| trained | 2 epochs, 6 steps, precision 32-true |" in text
@@ -84,7 +84,7 @@ def test_a_fit_leaves_half_precision_weights_and_their_card(tmp_path):
 
 def test_a_single_loader_has_no_name(tmp_path):
     fit(tmp_path / "a.safetensors", named=False)
-    assert re.search(r"\| accuracy, test \| \d+\.0% of 10 \|", (tmp_path / "a.md").read_text())
+    assert re.search(r"\| accuracy, test \| \d+\.0% \(\d+ of 10\) \|", (tmp_path / "a.md").read_text())
 
 
 def test_the_card_rebuilds_the_network(tmp_path):
@@ -110,7 +110,7 @@ def test_accuracy_counts_every_sample_once():
     batches = [(images[:4], labels[:4]), (images[4:], labels[4:])]
     found = accuracy(Third(1, 1), batches)
     assert found == Accuracy(right=3, samples=5)
-    assert str(found) == "60.0% of 5"
+    assert str(found) == "60.0% (3 of 5)"
 
 
 def test_another_format_is_refused():

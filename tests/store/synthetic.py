@@ -1,12 +1,13 @@
 """Records whose content depends on the sample's number only, so that any cut into blocks says the same."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from lit_coiba.contracts import Failure
-from lit_coiba.store import BlockRecord, Manifest
+from lit_coiba.store import BlockRecord, ExplanationStore, Manifest
 
 SIZE = (3, 5)
 
@@ -48,3 +49,10 @@ def record(
 
 def blocks(total: int, rows: int = 4, **settings: Any) -> list[BlockRecord]:
     return [record(block, range(block * rows, (block + 1) * rows), **settings) for block in range(total)]
+
+
+def filled(path: Path, records: list[BlockRecord]) -> ExplanationStore:
+    store = ExplanationStore.open(path, manifest())
+    for made in records:
+        store.write(made)
+    return ExplanationStore(path)

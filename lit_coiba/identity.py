@@ -1,0 +1,78 @@
+"""What decides the numbers in a store, and what is only recorded beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+
+from lit_coiba import __version__
+from lit_coiba.contracts import InputError
+from lit_coiba.data.module import BlockDataModule
+from lit_coiba.modules.explainer import Explainer
+from lit_coiba.store import ExplanationStore, Manifest
+from lit_coiba.store.manifest import FILE_NAME
+
+PACKAGES = ("torch", "lightning", "timm", "captum")
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+def identity_of(model: Explainer, datamodule: BlockDataModule, precision: str) -> dict[str, Any]:
+    """The identity of a run, but for the digest of the statistics, which are made later."""
+    arguments = model.method.arguments()
+    arguments.pop("statistics", None)  # a path; the digest says what counts
+    return {
+        "model": model.network.digest(),
+        "method": {"class": type(model.method).__name__, **arguments},
+        "targets": str(model.targets),
+        "preprocessing": preprocessing_of(datamodule),
+        "ids": ids_digest(datamodule),
+        "samples": len(datamodule.explained),
+        "block_size": datamodule.batch_size,
+        "statistics": None,
+        "precision": precision,
+    }
+
+
+def recorded_by(trainer: lightning.Trainer, datamodule: BlockDataModule) -> dict[str, Any]:
+    """The circumstances of a run; they may differ when it is resumed."""
+    return {
+        "versions": {"lit-coiba": __version__, **{name: version(name) for name in PACKAGES}},
+        "accelerator": type(trainer.accelerator).__name__,
+        "devices": trainer.num_devices,
+        "workers": datamodule.num_workers,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def preprocessing_of(datamodule: BlockDataModule) -> dict[str, Any]:
+    """How the data module prepares images, as plain values."""
+    return asdict(datamodule.transform.preprocessing)
+
+
+def ids_digest(datamodule: BlockDataModule) -> str:
+    """SHA-256 of the ids of all samples that are explained."""
+    return hashlib.sha256(json.dumps(datamodule.explained.ids).encode()).hexdigest()
+
+
+def check_precision(precision: str) -> None:
+    """Refuse a precision that overflows without a scaler, or that changes the model's weights."""
+    if precision not in PRECISIONS:
+        raise InputError(
+            f"precision is {precision}, but explaining runs in {' or '.join(PRECISIONS)}: set one, or auto"
+        )
+
+
+def check_store(folder: Path, identity: dict[str, Any]) -> bool:
+    """Whether there is a store; one of another identity is refused before statistics are estimated in vain."""
+    if not (folder / FILE_NAME).exists():
+        return False
+    kept = ExplanationStore(folder).manifest
+    kept.check(Manifest({**identity, "statistics": kept.identity.get("statistics")}), folder)
+    return True

@@ -1,0 +1,35 @@
+"""Lightning's remarks that are no news to someone who explains a dataset."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+NOISE = (
+    ".*LeafSpec.*",  # Lightning on torch 2.14
+    ".*does not have many workers.*",  # where we chose their number, and where the user did
+    "predict returned None",  # a pass for statistics writes files, and returns nothing
+    "Couldn't infer the batch indices",  # our samples have ids, which travel in the batch
+)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without hardware that was not found, tips for other products and advice that does not apply.
+
+    Warnings that are about what the user gave (an accelerator that lies idle, say) come through.
+    """
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger, level in zip(loggers, levels):
+        logger.setLevel(max(level, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            for message in NOISE:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)

@@ -1,0 +1,257 @@
+"""What every attribution method owes, whatever it computes.
+
+A test of a method names the method and its arguments, and inherits the rest::
+
+    class TestSaliency(MethodTester):
+        method = Saliency
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import warnings
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from lit_coiba.backbones import Backbone
+from lit_coiba.contracts import AttributionMethod, Explanation, InputError
+from tests._testers import tiny
+
+NETWORKS = {"vit": tiny.vit, "cnn": tiny.resnet}
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_state_dict_hooks")
+
+
+class MethodTester:
+    """Inputs: the class attributes. Every test runs on a tiny ViT and on a tiny CNN."""
+
+    method: ClassVar[type[AttributionMethod]]
+    arguments: ClassVar[dict[str, Any]] = {}  # few steps are enough here
+    class_dependent: ClassVar[bool] = True
+    runs_model: ClassVar[bool] = True  # a method that does not cannot fail with it
+    follows_precision: ClassVar[bool] = True  # maps of a float64 model are float64
+
+    @pytest.fixture(params=NETWORKS)
+    def model(self, request: pytest.FixtureRequest) -> Backbone:
+        return NETWORKS[request.param]()
+
+    def build(self, model: Backbone, **arguments: Any) -> AttributionMethod:
+        """An instance that is prepared for `model`."""
+        method = self.method(**{**self.arguments, **arguments})
+        images = tiny.images(24, model.preprocessing.size, seed=7)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*survive pure noise.*")  # random weights leak as they like
+            method.prepare(model, images.to(next(model.parameters())).split(12))
+        return method
+
+    def inputs(self, model: Backbone, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+        images = tiny.images(count, model.preprocessing.size, seed=3)
+        return images.to(next(model.parameters())), torch.arange(count) * 4 % tiny.CLASSES
+
+    @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
+    def test_a_batch_equals_its_images_one_by_one(self, model, dtype, tolerance):
+        model = model.to(dtype)
+        method, (images, targets) = self.build(model), self.inputs(model)
+        together = method.explain(model, images, targets)
+        assert together.maps.dtype == (dtype if self.follows_precision else torch.float32)
+        for i in range(len(images)):
+            alone = method.explain(model, images[i : i + 1], targets[i : i + 1])
+            assert_near(together.maps[i], alone.maps[0], tolerance)
+            for name, values in alone.extras.items():
+                assert_near(together.extras[name][i], values[0], tolerance)
+
+    def test_output_has_the_shape_type_and_device_of_the_contract(self, model):
+        method, (images, targets) = self.build(model), self.inputs(model)
+        explained = method.explain(model, images, targets)
+        assert isinstance(explained, Explanation)
+        assert explained.maps.dim() == 3
+        assert explained.maps.dtype == torch.float32
+        for values in (explained.maps, *explained.extras.values()):
+            assert len(values) == len(images)
+            assert values.device == images.device
+            assert values.isfinite().all()
+            assert not values.requires_grad
+        assert torch.equal(method.attribute(model, images, targets), explained.maps)
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    def test_a_gpu_gives_the_maps_of_the_cpu(self, model):
+        method, (images, targets) = self.build(model), self.inputs(model)
+        expected = method.explain(model, images, targets).maps
+        model = model.cuda()
+        found = method.explain(model, images.cuda(), targets.cuda()).maps
+        assert found.is_cuda
+        assert_near(found.cpu(), expected, 1e-3)
+
+    def test_under_autocast_maps_stay_finite_and_single(self, model):
+        method, (images, targets) = self.build(model), self.inputs(model)
+        with torch.autocast("cpu", torch.bfloat16):
+            explained = method.explain(model, images, targets)
+        assert explained.maps.dtype == torch.float32
+        assert all(values.isfinite().all() for values in (explained.maps, *explained.extras.values()))
+
+    def test_the_same_call_gives_the_same_numbers(self, model):
+        images, targets = self.inputs(model)
+        method = self.build(model)
+        first = method.explain(model, images, targets)
+        torch.manual_seed(12345)
+        again = [method.explain(model, images, targets), self.build(model).explain(model, images, targets)]
+        for explained in again:
+            assert torch.equal(explained.maps, first.maps)
+            assert all(torch.equal(explained.extras[name], first.extras[name]) for name in first.extras)
+
+    def test_the_class_makes_a_difference(self, model):
+        method, (images, targets) = self.build(model), self.inputs(model)
+        first, second = (method.explain(model, images, t).maps for t in (targets, (targets + 1) % tiny.CLASSES))
+        difference = (first - second).abs().amax((1, 2)) / first.abs().amax((1, 2))
+        assert (difference > 1e-3).all() if self.class_dependent else torch.equal(first, second)
+
+    def test_no_targets_are_the_predicted_classes(self, model):
+        method, (images, targets) = self.build(model), self.inputs(model)
+        with torch.no_grad():
+            predicted = model(images).argmax(-1)
+        found = method.explain(model, images).maps
+        assert torch.equal(found, method.explain(model, images, predicted).maps)
+        assert torch.equal(found, method.explain(model, images, predicted.int()).maps)
+        assert not torch.equal(predicted, targets)  # else the test could not fail
+
+    @pytest.mark.parametrize("targets", [torch.tensor([1, 2]), torch.zeros(3), torch.tensor([0, 10, 0])])
+    def test_targets_that_are_not_one_class_per_image_are_refused(self, model, targets):
+        if not self.class_dependent:
+            pytest.skip("the method looks at no targets")
+        method, (images, _) = self.build(model), self.inputs(model)
+        with pytest.raises(InputError, match="targets"):
+            method.explain(model, images, targets)
+
+    @pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
+    def test_a_caller_without_gradients_gets_the_same_maps(self, model, around):
+        images, targets = self.inputs(model)
+        expected = self.build(model).explain(model, images, targets).maps
+        with around():
+            method, (images, targets) = self.build(model), self.inputs(model)
+            assert torch.equal(method.explain(model, images, targets).maps, expected)
+        assert torch.equal(method.explain(model, *self.inputs(model)).maps, expected)
+
+    def test_memory_layout_of_the_images_does_not_matter(self, model):
+        model = model.double()
+        method, (images, targets) = self.build(model), self.inputs(model)
+        expected = method.explain(model, images, targets).maps
+        for same in (images.to(memory_format=torch.channels_last), images.flip(-1).flip(-1), images.transpose(2, 3).mT):
+            assert_near(method.explain(model, same, targets).maps, expected, 1e-10)
+
+    def test_tensors_of_the_caller_are_left_alone(self, model):
+        method, (images, targets) = self.build(model), self.inputs(model)
+        images.requires_grad_(True)
+        before = images.detach().clone(), targets.clone(), images._version, targets._version
+        explained = method.explain(model, images, targets)
+        after = images.detach(), targets, images._version, targets._version
+        assert all(torch.equal(a, b) for a, b in zip(before[:2], after[:2]))
+        assert before[2:] == after[2:]
+        assert images.grad is None
+        assert not explained.maps.requires_grad
+
+    def test_the_model_is_as_it_was_after_success(self, model):
+        method, (images, targets) = self.build(model), self.inputs(model)
+        expected = method.explain(model, images, targets).maps
+        disturb(model)
+        before = state(model)
+        found = method.explain(model, images, targets).maps
+        assert_same_state(state(model), before)
+        assert_near(found, expected, 1e-4)  # train flags of the caller make no difference either
+
+    def test_the_model_is_as_it_was_after_an_exception(self, model, monkeypatch):
+        if not self.runs_model:
+            pytest.skip("the method does not run the model")
+        method, (images, targets) = self.build(model), self.inputs(model)
+        disturb(model)
+        bomb = Bomb(model.model.get_classifier())
+        monkeypatch.setattr(model.model.get_classifier(), "forward", bomb)
+        method.explain(model, images, targets)
+        for fuse in sorted({1, bomb.calls}):  # in the first pass and in the last
+            bomb.calls, bomb.fuse = 0, fuse
+            before = state(model)
+            with pytest.raises(RuntimeError, match="the model failed"):
+                method.explain(model, images, targets)
+            assert_same_state(state(model), before)
+        bomb.fuse = None
+        method.explain(model, images, targets)
+
+    def test_arguments_are_plain_values_and_rebuild_the_method(self, model):
+        method = self.method(**self.arguments)
+        arguments = json.loads(json.dumps(method.arguments()))
+        assert {name: arguments[name] for name in self.arguments} == self.arguments
+        assert type(method)(**arguments).arguments() == method.arguments()
+
+    def test_a_prepared_method_can_be_copied_and_sent_to_another_process(self, model):
+        method, (images, targets) = self.build(model), self.inputs(model)
+        expected = method.explain(model, images, targets).maps
+        for other in (copy.deepcopy(method), pickle.loads(pickle.dumps(method))):
+            assert torch.equal(other.explain(model, images, targets).maps, expected)
+
+
+class Bomb:
+    """The forward of a layer, which fails in call number `fuse`."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.forward, self.calls, self.fuse = layer.forward, 0, None
+
+    def __call__(self, *args: Any) -> torch.Tensor:
+        self.calls += 1
+        if self.calls == self.fuse:
+            raise RuntimeError("the model failed")
+        return self.forward(*args)
+
+
+def disturb(model: Backbone) -> None:
+    """What a caller may have done: mixed train flags, frozen weights, gradients, hooks, one plain attention."""
+    modules = list(model.modules())
+    model.train()
+    for module in modules[::3]:
+        module.training = False
+    parameters = list(model.parameters())
+    for parameter in parameters[::2]:
+        parameter.requires_grad_(False)
+    for parameter in parameters[1::4]:
+        parameter.grad = torch.ones_like(parameter)
+    modules[-2].register_forward_hook(lambda module, args, output: None)
+    modules[-1].register_forward_pre_hook(lambda module, args: None)
+    fused = [module for module in modules if hasattr(module, "fused_attn")]
+    for module in fused[::2]:
+        module.fused_attn = not module.fused_attn
+
+
+def state(model: Backbone) -> dict[str, Any]:
+    """Everything of a model, and of torch, that explaining has to leave as it is."""
+    modules = dict(model.named_modules())
+    return {
+        "parameters": {name: p.detach().clone() for name, p in model.named_parameters()},
+        "buffers": {name: b.clone() for name, b in model.named_buffers()},
+        "gradients": {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()},
+        "requires_grad": {name: p.requires_grad for name, p in model.named_parameters()},
+        "training": {name: m.training for name, m in modules.items()},
+        "hooks": {name: [list(getattr(m, kind)) for kind in HOOKS] for name, m in modules.items()},
+        "attributes": {name: sorted(m.__dict__) for name, m in modules.items()},
+        "fused attention": {name: getattr(m, "fused_attn", None) for name, m in modules.items()},
+        "random state": torch.get_rng_state(),
+        "modes": (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")),
+    }
+
+
+def assert_same_state(after: dict[str, Any], before: dict[str, Any]) -> None:
+    for part, expected in before.items():
+        assert same(after[part], expected), f"{part} of the model changed"
+
+
+def same(first: Any, second: Any) -> bool:
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    return torch.equal(first, second) if isinstance(first, torch.Tensor) else first == second
+
+
+def assert_near(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
+    """Equal up to `tolerance`, relative to the largest value."""
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() <= tolerance * expected.abs().max()

@@ -1,0 +1,26 @@
+"""What CoIBA and IBA owe as attribution methods; what they compute is tested in tests/bottlenecks."""
+
+from lit_coiba import attribution
+from lit_coiba.attribution import IBA, CoIBA
+from lit_coiba.contracts import AttributionMethod
+from tests._testers.methods import MethodTester
+
+
+class TestCoIBA(MethodTester):
+    method = CoIBA
+    arguments = {"steps": 4, "copies": 3, "beta": 0.1}  # noqa: RUF012
+
+
+class TestCoIBAWithTheInformationOfAllTargets(MethodTester):
+    method = CoIBA
+    arguments = {"steps": 3, "copies": 2, "beta": 0.1, "information": "mean", "antithetic": True}  # noqa: RUF012
+
+
+class TestIBA(MethodTester):
+    method = IBA
+    arguments = {"steps": 4, "copies": 3, "beta": 0.5}  # noqa: RUF012
+
+
+def test_every_method_is_offered_under_one_name():
+    for name in attribution.__all__:
+        assert issubclass(getattr(attribution, name), AttributionMethod)

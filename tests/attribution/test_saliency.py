@@ -1,0 +1,30 @@
+import torch
+
+from lit_coiba.attribution import Saliency
+from tests._testers import tiny
+from tests._testers.methods import MethodTester
+
+
+class TestSaliency(MethodTester):
+    method = Saliency
+
+    def test_it_is_the_largest_gradient_of_a_colour(self, model):
+        model = model.double()
+        images, targets = self.inputs(model)
+        step = 1e-6
+        maps = Saliency().explain(model, images, targets).maps
+        for row, column in ((0, 0), (5, 17), (31, 30)):
+            slopes = []
+            for colour in range(3):
+                shift = torch.zeros_like(images)
+                shift[:, colour, row, column] = step
+                with torch.no_grad():
+                    rise = model(images + shift) - model(images - shift)
+                slopes.append(rise.gather(1, targets[:, None])[:, 0].abs() / (2 * step))
+            torch.testing.assert_close(maps[:, row, column], torch.stack(slopes).amax(0), rtol=1e-5, atol=1e-9)
+
+
+def test_low_precision_images_have_single_precision_maps():
+    model = tiny.resnet().bfloat16()
+    images = tiny.images(1, (64, 64)).bfloat16()
+    assert Saliency().attribute(model, images).dtype == torch.float32

@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from lit_coiba.contracts import InputError
+from lit_coiba.targets import class_targets
+
+IMAGES = torch.zeros(3, 3, 4, 4)
+
+
+def refuse():
+    raise AssertionError("the model is run though targets are given")
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_given_classes_become_int64(dtype):
+    given = torch.tensor([2, 0, 4], dtype=dtype)
+    found = class_targets(given, IMAGES, 5, refuse)
+    assert found.dtype == torch.int64
+    assert found.tolist() == [2, 0, 4]
+    found[0] = 1
+    assert given.tolist() == [2, 0, 4]
+
+
+def test_no_targets_are_the_predicted_classes():
+    logits = torch.tensor([[0.0, 2.0], [1.0, -1.0], [0.0, 0.5]])
+    assert class_targets(None, IMAGES, 2, lambda: logits).tolist() == [1, 0, 1]
+
+
+def test_autograd_may_keep_targets_that_were_made_in_inference_mode():
+    with torch.inference_mode():
+        given = torch.tensor([0, 1, 2])
+    assert not class_targets(given, IMAGES, 3, refuse).is_inference()
+
+
+@pytest.mark.parametrize(
+    ("targets", "sentence"),
+    [
+        (torch.tensor([0, 1]), r"torch.int64 of shape \(2,\): give one class index for each of the 3 images"),
+        (torch.tensor(1), r"shape \(\): give one class index"),
+        (torch.zeros(3, 5), r"torch.float32 of shape \(3, 5\): give one class index"),
+        (torch.tensor([0.0, 1.0, 2.0]), r"torch.float32 of shape \(3,\)"),
+        (torch.tensor([True, False, True]), "torch.bool"),
+        (torch.tensor([0, 5, 1]), "image 1 of the batch has class 5, but the model's classes are 0 to 4"),
+        (torch.tensor([0, 1, -1]), "image 2 of the batch has class -1"),
+    ],
+)
+def test_what_is_not_one_class_per_image_is_refused(targets, sentence):
+    with pytest.raises(InputError, match=sentence):
+        class_targets(targets, IMAGES, 5, refuse)
