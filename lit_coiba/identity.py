@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
 
 from lit_coiba import __version__
@@ -40,12 +39,12 @@ def identity_of(model: Explainer, datamodule: BlockDataModule, precision: str) -
     }
 
 
-def recorded_by(trainer: lightning.Trainer, datamodule: BlockDataModule) -> dict[str, Any]:
-    """The circumstances of a run; they may differ when it is resumed."""
+def circumstances(datamodule: BlockDataModule, accelerator: str, devices: int) -> dict[str, Any]:
+    """What is recorded of a run, and may differ when it is resumed."""
     return {
         "versions": {"lit-coiba": __version__, **{name: version(name) for name in PACKAGES}},
-        "accelerator": type(trainer.accelerator).__name__,
-        "devices": trainer.num_devices,
+        "accelerator": accelerator,
+        "devices": devices,
         "workers": datamodule.num_workers,
         "threads": torch.get_num_threads(),
     }

@@ -20,7 +20,7 @@ from lit_coiba.contracts import InputError
 from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.frozen import untouched
-from lit_coiba.identity import check_precision, check_store, identity_of, ids_digest, preprocessing_of, recorded_by
+from lit_coiba.identity import check_precision, check_store, circumstances, identity_of, ids_digest, preprocessing_of
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.precision import automatic_precision
@@ -103,7 +103,8 @@ class Trainer(lightning.Trainer):
             resumes = check_store(folder, identity)
             statistics = self._prepare(model, datamodule, folder / "statistics.safetensors", resumes)
             identity["statistics"] = statistics.digest() if statistics else None
-            opened = ExplanationStore.open(folder, Manifest(identity, recorded_by(self, datamodule)))
+            recorded = circumstances(datamodule, type(self.accelerator).__name__, self.num_devices)
+            opened = ExplanationStore.open(folder, Manifest(identity, recorded))
             blocks = self.strategy.broadcast(_to_do(opened, datamodule, retry_failed) if self.is_global_zero else [])
             if blocks:
                 self._over_blocks(model, datamodule, blocks, BlockProgress(), StoreWriter(opened))

@@ -54,6 +54,7 @@ class BlockProgress(TQDMProgressBar):
         if batch_idx == 0:
             self._started = time.monotonic()
             self._images = self._failures = 0
+            self.predict_progress_bar.reset()
 
     def on_predict_batch_end(
         self,

@@ -1,7 +1,7 @@
 """The command line. Nothing heavy is imported before a verb needs it, so that ``lit-coiba --help`` comes at once.
 
 Exit status: 0 = done; 2 = something given is wrong, one line says what; 3 = finished, but some samples failed; 130 =
-interrupted; 1 = a bug, with its traceback.
+interrupted, 143 = terminated; 1 = a bug, with its traceback.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from typing import Any
 
 from lit_coiba.cli.outcome import run_verb
 from lit_coiba.cli.overview import VERBS, misspelt, overview, version
@@ -39,5 +40,11 @@ def main(args: list[str] | None = None) -> int:
 def run() -> None:
     """Entry point of the command ``lit-coiba``."""
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # between Lightning and torch
+    warnings.showwarning = _show_warning
     sys.path.append(os.getcwd())  # classes of the user's own, as `python -m` finds them; after everything installed
     sys.exit(main())
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line, without the line of code that it comes from."""
+    print(f"lit-coiba: warning: {' '.join(str(message).split())}", file=sys.stderr)

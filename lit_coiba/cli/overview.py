@@ -55,7 +55,8 @@ options:
 
 exit status:
   0 done; 2 something given is wrong, one line on stderr says what; 3 finished, but some samples failed;
-  130 interrupted, 143 terminated; 1 an error in lit-coiba. LIT_COIBA_DEBUG=1 in the environment adds the traceback to status 2.
+  130 interrupted, 143 terminated; 1 an error in lit-coiba.
+  LIT_COIBA_DEBUG=1 in the environment adds the traceback to status 2.
 """
 
 

@@ -28,7 +28,8 @@ def resize_ratio(ratio: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if tuple(ratio.shape[-2:]) == tuple(size):
         return ratio
-    rows, columns = (_triangle(cells, wanted).to(ratio) for cells, wanted in zip(ratio.shape[-2:], size))
+    weights = (_triangle(cells, wanted) for cells, wanted in zip(ratio.shape[-2:], size))
+    rows, columns = (w.to(ratio.dtype).to(ratio.device) for w in weights)  # in this order: MPS has no fp64
     tall = (rows.unsqueeze(-1) * ratio.unsqueeze(-3)).sum(-2)  # (B, H, w)
     return (columns * tall.unsqueeze(-2)).sum(-1)
 

@@ -141,6 +141,7 @@ def hits(logits: Tensor, targets: Tensor) -> Tensor:
     With soft targets every class above zero is right (FunnyBirds' multi-target accuracy).
 
     Example:
+        >>> import torch
         >>> logits = torch.tensor([[0.0, 1.0, 2.0], [5.0, 1.0, 2.0]])
         >>> hits(logits, torch.tensor([2, 2])), hits(logits, torch.tensor([[0.0, 0.5, 0.5], [0.0, 0.5, 0.5]]))
         (tensor([ True, False]), tensor([ True, False]))

@@ -58,7 +58,7 @@ def contact_sheet(
     rows = max(1, math.ceil(len(cards) / columns))
     card_width, card_height = len(PANELS) * (width + _GAP) - _GAP, _CAPTION + height + _BELOW
     page = Page(
-        max(2 * _MARGIN + columns * (card_width + _GUTTER) - _GUTTER, 640),
+        max(2 * _MARGIN + columns * (card_width + _GUTTER) - _GUTTER, 680),
         _HEADER + rows * card_height + _MARGIN - _BELOW,
     )
     _write_header(page, store, cards)
@@ -104,7 +104,8 @@ def _panel_size(preprocessing: Preprocessing) -> tuple[int, int]:
 def _write_header(page: Page, store: ExplanationStore, cards: list[Card]) -> None:
     method = str(store.manifest.identity.get("method", {}).get("class", "Explanations"))
     total, failed = len(store), len(store.failures())
-    shown = f"{len(cards)} of {total:,} explanations, evenly spaced" + (f"; {failed:,} failed" if failed else "")
+    spread = ", evenly spaced" if len(cards) < total else ""
+    shown = f"{len(cards)} of {total:,} explanations{spread}" + (f"; {failed:,} failed" if failed else "")
     right = page.width - _MARGIN
     left = right - _BAR[0]
     page.text(_MARGIN, 32, method, left - 2 * _MARGIN, 15, bold=True)
@@ -116,7 +117,7 @@ def _write_header(page: Page, store: ExplanationStore, cards: list[Card]) -> Non
 
 def _write_caption(page: Page, row: Row, classes: list[str], x: int, y: int, width: int) -> None:
     right, unit = x + width, " bits" if "bits" in row.extras else ""
-    scale = f"full scale {full_scale(row.map):.3g}{unit}"
+    scale = f"full scale {rounded(full_scale(row.map))}{unit}"
     peak = page.text(right, y + 12, scale, size=8, colour=FADED, align="right")
     share = f"  {percent(row.probability)}"
     room = width - peak - 60
@@ -132,6 +133,16 @@ def _write_caption(page: Page, row: Row, classes: list[str], x: int, y: int, wid
 def class_name(index: int, classes: list[str]) -> str:
     """The name of a class, or its number."""
     return classes[index] if 0 <= index < len(classes) and classes[index].strip() else f"class {index}"
+
+
+def rounded(number: float) -> str:
+    """A positive number to three digits.
+
+    Example:
+        >>> rounded(1184.2), rounded(12.34), rounded(0.0001234)
+        ('1,180', '12.3', '0.000123')
+    """
+    return f"{float(f'{number:.3g}'):,.0f}" if 1000 <= number < 1e7 else f"{number:.3g}"
 
 
 def percent(probability: float) -> str:

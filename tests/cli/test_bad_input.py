@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -118,8 +119,8 @@ def test_a_malicious_pickle_does_not_run(command, explain, photos, save):
         assert "evil.ckpt" in outcome.error
         assert "it was refused" in outcome.error
     assert not Path("pwned").exists()
-    with open("evil.ckpt", "rb") as file:
-        torch.load(file, weights_only=False)  # the trap is a real one
+    with suppress(RuntimeError):  # a raw pickle is no file of torch's, which it finds out too late
+        torch.load("evil.ckpt", weights_only=False)  # the trap is a real one
     assert Path("pwned").exists()
 
 
@@ -141,9 +142,9 @@ def test_pretrained_weights_offline(explain, photos):
     assert outcome.error.endswith("give a file that you have, checkpoint: FILE, or set pretrained: false")
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_to(explain, photos, tmp_path):
-    (tmp_path / "closed").mkdir(mode=0o500)
-    outcome = explain("--data.root", str(photos), "--store", "closed/x")
+def test_a_store_where_none_can_be(explain, photos, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    outcome = explain("--data.root", str(photos), "--store", "file/x")
     assert outcome.status == 2
-    assert "closed" in outcome.error
+    assert "file" in outcome.error
+    assert "Not a directory" in outcome.error

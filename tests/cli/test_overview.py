@@ -6,11 +6,12 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 
 import pytest
 
 from lit_coiba import __version__
-from lit_coiba.cli import main
+from lit_coiba.cli import main, run
 from lit_coiba.cli.overview import VERBS
 
 
@@ -37,6 +38,18 @@ def test_help_has_a_line_for_every_verb_and_fits_a_terminal(words, capsys):
 
 def test_verbs_are_those_that_work():
     assert set(VERBS) == {"demo", "explain", "statistics", "fit", "validate", "test", "predict"}
+
+
+def test_the_entry_point(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["lit-coiba", "--version"])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with warnings.catch_warnings():
+        with pytest.raises(SystemExit, match="0"):
+            run()
+        warnings.simplefilter("always")
+        warnings.warn("few images:\n  take more", stacklevel=1)
+    assert sys.path[-1] == os.getcwd()
+    assert capsys.readouterr().err == "lit-coiba: warning: few images: take more\n"
 
 
 def test_version(capsys):

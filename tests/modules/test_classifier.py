@@ -17,6 +17,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "
 CLASSES = 3
 
 
+@pytest.fixture(autouse=True)
+def _same_weights_in_every_run():
+    torch.manual_seed(0)
+
+
 def vit(**arguments):
     kwargs = {"patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2}
     return Backbone(
@@ -54,7 +59,7 @@ class Colours(LightningDataModule):
     test_dataloader = val_dataloader
 
 
-def fit(model, folder, data=None, epochs=4, **arguments):
+def fit(model, folder, data=None, epochs=1, **arguments):
     seed_everything(0, verbose=False)
     trainer = Trainer(
         accelerator="cpu",
@@ -86,12 +91,12 @@ def accuracy_one_by_one(model):
 
 def test_a_fit_learns_and_tensorboard_shows_it(tmp_path):
     model = Classifier(vit(), lr=1e-2, warmup=0.25)
-    trainer = fit(model, tmp_path)
+    trainer = fit(model, tmp_path, epochs=10)
     found = scalars(tmp_path)
     assert set(found) == {"epoch", "lr", "train/loss", "train/accuracy", "val/loss", "val/accuracy"}
     steps = trainer.global_step
-    assert steps == len(found["train/loss"]) == len(found["lr"]) == 16
-    expected = [(k + 1) / 4 for k in range(4)] + [0.5 + 0.5 * math.cos(math.pi * k / 12) for k in range(12)]
+    assert steps == len(found["train/loss"]) == len(found["lr"]) == 40
+    expected = [(k + 1) / 10 for k in range(10)] + [0.5 + 0.5 * math.cos(math.pi * k / 30) for k in range(30)]
     assert found["lr"] == pytest.approx([1e-2 * factor for factor in expected])
     assert found["train/loss"][-1] < 0.5 * found["train/loss"][0]
     assert found["val/accuracy"][-1] == pytest.approx(accuracy_one_by_one(model)) == 1.0
@@ -100,7 +105,7 @@ def test_a_fit_learns_and_tensorboard_shows_it(tmp_path):
 
 def test_validation_weighs_batches_by_their_size(tmp_path):
     model = Classifier(vit(), lr=0.0)
-    fit(model, tmp_path, epochs=1)
+    fit(model, tmp_path)
     images, labels = colours()
     model.eval()
     loss = torch.nn.functional.cross_entropy(model(images), labels).item()
@@ -113,7 +118,7 @@ def test_soft_targets_of_one_class_are_labels(tmp_path):
     logs = {}
     for soft in (False, True):
         torch.manual_seed(1)
-        fit(Classifier(vit(), lr=1e-2), tmp_path / str(soft), Colours(soft), epochs=1)
+        fit(Classifier(vit(), lr=1e-2), tmp_path / str(soft), Colours(soft))
         logs[soft] = scalars(tmp_path / str(soft))
     assert logs[True].keys() == logs[False].keys()
     for tag, values in logs[False].items():
@@ -122,7 +127,7 @@ def test_soft_targets_of_one_class_are_labels(tmp_path):
 
 def test_loaders_are_logged_by_their_names(tmp_path):
     model = Classifier(vit())
-    trainer = fit(model, tmp_path, Colours(named=True), epochs=1)
+    trainer = fit(model, tmp_path, Colours(named=True))
     assert {"val/first/loss", "val/second/accuracy"} <= set(scalars(tmp_path))
     (first, second) = trainer.test(model, datamodule=Colours(named=True), verbose=False)
     assert first["test/first/accuracy"] == second["test/second/accuracy"]
@@ -131,7 +136,7 @@ def test_loaders_are_logged_by_their_names(tmp_path):
 def test_label_smoothing_is_for_training_only(tmp_path):
     images, labels = colours()
     model = Classifier(vit(), lr=0.0, label_smoothing=0.5)
-    fit(model, tmp_path, epochs=1, limit_train_batches=1)
+    fit(model, tmp_path, limit_train_batches=1)
     logits = model.eval()(images).double()
     surprise = -logits.log_softmax(1)
     plain = surprise.gather(1, labels[:, None]).squeeze(1)
@@ -153,13 +158,13 @@ def test_a_frozen_backbone_stays_as_it_is(tmp_path):
 def test_a_backbone_that_is_trained_moves_its_statistics(tmp_path):
     model = Classifier(resnet())
     before = model.network.model.bn1.running_mean.clone()
-    fit(model, tmp_path, epochs=1)
+    fit(model, tmp_path)
     assert not torch.equal(before, model.network.model.bn1.running_mean)
 
 
 def test_a_checkpoint_loads_with_weights_only_and_gives_equal_logits(tmp_path):
     model = Classifier(vit(mean=(0.1, 0.2, 0.3)), lr=0.02, label_smoothing=0.1)
-    fit(model, tmp_path, epochs=1, enable_checkpointing=True, callbacks=[ModelCheckpoint(tmp_path / "kept", "last")])
+    fit(model, tmp_path, enable_checkpointing=True, callbacks=[ModelCheckpoint(tmp_path / "kept", "last")])
     loaded = Classifier.load_from_checkpoint(tmp_path / "kept" / "last.ckpt", weights_only=True, map_location="cpu")
     images, _ = colours()
     torch.testing.assert_close(loaded.eval()(images), model.eval()(images), rtol=0, atol=0)
@@ -179,7 +184,7 @@ def test_a_checkpoint_does_not_need_the_weights_it_began_with(tmp_path):
     images, _ = colours()
     torch.testing.assert_close(model.eval()(images), first.eval()(images), rtol=0, atol=0)
     assert model.hparams["backbone"]["checkpoint"] is None
-    assert model.hparams["backbone"]["image_size"] == 16
+    assert model.hparams["backbone"]["image_size"] == 40
 
 
 def test_what_is_explained_is_the_backbone():

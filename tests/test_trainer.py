@@ -1,0 +1,307 @@
+"""Explaining whole datasets, in one process."""
+
+import json
+import logging
+import os
+import signal
+import warnings
+
+import pytest
+import torch
+from lightning import Callback
+from lightning.pytorch.loggers import CSVLogger
+
+from lit_coiba.attribution import CoIBA, Saliency
+from lit_coiba.callbacks import BlockProgress
+from lit_coiba.contracts import Failure, InputError, Preprocessing
+from lit_coiba.modules.explainer import Explainer
+from lit_coiba.store.manifest import Manifest
+from tests._testers import tiny
+from tests._testers.runs import NoiseData, Shade, make_trainer
+
+IDS = [f"noise/{index:03d}.png" for index in range(100)]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny.vit()
+
+
+def explain(model, folder, data=None, method=None, targets="predicted", trainer=None, **arguments):
+    trainer = trainer or make_trainer()
+    return trainer.explain(Explainer(model, method or Shade(), targets), data or NoiseData(), str(folder), **arguments)
+
+
+class TestExplain:
+    def test_every_image_has_one_row_and_there_is_a_sheet(self, model, tmp_path):
+        store = explain(model, tmp_path / "new" / "store", NoiseData(11, 4))
+        assert store.ids() == IDS[:11]
+        assert len(store) == 11
+        assert store.failures() == []
+        assert sorted(file.name for file in (store.path / "blocks").iterdir()) == [f"{k:06d}.parquet" for k in range(3)]
+        assert (store.path / "contact_sheet.png").stat().st_size > 1000
+        row = store[IDS[7]]
+        data = NoiseData()
+        data.preprocessing = model.preprocessing
+        data.setup("predict")
+        image = data.transform(data.explained.image(7))
+        probabilities = model(image[None])[0].softmax(0)
+        assert row.target == probabilities.argmax()
+        assert row.label == 7
+        assert row.probability == pytest.approx(probabilities.max().item(), rel=1e-4)
+        expected = image.mean(0).unflatten(0, (2, 16)).unflatten(2, (2, 16)).mean((1, 3)) * (row.target + 1)
+        torch.testing.assert_close(row.map, expected, rtol=1e-4, atol=1e-5)
+
+    def test_blocks_of_one_and_of_eight_agree(self, model, tmp_path):
+        file = tmp_path / "statistics.safetensors"
+        tiny.statistics(model, model.default_layers()).save(file)
+        stores = {
+            size: explain(
+                model, tmp_path / str(size), NoiseData(9, size), CoIBA(statistics=str(file), steps=4, copies=2)
+            )
+            for size in (1, 8)
+        }
+        assert stores[1].keys() == stores[8].keys()
+        for one, eight in zip(stores[1], stores[8]):
+            assert (one.id, one.target) == (eight.id, eight.target)
+            assert one.map.max() > 0.1
+            assert (one.map - eight.map).abs().max() / one.map.abs().max() < 1e-4
+
+    def test_top_k_and_labels(self, model, tmp_path):
+        store = explain(model, tmp_path / "top", NoiseData(3), targets="top2")
+        assert [len({key[1] for key in store.keys() if key[0] == name}) for name in IDS[:3]] == [2, 2, 2]
+        store = explain(model, tmp_path / "label", NoiseData(4, labels=[5, -1, 10, 0]), targets="label")
+        assert store.keys() == [(IDS[0], 5), (IDS[3], 0)]
+        assert store.failures() == [
+            Failure(IDS[1], "it has no label"),
+            Failure(IDS[2], "class 10 is outside the model's range 0 to 9"),
+        ]
+
+    def test_labels_that_nobody_has_are_asked_for_at_once(self, model, tmp_path):
+        with pytest.raises(InputError, match="targets is label, but no image has one: explain the predicted class"):
+            explain(model, tmp_path / "store", NoiseData(4, labels=[-1] * 4), targets="label")
+        assert not (tmp_path / "store").exists()
+
+    def test_files_that_cannot_be_read_are_failures_also_a_whole_block_of_them(self, model, tmp_path):
+        store = explain(model, tmp_path / "store", NoiseData(8, 2, broken={1, 4, 5}))
+        assert store.ids() == [IDS[i] for i in (0, 2, 3, 6, 7)]
+        assert store.failures() == [Failure(IDS[i], "the file is torn") for i in (1, 4, 5)]
+        assert len(store.missing(4)) == 0
+
+    def test_failures_are_tried_again_when_asked_for(self, model, tmp_path):
+        explain(model, tmp_path / "store", NoiseData(8, 2, broken={5}))
+        mended, method = NoiseData(8, 2), Shade()
+        assert len(explain(model, tmp_path / "store", mended, method).failures()) == 1
+        assert method.explained == 0
+        store = explain(model, tmp_path / "store", mended, method, retry_failed=True)
+        assert method.explained == 2  # the block of the failed one
+        assert store.failures() == []
+        assert store.digest() == explain(model, tmp_path / "straight", NoiseData(8, 2)).digest()
+        explain(model, tmp_path / "store", mended, method, retry_failed=True)
+        assert method.explained == 2
+
+    def test_a_limit_is_spread_over_the_data_and_forgotten_afterwards(self, model, tmp_path):
+        data = NoiseData(20, 2, limit=7)
+        assert explain(model, tmp_path / "five", data, limit=5).ids() == [IDS[i] for i in (0, 4, 8, 12, 16)]
+        assert data.limit == 7
+        assert explain(model, tmp_path / "seven", data).ids() == [IDS[i * 20 // 7] for i in range(7)]
+        with pytest.raises(InputError, match="limit is 0, but must be at least 1"):
+            explain(model, tmp_path / "none", data, limit=0)
+
+    def test_no_images_are_refused(self, model, tmp_path):
+        with pytest.raises(InputError, match="there are no images to explain"):
+            explain(model, tmp_path / "store", NoiseData(0))
+
+    def test_lightnings_limit_leaves_the_rest_for_later(self, model, tmp_path):
+        store = explain(model, tmp_path / "store", NoiseData(10, 2), trainer=make_trainer(limit_predict_batches=2))
+        assert store.missing(5) == [2, 3, 4]
+        assert explain(model, tmp_path / "store", NoiseData(10, 2)).missing(5) == []
+
+    def test_workers_give_the_same(self, model, tmp_path):
+        digests = [
+            explain(model, tmp_path / str(workers), NoiseData(6, 2, num_workers=workers)).digest() for workers in (0, 2)
+        ]
+        assert digests[0] == digests[1]
+
+
+class TestIdentity:
+    def test_is_what_decides_the_numbers(self, model, tmp_path):
+        data = NoiseData(6, 4)
+        store = explain(model, tmp_path / "store", data, Shade(seed=3), "top2", limit=5)
+        identity = store.manifest.identity
+        assert identity["model"] == model.digest()
+        assert identity["method"] == {"class": "Shade", "seed": 3}
+        assert (identity["targets"], identity["samples"], identity["block_size"]) == ("top2", 5, 4)
+        assert (identity["statistics"], identity["precision"]) == (None, "32-true")
+        assert identity["preprocessing"]["size"] == [32, 32]
+        assert set(store.manifest.recorded) == {"versions", "accelerator", "devices", "workers", "threads"}
+        assert Manifest.load(store.path).digest == store.manifest.digest
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"method": Shade(seed=1)}, "method.seed 0 -> 1"),
+            ({"method": Saliency()}, "method.class Shade -> Saliency"),
+            ({"targets": "top2"}, "targets predicted -> top2"),
+            ({"data": NoiseData(6, 3)}, "block_size 2 -> 3"),
+            ({"data": NoiseData(7, 2)}, "samples 6 -> 7"),
+            ({"limit": 3}, "samples 6 -> 3"),
+            ({"model": tiny.vit(seed=5)}, "model "),
+            ({"trainer": make_trainer(precision="bf16-mixed")}, "precision 32-true -> bf16-mixed"),
+        ],
+    )
+    def test_another_one_is_refused_by_name(self, model, tmp_path, change, message):
+        explain(model, tmp_path / "store", NoiseData(6, 2))
+        with pytest.raises(InputError) as error:
+            explain(**{"model": model, "folder": tmp_path / "store", "data": NoiseData(6, 2), **change})
+        assert message in str(error.value)
+        assert "use another --store, or repeat the original arguments" in str(error.value)
+
+    def test_preprocessing_set_by_hand_is_what_counts(self, model, tmp_path):
+        data = NoiseData(6, 2)
+        data.preprocessing = Preprocessing(size=(32, 32), mean=(0.1, 0.1, 0.1))
+        store = explain(model, tmp_path / "store", data)
+        assert store.manifest.identity["preprocessing"]["mean"] == [0.1, 0.1, 0.1]
+        with pytest.raises(InputError, match=r"preprocessing\.mean \[0\.1, 0\.1, 0\.1\] -> "):
+            explain(model, tmp_path / "store", NoiseData(6, 2))
+
+    def test_preprocessing_of_one_model_is_not_kept_for_the_next(self, model, tmp_path):
+        data = NoiseData(6, 2)
+        explain(model, tmp_path / "first", data)
+        other = tiny.resnet()
+        assert explain(other, tmp_path / "second", data).manifest.identity["preprocessing"]["size"] == [64, 64]
+
+    @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+    def test_a_precision_that_changes_the_weights_is_refused(self, model, tmp_path, precision):
+        with pytest.raises(InputError, match=f"precision is {precision}, but explaining runs in 32-true or bf16-mixed"):
+            explain(model, tmp_path / "store", trainer=make_trainer(precision=precision))
+        assert next(model.parameters()).dtype == torch.float32
+
+    def test_precision_auto_is_chosen_for_the_accelerator(self, monkeypatch):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+        assert make_trainer(precision="auto").precision == "bf16-mixed"
+        monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+        assert make_trainer(precision="auto").precision == "32-true"
+
+
+class TestLeavesEverythingAsItWas:
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_the_model_and_the_random_state(self, tmp_path, fails):
+        model = tiny.vit().train()
+        model.model.blocks[1].eval()
+        model.model.head.weight.requires_grad_(False)
+        gradients = {}
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                gradients[name] = parameter.grad = torch.ones_like(parameter)
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        flags = [module.training for module in model.modules()]
+        random = torch.get_rng_state()
+        method = Shade(fails_at=5 if fails else None)
+        if fails:
+            with pytest.raises(RuntimeError, match="the power went out"):
+                explain(model, tmp_path / "store", method=method)
+        else:
+            explain(model, tmp_path / "store", method=method)
+        assert torch.equal(torch.get_rng_state(), random)
+        assert [module.training for module in model.modules()] == flags
+        assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is gradients.get(name)
+            assert parameter.requires_grad is (name != "model.head.weight")
+        assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules())
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_the_trainer_and_the_data(self, model, tmp_path, fails):
+        trainer = make_trainer(enable_progress_bar=True, callbacks=[Callback()], logger=True, inference_mode=True)
+        callbacks, loggers = list(trainer.callbacks), trainer.loggers
+        data = NoiseData(6, 2, limit=5)
+        data.blocks, data.group = [1], 2
+        handler, level = signal.getsignal(signal.SIGTERM), logging.getLogger("lightning.pytorch").level
+        filters = list(warnings.filters)
+        method = Shade(fails_at=3 if fails else None)
+        if fails:
+            with pytest.raises(RuntimeError, match="the power went out"):
+                explain(model, tmp_path / "store", data, method, trainer=trainer, limit=4)
+        else:
+            explain(model, tmp_path / "store", data, method, trainer=trainer, limit=4)
+        assert trainer.callbacks == callbacks
+        assert trainer.predict_loop.inference_mode is True
+        assert trainer.loggers == loggers
+        assert (data.blocks, data.group, data.limit, data.preprocessing) == ([1], 2, 5, model.preprocessing)
+        assert signal.getsignal(signal.SIGTERM) == handler
+        assert logging.getLogger("lightning.pytorch").level == level
+        assert warnings.filters == filters
+
+    def test_the_same_trainer_explains_again(self, model, tmp_path):
+        trainer = make_trainer()
+        digests = {explain(model, tmp_path / name, trainer=trainer).digest() for name in ("a", "b")}
+        assert len(digests) == 1
+
+
+class TestWhatTheUserSees:
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path, monkeypatch):
+        (tmp_path / "cwd").mkdir()
+        monkeypatch.chdir(tmp_path / "cwd")
+
+    @pytest.mark.parametrize("logger", [False, None, True])
+    def test_no_folder_of_logs_appears(self, model, tmp_path, logger):
+        arguments = {} if logger is None else {"logger": logger}
+        trainer = make_trainer(enable_checkpointing=True, **arguments) if arguments else make_default_trainer()
+        explain(model, tmp_path / "store", trainer=trainer)
+        assert os.listdir(tmp_path / "cwd") == []
+
+    def test_a_logger_that_was_given_is_there_for_callbacks(self, model, tmp_path):
+        class Counts(Callback):
+            def on_predict_end(self, trainer, pl_module):
+                trainer.loggers[0].log_metrics({"blocks": 5})
+
+        logger = CSVLogger(tmp_path / "logs")
+        explain(model, tmp_path / "store", trainer=make_trainer(logger=logger, callbacks=[Counts()]))
+        logger.save()
+        assert "blocks" in (tmp_path / "logs" / "lightning_logs" / "version_0" / "metrics.csv").read_text()
+
+    def test_is_one_progress_bar_and_nothing_of_lightnings(self, model, tmp_path, capfd, caplog):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            explain(model, tmp_path / "store", NoiseData(10, 2, broken={3}), trainer=make_default_trainer())
+        assert [str(warning.message) for warning in caught] == []
+        assert [record.getMessage() for record in caplog.records] == []
+        out, err = capfd.readouterr()
+        assert out == ""
+        assert err.count("\n") == 1
+        assert all(state.startswith("Explaining: ") for state in err.strip("\r\n").split("\r") if state.strip())
+        assert "5/5 blocks, 00:00 left" in err
+        assert err.rstrip().endswith("images/s, 1 failed")
+
+    def test_no_bar_where_none_is_wanted(self, model, tmp_path, capfd):
+        explain(model, tmp_path / "store")
+        assert capfd.readouterr() == ("", "")
+
+    def test_the_users_callbacks_run_and_lightnings_bar_does_not(self, model, tmp_path):
+        seen = []
+
+        class Watch(Callback):
+            def on_predict_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0):
+                seen.append((batch.block, outputs.ids, [type(callback) for callback in trainer.callbacks]))
+
+        trainer = make_trainer(enable_progress_bar=True, callbacks=[Watch()])
+        explain(model, tmp_path / "store", NoiseData(4, 2), trainer=trainer)
+        assert [(block, ids) for block, ids, _ in seen] == [(0, tuple(IDS[:2])), (1, tuple(IDS[2:4]))]
+        kinds = seen[0][2]
+        assert BlockProgress in kinds
+        assert type(trainer.progress_bar_callback) not in kinds
+
+
+def make_default_trainer():
+    from lit_coiba.trainer import Trainer
+
+    return Trainer(accelerator="cpu", devices=1)
+
+
+def test_the_manifest_is_plain_json(model, tmp_path):
+    explain(model, tmp_path / "store", NoiseData(2))
+    manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
+    assert manifest["identity"]["ids"] != ""
+    assert manifest["recorded"]["accelerator"] == "CPUAccelerator"
