@@ -114,11 +114,12 @@ class VerbCLI(LightningCLI):
 
         That number is no linked argument of jsonargparse's, because it could then not be given by hand.
         """
-        arguments = self.config.model.backbone.init_args
-        arguments.checkpoint = _located(arguments.checkpoint)
+        arguments = self.config.model.backbone.get("init_args") or Namespace()  # of a function of the user's: any
+        if "checkpoint" in arguments:
+            arguments.checkpoint = _located(arguments.checkpoint)
         if MODULES[self.verb] is Explainer:
             self.config.model.weights = _located(self.config.model.weights)
-        elif self.verb != "predict" and arguments.num_classes is None:
+        elif self.verb != "predict" and arguments.get("num_classes", 0) is None:
             only_data = ArgumentParser()
             only_data.add_subclass_arguments(BlockDataModule, "data")
             with _one_sentence():
@@ -129,7 +130,8 @@ class VerbCLI(LightningCLI):
         """Build data, model and trainer."""
         with _one_sentence():
             self.config_init = self.parser.instantiate(self.config)
-        self.datamodule = self._listed or self.config_init.data  # the first has looked through its files already
+        listed = self._listed is not None  # and it has looked through its files already
+        self.datamodule = self._listed if listed else self.config_init.data
         self.model = self.config_init.model
         with _one_sentence("trainer: "):  # whose errors do not say what they are about
             self.trainer = self.instantiate_trainer()

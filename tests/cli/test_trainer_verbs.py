@@ -137,6 +137,21 @@ class TestExplain:
         assert Path("runs/x/contact_sheet.png").exists()
         assert not Path("lightning_logs").exists()
 
+    def test_a_module_of_ones_own(self, command, photos, tmp_path, monkeypatch):
+        monkeypatch.syspath_prepend(str(tmp_path))
+        Path("own.py").write_text(
+            "from torch import nn\n"
+            "from lit_coiba.backbones import Backbone\n"
+            "from lit_coiba.contracts import Preprocessing\n"
+            "def make(channels: int = 2) -> Backbone:\n"
+            "    pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 5)]\n"
+            "    module = nn.Sequential(nn.Conv2d(3, channels, 4, 4), nn.ReLU(), *pooled)\n"
+            "    return Backbone.wrap(module, Preprocessing(size=(32, 32)))\n"
+        )
+        words = ["--model.method", "Saliency", *CALM, "--data.root", str(photos), "--model.backbone", "own.make"]
+        assert command("explain", *words, "--model.backbone.channels", "3", "--store", "x").status == 0
+        assert len(ExplanationStore("x")) == 6
+
     def test_with_statistics_made_before(self, command, explain, photos):
         coiba = ["-c", "configs/method/coiba.yaml", "--model.method.steps", "2", "--model.method.copies", "2"]
         data = ["--data.root", str(photos)]

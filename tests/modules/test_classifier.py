@@ -184,7 +184,7 @@ def test_a_checkpoint_does_not_need_the_weights_it_began_with(tmp_path):
     images, _ = colours()
     torch.testing.assert_close(model.eval()(images), first.eval()(images), rtol=0, atol=0)
     assert model.hparams["backbone"]["checkpoint"] is None
-    assert model.hparams["backbone"]["image_size"] == 40
+    assert model.hparams["backbone"]["image_size"] == 16
 
 
 def test_what_is_explained_is_the_backbone():
