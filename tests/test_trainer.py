@@ -42,6 +42,12 @@ def explain(model, folder, data=None, method=None, targets="predicted", trainer=
     return trainer.explain(Explainer(model, method or Shade(), targets), data or NoiseData(), str(folder), **arguments)
 
 
+@pytest.fixture(scope="module")
+def six(model, tmp_path_factory):
+    """A store of six images in blocks of two."""
+    return explain(model, tmp_path_factory.mktemp("six"), NoiseData(6, 2)).path
+
+
 class TestExplain:
     def test_every_image_has_one_row_and_there_is_a_sheet(self, model, tmp_path, monkeypatch):
         monkeypatch.setattr("lit_coiba.trainer.contact_sheet", contact_sheet)
@@ -137,11 +143,6 @@ class TestExplain:
 
 
 class TestIdentity:
-    @pytest.fixture(scope="class")
-    def six(self, model, tmp_path_factory):
-        """A store of six images in blocks of two."""
-        return explain(model, tmp_path_factory.mktemp("six"), NoiseData(6, 2)).path
-
     def test_is_what_decides_the_numbers(self, model, tmp_path):
         data = NoiseData(6, 4)
         store = explain(model, tmp_path / "store", data, Shade(seed=3), "top2", limit=5)

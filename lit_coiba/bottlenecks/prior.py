@@ -68,6 +68,9 @@ class PriorSlot:
     def __init__(self) -> None:
         self._prior: NoisePrior | None = None
 
+    def __getstate__(self) -> dict[str, None]:
+        return {"_prior": None}  # up to a gigabyte, and made again in no time
+
     def of(self, settings: PriorSettings) -> NoisePrior:
         """The prior with these settings."""
         if self._prior is None or self._prior.settings != settings:

@@ -28,7 +28,7 @@ def write(console: Console, outcomes: Sequence[Outcome], folder: Path) -> None:
         folder: Where the logs and the picture go.
     """
     log(outcomes, folder / "tensorboard")
-    picture = side_by_side(outcomes, folder / "methods.png")
+    picture = side_by_side(outcomes, folder / "demo.png")
     console.print()
     console.print(table(outcomes))
     console.print(

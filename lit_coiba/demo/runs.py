@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +18,7 @@ from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.transforms import Transform
 from lit_coiba.functional import Interval, bootstrap_interval, energy_inside, resize_map
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.quiet import quiet
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer import Trainer
 
@@ -96,7 +93,7 @@ class Runner:
         for name, method in self.methods(statistics, iba or {}).items():
             self.console.print(f"[bold]{model}: {name}[/bold]", highlight=False)
             self.watch.reset()
-            with _quiet():
+            with quiet():
                 store = self.trainer().explain(Explainer(backbone, method), data, str(folder / name.lower()), limit)
             transform = Transform(backbone.preprocessing)
             energy = measure(store, data.explained, transform)
@@ -106,7 +103,7 @@ class Runner:
     def statistics(self, backbone: Backbone, data: BlockDataModule, file: Path) -> str:
         """Activation statistics over `data` for both bottlenecks, unless `file` has them already."""
         if not file.exists():
-            with _quiet():
+            with quiet():
                 self.trainer().statistics(Explainer(backbone, CoIBA()), data, str(file))
         return str(file)
 
@@ -144,19 +141,3 @@ def measure(store: ExplanationStore, dataset: ImageDataset, transform: Transform
     if not energies:
         return None
     return Energy(bootstrap_interval(torch.cat(energies)), float(torch.stack(areas).mean()))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Lightning's remarks about the hardware, and what it gets to hear from torch, once for each run."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)

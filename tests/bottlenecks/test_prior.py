@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 import torch
 
@@ -68,3 +70,9 @@ def test_a_slot_keeps_the_prior_while_its_settings_stay():
     ):
         assert slot.of(SETTINGS._replace(**other)) is not first
         first = slot.of(SETTINGS)
+
+
+def test_a_slot_travels_without_its_draws():
+    slot = PriorSlot()
+    slot.of(SETTINGS).draw(0, 0, LIKE.expand(1000, -1, -1, -1))
+    assert len(pickle.dumps(slot)) < 1000

@@ -77,7 +77,7 @@ def test_status_and_files(run):
         with Image.open(run.folder / name / "contact_sheet.png") as sheet:
             assert sheet.width > 600
         assert f"{name}/contact_sheet.png" in run.text
-    assert (run.folder / "methods.png").exists()
+    assert (run.folder / "demo.png").exists()
     assert f"tensorboard --logdir {run.folder / 'tensorboard'}" in run.text
 
 

@@ -1,0 +1,301 @@
+"""Stopping and going on: stores and statistics end up as if nothing had happened."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from lit_coiba.attribution import IBA, CoIBA
+from lit_coiba.bottlenecks import ActivationStatistics
+from lit_coiba.contracts import InputError
+from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.statistics import StatisticsModule
+from lit_coiba.store import ExplanationStore
+from lit_coiba.trainer import Trainer
+from tests._testers import tiny
+from tests._testers.runs import NoiseData, Shade, make_trainer
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 600.0  # seconds: a busy machine takes minutes to import
+LAYERS = ["blocks.0.norm1", "blocks.2.norm1"]
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*images are noisy", "ignore:.*survive pure noise")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_sheet():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lit_coiba.trainer.contact_sheet", lambda store, data, preprocessing, file: file.touch())
+        yield
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny.vit()
+
+
+def coiba(**arguments):
+    return CoIBA(**{"layers": LAYERS, "steps": 3, "copies": 2, **arguments})
+
+
+def explain(model, folder, data=None, method=None, **arguments):
+    return make_trainer().explain(Explainer(model, method or Shade()), data or NoiseData(), str(folder), **arguments)
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+class TestStopped:
+    def test_in_the_middle_of_a_block_goes_on_with_that_block(self, model, tmp_path):
+        with pytest.raises(RuntimeError, match="the power went out"):
+            explain(model, tmp_path / "store", method=Shade(fails_at=7))  # in block 3
+        assert ExplanationStore(tmp_path / "store").missing(5) == [3, 4]
+        method = Shade()
+        store = explain(model, tmp_path / "store", method=method)
+        assert method.explained == 4
+        straight = explain(model, tmp_path / "straight")
+        assert store.digest() == straight.digest()
+        for name, bytes_ in contents(straight.path / "blocks").items():
+            assert (store.path / "blocks" / name).read_bytes() == bytes_
+
+    def test_by_sigterm_ends_at_once_and_goes_on(self, model, tmp_path):
+        class Asked(Shade):
+            def explain(self, model, images, targets=None):
+                explanation = super().explain(model, images, targets)
+                if self.explained == 4:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                return explanation
+
+        before = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as stop:
+            explain(model, tmp_path / "store", method=Asked())
+        assert stop.value.code == 143
+        assert signal.getsignal(signal.SIGTERM) == before
+        assert ExplanationStore(tmp_path / "store").missing(5) == [1, 2, 3, 4]
+        assert explain(model, tmp_path / "store").digest() == explain(model, tmp_path / "straight").digest()
+
+    def test_by_sigkill_goes_on(self, model, tmp_path):
+        """A real process that explains by CoIBA, statistics included, killed between two blocks or within one."""
+        script = """
+import sys, time
+from tests.test_trainer_resume import *
+class Slow(CoIBA):
+    def explain(self, model, images, targets=None):
+        time.sleep(0.2)
+        return super().explain(model, images, targets)
+Slow.__name__ = "CoIBA"
+explain(tiny.vit(), sys.argv[1], NoiseData(60, 2), Slow(layers=LAYERS, steps=3, copies=2))
+"""
+        run = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", script, str(tmp_path / "store")],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())},
+        )
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while len(list((tmp_path / "store").glob("blocks/0*.parquet"))) < 3:
+                assert run.poll() is None, "the run ended by itself"
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        finally:
+            run.kill()
+            assert run.wait() == -signal.SIGKILL
+        method = coiba()
+        store = ExplanationStore(tmp_path / "store")
+        assert 0 < len(store.missing(30)) <= 27
+        resumed = explain(model, tmp_path / "store", NoiseData(60, 2), method)
+        assert resumed.missing(30) == []
+        straight = explain(model, tmp_path / "straight", NoiseData(60, 2), coiba())
+        assert resumed.digest() == straight.digest()
+        assert resumed.ids() == straight.ids()
+
+    def test_a_finished_run_does_nothing(self, model, tmp_path, monkeypatch, recwarn, capfd):
+        explain(model, tmp_path / "store", method=coiba())
+        before = {file: file.stat().st_mtime_ns for file in (tmp_path / "store").rglob("*")}
+
+        def refuse(self, *arguments, **more):
+            raise AssertionError("nothing is left to do")
+
+        monkeypatch.setattr(Trainer, "predict", refuse)
+        monkeypatch.setattr("lit_coiba.trainer.contact_sheet", refuse)
+        capfd.readouterr()
+        recwarn.clear()
+        store = make_trainer(enable_progress_bar=True).explain(
+            Explainer(model, coiba()), NoiseData(), str(tmp_path / "store")
+        )
+        assert len(store) == 10
+        assert capfd.readouterr() == ("", "")
+        assert [str(warning.message) for warning in recwarn] == []
+        assert {file: file.stat().st_mtime_ns for file in (tmp_path / "store").rglob("*")} == before
+
+
+class TestStatistics:
+    @pytest.fixture
+    def observed(self, monkeypatch):
+        """Numbers of the blocks that passes for statistics have seen."""
+        seen = []
+        step = StatisticsModule.predict_step
+        monkeypatch.setattr(
+            StatisticsModule, "predict_step", lambda self, batch: (seen.append(batch.block), step(self, batch))[1]
+        )
+        return seen
+
+    def test_are_made_once_kept_in_the_store_and_named_in_the_manifest(self, model, tmp_path, observed):
+        store = explain(model, tmp_path / "store", method=coiba(), limit=4)
+        assert observed == [0, 1, 2, 3, 4]  # of all images, not of the four
+        kept = ActivationStatistics.load(tmp_path / "store" / "statistics.safetensors")
+        assert kept.count == 10
+        assert kept.layers == LAYERS
+        assert kept.leak.layers == tuple(LAYERS)
+        assert store.manifest.identity["statistics"] == kept.digest()
+        assert [file.name for file in store.path.iterdir() if "statistics" in file.name] == ["statistics.safetensors"]
+        explain(model, tmp_path / "store", method=coiba(), limit=4)
+        assert len(observed) == 5
+
+    def test_are_reused_by_a_run_that_was_stopped(self, model, tmp_path, observed):
+        class Stops(CoIBA):
+            def explain(self, model, images, targets=None):
+                raise RuntimeError("the power went out")
+
+        Stops.__name__ = "CoIBA"
+        with pytest.raises(RuntimeError, match="the power went out"):
+            explain(model, tmp_path / "store", method=Stops(layers=LAYERS, steps=3, copies=2))
+        store = explain(model, tmp_path / "store", method=coiba())
+        assert observed == [0, 1, 2, 3, 4]
+        assert store.digest() == explain(model, tmp_path / "straight", method=coiba()).digest()
+
+    def test_of_a_run_that_never_began_are_not_trusted(self, model, tmp_path, observed):
+        """They may be about other layers: the folder has no manifest that says so."""
+        (tmp_path / "store").mkdir()
+        others = tiny.statistics(model, ["blocks.4.norm1", "blocks.5.norm1"])
+        others.save(tmp_path / "store" / "statistics.safetensors")
+        explain(model, tmp_path / "store", method=coiba())
+        assert observed == [0, 1, 2, 3, 4]
+        assert ActivationStatistics.load(tmp_path / "store" / "statistics.safetensors").layers == LAYERS
+
+    def test_given_ones_are_used_and_their_path_does_not_count(self, model, tmp_path, observed):
+        make_trainer().statistics(Explainer(model, coiba()), NoiseData(), str(tmp_path / "one.safetensors"))
+        assert len(observed) == 5
+        (tmp_path / "two.safetensors").write_bytes((tmp_path / "one.safetensors").read_bytes())
+        store = explain(model, tmp_path / "store", method=coiba(statistics=str(tmp_path / "one.safetensors")))
+        assert not (tmp_path / "store" / "statistics.safetensors").exists()
+        assert "statistics" not in store.manifest.identity["method"]
+        explain(model, tmp_path / "store", method=coiba(statistics=str(tmp_path / "two.safetensors")))
+        assert len(observed) == 5
+        assert store.digest() == explain(model, tmp_path / "own", method=coiba()).digest()
+
+    def test_of_another_model_are_refused(self, model, tmp_path):
+        file = tmp_path / "statistics.safetensors"
+        make_trainer().statistics(Explainer(model, coiba()), NoiseData(), str(file))
+        with pytest.raises(InputError, match=r"belong to another model \(digest .*\): estimate them again"):
+            explain(tiny.vit(seed=7), tmp_path / "store", method=coiba(statistics=str(file)))
+
+    def test_other_given_ones_are_another_identity(self, model, tmp_path):
+        explain(model, tmp_path / "store", method=coiba())
+        file = tmp_path / "statistics.safetensors"
+        make_trainer().statistics(Explainer(model, coiba()), NoiseData(12), str(file))
+        with pytest.raises(InputError, match=r"made with other arguments \(old -> new\): statistics "):
+            explain(model, tmp_path / "store", method=coiba(statistics=str(file)))
+
+    def test_another_model_or_method_is_refused_before_they_are_made(self, model, tmp_path, observed):
+        explain(model, tmp_path / "store", method=coiba())
+        before, _ = contents(tmp_path / "store"), observed.clear()
+        with pytest.raises(InputError, match=r"other arguments \(old -> new\): model "):
+            explain(tiny.vit(seed=7), tmp_path / "store", method=coiba())
+        with pytest.raises(InputError, match=r"other arguments \(old -> new\): method.layers"):
+            explain(model, tmp_path / "store", method=coiba(layers=["blocks.1.norm1"]))
+        assert observed == []
+        assert contents(tmp_path / "store") == before
+
+    def test_a_stopped_pass_goes_on_to_the_same_bytes(self, model, tmp_path, observed, monkeypatch):
+        trainer, explainer = make_trainer(), Explainer(model, coiba())
+        straight = trainer.statistics(explainer, NoiseData(68, 2), str(tmp_path / "straight.safetensors"))
+        assert observed == list(range(34))
+        observed.clear()
+        step = StatisticsModule.predict_step
+
+        def stops(self, batch):
+            if batch.block == 10:  # the second block of chunk 3
+                raise RuntimeError("the power went out")
+            return step(self, batch)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(StatisticsModule, "predict_step", stops)
+            with pytest.raises(RuntimeError, match="the power went out"):
+                trainer.statistics(explainer, NoiseData(68, 2), str(tmp_path / "again.safetensors"))
+        assert not (tmp_path / "again.safetensors").exists()
+        observed.clear()
+        resumed = trainer.statistics(explainer, NoiseData(68, 2), str(tmp_path / "again.safetensors"))
+        assert observed == list(range(9, 34))
+        assert resumed.digest() == straight.digest()
+        assert sorted(contents(tmp_path)) == ["again.safetensors", "straight.safetensors"]
+        assert contents(tmp_path)["again.safetensors"] == contents(tmp_path)["straight.safetensors"]
+
+    def test_what_a_pass_with_other_arguments_left_is_not_mixed_in(self, model, tmp_path, monkeypatch):
+        step = StatisticsModule.predict_step
+
+        def stops(self, batch):
+            if batch.block == 5:
+                raise RuntimeError("the power went out")
+            return step(self, batch)
+
+        file = str(tmp_path / "statistics.safetensors")
+        with monkeypatch.context() as patch:
+            patch.setattr(StatisticsModule, "predict_step", stops)
+            with pytest.raises(RuntimeError, match="the power went out"):
+                make_trainer().statistics(Explainer(model, coiba()), NoiseData(20, 2), file)
+        found = make_trainer().statistics(Explainer(model, coiba()), NoiseData(20, 4), file)
+        assert found.count == 20
+
+    def test_use_as_many_images_as_asked_for(self, model, tmp_path, observed):
+        trainer, file = make_trainer(), str(tmp_path / "statistics.safetensors")
+        found = trainer.statistics(Explainer(model, coiba()), NoiseData(40, 2, limit=3), file, images=9)
+        assert observed == [0, 4, 8, 12, 16]
+        assert found.count == 10
+        with pytest.raises(InputError, match="images is 1, but a standard deviation needs at least 2"):
+            trainer.statistics(Explainer(model, coiba()), NoiseData(), file, images=1)
+
+    def test_are_refused_for_a_method_that_needs_none(self, model, tmp_path):
+        with pytest.raises(InputError, match="Shade needs no activation statistics: go on with `explain`"):
+            make_trainer().statistics(Explainer(model, Shade()), NoiseData(), str(tmp_path / "file"))
+
+    def test_need_two_images_that_can_be_read_and_forget_those_that_could_not(self, model, tmp_path):
+        file = str(tmp_path / "statistics.safetensors")
+        with pytest.raises(InputError, match="need at least two readable images, the data has 1"):
+            make_trainer().statistics(Explainer(model, coiba()), NoiseData(4, broken={0, 1, 3}), file)
+        assert make_trainer().statistics(Explainer(model, coiba()), NoiseData(4), file).count == 4
+
+    def test_need_the_whole_pass(self, model, tmp_path):
+        trainer = make_trainer(limit_predict_batches=1)
+        with pytest.raises(InputError, match="leave out limit_predict_batches and fast_dev_run"):
+            trainer.statistics(Explainer(model, coiba()), NoiseData(68, 2), str(tmp_path / "file"))
+
+    def test_a_run_that_merged_first_and_removed_the_chunks_does_no_harm(self, model, tmp_path, monkeypatch):
+        file = str(tmp_path / "statistics.safetensors")
+        passes = []
+        predict = Trainer.predict
+
+        def overtaken(self, module, **arguments):
+            predict(self, module, **arguments)
+            passes.append(module)
+            if len(passes) == 1:
+                module.chunks.remove()
+
+        monkeypatch.setattr(Trainer, "predict", overtaken)
+        found = make_trainer().statistics(Explainer(model, coiba()), NoiseData(), file)
+        assert found.count == 10
+
+    def test_leave_the_model_and_the_random_state_alone(self, tmp_path):
+        model = tiny.vit().train()
+        model.model.head.weight.grad = gradient = torch.ones_like(model.model.head.weight)
+        random = torch.get_rng_state()
+        make_trainer().statistics(Explainer(model, IBA(steps=3)), NoiseData(), str(tmp_path / "file"))
+        assert torch.equal(torch.get_rng_state(), random)
+        assert all(module.training for module in model.modules())
+        assert model.model.head.weight.grad is gradient
