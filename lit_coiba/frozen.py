@@ -54,7 +54,7 @@ def untouched(module: nn.Module) -> Iterator[None]:
     finally:
         if len(devices) == 1:
             module.to(devices.pop())
-        for parameter, gradient in zip(parameters, gradients):
+        for parameter, gradient in zip(module.parameters(), gradients):
             parameter.grad = gradient
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002

@@ -138,18 +138,16 @@ class Trainer(lightning.Trainer):
         method, network = model.method, model.network
         if not isinstance(method, NeedsStatistics):
             raise InputError(f"{type(method).__name__} needs no activation statistics: go on with `explain`")
+        if isinstance(self.limit_predict_batches, int) or self.limit_predict_batches < 1.0:
+            raise InputError("statistics need a whole pass: leave out limit_predict_batches and fast_dev_run")
         layers = method.statistics_layers(network)
         blocks = _spread(datamodule, images)
         sources = [preprocessing_of(datamodule), ids_digest(datamodule), datamodule.batch_size, blocks]
         parts = hashlib.sha256(repr([network.digest(), layers, str(self.precision), *sources]).encode()).hexdigest()
         chunks = ChunkedStatistics(FilePath(f"{file}.{parts[:12]}.parts"), blocks, layers)
-        last: list[int] = []
         while missing := self.strategy.broadcast(chunks.missing()):  # another run may have merged and removed them
-            if missing == last:
-                raise InputError("statistics need all their images: leave out limit_predict_batches and fast_dev_run")
             module = StatisticsModule(network, chunks)
             self._over_blocks(module, datamodule, missing, BlockProgress("Statistics"), group=chunks.length)
-            last = missing
 
         def finish() -> None:
             network.to(self.strategy.root_device)

@@ -135,6 +135,7 @@ class TestExplain:
         assert store.missing(5) == [2, 3, 4]
         assert explain(model, tmp_path / "store", NoiseData(10, 2)).missing(5) == []
 
+    @pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # where one core is free
     def test_workers_give_the_same(self, model, tmp_path):
         digests = [
             explain(model, tmp_path / str(workers), NoiseData(6, 2, num_workers=workers)).digest() for workers in (0, 2)

@@ -72,6 +72,7 @@ class TestStopped:
                     os.kill(os.getpid(), signal.SIGTERM)
                 return explanation
 
+        Asked.__name__ = "Shade"
         before = signal.getsignal(signal.SIGTERM)
         with pytest.raises(SystemExit) as stop:
             explain(model, tmp_path / "store", method=Asked())
@@ -273,7 +274,7 @@ class TestStatistics:
 
     def test_need_the_whole_pass(self, model, tmp_path):
         trainer = make_trainer(limit_predict_batches=1)
-        with pytest.raises(InputError, match="leave out limit_predict_batches and fast_dev_run"):
+        with pytest.raises(InputError, match="statistics need a whole pass: leave out limit_predict_batches"):
             trainer.statistics(Explainer(model, coiba()), NoiseData(68, 2), str(tmp_path / "file"))
 
     def test_a_run_that_merged_first_and_removed_the_chunks_does_no_harm(self, model, tmp_path, monkeypatch):

@@ -123,7 +123,7 @@ class CoIBA(AttributionMethod):
             path = model.path(layers)
             self._check_grids(path.grids)
             prior = self._prior(statistics, path.layers)
-            state = path.prefix(images.clone() if images.is_inference() else images)
+            state = path.prefix(images)
             classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, unchanged))
             first, squared = path.grids[0], prior.standardise(0, state.activation).square()
             squared = first.over_channels(squared).detach()

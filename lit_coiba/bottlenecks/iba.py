@@ -110,7 +110,7 @@ class IBA(AttributionMethod):
         with frozen(model):
             path = model.path(layers)
             grid, prior = path.grids[0], self._prior(statistics, layers)
-            state = path.prefix(images.clone() if images.is_inference() else images)
+            state = path.prefix(images)
             classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, unchanged))
             squared = prior.standardise(0, state.activation).square()
             active = (statistics.active[layers[0]] > self.active_threshold).to(squared)

@@ -48,9 +48,9 @@ class ActivationStatistics:
     def from_moments(cls, model: Network, moments: dict[str, Moments]) -> ActivationStatistics:
         """Statistics of `model` from the moments of its layers."""
         return cls(
-            mean={layer: _kept(m.mean) for layer, m in moments.items()},
-            std={layer: _kept(m.std()) for layer, m in moments.items()},
-            active={layer: _kept(m.nonzero / m.size) for layer, m in moments.items()},
+            mean={layer: m.mean.float().cpu() for layer, m in moments.items()},
+            std={layer: m.std().float().cpu() for layer, m in moments.items()},
+            active={layer: (m.nonzero / m.size).float().cpu() for layer, m in moments.items()},
             count=next(iter(moments.values())).size,
             model=model.digest(),
             preprocessing=describe_preprocessing(model),
@@ -185,11 +185,6 @@ class StatisticsSlot:
             self._statistics.check(model, self._source)
             self._checked = weakref.ref(model)
         return self._statistics
-
-
-def _kept(values: Tensor) -> Tensor:
-    """As it is kept: fp32 on the CPU, in row-major memory whatever the layout of the activations was."""
-    return values.float().cpu().contiguous()
 
 
 def describe_preprocessing(model: Network) -> str:

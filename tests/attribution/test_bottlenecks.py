@@ -8,7 +8,7 @@ from tests._testers.methods import MethodTester
 
 class TestCoIBA(MethodTester):
     method = CoIBA
-    arguments = {"steps": 4, "copies": 3, "beta": 0.1}  # noqa: RUF012
+    arguments = {"steps": 3, "copies": 2, "beta": 0.1}  # noqa: RUF012
 
 
 class TestCoIBAWithTheInformationOfAllTargets(MethodTester):
@@ -18,7 +18,7 @@ class TestCoIBAWithTheInformationOfAllTargets(MethodTester):
 
 class TestIBA(MethodTester):
     method = IBA
-    arguments = {"steps": 4, "copies": 3, "beta": 0.5}  # noqa: RUF012
+    arguments = {"steps": 3, "copies": 2, "beta": 0.5}  # noqa: RUF012
 
 
 def test_every_method_is_offered_under_one_name():

@@ -35,7 +35,7 @@ def statistics(model):
 @pytest.fixture
 def build(model, statistics):
     def build(**arguments):
-        method = CoIBA(**{"layers": BLOCKS, **arguments})
+        method = CoIBA(**{"layers": BLOCKS, "copies": 4, **arguments})
         method.adopt(model, statistics, ())
         return method
 
@@ -126,7 +126,7 @@ def test_a_huge_beta_leaves_the_descent_on_information_alone(model, images, stat
 def test_8_without_beta_a_logit_rises_only_where_cross_entropy_falls(model, images, statistics, build):
     maps = build(beta=0.0, steps=2).explain(model, images, TARGETS).maps.flatten(1)
     start = 32 / math.log(2) * information(torch.tensor(5.0, dtype=torch.float64), squares(model, images, statistics))
-    twin = SlowCoIBA(model.model, tiny.places(model, statistics), beta=0.0)
+    twin = SlowCoIBA(model.model, tiny.places(model, statistics, copies=4), beta=0.0, copies=4)
     for image, target, found, before in zip(images, TARGETS, maps, start):
         alpha = twin.start(image).requires_grad_(True)
         (slope,) = torch.autograd.grad(twin.information(image, target, alpha, 0)[0], alpha)
@@ -231,9 +231,9 @@ def test_changed_arguments_change_the_noise(model, images, build):
     """The noise is kept from batch to batch; it must not outlive the arguments that it was drawn for."""
     method = build(beta=0.1)
     first = method.explain(model, images, TARGETS).maps
-    method.seed, method.copies, method.min_std, method.antithetic = 7, 4, 0.3, True
+    method.seed, method.copies, method.min_std, method.antithetic = 7, 6, 0.3, True
     changed = method.explain(model, images, TARGETS).maps
-    fresh = build(beta=0.1, seed=7, copies=4, min_std=0.3, antithetic=True).explain(model, images, TARGETS).maps
+    fresh = build(beta=0.1, seed=7, copies=6, min_std=0.3, antithetic=True).explain(model, images, TARGETS).maps
     assert torch.equal(changed, fresh)
     assert not torch.equal(changed, first)
 

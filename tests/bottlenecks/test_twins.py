@@ -16,16 +16,19 @@ MIXED = ["layer1.0", "layer2.1", "layer3.0"]  # 16 x 16, 8 x 8, 4 x 4
 
 COIBA = {  # build, layers, images, arguments; beta small enough that some positions stay open
     "vit": (tiny.vit, BLOCKS, 3, {}),
-    "vit-mean": (tiny.vit, BLOCKS[2:], 1, {"information": "mean"}),
+    "vit-mean": (tiny.vit, BLOCKS[2:], 1, {"information": "mean", "copies": 4}),
     "vit-antithetic": (tiny.vit, BLOCKS[3:], 1, {"antithetic": True, "copies": 4, "seed": 5}),
     "resnet": (tiny.resnet, STAGE, 2, {}),
-    "resnet-kinks": (partial(tiny.resnet, act_layer="relu"), STAGE, 1, {}),  # and it writes into its activations
-    "resnet-resize": (tiny.resnet, MIXED, 1, {"grids": "resize"}),
-    "resnet-resize-mean": (tiny.resnet, MIXED, 1, {"grids": "resize", "information": "mean"}),
+    "resnet-kinks": (partial(tiny.resnet, act_layer="relu"), STAGE, 1, {"copies": 4}),
+    "resnet-resize": (tiny.resnet, MIXED, 1, {"grids": "resize", "copies": 4}),
+    "resnet-resize-mean": (tiny.resnet, MIXED, 1, {"grids": "resize", "information": "mean", "copies": 4}),
     "swin": (tiny.swin, WINDOWS, 2, {}),
-    "swin-mean": (tiny.swin, WINDOWS, 1, {"information": "mean"}),
+    "swin-mean": (tiny.swin, WINDOWS, 1, {"information": "mean", "copies": 4}),
 }
 PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 1e-4)]
+# In single precision kinks are left out: rounding moved an activation over one in 1 of 6 random networks, the sign of a
+# gradient near zero turned with it, and Adam's first step made 1 % of the map of that. The twin did the same in fp32.
+COIBA_RUNS = [(case, *p) for p in PRECISIONS for case in COIBA if case != "resnet-kinks" or p[0] == torch.float64]
 IBAS = {  # build, layer, arguments
     "vit": (tiny.vit, "blocks.1", {}),
     "vit-plain": (tiny.vit, "blocks.1", {"smoothing": 0.0}),
@@ -62,11 +65,8 @@ def in_pairs(noise, copies):
     return draw
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
-@pytest.mark.parametrize("case", COIBA)
+@pytest.mark.parametrize(("case", "dtype", "tolerance"), COIBA_RUNS)
 def test_coiba_1_equals_its_slow_twin(case, dtype, tolerance):
-    if case == "resnet-kinks" and dtype == torch.float32:
-        pytest.skip("rounding moves an activation over a kink, and the first step of Adam turns: seen in 1 of 12 runs")
     build, layers, _, arguments = COIBA[case]
     images, targets, expected = coiba_twin(case)
     model = build().to(dtype)
@@ -85,8 +85,8 @@ def iba_twin(case):
     images, targets = tiny.images(2, model.preprocessing.size, seed=2).double(), torch.tensor([3, 8])
     statistics = half_active(tiny.statistics(model, [layer]), layer)
     active = statistics.active[layer] > 0.01
-    (place,) = tiny.places(model, statistics)
-    return images, targets, SlowIBA(model.model, place, active, beta=0.5, **arguments).maps(images, targets)
+    (place,) = tiny.places(model, statistics, copies=4)
+    return images, targets, SlowIBA(model.model, place, active, beta=0.5, copies=4, **arguments).maps(images, targets)
 
 
 def half_active(statistics, layer):
@@ -101,7 +101,7 @@ def test_iba_equals_its_slow_twin(case, dtype, tolerance):
     build, layer, arguments = IBAS[case]
     images, targets, expected = iba_twin(case)
     model = build().to(dtype)
-    method = IBA(layer, beta=0.5, **arguments)
+    method = IBA(layer, beta=0.5, copies=4, **arguments)
     method.adopt(model, half_active(tiny.statistics(model, [layer]), layer), ())
     assert close(method.explain(model, images.to(dtype), targets).maps, expected, tolerance)
     assert expected.max() > 2 * expected.min() > 0
