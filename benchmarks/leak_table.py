@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from lit_coiba.demo.synthetic import shipped_model
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
@@ -23,6 +22,7 @@ from lit_coiba.bottlenecks import choose_layers, estimate_statistics, leak
 from lit_coiba.data import ImageFolder, SyntheticParts
 from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.data.module import BlockDataModule
+from lit_coiba.demo.synthetic import shipped_model
 
 
 def batches(model: Backbone, data: BlockDataModule, count: int) -> list[Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -68,8 +69,17 @@ def check_precision(precision: str) -> None:
         )
 
 
+def check_place(path: Path, argument: str) -> None:
+    """Refuse a path that nothing can be written below, before hours are spent on what would go there."""
+    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+    reason = "is a file, not a folder" if not nearest.is_dir() else "is read-only"
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError(f"{argument} {path} cannot be written ({nearest} {reason}): mend that, or use another one")
+
+
 def check_store(folder: Path, identity: dict[str, Any]) -> bool:
     """Whether there is a store; one of another identity is refused before statistics are estimated in vain."""
+    check_place(folder, "store")
     if not (folder / FILE_NAME).exists():
         return False
     kept = ExplanationStore(folder).manifest

@@ -20,7 +20,15 @@ from lit_coiba.contracts import InputError
 from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.frozen import untouched
-from lit_coiba.identity import check_precision, check_store, circumstances, identity_of, ids_digest, preprocessing_of
+from lit_coiba.identity import (
+    check_place,
+    check_precision,
+    check_store,
+    circumstances,
+    identity_of,
+    ids_digest,
+    preprocessing_of,
+)
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.precision import automatic_precision
@@ -66,6 +74,9 @@ class Trainer(lightning.Trainer):
         """
         if images < 2:
             raise InputError(f"images is {images}, but a standard deviation needs at least 2")
+        check_place(FilePath(file).parent, "file")
+        if FilePath(file).is_dir():
+            raise InputError(f"file {file} is a folder: give the name of the file of statistics")
         with self._explaining(model, datamodule, None):
             return self._estimated(model, datamodule, FilePath(file), images)
 

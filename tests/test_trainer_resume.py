@@ -272,6 +272,21 @@ class TestStatistics:
             make_trainer().statistics(Explainer(model, coiba()), NoiseData(4, broken={0, 1, 3}), file)
         assert make_trainer().statistics(Explainer(model, coiba()), NoiseData(4), file).count == 4
 
+    def test_are_not_begun_where_they_cannot_be_kept(self, model, tmp_path, observed, monkeypatch):
+        (tmp_path / "file").touch()
+        explainer = Explainer(model, coiba())
+        with pytest.raises(InputError, match=r"file .* is a folder: give the name of the file"):
+            make_trainer().statistics(explainer, NoiseData(), str(tmp_path))
+        with pytest.raises(InputError, match=r"file .*/below cannot be written \(.*/file is a file, not"):
+            make_trainer().statistics(explainer, NoiseData(), str(tmp_path / "file" / "below" / "statistics"))
+        with pytest.raises(InputError, match=r"store .*/file cannot be written \(.*/file is a file, not a folder\)"):
+            explain(model, tmp_path / "file", method=coiba())
+        monkeypatch.setattr("os.access", lambda path, mode: False)
+        with pytest.raises(InputError, match="is read-only"):
+            explain(model, tmp_path / "new" / "store", method=coiba())
+        assert observed == []
+        assert os.listdir(tmp_path) == ["file"]
+
     def test_need_the_whole_pass(self, model, tmp_path):
         trainer = make_trainer(limit_predict_batches=1)
         with pytest.raises(InputError, match="statistics need a whole pass: leave out limit_predict_batches"):

@@ -18,7 +18,7 @@ class TestCoIBAWithTheInformationOfAllTargets(MethodTester):
 
 class TestIBA(MethodTester):
     method = IBA
-    arguments = {"steps": 3, "copies": 2, "beta": 0.5}  # noqa: RUF012
+    arguments = {"steps": 3, "copies": 2, "beta": 0.05}  # noqa: RUF012
 
 
 def test_every_method_is_offered_under_one_name():

@@ -93,7 +93,7 @@ def test_6_a_batch_of_one_equals_a_batch_of_three(images, dtype, tolerance):
 
 
 def test_7_the_first_update_moves_every_logit_by_one(model, images, statistics, build):
-    maps = build(beta=0.01, steps=2).explain(model, images, TARGETS).maps.flatten(1)
+    maps = build(beta=0.01, steps=2, copies=10).explain(model, images, TARGETS).maps.flatten(1)
     m = squares(model, images, statistics)[:, 1:]
     up, down = (32 / math.log(2) * information(torch.tensor(5.0 + s, dtype=torch.float64), m) for s in (1, -1))
     slope = 32 / math.log(2)  # bits per unit of alpha, at most
