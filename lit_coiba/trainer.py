@@ -119,10 +119,13 @@ class Trainer(lightning.Trainer):
             blocks = self.strategy.broadcast(_to_do(opened, datamodule, retry_failed) if self.is_global_zero else [])
             if blocks:
                 self._over_blocks(model, datamodule, blocks, BlockProgress(), StoreWriter(opened))
-            sheet = folder / "contact_sheet.png"
-            if blocks or not sheet.exists():
-                preprocessing = datamodule.transform.preprocessing
-                self._on_first(lambda: contact_sheet(opened, datamodule.explained, preprocessing, sheet))
+
+            def draw() -> None:
+                sheet = folder / "contact_sheet.png"
+                if blocks or not sheet.exists():
+                    contact_sheet(opened, datamodule.explained, datamodule.transform.preprocessing, sheet)
+
+            self._on_first(draw)
         return ExplanationStore(folder)
 
     def _prepare(

@@ -40,6 +40,24 @@ def test_autograd_is_on_inside(module, outer):
     assert gradient.shape == (4, 2)
 
 
+def test_a_backward_inside_reaches_the_images_and_no_weight(module):
+    images = torch.ones(4, 2, requires_grad=True)
+    with frozen(module):
+        module(images).sum().backward()
+    assert images.grad is not None
+    assert all(parameter.grad is None for parameter in module.parameters())
+    assert module[1].num_batches_tracked == 0
+
+
+def test_frozen_within_frozen(module):
+    before = flags(module)
+    with frozen(module):
+        with frozen(module):
+            pass
+        assert flags(module) == ([False] * 4, [False] * 6)
+    assert flags(module) == before
+
+
 def test_a_callable_that_is_no_module_is_left_alone():
     with frozen(len):
         assert torch.is_grad_enabled()

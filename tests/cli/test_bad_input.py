@@ -147,4 +147,4 @@ def test_a_store_where_none_can_be(explain, photos, tmp_path):
     outcome = explain("--data.root", str(photos), "--store", "file/x")
     assert outcome.status == 2
     assert "file" in outcome.error
-    assert "Not a directory" in outcome.error
+    assert "is a file, not a folder" in outcome.error

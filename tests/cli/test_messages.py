@@ -33,7 +33,7 @@ CASES = {
     "--model.backbone.image_size big": "model.backbone.image_size is big, but must be int or tuple",
     # classes
     "--model.method CoIBAA": "model.method: there is no class CoIBAA: did you mean CoIBA or IBA?",
-    "--data Nix": "data: there is no class Nix; there are ImageFolder, SyntheticParts",
+    "--data Nix": "data: there is no class Nix; there are ",
     "--model.method no.such.Thing": "model.method: no.such.Thing cannot be imported (No module named 'no')",
     "--model.method lit_coiba.data.ImageFolder": "model.method: lit_coiba.data.ImageFolder is no AttributionMethod",
     "--trainer.callbacks Nix": "trainer.callbacks: there is no class Nix; give its path, module.Class",
