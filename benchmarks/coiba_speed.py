@@ -12,10 +12,13 @@ and the images are its validation images; without, weights and images are random
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import os
 import statistics as stats
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -101,7 +104,12 @@ def timed(run: Callable[[], Tensor], device: torch.device) -> tuple[float, float
 
 
 def reset_peak() -> float:
-    """Let the kernel count the peak of the resident set anew (Linux); returns the resident set in bytes."""
+    """Give freed memory back and let the kernel count the peak anew (Linux); returns the resident set in bytes."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what was freed, and it would count as there before
+    except (OSError, AttributeError):
+        print("freed memory cannot be given back here: peaks come out too small")
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -170,19 +178,18 @@ def main() -> None:
         return stats.median(s / q for s, q in zip(seconds[slow], seconds[quick]))
 
     a, b, c, d = rows
+    say = partial(print, flush=True)  # what is known is not lost when the long rest is cut off
     where = f"{device}, {torch.get_num_threads()} threads"
-    print(f"ViT-S, {len(layers)} targets from {layers[0]} on, {IMAGES} images, {where}")
-    print(f"{'':24}{'s/image':>9}{'a / it':>9}{'peak GiB':>10}")
+    say(f"ViT-S, {len(layers)} targets from {layers[0]} on, {IMAGES} images, {where}")
+    say(f"{'':24}{'s/image':>9}{'a / it':>9}{'peak GiB':>10}")
     for name in rows:
-        print(f"{name:24}{stats.median(seconds[name]) / IMAGES:9.3f}{ratio(a, name):9.2f}{memory[name]:10.2f}")
-    print(f"speed: b is {ratio(a, b):.2f} x a, c is {ratio(a, c):.2f} x a, d is {ratio(c, d):.2f} x c")
-    print(f"rank correlation of b to a, {IMAGES} images: {rank_correlation(rows[a](), rows[b]()):.4f}")
+        say(f"{name:24}{stats.median(seconds[name]) / IMAGES:9.3f}{ratio(a, name):9.2f}{memory[name]:10.2f}")
+    say(f"speed: b is {ratio(a, b):.2f} x a, c is {ratio(a, c):.2f} x a, d is {ratio(c, d):.2f} x c")
+    say(f"rank correlation of b to a, {IMAGES} images: {rank_correlation(rows[a](), rows[b]()):.4f}")
     maps = ours(exact, False, CORRELATED)
-    print(
-        f"rank correlation of c to b, {CORRELATED} images: {rank_correlation(ours(exact, True, CORRELATED), maps):.4f}"
-    )
-    print(f"rank correlation of d to b: {rank_correlation(ours(fast, True, CORRELATED), maps):.4f}")
-    print(f"rank correlation of two seeds of b: {rank_correlation(ours(other_seed, False, CORRELATED), maps):.4f}")
+    say(f"rank correlation of c to b, {CORRELATED} images: {rank_correlation(ours(exact, True, CORRELATED), maps):.4f}")
+    say(f"rank correlation of d to b: {rank_correlation(ours(fast, True, CORRELATED), maps):.4f}")
+    say(f"rank correlation of two seeds of b: {rank_correlation(ours(other_seed, False, CORRELATED), maps):.4f}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.bottlenecks import choose_layers, estimate_statistics, leak
+from lit_coiba.bottlenecks import CoIBA, estimate_statistics, leak
 from lit_coiba.data import ImageFolder, SyntheticParts
 from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.data.module import BlockDataModule
@@ -77,7 +77,8 @@ def main() -> None:
         statistics = estimate_statistics(model, candidates, images)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            chosen = choose_layers(model, statistics, images, None, 0.01, 0).layers[0]
+            tested = CoIBA().adopt(model, statistics, images).leak
+        chosen = tested.layers[0] if tested else usual
         for start in range(candidates.index(usual) + 3 if usual != candidates[0] else 1):
             if start >= len(candidates):
                 break

@@ -135,6 +135,15 @@ class TestExplain:
         assert store.missing(5) == [2, 3, 4]
         assert explain(model, tmp_path / "store", NoiseData(10, 2)).missing(5) == []
 
+    def test_a_method_may_take_gradients_through_the_images(self, model, tmp_path):
+        class Gradient(Shade):
+            def explain(self, model, images, targets=None):
+                logits = model(images.requires_grad_(True)).gather(1, targets[:, None])
+                (gradient,) = torch.autograd.grad(logits.sum(), images)
+                return super().explain(model, gradient.abs(), targets)
+
+        assert explain(model, tmp_path / "store", method=Gradient())[IDS[0]].map.max() > 0
+
     @pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # where one core is free
     def test_workers_give_the_same(self, model, tmp_path):
         digests = [

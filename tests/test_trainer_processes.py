@@ -85,6 +85,8 @@ def test_each_block_was_done_once_by_one_of_the_two(done, what):
     found = blocks(events, what)
     assert sorted(block for _, block in found) == list(range(21))
     assert {rank for rank, _ in found} == {0, 1}
+    if what == "statistics":  # chunks of two blocks, each in one hand
+        assert len({(block // 2, rank) for rank, block in found}) == 11
 
 
 @pytest.mark.filterwarnings("ignore:.*images are noisy", "ignore:.*survive pure noise")

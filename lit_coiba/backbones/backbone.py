@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -175,8 +176,12 @@ class Backbone(nn.Module):
         return images * std + mean
 
     def digest(self) -> str:
-        """SHA-256 of the architecture's name and arguments and of every weight's name, dtype, shape and bytes."""
-        architecture = [self._title, self.arguments.get("timm_kwargs") or {}, self.preprocessing.size]
+        """SHA-256 of the architecture and of every weight's name, dtype, shape and bytes.
+
+        The architecture is timm's name and arguments, or the modules of a wrapped model, as they print themselves.
+        """
+        structure = self.arguments.get("timm_kwargs") or {} if self.arguments else _printed(self.model)
+        architecture = [self._title, structure, self.preprocessing.size]
         digest = hashlib.sha256(json.dumps(architecture, sort_keys=True, default=str).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -245,6 +250,11 @@ class Backbone(nn.Module):
     def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = (like.new_tensor(v).view(3, 1, 1) for v in (self.preprocessing.mean, self.preprocessing.std))
         return mean, std
+
+
+def _printed(model: nn.Module) -> str:
+    """The modules of a model as they print themselves, without addresses in memory, which no two processes share."""
+    return re.sub(r"0x[0-9a-f]+", "", repr(model))
 
 
 def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:

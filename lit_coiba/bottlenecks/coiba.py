@@ -15,7 +15,7 @@ from torch import Tensor
 from lit_coiba.bottlenecks.fitting import cross_entropy_of_copies, fit, unchanged
 from lit_coiba.bottlenecks.leak import choose_layers, sample_images
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
-from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot, estimate_statistics
+from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot, estimate_statistics, images_of
 from lit_coiba.contracts import AttributionMethod, Explanation, Grid, InputError, Network
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import (
@@ -93,7 +93,13 @@ class CoIBA(AttributionMethod):
         self._priors = PriorSlot()
 
     def prepare(self, model: Network, loader: Iterable[Any]) -> None:
-        """Estimate statistics over `loader` in one pass; with ``layers=None`` the leak test chooses the targets."""
+        """Estimate statistics over `loader` in one pass; with ``layers=None`` the leak test chooses the targets.
+
+        Statistics given as a file are used as they are: `loader` is read for the leak test only, if they lack it.
+        """
+        if (given := self._slot.given()) is not None:
+            self.adopt(model, given, images_of(loader))
+            return
         sample, loader = sample_images(loader)
         self.adopt(model, estimate_statistics(model, self.statistics_layers(model), loader), sample)
 
@@ -111,7 +117,7 @@ class CoIBA(AttributionMethod):
         """Use `statistics`; if they carry no leak test yet, run it on batches of `images` and add the result."""
         self._slot.fill(model, statistics)
         if statistics.leak is None:
-            found = choose_layers(model, statistics, images, self.layers, self.min_std, self.seed)
+            found = choose_layers(model, statistics, images, self._choices(model), self.min_std, self.seed)
             self._slot.replace(statistics.with_leak(found))
         return self._slot.of(model)
 
@@ -145,6 +151,13 @@ class CoIBA(AttributionMethod):
             bits = first.channels * BITS_PER_NAT * information(alpha.detach(), squared)
         extras = {"bits": bits.sum(-1), "cross_entropy_start": entropies[0], "cross_entropy": entropies[-1]}
         return Explanation(first.to_map(bits), extras)
+
+    def _choices(self, model: Network) -> list[list[str]]:
+        """The given targets; or the model's default, then the same with an earlier and earlier start."""
+        if self.layers:
+            return [self.layers]
+        candidates = model.candidate_layers()
+        return [candidates[start:] for start in range(candidates.index(model.default_layers()[0]), -1, -1)]
 
     def _targeted(self, statistics: ActivationStatistics) -> list[str]:
         layers = self.layers or (list(statistics.leak.layers) if statistics.leak else statistics.layers)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from lit_coiba.bottlenecks.fitting import cross_entropy_of_copies, fit, unchanged
+from lit_coiba.bottlenecks.leak import choose_layers, sample_images
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
-from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot, estimate_statistics
+from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot, estimate_statistics, images_of
 from lit_coiba.contracts import AttributionMethod, Explanation, Grid, InputError, Network
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import BITS_PER_NAT, gaussian_kernel, information, information_of_ratio, smooth
@@ -25,8 +26,9 @@ class IBA(AttributionMethod):
     """Information bottleneck attribution at one layer, batched over images.
 
     Args:
-        layer: Targeted layer, at its output. None: for a ViT the block at a third of the depth, otherwise the first of
-            the model's default layers (a project choice).
+        layer: Targeted layer, at its output. None (a project choice): for a ViT the block at a third of the depth, or
+            an earlier one if by then CLS alone knows the class (leak test of `prepare`); otherwise the first of the
+            model's default layers.
         statistics: File made by ``lit-coiba statistics``. None: call `prepare`.
         steps: Forward passes of the original procedure; `steps` - 1 updates shape the map.
         copies: Noise copies per image and step.
@@ -34,8 +36,9 @@ class IBA(AttributionMethod):
         lr: Learning rate of Adam. Belongs together with `steps` and `alpha_init`.
         alpha_init: First logit of every damping ratio.
         min_std: Floor of the standard deviations.
-        smoothing: Standard deviation in cells of the Gaussian that smooths the ratios of each channel; 0 = off. Prefix
-            tokens have no neighbours and are left as they are.
+        smoothing: Standard deviation in cells of the Gaussian that smooths the ratios of each channel; 0 = off. None: 1
+            (the paper) for feature maps, off for tokens, which mix over the whole image at once (a project choice).
+            Prefix tokens have no neighbours and are left as they are.
         active_threshold: Units that are non-zero in no more than this share of the estimation samples are closed.
         relu: Clamp the noised activations at zero, for a target that is the output of a ReLU.
         antithetic: Draw noise in pairs of opposite sign.
@@ -55,7 +58,7 @@ class IBA(AttributionMethod):
         lr: float = 1.0,
         alpha_init: float = 5.0,
         min_std: float = 0.01,
-        smoothing: float = 1.0,
+        smoothing: float | None = None,
         active_threshold: float = 0.01,
         relu: bool = False,
         antithetic: bool = False,
@@ -63,7 +66,7 @@ class IBA(AttributionMethod):
     ) -> None:
         if steps < 2 or copies < 1:
             raise InputError(f"IBA needs steps of at least 2 and copies of at least 1, not {steps} and {copies}")
-        if min_std <= 0 or beta < 0 or lr <= 0 or smoothing < 0:
+        if min_std <= 0 or beta < 0 or lr <= 0 or (smoothing or 0) < 0:
             raise InputError(
                 f"IBA needs min_std > 0, beta, smoothing >= 0 and lr > 0, not {min_std}, {beta}, {smoothing} and {lr}"
             )
@@ -84,36 +87,48 @@ class IBA(AttributionMethod):
         self._priors = PriorSlot()
 
     def prepare(self, model: Network, loader: Iterable[Any]) -> None:
-        """Estimate the statistics of the layer over `loader`."""
-        self.adopt(model, estimate_statistics(model, self.statistics_layers(model), loader), ())
+        """Estimate statistics over `loader` in one pass; with ``layer=None`` the leak test chooses the target.
+
+        Statistics given as a file are used as they are: `loader` is read for the leak test only, if they lack it.
+        """
+        if (given := self._slot.given()) is not None:
+            self.adopt(model, given, images_of(loader))
+            return
+        sample, loader = sample_images(loader)
+        self.adopt(model, estimate_statistics(model, self.statistics_layers(model), loader), sample)
 
     def statistics_layers(self, model: Network) -> list[str]:
-        """The one targeted layer.
+        """The target, or the candidates of the leak test, earliest first.
 
         Raises:
             InputError: It lies on no grid, or on one too small to smooth.
         """
-        layer = self.layer or _default_layer(model)
-        self._check_smoothing(model.grid(layer))
-        return [layer]
+        layers = [self.layer] if self.layer else _candidates(model)
+        for layer in layers:
+            self._check_smoothing(model.grid(layer))
+        return layers
 
     def adopt(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> ActivationStatistics:
-        """Use `statistics`; a layer's whole output is replaced, so there is no leak to test."""
+        """Use `statistics`; where tokens lie outside the map, test on batches of `images` what these know alone."""
         self._slot.fill(model, statistics)
-        return statistics
+        layers = self.statistics_layers(model)
+        if statistics.leak is None and model.grid(layers[0]).prefix:
+            choices = [[layer] for layer in reversed(layers)]
+            found = choose_layers(model, statistics, images, choices, self.min_std, self.seed, keep_prefix=True)
+            self._slot.replace(statistics.with_leak(found))
+        return self._slot.of(model)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``; None means the predicted class."""
         statistics = self._slot.of(model)
-        layers = self.statistics_layers(model)
-        statistics.require(layers)
+        layer = self._targeted(model, statistics)
         with frozen(model):
-            path = model.path(layers)
-            grid, prior = path.grids[0], self._prior(statistics, layers)
+            path = model.path([layer])
+            grid, prior = path.grids[0], self._prior(statistics, layer)
             state = path.prefix(images)
             classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, unchanged))
             squared = prior.standardise(0, state.activation).square()
-            active = (statistics.active[layers[0]] > self.active_threshold).to(squared)
+            active = (statistics.active[layer] > self.active_threshold).to(squared)
             alpha = torch.full_like(squared, self.alpha_init, requires_grad=True)
             copied, entropies = state.repeat(self.copies), []
 
@@ -138,38 +153,54 @@ class IBA(AttributionMethod):
         extras = {"bits": bits.sum(-1), "cross_entropy_start": entropies[0], "cross_entropy": entropies[-1]}
         return Explanation(grid.to_map(bits), extras)
 
+    def _targeted(self, model: Network, statistics: ActivationStatistics) -> str:
+        layers = self.statistics_layers(model)
+        tested = statistics.leak.layers if statistics.leak else ()
+        layer = next((layer for layer in layers if tested == (layer,)), layers[-1])
+        statistics.require([layer])
+        return layer
+
     def _information(self, alpha: Tensor, squared: Tensor, grid: Grid) -> Tensor:
         """Nats per unit, ``(B, *activation)``."""
-        if not self.smoothing:
+        if not self._sigma(grid):
             return information(alpha, squared)
         ratio, noise = (self._smoothed(torch.sigmoid(sign * alpha), grid) for sign in (1, -1))
         return information_of_ratio(ratio, noise, squared)
 
     def _smoothed(self, values: Tensor, grid: Grid) -> Tensor:
         """Values per unit, each channel smoothed over the places of the grid."""
-        if not self.smoothing:
+        if not (sigma := self._sigma(grid)):
             return values
-        places = smooth(grid.to_spatial(values), self.smoothing)
+        places = smooth(grid.to_spatial(values), sigma)
         if grid.layout == "tokens":
             return torch.cat([values[:, : grid.prefix], places.flatten(2).transpose(1, 2)], 1)
         return places if grid.layout == "channels_first" else places.movedim(-3, -1)
 
+    def _sigma(self, grid: Grid) -> float:
+        """Cells that the ratios on `grid` are smoothed over."""
+        if self.smoothing is None:
+            return 0.0 if grid.layout == "tokens" else 1.0
+        return self.smoothing
+
     def _check_smoothing(self, grid: Grid) -> None:
         """Refuse a kernel that a reflected border cannot carry."""
-        radius = len(gaussian_kernel(self.smoothing)) // 2 if self.smoothing else 0
+        sigma = self._sigma(grid)
+        radius = len(gaussian_kernel(sigma)) // 2 if sigma else 0
         if radius >= min(grid.height, grid.width):
             raise InputError(
-                f"smoothing={self.smoothing} needs more than {radius} cells a side, and layer {grid.layer} has"
+                f"smoothing={sigma} needs more than {radius} cells a side, and layer {grid.layer} has"
                 f" {grid.height}x{grid.width}: choose an earlier layer or less smoothing (0 = off)"
             )
 
-    def _prior(self, statistics: ActivationStatistics, layers: list[str]) -> NoisePrior:
+    def _prior(self, statistics: ActivationStatistics, layer: str) -> NoisePrior:
         return self._priors.of(
-            PriorSettings(statistics, tuple(layers), self.copies, self.min_std, self.antithetic, self.seed)
+            PriorSettings(statistics, (layer,), self.copies, self.min_std, self.antithetic, self.seed)
         )
 
 
-def _default_layer(model: Network) -> str:
-    """The output of the block whose first norm is CoIBA's first default target, or that target itself."""
-    first = model.default_layers()[0]
-    return first.removesuffix(".norm1")
+def _candidates(model: Network) -> list[str]:
+    """Outputs of blocks, up to the one whose norm is CoIBA's first default target; elsewhere that target itself."""
+    first, norms = model.default_layers()[0], model.candidate_layers()
+    if not first.endswith(".norm1"):
+        return [first]
+    return [norm.removesuffix(".norm1") for norm in norms[: norms.index(first) + 1]]

@@ -1,7 +1,8 @@
 """Leak test: are the targets early enough?
 
-The residual stream and CLS go round bottlenecks inside the branches. With pure noise in every target, predictions that
-survive were already written past the first target, and a map would explain nothing.
+The residual stream goes round bottlenecks inside the branches, and tokens without a place (CLS) are in no map. With
+pure noise in every target, predictions that survive were already written past the first target, and a map would explain
+nothing.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def leak(
     images: Iterable[Tensor],
     min_std: float,
     seed: int,
+    keep_prefix: bool = False,
 ) -> LeakTest:
     """Share of predictions kept when every one of `layers` is replaced by noise.
 
@@ -65,6 +67,7 @@ def leak(
         images: Batches ``(B, 3, H, W)``; those of a list are put together in batches of at least 16.
         min_std: Floor of the standard deviations.
         seed: Of the noise.
+        keep_prefix: Leave the tokens without a place clean: do they know the class already?
 
     Raises:
         InputError: There are no images, or no statistics of one of the layers.
@@ -79,7 +82,9 @@ def leak(
             step = number % DRAWS
 
             def only_noise(index: int, activation: Tensor, step: int = step) -> Tensor:
-                return prior.draw(step, index, activation).expand_as(activation).to(activation.dtype)
+                draw = prior.draw(step, index, activation).expand_as(activation).to(activation.dtype)
+                prefix = path.grids[index].prefix if keep_prefix else 0
+                return torch.cat([activation[:, :prefix], draw[:, prefix:]], 1) if prefix else draw
 
             state = path.prefix(batch.to(device))
             clean.append(path.tail(state, unchanged).argmax(-1).cpu())
@@ -95,32 +100,42 @@ def choose_layers(
     model: Network,
     statistics: ActivationStatistics,
     images: Iterable[Tensor],
-    layers: list[str] | None,
+    choices: Iterable[list[str]],
     min_std: float,
     seed: int,
+    keep_prefix: bool = False,
 ) -> LeakTest:
-    """Test `layers`; or, for None, begin at the model's default and move the start earlier until nothing leaks."""
+    """The first of `choices` that does not leak, else the last of them, with a warning if it leaks badly.
+
+    Args:
+        model: The model, left as it was.
+        statistics: Of all layers in `choices`.
+        images: Batches ``(B, 3, H, W)``, used once for every choice.
+        choices: Targets, each an earlier start than the one before.
+        min_std: Floor of the standard deviations.
+        seed: Of the noise.
+        keep_prefix: As for `leak`.
+    """
     images = list(images)
-    if layers is not None:
-        found = leak(model, statistics, layers, images, min_std, seed)
-    else:
-        candidates = model.candidate_layers()
-        kept: dict[str, float] = {}
-        for start in range(candidates.index(model.default_layers()[0]), -1, -1):
-            found = leak(model, statistics, candidates[start:], images, min_std, seed)
-            kept |= found.kept
-            if found.kept[candidates[start]] <= found.chance + NEAR_CHANCE:
-                break
-        found = found._replace(kept=kept)
-    share = found.kept[found.layers[0]]
+    kept: dict[str, float] = {}
+    for layers in choices:
+        found = leak(model, statistics, layers, images, min_std, seed, keep_prefix)
+        kept |= found.kept
+        share = found.kept[found.layers[0]]
+        if share <= found.chance + NEAR_CHANCE:
+            break
     if share > max(WARN_ABOVE, found.chance + NEAR_CHANCE):
+        first = found.layers[0]
+        if keep_prefix:
+            where, why = f"all places of {first}", "a map shows only what CLS does not know by then"
+        else:
+            where = f"all targets from {first} on"
+            why = "the class goes round them and maps explain little; target earlier layers, or outputs of whole blocks"
         warnings.warn(
-            f"{share:.0%} of the predictions survive pure noise in all targets from {found.layers[0]} on (chance"
-            f" {found.chance:.0%}): the class goes round the bottlenecks and maps explain little; target earlier"
-            " layers, or outputs of whole blocks",
+            f"{share:.0%} of the predictions survive pure noise in {where} (chance {found.chance:.0%}): {why}",
             stacklevel=2,
         )
-    return found
+    return found._replace(kept=kept)
 
 
 def _chance(before: Tensor, after: Tensor) -> float:

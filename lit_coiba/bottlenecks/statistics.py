@@ -151,18 +151,22 @@ class NeedsStatistics(Protocol):
 
 
 class StatisticsSlot:
-    """The statistics a method uses: read from a file or handed over by `prepare`, checked once for each model."""
+    """The statistics a method uses: read from a file or handed over by `prepare`, checked when the model changes."""
 
     def __init__(self, file: str | None) -> None:
         self.file = file
         self._source = "the statistics"
         self._statistics: ActivationStatistics | None = None
-        self._checked: weakref.ref[Any] | None = None
+        self._checked: tuple[weakref.ref[Any], list[int]] | None = None
+
+    def given(self) -> ActivationStatistics | None:
+        """What the file holds, if one was given."""
+        return ActivationStatistics.load(self.file) if self.file is not None else None
 
     def fill(self, model: Network, statistics: ActivationStatistics) -> None:
         """Use `statistics`, which must be of `model`, from now on."""
         statistics.check(model)
-        self._source, self._statistics, self._checked = "the statistics", statistics, weakref.ref(model)
+        self._source, self._statistics, self._checked = "the statistics", statistics, _state(model)
 
     def replace(self, statistics: ActivationStatistics) -> None:
         """Use `statistics` of the same model instead."""
@@ -175,16 +179,22 @@ class StatisticsSlot:
         """The statistics for `model`.
 
         Raises:
-            InputError: There are none, or they belong to another model.
+            InputError: There are none, or they belong to another model, or to this one before it was trained on.
         """
         if self._statistics is None:
             if self.file is None:
                 raise InputError("no activation statistics: call prepare(model, loader) first, or give statistics=FILE")
             self._source, self._statistics = self.file, ActivationStatistics.load(self.file)
-        if self._checked is None or self._checked() is not model:
+        state = _state(model)
+        if self._checked != state:
             self._statistics.check(model, self._source)
-            self._checked = weakref.ref(model)
+            self._checked = state
         return self._statistics
+
+
+def _state(model: Network) -> tuple[weakref.ref[Any], list[int]]:
+    """What changes with the model or its weights, told without reading them."""
+    return weakref.ref(model), [0 if p.is_inference() else p._version for p in model.parameters()]
 
 
 def describe_preprocessing(model: Network) -> str:

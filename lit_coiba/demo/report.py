@@ -13,7 +13,6 @@ from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
 from lit_coiba.demo.runs import Outcome
-from lit_coiba.demo.synthetic import IBA_NOTE
 from lit_coiba.visualization import Comparison, comparison
 from lit_coiba.visualization.contact_sheet import class_name, percent
 
@@ -36,7 +35,6 @@ def write(console: Console, outcomes: Sequence[Outcome], folder: Path) -> None:
         "Energy: share of a map on the parts, which alone decide the class. Chance: their share of the area.",
         highlight=False,
     )
-    console.print(IBA_NOTE, highlight=False)
     for line in predictions(outcomes):
         console.print(line, highlight=False)
     console.print("\n[bold]Where to look[/bold]")

@@ -63,10 +63,10 @@ class Runner:
         self.steps = steps
         self.watch = Stopwatch()
 
-    def methods(self, statistics: str | None, iba: dict[str, Any]) -> dict[str, AttributionMethod]:
+    def methods(self, statistics: str | None) -> dict[str, AttributionMethod]:
         """The methods by name; the bottlenecks with activation statistics from a file, if there is one."""
         fast: dict[str, Any] = {"statistics": statistics, "steps": self.steps, "copies": COPIES, "antithetic": True}
-        return {"CoIBA": CoIBA(**fast), "IBA": IBA(**fast, **iba), "Saliency": Saliency(), "Random": RandomMap()}
+        return {"CoIBA": CoIBA(**fast), "IBA": IBA(**fast), "Saliency": Saliency(), "Random": RandomMap()}
 
     def explain(
         self,
@@ -76,7 +76,6 @@ class Runner:
         folder: Path,
         limit: int | None = None,
         statistics: str | None = None,
-        iba: dict[str, Any] | None = None,
     ) -> list[Outcome]:
         """Explain `data` by every method, each into a store of its own below `folder`.
 
@@ -87,10 +86,9 @@ class Runner:
             folder: Where the stores go.
             limit: Explain this many images only.
             statistics: File with activation statistics; None = estimate them over `data`.
-            iba: Arguments of IBA that fit this model better than the defaults.
         """
         outcomes = []
-        for name, method in self.methods(statistics, iba or {}).items():
+        for name, method in self.methods(statistics).items():
             self.console.print(f"[bold]{model}: {name}[/bold]", highlight=False)
             self.watch.reset()
             with quiet():

@@ -101,12 +101,10 @@ class Explainer(LightningModule):
         """Maps and extras of images ``(B, ...)`` for targets ``(B, ranks)``, rank by rank, as ``(B * ranks, ...)``."""
         if not len(images):
             return Explanation(images.new_zeros(0, 1, 1), {})
-        ranks = [self.method.explain(self.network, images, rank) for rank in targets.unbind(1)]
-        maps = torch.stack([one.maps for one in ranks], 1).flatten(0, 1)
-        names = ranks[0].extras
-        return Explanation(
-            maps, {name: torch.stack([one.extras[name] for one in ranks], 1).flatten(0, 1) for name in names}
-        )
+        with frozen(self.network):  # so that a user's own method has gradients without asking for them
+            ranks = [self.method.explain(self.network, images, rank) for rank in targets.unbind(1)]
+        extras = {name: _interleaved([one.extras[name] for one in ranks]) for name in ranks[0].extras}
+        return Explanation(_interleaved([one.maps for one in ranks]), extras)
 
 
 def _interleaved(ranks: list[Tensor]) -> Tensor:

@@ -123,6 +123,25 @@ def test_the_digest_tells_weights_buffers_and_architecture_apart():
     assert all(len(digest) == 64 for digest in digests)
 
 
+def test_the_digest_of_a_wrapped_model_tells_what_has_no_weights():
+    def wrapped(stride, activation):
+        torch.manual_seed(0)
+        convolution = nn.Conv2d(3, 4, 3, stride=stride)
+        return Backbone.wrap(nn.Sequential(convolution, activation, nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+
+    digests = [wrapped(*made).digest() for made in [(1, nn.ReLU()), (1, nn.ReLU()), (2, nn.ReLU()), (1, nn.GELU())]]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+
+
+def test_the_digest_has_no_address_in_memory():
+    class Described(nn.Flatten):
+        def extra_repr(self):
+            return str(object())
+
+    assert Backbone.wrap(Described(), num_classes=4).digest() == Backbone.wrap(Described(), num_classes=4).digest()
+
+
 def test_the_digest_reads_bfloat16_and_scalars():
     assert family("resnet").bfloat16().digest() != family("resnet").half().digest()
 

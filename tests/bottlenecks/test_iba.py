@@ -109,9 +109,45 @@ def test_7_units_without_variance_stay_finite(images):
 
 
 def test_default_layer_is_the_output_of_a_block():
-    assert IBA().statistics_layers(tiny.vit()) == ["blocks.2"]
+    assert IBA().statistics_layers(tiny.vit()) == ["blocks.0", "blocks.1", "blocks.2"]
     model = tiny.resnet()
     assert IBA().statistics_layers(model) == model.default_layers()[:1]
+
+
+def test_the_default_layer_moves_earlier_while_cls_alone_knows_the_class(monkeypatch):
+    model, images = told_to_cls(by_block=1), tiny.images(32, (32, 32), seed=5)
+    method = IBA(steps=3, copies=2)
+    method.prepare(model, [images])
+    leak = method._slot.of(model).leak
+    assert leak.kept["blocks.2"] == leak.kept["blocks.1"] == 1.0
+    assert leak.kept["blocks.0"] <= leak.chance + 0.05
+    assert leak.layers == ("blocks.0",)
+    named = IBA("blocks.0", steps=3, copies=2)
+    named.prepare(model, [images])
+    assert torch.equal(method.explain(model, images[:2]).maps, named.explain(model, images[:2]).maps)
+    with pytest.warns(UserWarning, match="100% of the predictions survive pure noise in all places of blocks.1"):
+        IBA("blocks.1").prepare(model, [images])
+
+
+def told_to_cls(by_block):
+    """A ViT whose CLS token attends to the image in one block only; no other block changes it."""
+    model = tiny.vit()
+    for number, block in enumerate(model.model.blocks):
+        if number != by_block:
+            for last in (block.attn.proj, block.mlp.fc2):
+                torch.nn.init.zeros_(last.weight)
+                torch.nn.init.zeros_(last.bias)
+    return model
+
+
+def test_smoothing_is_the_papers_on_feature_maps_and_off_on_tokens():
+    for model, layer, sigma in [(tiny.vit(), "blocks.1", 0.0), (tiny.resnet(), LAYER, 1.0)]:
+        images, statistics = tiny.images(2, model.preprocessing.size, seed=1), tiny.statistics(model, [layer])
+        maps = []
+        for method in (IBA(layer, copies=2), IBA(layer, copies=2, smoothing=sigma)):
+            method.adopt(model, statistics, ())
+            maps.append(method.explain(model, images, TARGETS[:2]).maps)
+        assert torch.equal(*maps)
 
 
 def test_another_layer_after_the_first_batch_has_its_own_noise(model, images):

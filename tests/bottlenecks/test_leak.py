@@ -9,6 +9,8 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.bottlenecks import CoIBA, choose_layers, estimate_statistics, leak
 from lit_coiba.bottlenecks.leak import sample_images
 from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.functional import noise
+from tests._testers import tiny
 
 BLOCKS = [f"blocks.{i}" for i in range(4)]
 
@@ -40,6 +42,9 @@ class Written(nn.Module):
         for block in self.blocks:
             stream = stream + block(images)
         return self.head(stream.mean((2, 3)))
+
+
+EARLIER = [BLOCKS[2:], BLOCKS[1:], BLOCKS]
 
 
 class StartsAtTwo(Backbone):
@@ -104,7 +109,7 @@ def test_the_start_moves_earlier_until_nothing_leaks(images, factors, start, tri
     model = built(factors)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = choose_layers(model, estimate_statistics(model, BLOCKS, images), images, None, 0.01, 0)
+        found = choose_layers(model, estimate_statistics(model, BLOCKS, images), images, EARLIER, 0.01, 0)
     assert found.layers == tuple(BLOCKS[start:])
     assert list(found.kept) == [BLOCKS[k] for k in tried]
     assert all(found.kept[BLOCKS[k]] == 1 for k in tried[:-1])
@@ -114,15 +119,37 @@ def test_a_leak_at_the_first_block_too_is_warned_about(images):
     model = built(bypass=1.0)
     sentence = r"100% of the predictions survive pure noise in all targets from blocks.0 on \(chance 3\d%\)"
     with pytest.warns(UserWarning, match=sentence):
-        found = choose_layers(model, estimate_statistics(model, BLOCKS, images), images, None, 0.01, 0)
+        found = choose_layers(model, estimate_statistics(model, BLOCKS, images), images, EARLIER, 0.01, 0)
     assert found.layers == tuple(BLOCKS)
     assert list(found.kept) == ["blocks.2", "blocks.1", "blocks.0"]
+
+
+def test_tokens_without_a_place_may_be_left_clean():
+    model, layer = tiny.vit(reg_tokens=4), "blocks.1"
+    images = tiny.images(16, (32, 32), seed=3)
+    statistics = tiny.statistics(model, [layer])
+    mean, std = statistics.mean[layer], statistics.std[layer].clamp_min(0.01)
+    noised = mean + std * noise(7, 0, 0, mean.shape).to(mean)
+    expected = {}
+    for prefix in (5, 0):
+
+        def patches(module, arguments, output, prefix=prefix):
+            return torch.cat([output[:, :prefix], noised[prefix:].expand(len(output), -1, -1)], 1)
+
+        with torch.no_grad():
+            clean = model(images).argmax(1)
+            handle = model.model.blocks[1].register_forward_hook(patches)
+            expected[prefix] = (model(images).argmax(1) == clean).double().mean().item()
+            handle.remove()
+    kept = [leak(model, statistics, [layer], [images], 0.01, 7, keep_prefix=k).kept[layer] for k in (True, False)]
+    assert kept == [expected[5], expected[0]]
+    assert kept[0] > kept[1]
 
 
 def test_layers_that_were_named_are_tested_and_kept(images):
     model = built((1.0, 0.0, 0.0, 0.0))
     with pytest.warns(UserWarning, match="from blocks.3 on"):
-        found = choose_layers(model, estimate_statistics(model, BLOCKS, images), images, ["blocks.3"], 0.01, 0)
+        found = choose_layers(model, estimate_statistics(model, BLOCKS, images), images, [["blocks.3"]], 0.01, 0)
     assert found.layers == ("blocks.3",)
 
 

@@ -1,10 +1,12 @@
+import warnings
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from lit_coiba.bottlenecks import CoIBA, LeakTest, NeedsStatistics, estimate_statistics
+from lit_coiba.bottlenecks import IBA, CoIBA, LeakTest, NeedsStatistics, estimate_statistics
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot, images_of
 from lit_coiba.contracts import Batch, InputError, Preprocessing
 from tests._testers import tiny
@@ -194,6 +196,33 @@ def test_a_file_is_read_and_checked_once_per_model(model, statistics, tmp_path, 
     with pytest.raises(InputError, match=f"{file} belong to another model"):
         slot.of(tiny.vit(seed=1))
     assert slot.of(model) is first
+
+
+def test_a_model_that_was_trained_on_is_another_model(statistics):
+    model = tiny.vit()
+    slot = StatisticsSlot(None)
+    slot.fill(model, tiny.statistics(model, LAYERS))
+    slot.of(model)
+    with torch.no_grad():
+        model.model.head.bias += 1e-3
+    with pytest.raises(InputError, match="belong to another model"):
+        slot.of(model)
+
+
+@pytest.mark.parametrize("method", [CoIBA, partial(IBA, smoothing=0.0)], ids=["coiba", "iba"])
+def test_prepare_takes_given_statistics_and_reads_the_loader_for_the_leak_test_only(method, model, images, tmp_path):
+    file = str(tmp_path / "statistics.safetensors")
+    layers = method().statistics_layers(model)
+    given = replace(tiny.statistics(model, layers), leak=None)
+    given.save(file)
+    prepared = method(statistics=file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a random model leaks
+        prepared.prepare(model, [images[:4], images[4:8]])
+        used = prepared._slot.of(model)
+        assert (used.count, used.leak.images) == (given.count, 8)
+        given.with_leak(used.leak).save(file)
+        prepared.prepare(model, iter(lambda: pytest.fail("the loader is read"), None))
 
 
 def test_a_method_reads_its_statistics_from_a_file(model, images, tmp_path):

@@ -26,12 +26,12 @@ COIBA = {  # build, layers, images, arguments; beta small enough that some posit
     "swin-mean": (tiny.swin, WINDOWS, 1, {"information": "mean", "copies": 4}),
 }
 PRECISIONS = [(torch.float64, 1e-10), (torch.float32, 1e-4)]
-# Kinks are left out in single precision, so fp32 with ReLU is not checked here. In an early run one random ReLU network
-# moved by 1.2 % of its map's largest value, and the fp32 twin by the same; twelve later ones (24 maps) stayed within
-# 1e-5. Perhaps a gradient next to zero changed its sign, which is all that Adam's first step sees; it was not traced.
-COIBA_RUNS = [(case, *p) for p in PRECISIONS for case in COIBA if case != "resnet-kinks" or p[0] == torch.float64]
+# With ReLU a gradient next to zero may change its sign by rounding, which is all that Adam's first step sees: one early
+# random network moved by 1.2 % of its map's largest value, and its fp32 twin by the same. It was rare: 14 maps of
+# seven networks measured later stayed within 5e-6, and 24 maps before them within 1e-5.
+COIBA_RUNS = [(case, *p) for p in PRECISIONS for case in COIBA]
 IBAS = {  # build, layer, arguments
-    "vit": (tiny.vit, "blocks.1", {}),
+    "vit": (tiny.vit, "blocks.1", {"smoothing": 1.0}),
     "vit-plain": (tiny.vit, "blocks.1", {"smoothing": 0.0}),
     "resnet": (tiny.resnet, "layer2.2", {}),
     "resnet-relu": (tiny.resnet, "layer2.2", {"relu": True, "smoothing": 1.4}),
@@ -129,8 +129,8 @@ def test_prefix_tokens_and_grids_that_are_not_square(prefix, image_size):
     assert maps.shape == (1, image_size[0] // 8, image_size[1] // 8)
     assert close(maps, expected.maps(images, target), 1e-10)
 
-    if image_size == (32, 32):  # three rows of patches are too few for the default smoothing's border of two and below
-        iba = IBA("blocks.2", beta=0.5, steps=5, copies=4)
+    if image_size == (32, 32):  # three rows of patches are too few for the border of two that smoothing reflects
+        iba = IBA("blocks.2", beta=0.5, steps=5, copies=4, smoothing=1.0)
         statistics = tiny.statistics(model, ["blocks.2"])
         iba.adopt(model, statistics, ())
         (place,) = tiny.places(model, statistics, 4)

@@ -16,7 +16,9 @@ from lit_coiba.store import ExplanationStore
 from .conftest import CALM, TINY
 
 CONFIGS = sorted(str(file.relative_to(resource("configs"))) for file in resource("configs").rglob("*.yaml"))
-FEW = pytest.mark.filterwarnings("ignore:activation statistics of")  # of a handful of images
+FEW = pytest.mark.filterwarnings(  # of a handful of images, and of random weights
+    "ignore:activation statistics of", "ignore:.*survive pure noise"
+)
 
 
 def of(folder: str) -> list[str]:

@@ -63,7 +63,7 @@ class TestWhatACommandMeans:
     def test_another_method_starts_from_its_own_defaults(self, command, before):
         """jsonargparse alone would hand CoIBA's beta of 1 to IBA, whose own is 10."""
         arguments = printed(command, "explain", *before, "--model.method", "IBA")["model"]["method"]["init_args"]
-        assert (arguments["beta"], arguments["smoothing"]) == (10.0, 1.0)
+        assert (arguments["beta"], arguments["active_threshold"]) == (10.0, 0.01)
         assert arguments["copies"] == (3 if "--model.method.copies" in before else 10)
         assert "grids" not in arguments
 

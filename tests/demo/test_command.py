@@ -19,6 +19,10 @@ from lit_coiba.data.synthetic.dataset import SPLITS
 from lit_coiba.demo import demo
 from lit_coiba.store import ExplanationStore
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*survive pure noise in all places of blocks.0"
+)  # the small ViT, for IBA
+
 Run = namedtuple("Run", "status text folder")
 METHODS = ("CoIBA", "IBA", "Saliency", "Random")
 STORES = {(m, name): f"synthetic_parts_{m.lower()}_6/{name.lower()}" for m in ("ViT", "CNN") for name in METHODS}
