@@ -7,22 +7,22 @@ Schulz, Sixt, Tombari and Landgraf, "Restricting the Flow: Information Bottlenec
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from lit_coiba.bottlenecks.fitting import cross_entropy_of_copies, fit, unchanged
-from lit_coiba.bottlenecks.leak import choose_layers, sample_images
+from lit_coiba.bottlenecks.leak import choose_layers
+from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
-from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot, estimate_statistics, images_of
-from lit_coiba.contracts import AttributionMethod, Explanation, Grid, InputError, Network
+from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
+from lit_coiba.contracts import Explanation, Grid, InputError, Network
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import BITS_PER_NAT, gaussian_kernel, information, information_of_ratio, smooth
 from lit_coiba.targets import class_targets
 
 
-class IBA(AttributionMethod):
+class IBA(BottleneckMethod):
     """Information bottleneck attribution at one layer, batched over images.
 
     Args:
@@ -85,17 +85,6 @@ class IBA(AttributionMethod):
         self.seed = seed
         self._slot = StatisticsSlot(statistics)
         self._priors = PriorSlot()
-
-    def prepare(self, model: Network, loader: Iterable[Any]) -> None:
-        """Estimate statistics over `loader` in one pass; with ``layer=None`` the leak test chooses the target.
-
-        Statistics given as a file are used as they are: `loader` is read for the leak test only, if they lack it.
-        """
-        if (given := self._slot.given()) is not None:
-            self.adopt(model, given, images_of(loader))
-            return
-        sample, loader = sample_images(loader)
-        self.adopt(model, estimate_statistics(model, self.statistics_layers(model), loader), sample)
 
     def statistics_layers(self, model: Network) -> list[str]:
         """The target, or the candidates of the leak test, earliest first.
