@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shlex
 import sys
 from collections.abc import Iterable
@@ -96,7 +97,7 @@ def card(
         "made by": f"`{command}`",
         "trained": trained,
         **{f"accuracy, {name}": str(value) for name, value in accuracies.items()},
-        "network": f"`{arguments}`",
+        "network": f"`{json.dumps(arguments)}`",
         "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
         "input": f"{inputs.size[0]} x {inputs.size[1]} pixels, mean {inputs.mean}, std {inputs.std}",
         "file": f"{file.name}, fp16 safetensors, {file.stat().st_size:,} bytes",
