@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lit_coiba.demo.runs import Outcome
 from lit_coiba.visualization import Comparison, comparison
-from lit_coiba.visualization.contact_sheet import class_name, percent
+from lit_coiba.visualization.card import class_name, percent
 
 EXAMPLES = 2  # of each model on SyntheticParts, in the picture of all methods
 

@@ -1,25 +1,42 @@
 """Pure tensor mathematics; imports torch only."""
 
+from lit_coiba.functional.blur import blur_images, folded_gaussian_window, gaussian_window
+from lit_coiba.functional.curves import area_under_curve, perturb, resample_curve, step_counts
 from lit_coiba.functional.information import BITS_PER_NAT, information, information_gradient, information_of_ratio
-from lit_coiba.functional.intervals import Interval, bootstrap_interval
-from lit_coiba.functional.localisation import energy_inside
-from lit_coiba.functional.maps import gaussian_kernel, resize_map, resize_ratio, smooth
+from lit_coiba.functional.intervals import Interval, bootstrap_interval, paired_intervals
+from lit_coiba.functional.localisation import energy_inside, pointing_hit, relevance_rank
+from lit_coiba.functional.maps import convolve, gaussian_kernel, resize_map, resize_ratio, smooth
 from lit_coiba.functional.moments import Moments
 from lit_coiba.functional.noise import antithetic_noise, noise
+from lit_coiba.functional.ranking import cell_values, ranks, spread_cells
 
 __all__ = [
     "BITS_PER_NAT",
     "Interval",
     "Moments",
     "antithetic_noise",
+    "area_under_curve",
+    "blur_images",
     "bootstrap_interval",
+    "cell_values",
+    "convolve",
     "energy_inside",
+    "folded_gaussian_window",
     "gaussian_kernel",
+    "gaussian_window",
     "information",
     "information_gradient",
     "information_of_ratio",
     "noise",
+    "paired_intervals",
+    "perturb",
+    "pointing_hit",
+    "ranks",
+    "relevance_rank",
+    "resample_curve",
     "resize_map",
     "resize_ratio",
     "smooth",
+    "spread_cells",
+    "step_counts",
 ]

@@ -23,12 +23,28 @@ def bootstrap_interval(values: Tensor, level: float = 0.95, draws: int = 2000, s
         >>> bootstrap_interval(torch.ones(10))
         Interval(mean=1.0, low=1.0, high=1.0)
     """
+    return paired_intervals(values.flatten().unsqueeze(1), level, draws, seed)[0]
+
+
+def paired_intervals(values: Tensor, level: float = 0.95, draws: int = 2000, seed: int = 0) -> list[Interval]:
+    """Percentile bootstrap of the mean of each column of ``(n, c)``, with the same draws of rows for all columns.
+
+    NaN values are left out; a column without any other has NaN everywhere. Memory does not grow with `draws`.
+    """
     values = values.detach().cpu().double()
-    values = values[~values.isnan()]
-    if not len(values):
-        return Interval(float("nan"), float("nan"), float("nan"))
+    defined = ~values.isnan()
+    known = torch.cat([values.nan_to_num(0.0), defined.double()], 1)  # (n, 2c): what is summed, and counted
     generator = torch.Generator().manual_seed(seed)
-    picks = (torch.randint(len(values), (len(values),), generator=generator) for _ in range(draws))
-    means = torch.stack([values[pick].mean() for pick in picks])
-    low, high = torch.quantile(means, torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)).tolist()
-    return Interval(float(values.mean()), low, high)
+    size, columns = values.shape
+    sums = torch.stack([_counts(size, generator) @ known for _ in range(draws if size else 1)])
+    means = sums[:, :columns] / sums[:, columns:]
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    low, high = torch.nanquantile(means, ends, dim=0)
+    mean = known[:, :columns].sum(0) / known[:, columns:].sum(0)
+    return [Interval(*ends) for ends in torch.stack([mean, low, high], 1).tolist()]
+
+
+def _counts(size: int, generator: torch.Generator) -> Tensor:
+    """How often each of so many rows is drawn in one draw, ``(size,)`` fp64."""
+    picks = torch.randint(size, (size,), generator=generator) if size else torch.empty(0, dtype=torch.long)
+    return torch.bincount(picks, minlength=size).double()

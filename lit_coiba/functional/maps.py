@@ -4,9 +4,12 @@ Ratios are resized and smoothed by sums of products, not by convolutions or matr
 those, and a ratio close to one must keep its digits.
 """
 
+from collections.abc import Sequence
+from typing import Literal
+
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 
 def resize_map(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -58,10 +61,29 @@ def smooth(values: Tensor, sigma: float) -> Tensor:
     if radius >= min(values.shape[-2:]):
         grid = tuple(values.shape[-2:])
         raise ValueError(f"smoothing: a kernel of {len(kernel)} cells needs a grid larger than {radius}, not {grid}")
+    return convolve(values, kernel)
+
+
+def convolve(values: Tensor, kernel: Sequence[float], border: Literal["reflect", "zeros"] = "reflect") -> Tensor:
+    """Each channel of ``(B, C, h, w)`` convolved with an odd, symmetric `kernel` along both axes; same shape.
+
+    Args:
+        values: Channels on a grid larger than half the kernel.
+        kernel: Weights of one axis.
+        border: What lies outside: the grid reflected about its outermost cells, or nothing.
+
+    Example:
+        >>> convolve(torch.tensor([[[[0.0], [4.0], [0.0]]]]), [0.25, 0.5, 0.25], "zeros").flatten()
+        tensor([0.5000, 1.0000, 0.5000])
+    """
+    radius = len(kernel) // 2
     for axis in (-2, -1):
         size = values.shape[axis]
-        before, after = values.narrow(axis, 1, radius), values.narrow(axis, size - 1 - radius, radius)
-        padded = torch.cat([before.flip(axis), values, after.flip(axis)], axis)
+        if border == "reflect":
+            before, after = values.narrow(axis, 1, radius), values.narrow(axis, size - 1 - radius, radius)
+            padded = torch.cat([before.flip(axis), values, after.flip(axis)], axis)
+        else:
+            padded = pad(values, (0, 0, radius, radius) if axis == -2 else (radius, radius))
         values = torch.zeros_like(values)
         for shift, weight in enumerate(kernel):
             values = values + weight * padded.narrow(axis, shift, size)

@@ -5,32 +5,22 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from lit_coiba.contracts import Preprocessing
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
-from lit_coiba.store import ExplanationStore, Row
-from lit_coiba.visualization.overlay import enlarged, full_scale, heat, overlay
-from lit_coiba.visualization.page import ALERT, FADED, Page, fitted
+from lit_coiba.store import ExplanationStore
+from lit_coiba.visualization.card import PANELS, Card, Unreadable, card_of, card_size, draw_card
+from lit_coiba.visualization.overlay import heat
+from lit_coiba.visualization.page import FADED, Page
 
-SIDE = 160  # pixels, of the longer side of a panel
-PANELS = ("image", "map", "overlay")
-
-_GAP, _GUTTER, _MARGIN = 4, 26, 24  # between panels, between cards, around everything
-_HEADER, _CAPTION, _BELOW = 76, 36, 18  # heights: top of the page, text above a card's panels, space below them
+_GUTTER, _MARGIN = 26, 24  # between cards, around everything
+_HEADER, _BELOW = 76, 18  # heights: top of the page, space below a card
 _BAR = (160, 10)  # width and height of the colour scale
-
-
-class Card(NamedTuple):
-    """One explanation, ready to be drawn."""
-
-    row: Row
-    panels: list[Tensor]  # image, map and overlay, (3, h, w) uint8
 
 
 def contact_sheet(
@@ -53,10 +43,10 @@ def contact_sheet(
         The file.
     """
     cards = list(_cards(store, dataset, Transform(preprocessing), count))
-    height, width = _panel_size(preprocessing)
     columns = 1 if len(cards) <= 3 else 2 if len(cards) <= 12 else 3
     rows = max(1, math.ceil(len(cards) / columns))
-    card_width, card_height = len(PANELS) * (width + _GAP) - _GAP, _CAPTION + height + _BELOW
+    card_width, height = card_size(preprocessing)
+    card_height = height + _BELOW
     page = Page(
         max(2 * _MARGIN + columns * (card_width + _GUTTER) - _GUTTER, 680),
         _HEADER + rows * card_height + _MARGIN - _BELOW,
@@ -67,9 +57,7 @@ def contact_sheet(
     for number, card in enumerate(cards):
         x = _MARGIN + number % columns * (card_width + _GUTTER)
         y = _HEADER + number // columns * card_height
-        _write_caption(page, card.row, dataset.classes, x, y, card_width)
-        for place, panel in enumerate(card.panels):
-            page.picture(x + place * (width + _GAP), y + _CAPTION, panel)
+        draw_card(page, card, dataset.classes, x, y)
     return page.save(file)
 
 
@@ -77,28 +65,12 @@ def _cards(store: ExplanationStore, dataset: ImageDataset, transform: Transform,
     """Evenly spaced rows of the store with their panels; one map in memory at a time."""
     keys = store.keys()
     count = min(count, len(keys))
-    size = _panel_size(transform.preprocessing)
     for sample, target in (keys[i * len(keys) // count] for i in range(count)):
         index = bisect_left(dataset.ids, sample)
         if index == len(dataset.ids) or dataset.ids[index] != sample:
             continue
-        try:
-            pixels = transform.pixels(dataset.image(index))
-        except Exception:  # whatever a user's dataset raises: it was recorded when the sample was explained
-            continue
-        row = store[sample, target]
-        if pixels.shape[1] < size[0]:  # a small picture is enlarged first, so that its heat is smooth
-            pixels = fitted(pixels, size)
-        coloured = heat(enlarged(row.map, (pixels.shape[1], pixels.shape[2])))
-        panels = [fitted(panel, size) for panel in (pixels, coloured, overlay(pixels, row.map))]
-        yield Card(row, panels)
-
-
-def _panel_size(preprocessing: Preprocessing) -> tuple[int, int]:
-    """Height and width of a panel: the model's input, its longer side being `SIDE`."""
-    height, width = preprocessing.size
-    longer = max(height, width)
-    return max(1, round(SIDE * height / longer)), max(1, round(SIDE * width / longer))
+        with suppress(Unreadable):
+            yield card_of(store[sample, target], dataset, index, transform)
 
 
 def _write_header(page: Page, store: ExplanationStore, cards: list[Card]) -> None:
@@ -113,47 +85,3 @@ def _write_header(page: Page, store: ExplanationStore, cards: list[Card]) -> Non
     page.picture(left, 22, heat(torch.linspace(0, 1, _BAR[0]).expand(_BAR[1], -1)))
     page.text(left, 50, "0", size=8.5, colour=FADED)
     page.text(right, 50, "full scale", size=8.5, colour=FADED, align="right")
-
-
-def _write_caption(page: Page, row: Row, classes: list[str], x: int, y: int, width: int) -> None:
-    right, unit = x + width, " bits" if "bits" in row.extras else ""
-    scale = f"full scale {rounded(full_scale(row.map))}{unit}"
-    peak = page.text(right, y + 12, scale, size=8, colour=FADED, align="right")
-    share = f"  {percent(row.probability)}"
-    room = width - peak - 60
-    named = page.text(x, y + 12, class_name(row.target, classes), room, bold=True)
-    page.text(x + named, y + 12, share)
-    wrong = 0.0
-    if row.label not in (-1, row.target):
-        label = f"label: {class_name(row.label, classes)}"
-        wrong = page.text(right, y + 27, label, 0.55 * width, 8, ALERT, align="right") + 10
-    page.text(x, y + 27, row.id, width - wrong, 8, FADED, keep="end")
-
-
-def class_name(index: int, classes: list[str]) -> str:
-    """The name of a class, or its number."""
-    return classes[index] if 0 <= index < len(classes) and classes[index].strip() else f"class {index}"
-
-
-def rounded(number: float) -> str:
-    """A positive number to three digits.
-
-    Example:
-        >>> rounded(1184.2), rounded(12.34), rounded(0.0001234)
-        ('1,180', '12.3', '0.000123')
-    """
-    return f"{float(f'{number:.3g}'):,.0f}" if 1000 <= number < 1e7 else f"{number:.3g}"
-
-
-def percent(probability: float) -> str:
-    """A probability with as many digits as one wants to read.
-
-    Example:
-        >>> percent(0.954), percent(0.034), percent(0.0001)
-        ('95%', '3.4%', '<0.1%')
-    """
-    if not 0 <= probability <= 1:
-        return "?"
-    if probability < 0.001:
-        return "<0.1%"
-    return f"{probability:.0%}" if probability >= 0.0995 else f"{probability:.1%}"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import correlate1d
 
-from lit_coiba.functional import gaussian_kernel, resize_map, resize_ratio, smooth
+from lit_coiba.functional import convolve, gaussian_kernel, resize_map, resize_ratio, smooth
 from tests._testers.twins import triangle_filter
 
 sides = st.integers(1, 9)
@@ -119,3 +119,10 @@ def test_resize_ratio_keeps_its_precision_under_autocast_and_has_a_gradient():
     torch.testing.assert_close(found, resize_ratio(ratio, (3, 7)).float())
     assert torch.autograd.gradcheck(lambda r: resize_ratio(r, (3, 7)), ratio)
     assert torch.autograd.gradcheck(lambda r: smooth(r[None], 1.0), ratio)
+
+
+@pytest.mark.parametrize(("border", "mode"), [("reflect", "mirror"), ("zeros", "constant")])
+def test_convolve_is_scipys_correlation_along_both_axes(border, mode):
+    values, kernel = random(2, 3, 6, 8), [0.1, 0.2, 0.4, 0.2, 0.1]
+    expected = correlate1d(correlate1d(values.numpy(), kernel, -2, mode=mode), kernel, -1, mode=mode)
+    torch.testing.assert_close(convolve(values, kernel, border), torch.from_numpy(expected))

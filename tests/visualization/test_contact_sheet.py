@@ -11,7 +11,8 @@ from lit_coiba.contracts import Failure, Preprocessing
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.store import BlockRecord, ExplanationStore, Manifest
-from lit_coiba.visualization.contact_sheet import class_name, contact_sheet, percent
+from lit_coiba.visualization.card import class_name, percent
+from lit_coiba.visualization.contact_sheet import contact_sheet
 
 module = import_module("lit_coiba.visualization.contact_sheet")  # the package has a function of that name
 

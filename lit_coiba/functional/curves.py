@@ -1,0 +1,75 @@
+"""Insertion and deletion without the model: how far each step goes, what it shows, and the area under its scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+def step_counts(units: int, steps: int | None = None, size: int | None = None) -> list[int]:
+    """Units (pixels or cells) that are changed after each step, from 0 to all of them: K + 1 numbers.
+
+    Args:
+        units: How many there are.
+        steps: K, of sizes as equal as whole numbers can be.
+        size: Units a step instead; the last step may be smaller.
+
+    Raises:
+        ValueError: Neither or both are given, or there are more steps than units.
+
+    Example:
+        >>> step_counts(10, steps=4), step_counts(10, size=4)
+        ([0, 2, 5, 7, 10], [0, 4, 8, 10])
+    """
+    if steps is not None and size is None:
+        if not 1 <= steps <= units:
+            raise ValueError(f"{units} units cannot be changed in {steps} steps")
+        return [k * units // steps for k in range(steps + 1)]
+    if size is None or steps is not None or size < 1:
+        raise ValueError(f"give the number of steps or the units of a step, one of them, not {steps} and {size}")
+    return [*range(0, units, size), units]
+
+
+def perturb(start: Tensor, end: Tensor, ranks: Tensor, counts: Tensor) -> Tensor:
+    """Images after a step: the first `counts` pixels come from `end`, with all their channels, the others from `start`.
+
+    Deletion goes from the image to its baseline, insertion from the baseline to the image.
+
+    Args:
+        start: ``(B, C, H, W)``.
+        end: ``(B, C, H, W)``.
+        ranks: Place of each pixel in the order of change ``(B, H, W)``; the pixels of a cell share one.
+        counts: Places that are changed, ``(B,)``.
+
+    Example:
+        >>> start, end = torch.zeros(1, 1, 1, 3), torch.ones(1, 1, 1, 3)
+        >>> perturb(start, end, torch.tensor([[[2, 0, 1]]]), torch.tensor([2]))
+        tensor([[[[0., 1., 1.]]]])
+    """
+    return torch.where((ranks < counts[:, None, None]).unsqueeze(1), end, start)
+
+
+def area_under_curve(curves: Tensor) -> Tensor:
+    """Normalised trapezoid over equal steps, both ends included; ``(B, K + 1)`` -> ``(B,)``.
+
+    (sum - (first + last) / 2) / K, the rule of RISE and of the authors of CoIBA; it lies between the smallest and the
+    largest score.
+
+    Example:
+        >>> area_under_curve(torch.tensor([[1.0, 0.6, 0.3, 0.1, 0.0]]))
+        tensor([0.3750])
+    """
+    return (curves[:, :-1] + curves[:, 1:]).mean(1) / 2
+
+
+def resample_curve(curves: Tensor, points: int) -> Tensor:
+    """Curves ``(B, K + 1)`` at `points` equally spaced shares of their steps, by linear interpolation.
+
+    Example:
+        >>> resample_curve(torch.tensor([[1.0, 0.0]]), 3)
+        tensor([[1.0000, 0.5000, 0.0000]])
+    """
+    if curves.shape[1] == points:
+        return curves
+    return interpolate(curves.unsqueeze(1), size=points, mode="linear", align_corners=True).squeeze(1)

@@ -1,0 +1,49 @@
+"""Where the truth is known, the true map is best and a random one worst: SyntheticParts and its CNN."""
+
+import pytest
+import torch
+import yaml
+from torch.nn.functional import avg_pool2d
+
+from lit_coiba.backbones import Backbone
+from lit_coiba.data import SyntheticParts
+from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, PointingGame, RelevanceRank
+from lit_coiba.resources import resource
+
+COUNT = 16
+CELLS = {"cells": 8, "steps": 16}  # of 8 x 8 pixels, four a step
+
+
+@pytest.fixture(scope="module")
+def scene():
+    name = "synthetic_parts_cnn"
+    arguments = yaml.safe_load(resource(f"configs/experiment/{name}.yaml").read_text())["model"]["backbone"]
+    model = Backbone(**arguments, checkpoint=str(resource(f"checkpoints/{name}.safetensors")))
+    drawn = SyntheticParts().drawn("test")
+    regions = torch.stack([drawn.region(i) for i in range(COUNT)])
+    images = model.normalize(drawn.batch(range(COUNT)).float() / 255)
+    oracle = avg_pool2d(regions.float().unsqueeze(1), 8).squeeze(1)  # share of part pixels per cell
+    random = torch.rand(oracle.shape, generator=torch.Generator().manual_seed(0))
+    return model, images, regions, {"oracle": oracle, "random": random, "half": oracle + oracle.mean() * random}
+
+
+@pytest.mark.parametrize("preset", ["rise", "coiba"])
+def test_insertion_and_deletion(scene, preset):
+    model, images, _, maps = scene
+    insertion, deletion = Insertion(preset=preset, **CELLS), Deletion(preset=preset, **CELLS)
+    gain = {}
+    for name, map in maps.items():
+        scores = insertion.score(model, images, None, map) - deletion.score(model, images, None, map)
+        gain[name] = scores.mean().item()
+    assert gain["oracle"] > 0.65
+    assert gain["oracle"] >= gain["half"] > gain["random"] + 0.2
+
+
+def test_localisation(scene):
+    _, _, regions, maps = scene
+    area = regions.double().mean().item()
+    for metric, least in ((EnergyPointing(), 3 * area), (RelevanceRank(), 0.6), (PointingGame(), 0.9)):
+        means = {name: metric.score(map, regions).mean().item() for name, map in maps.items()}
+        assert means["oracle"] >= least
+        assert means["oracle"] >= means["half"] > means["random"], type(metric).__name__
+        assert means["random"] < area + 0.2
