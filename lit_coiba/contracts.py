@@ -182,17 +182,21 @@ class AttributionMethod(ABC):
 
         Args:
             model: The model that will be explained.
-            loader: Any iterable of image tensors, ``(images, ...)`` tuples or `Batch`.
+            loader: Any iterable of image tensors, ``(images, ...)`` tuples or `Batch`; or one tensor ``(B, 3, H, W)``.
         """
         return
 
     @abstractmethod
-    def explain(self, model: Network, images: Tensor, targets: Tensor | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``; None means the predicted class."""
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
 
-    def attribute(self, model: Network, images: Tensor, targets: Tensor | None = None) -> Tensor:
+    def attribute(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Tensor:
         """Maps ``(B, h, w)`` alone."""
         return self.explain(model, images, targets).maps
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
+        return f"{type(self).__name__}({given})"
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments of this instance."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +17,10 @@ from lit_coiba import __version__
 from lit_coiba.contracts import InputError
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.scorer import Scorer
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.manifest import FILE_NAME
+from lit_coiba.store.store import STATISTICS
 
 PACKAGES = ("torch", "lightning", "timm", "captum")
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -36,6 +39,43 @@ def identity_of(model: Explainer, datamodule: BlockDataModule, precision: str) -
         "samples": len(datamodule.explained),
         "block_size": datamodule.batch_size,
         "statistics": None,
+        "precision": precision,
+    }
+
+
+def scores_identity(
+    model: Scorer,
+    datamodule: BlockDataModule,
+    precision: str,
+    name: str,
+    store: ExplanationStore | None,
+    keys: dict[str, list[int]],
+) -> dict[str, Any]:
+    """The identity of the scores of a store, or of a reference of that name.
+
+    Raises:
+        InputError: The store's explanations are of another model or of images prepared in another way.
+    """
+    digest, preprocessing = model.network.digest(), json.loads(json.dumps(preprocessing_of(datamodule)))
+    if store is not None:
+        made = store.manifest.identity
+        for what, here in (("model", digest), ("preprocessing", preprocessing)):
+            if made.get(what) != here:
+                raise InputError(
+                    f"stores: {store.path} explains another {what} than the one given here: benchmark each model by"
+                    " itself, with the arguments that its explanations were made with"
+                )
+    return {
+        "model": digest,
+        "scores of": store.manifest.digest if store is not None else name,
+        "metrics": {
+            name: {"class": type(metric).__name__, **metric.settings()} for name, metric in model.metrics.items()
+        },
+        "preprocessing": preprocessing,
+        "explanations": hashlib.sha256(json.dumps(keys).encode()).hexdigest(),
+        "ids": ids_digest(datamodule),
+        "samples": len(datamodule.explained),
+        "block_size": datamodule.batch_size,
         "precision": precision,
     }
 
@@ -59,6 +99,23 @@ def preprocessing_of(datamodule: BlockDataModule) -> dict[str, Any]:
 def ids_digest(datamodule: BlockDataModule) -> str:
     """SHA-256 of the ids of all samples that are explained."""
     return hashlib.sha256(json.dumps(datamodule.explained.ids).encode()).hexdigest()
+
+
+def same_classes(model: Explainer, datamodule: BlockDataModule) -> bool:
+    """Whether the labels of the data can be classes of the model: there are as many, or nobody knows; warns if not.
+
+    Raises:
+        InputError: They are not, and the labels are what is to be explained.
+    """
+    names, count = len(datamodule.explained.classes), model.network.num_classes
+    if names in (0, count):
+        return True
+    told = f"the data have {names} classes and the model has {count}: class folders do not name the model's classes"
+    remedy = "give the model's class names, in its order, as data.classes"
+    if model.targets == "label":
+        raise InputError(f"targets is label, but {told}; {remedy}, or explain the predicted class")
+    warnings.warn(f"{told}, so pictures show numbers; {remedy}", stacklevel=2)
+    return False
 
 
 def check_precision(precision: str) -> None:
@@ -85,3 +142,8 @@ def check_store(folder: Path, identity: dict[str, Any]) -> bool:
     kept = ExplanationStore(folder).manifest
     kept.check(Manifest({**identity, "statistics": kept.identity.get("statistics")}), folder)
     return True
+
+
+def has_statistics(folder: Path, identity: dict[str, Any]) -> bool:
+    """Whether there is a store of this identity with statistics in it, which are then the ones to use."""
+    return check_store(folder, identity) and (folder / STATISTICS).exists()

@@ -1,4 +1,4 @@
-"""Which class of each image is explained."""
+"""What a method is asked to explain: images as the model takes them, and a class for each."""
 
 from __future__ import annotations
 
@@ -7,14 +7,33 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lit_coiba.contracts import InputError
+from lit_coiba.contracts import InputError, Network
 
 
-def class_targets(targets: Tensor | None, images: Tensor, classes: int, logits: Callable[[], Tensor]) -> Tensor:
+def check_images(model: Network, images: Tensor) -> None:
+    """Refuse what is no batch of model input.
+
+    Raises:
+        InputError: Not ``(B, 3, H, W)`` of floating-point numbers at the model's size.
+    """
+    if images.dim() != 4 or images.shape[1] != 3 or not images.is_floating_point():
+        raise InputError(
+            f"images are {images.dtype} of shape {tuple(images.shape)}: give normalised model input (B, 3, H, W), as"
+            " Backbone.normalize makes of pixels in [0, 1]"
+        )
+    if tuple(images.shape[-2:]) != tuple(model.preprocessing.size):
+        given, size = (f"{height}x{width}" for height, width in (images.shape[-2:], model.preprocessing.size))
+        raise InputError(
+            f"the images are {given} pixels, the model takes {size}: resize the images, or build the model with another"
+            " image_size"
+        )
+
+
+def class_targets(targets: Tensor | int | None, images: Tensor, classes: int, logits: Callable[[], Tensor]) -> Tensor:
     """A class per image, ``(B,)`` int64 on the device of `images`; a tensor that autograd may keep.
 
     Args:
-        targets: Classes ``(B,)``; None = the predicted ones.
+        targets: Classes ``(B,)``, or one for all images; None = the predicted ones.
         images: The images, ``(B, ...)``.
         classes: How many the model has.
         logits: Gives the clean logits ``(B, K)``; called only where `targets` is None.
@@ -28,6 +47,10 @@ def class_targets(targets: Tensor | None, images: Tensor, classes: int, logits: 
     """
     if targets is None:
         return logits().argmax(-1)
+    if isinstance(targets, int) and not isinstance(targets, bool):
+        targets = torch.full((len(images),), targets)
+    if not isinstance(targets, Tensor):
+        raise InputError(f"targets are {type(targets).__name__}: give a tensor of class indices, or one class")
     if targets.shape != images.shape[:1] or targets.is_floating_point() or targets.dtype == torch.bool:
         given = f"{targets.dtype} of shape {tuple(targets.shape)}"
         raise InputError(f"targets are {given}: give one class index for each of the {len(images)} images")

@@ -1,30 +1,73 @@
-"""SIGTERM ends a run over a dataset, as Ctrl-C does."""
+"""SIGTERM ends a run over a dataset after the block in hand."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+STATUS = 128 + signal.SIGTERM  # 143, what shells give
+
+
+class Termination:
+    """Leaves by `SystemExit` when the process was asked to terminate: at once, or after the block in hand.
+
+    Args:
+        ours: Whether this may handle the signal.
+        asked: Called once, when the signal comes.
+        status: What the process ends with.
+    """
+
+    def __init__(self, ours: bool, asked: Callable[[], None], status: int = STATUS) -> None:
+        self._ours = ours
+        self._asked = asked
+        self._status = status
+        self._coming = self._in_hand = False
+
+    def listen(self) -> None:
+        """Take the signal, also back from Lightning.
+
+        Lightning's own handler goes on to the end of its predict loop, and has all processes meet within the handler:
+        where one of them alone was asked, they wait for ever.
+        """
+        if self._ours:
+            signal.signal(signal.SIGTERM, self._take)
+
+    def begin(self) -> None:
+        """From here to `end` there is something in hand that would be lost."""
+        self._in_hand = True
+
+    def end(self) -> None:
+        """It is done; leave if that was asked for meanwhile."""
+        self._in_hand = False
+        self._leave()
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if not self._coming:
+            self._coming = True
+            self._asked()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._coming and not self._in_hand:
+            raise SystemExit(self._status)
+
 
 @contextmanager
-def ends_on_sigterm() -> Iterator[None]:
-    """Leave by `SystemExit`, status 143, when the process is asked to terminate.
+def ends_on_sigterm(asked: Callable[[], None] = lambda: None, status: int = STATUS) -> Iterator[Termination]:
+    """Within this block, SIGTERM ends the process between two blocks of a run. A handler of the user's own stays.
 
-    Lightning takes SIGTERM and its predict loop then goes on to the end; a handler that is there before is called too.
-    What is done is on disk, so there is nothing to wait for. A handler of the user's own stays.
+    Args:
+        asked: Called once, when the signal comes.
+        status: What the process ends with.
     """
     ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, _leave)
+    termination = Termination(ours, asked, status)
+    termination.listen()
     try:
-        yield
+        yield termination
     finally:
         if ours:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)

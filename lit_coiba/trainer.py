@@ -3,60 +3,64 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import shutil
+import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 
-import lightning
-from lightning import Callback, LightningModule
-from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
-from torch import Tensor
+from rich.console import Console
 
+from lit_coiba.benchmark import (
+    DatasetRegions,
+    Leaderboard,
+    RegionSource,
+    StoreSource,
+    common_keys,
+    names_of,
+    references,
+    shape_of,
+)
+from lit_coiba.block_trainer import BlockTrainer
 from lit_coiba.bottlenecks import ActivationStatistics, NeedsStatistics
 from lit_coiba.bottlenecks.leak import SAMPLE
-from lit_coiba.callbacks import BlockProgress
+from lit_coiba.callbacks import BlockProgress, RunLog
 from lit_coiba.contracts import InputError
-from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.data.module import BlockDataModule
-from lit_coiba.frozen import untouched
+from lit_coiba.data.shard import Shard
 from lit_coiba.identity import (
     check_place,
-    check_precision,
     check_store,
     circumstances,
+    has_statistics,
     identity_of,
     ids_digest,
     preprocessing_of,
+    same_classes,
+    scores_identity,
 )
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.scorer import Scorer, Source
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
-from lit_coiba.precision import automatic_precision
-from lit_coiba.quiet import quiet
 from lit_coiba.store import ExplanationStore, Manifest
+from lit_coiba.store.store import STATISTICS
 from lit_coiba.store.writer import StoreWriter
-from lit_coiba.termination import ends_on_sigterm
 from lit_coiba.visualization.contact_sheet import contact_sheet
 
 ENOUGH_IMAGES = 10_000  # more change little: what IBA's authors advise
 
 
-class Trainer(lightning.Trainer):
+class Trainer(BlockTrainer):
     """Lightning's Trainer with two more verbs: `statistics` and `explain`.
 
     Both leave the model, the data module and the global random state as they were, also when they raise, and write
-    nothing to the logger that Lightning makes where none is given. Several processes share the blocks of a run.
+    nothing to the logger that Lightning makes where none is given. Several processes share the blocks of a run. When it
+    is asked to terminate (SIGTERM), a run finishes the block in hand and ends with status 143; the same call goes on.
 
     Args:
         precision: Lightning's, or ``auto``: bf16-mixed where the machine has bf16 in hardware, 32-true elsewhere.
     """
-
-    callbacks: list[Callback]
-
-    def __init__(self, *args: Any, precision: str | int | None = None, **kwargs: Any) -> None:
-        with quiet():
-            super().__init__(*args, precision=_chosen(precision, kwargs), **kwargs)
-        self._loggers_by_default = _loggers_by_default(kwargs)
 
     def statistics(
         self, model: Explainer, datamodule: BlockDataModule, file: str, images: int = ENOUGH_IMAGES
@@ -78,7 +82,9 @@ class Trainer(lightning.Trainer):
         if FilePath(file).is_dir():
             raise InputError(f"file {file} is a folder: give the name of the file of statistics")
         with self._explaining(model, datamodule, None):
-            return self._estimated(model, datamodule, FilePath(file), images)
+            found = self._estimated(model, datamodule, FilePath(file), images)
+            self._on_first(lambda: _remove_parts(FilePath(file)))
+            return found
 
     def explain(
         self,
@@ -87,11 +93,17 @@ class Trainer(lightning.Trainer):
         store: str,
         limit: int | None = None,
         retry_failed: bool = False,
+        shard: str | tuple[int, int] | None = None,
     ) -> ExplanationStore:
         """Explain a dataset into a store. The same call again does what is missing, and nothing twice.
 
         Statistics that the method needs and was not given are estimated first, over all images, and kept in the store.
-        At the end a contact sheet of some images is drawn beside the blocks.
+        At the end a contact sheet of some images is drawn beside the blocks; when no block is missing, they are put
+        into few files.
+
+        Jobs that do not talk to one another share a run by `shard`. In one folder they share statistics too; where each
+        has its own, as `lit-coiba merge` joins, give all of them the file of one `statistics`: those of two kinds of
+        machine may differ in the last bit, and then the stores are of different runs.
 
         Args:
             model: Model, method and targets.
@@ -99,189 +111,177 @@ class Trainer(lightning.Trainer):
             store: Folder of the store; created, or resumed where it was made with the same arguments.
             limit: Explain only this many images; evenly spaced over the dataset, unless its `limit_order` is ``first``.
             retry_failed: Do the blocks again in which an image failed: when files have been mended.
+            shard: Do a share of the blocks only, i/n: those whose number leaves i when it is divided by n, for i from 0
+                to n - 1.
 
         Returns:
-            The store, complete but for what Lightning's `limit_predict_batches` left out.
+            The store, complete but for other shards and for what Lightning's `limit_predict_batches` left out.
 
         Raises:
             InputError: The folder holds a store that was made with other arguments, or these cannot be explained.
         """
         if limit is not None and limit < 1:
             raise InputError(f"limit is {limit}, but must be at least 1")
-        folder = FilePath(store)
+        folder, share = FilePath(store), Shard.of(shard)
         with self._explaining(model, datamodule, datamodule.limit if limit is None else limit):
             identity = identity_of(model, datamodule, str(self.precision))
-            resumes = check_store(folder, identity)
-            statistics = self._prepare(model, datamodule, folder / "statistics.safetensors", resumes)
-            identity["statistics"] = statistics.digest() if statistics else None
+            check_store(folder, identity)
+            statistics = self._prepare(model, datamodule, folder, identity, share)
+            identity = {**identity, "statistics": statistics.digest() if statistics else None}
             recorded = circumstances(datamodule, type(self.accelerator).__name__, self.num_devices)
             opened = ExplanationStore.open(folder, Manifest(identity, recorded))
-            blocks = self.strategy.broadcast(_to_do(opened, datamodule, retry_failed) if self.is_global_zero else [])
+            blocks = self._on_first(partial(_share_of, share, opened, datamodule, retry_failed))
+            named = same_classes(model, datamodule)
+            log = RunLog(opened, datamodule.explained, datamodule.transform, datamodule.total_blocks, named=named)
             if blocks:
-                self._over_blocks(model, datamodule, blocks, BlockProgress(), StoreWriter(opened))
+                self._over_blocks(model, datamodule, blocks, BlockProgress(), StoreWriter(opened), log)
+            self._on_first(log.close)
 
             def draw() -> None:
                 sheet = folder / "contact_sheet.png"
                 if blocks or not sheet.exists():
-                    contact_sheet(opened, datamodule.explained, datamodule.transform.preprocessing, sheet)
+                    contact_sheet(opened, datamodule.explained, datamodule.transform.preprocessing, sheet, named=named)
 
             self._on_first(draw)
+            if self.is_global_zero and not opened.missing(datamodule.total_blocks, verify=False):
+                _tidy(opened)  # the last thing: minutes for a large store, and nobody waits for it
         return ExplanationStore(folder)
 
+    def benchmark(
+        self,
+        model: Scorer,
+        datamodule: BlockDataModule,
+        stores: list[str],
+        output: str,
+        limit: int | None = None,
+        shard: str | tuple[int, int] | None = None,
+    ) -> Leaderboard:
+        """Score the explanations in stores by the same metrics, on the same samples, into one table.
+
+        Random maps and gradient saliency are always in the table, and where the data know where the object is, the
+        oracle: its share of each cell. Scores of every explanation go into a store per method, below `output`, so the
+        same call again does what is missing; the table is written beside them as Markdown and CSV.
+
+        Args:
+            model: The model that was explained, and the metrics.
+            datamodule: The images that were explained.
+            stores: Folders of the explanations; what all of them explain is scored.
+            output: Folder for the scores and the table.
+            limit: Score only this many images; evenly spaced over the dataset, unless its `limit_order` is ``first``.
+            shard: Do a share of the blocks only, i/n, as in `explain`; the table is of what all of them have done.
+
+        Returns:
+            The table, which is also printed.
+
+        Raises:
+            InputError: A store is of another model, or has other images; or nothing is common to all.
+        """
+        opened = {name: ExplanationStore(path) for name, path in names_of(stores).items()}
+        check_place(FilePath(output), "output")
+        share, scored = Shard.of(shard), dict[str, ExplanationStore]()
+        with self._explaining(model, datamodule, datamodule.limit if limit is None else limit):
+            keys = common_keys(list(opened.values()), datamodule.explained.ids)
+            regions = DatasetRegions(datamodule.explained, datamodule.transform)
+            sources: dict[str, Source] = {name: StoreSource(store, keys) for name, store in opened.items()}
+            if regions.known:
+                sources["Oracle"] = RegionSource(regions, keys, shape_of(next(iter(opened.values()))))
+            sources |= {name: source for name, source in references(keys).items() if name not in sources}
+            recorded = circumstances(datamodule, type(self.accelerator).__name__, self.num_devices)
+            for name, source in sources.items():
+                identity = scores_identity(model, datamodule, str(self.precision), name, opened.get(name), keys)
+                scored[name] = ExplanationStore.open(FilePath(output) / name, Manifest(identity, recorded))
+                store, model.source, model.regions = scored[name], source, regions
+                blocks = self._on_first(partial(_share_of, share, store, datamodule))
+                if blocks:
+                    self._over_blocks(model, datamodule, blocks, BlockProgress(f"Scoring {name}"), StoreWriter(store))
+            board = self._on_first(lambda: Leaderboard.of(scored, list(model.metrics)))
+            if self.is_global_zero:
+                board.save(FilePath(output))
+                board.show(Console())
+        return board
+
     def _prepare(
-        self, model: Explainer, datamodule: BlockDataModule, kept: FilePath, resumes: bool
+        self, model: Explainer, datamodule: BlockDataModule, folder: FilePath, identity: dict[str, Any], shard: Shard
     ) -> ActivationStatistics | None:
         """Give the method what it needs to know about the data, all of it; the statistics it uses, if it uses any."""
         method, network = model.method, model.network
+        kept = folder / STATISTICS
         with self._all_images(model, datamodule):
             if not isinstance(method, NeedsStatistics):
-                method.prepare(network, _batches(datamodule, ENOUGH_IMAGES))
+                method.prepare(network, datamodule.sample(ENOUGH_IMAGES))
                 return None
             given = method.arguments().get("statistics")
-            if self.strategy.broadcast(not given and not (resumes and kept.exists())):
-                return self._estimated(model, datamodule, kept, ENOUGH_IMAGES)
+
+            def made() -> bool:
+                return has_statistics(folder, identity)
+
+            if self.strategy.broadcast(not given and not made()):
+                return self._estimated(model, datamodule, kept, ENOUGH_IMAGES, shard, made)
             statistics = ActivationStatistics.load(given or kept)
             if statistics.leak is None:
                 network.to(self.strategy.root_device)
-            return method.adopt(network, statistics, _batches(datamodule, SAMPLE))
+            return method.adopt(network, statistics, datamodule.sample(SAMPLE))
 
     def _estimated(
-        self, model: Explainer, datamodule: BlockDataModule, file: FilePath, images: int
+        self,
+        model: Explainer,
+        datamodule: BlockDataModule,
+        file: FilePath,
+        images: int,
+        shard: Shard = Shard(0, 1),  # noqa: B008 - a tuple
+        made: Callable[[], bool] = lambda: False,
     ) -> ActivationStatistics:
-        """Statistics in `file`, in use by the method: estimated by all processes, put together by the first one."""
+        """Statistics in `file`, in use by the method: estimated by all processes, put together by the first one.
+
+        Others may be at the same work, in the same folder: what they did is not done again, and once they have
+        `made` the file it is used as it is.
+        """
         method, network = model.method, model.network
         if not isinstance(method, NeedsStatistics):
             raise InputError(f"{type(method).__name__} needs no activation statistics: go on with `explain`")
         if isinstance(self.limit_predict_batches, int) or self.limit_predict_batches < 1.0:
             raise InputError("statistics need a whole pass: leave out limit_predict_batches and fast_dev_run")
         layers = method.statistics_layers(network)
-        blocks = _spread(datamodule, images)
+        blocks = datamodule.spread(images)
         sources = [preprocessing_of(datamodule), ids_digest(datamodule), datamodule.batch_size, blocks]
-        parts = hashlib.sha256(repr([network.digest(), layers, str(self.precision), *sources]).encode()).hexdigest()
+        made_by = [type(method).__name__, sorted(method.arguments().items()), str(self.precision)]
+        parts = hashlib.sha256(repr([network.digest(), layers, *made_by, *sources]).encode()).hexdigest()
         chunks = ChunkedStatistics(FilePath(f"{file}.{parts[:12]}.parts"), blocks, layers)
-        while missing := self.strategy.broadcast(chunks.missing()):  # another run may have merged and removed them
-            module = StatisticsModule(network, chunks)
-            self._over_blocks(module, datamodule, missing, BlockProgress("Statistics"), group=chunks.length)
 
-        def finish() -> None:
+        def leak_tested(statistics: ActivationStatistics) -> ActivationStatistics:
             network.to(self.strategy.root_device)
-            method.adopt(network, chunks.statistics(network), _batches(datamodule, SAMPLE)).save(file)
-            chunks.remove()
+            return method.adopt(network, statistics, datamodule.sample(SAMPLE))
 
-        self._on_first(finish)
+        done = False
+        while not done:
+            while missing := self._on_first(lambda: [] if made() else chunks.missing(shard)):
+                module = StatisticsModule(network, chunks)
+                self._over_blocks(module, datamodule, missing, BlockProgress("Statistics"), group=chunks.length)
+            done = self._on_first(lambda: made() or chunks.put(file, network, leak_tested))
         return method.adopt(network, ActivationStatistics.load(file), ())
 
-    def _over_blocks(
-        self,
-        module: LightningModule,
-        datamodule: BlockDataModule,
-        blocks: Sequence[int],
-        progress: BlockProgress,
-        writer: Callback | None = None,
-        group: int = 1,
-    ) -> None:
-        """Run the predict loop over `blocks`, gradients allowed and nothing kept in memory, until all processes end."""
-        trainer = self.callbacks, self.predict_loop.inference_mode, self.loggers
-        data = datamodule.blocks, datamodule.group
-        bar = self.progress_bar_callback
-        own = [*([progress] if bar is not None else []), *([writer] if writer is not None else [])]
-        try:
-            datamodule.blocks, datamodule.group = blocks, group
-            self.callbacks = [*(callback for callback in self.callbacks if callback is not bar), *own]
-            self.predict_loop.inference_mode = False
-            if self._loggers_by_default:
-                self.loggers = []
-            self.predict(module, datamodule=datamodule, return_predictions=False)
-        finally:
-            self.callbacks, self.predict_loop.inference_mode, self.loggers = trainer
-            datamodule.blocks, datamodule.group = data
-        self.strategy.barrier()
 
-    def _on_first(self, do: Callable[[], Any]) -> None:
-        """Have the first process do something while the others wait; what goes wrong there is raised on all."""
-        error: Exception | None = None
-        if self.is_global_zero:
-            try:
-                do()
-            except Exception as raised:
-                error = raised
-        error = self.strategy.broadcast(error)
-        if error is not None:
-            raise error
-
-    @contextmanager
-    def _explaining(self, model: Explainer, datamodule: BlockDataModule, limit: int | None) -> Iterator[None]:
-        """What both verbs begin and end with; in between the data module knows its images, `limit` of them."""
-        check_precision(str(self.precision))
-        given = datamodule.limit
-        with quiet(), ends_on_sigterm(), untouched(model):
-            try:
-                self._meet()
-                datamodule.limit = limit
-                self._set_up(model, datamodule)
-                yield
-            finally:
-                datamodule.limit = given
-
-    def _meet(self) -> None:
-        """Begin a distributed run now, not in the first `predict`: what is decided on files must be decided together.
-
-        Processes that are spawned or forked live within `predict` only; between two of them there is nobody to meet.
-        """
-        if isinstance(self.strategy.launcher, _SubprocessScriptLauncher):
-            self.strategy.launcher.launch(self.strategy.setup_environment)
-
-    def _set_up(self, model: Explainer, datamodule: BlockDataModule) -> None:
-        """Let the data module list its images for this model, as Lightning will before its loop."""
-        self.strategy.connect(model)
-        datamodule.trainer = self
-        if self.local_rank == 0:
-            datamodule.prepare_data()
-        self.strategy.barrier()
-        datamodule.setup("predict")
-        labels = datamodule.explained.labels
-        if not labels:
-            raise InputError("there are no images to explain: look at the arguments of the data")
-        if model.targets == "label" and max(labels) < 0:
-            raise InputError("targets is label, but no image has one: explain the predicted class, or give labels")
-
-    @contextmanager
-    def _all_images(self, model: Explainer, datamodule: BlockDataModule) -> Iterator[None]:
-        """Without the limit: what is known of all images helps to explain a few."""
-        limit, datamodule.limit = datamodule.limit, None
-        try:
-            self._set_up(model, datamodule)
-            yield
-        finally:
-            datamodule.limit = limit
-        self._set_up(model, datamodule)
-
-
-def _to_do(store: ExplanationStore, datamodule: BlockDataModule, retry_failed: bool) -> list[int]:
-    """Numbers of the blocks that are missing, and where asked for of those with a failure."""
+def _share_of(
+    shard: Shard, store: ExplanationStore, datamodule: BlockDataModule, retry_failed: bool = False
+) -> list[int]:
+    """Numbers of this shard's blocks that are missing, and where asked for of those with a failure."""
     blocks = set(store.missing(datamodule.total_blocks))
     if retry_failed:
         failed = {failure.id for failure in store.failures()}
         blocks |= {i // datamodule.batch_size for i, name in enumerate(datamodule.explained.ids) if name in failed}
-    return sorted(blocks)
+    return shard.share(sorted(blocks))
 
 
-def _spread(datamodule: BlockDataModule, images: int) -> list[int]:
-    """Numbers of blocks that hold about `images` images, evenly spaced over the dataset."""
-    wanted = min(datamodule.total_blocks, -(-images // datamodule.batch_size))
-    return [k * datamodule.total_blocks // wanted for k in range(wanted)]
+def _tidy(store: ExplanationStore) -> None:
+    """Put the blocks of a finished run into few files. Where that fails the run has not: everything is there."""
+    _remove_parts(store.path / STATISTICS)
+    try:
+        store.compact()
+    except InputError as error:
+        warnings.warn(str(error), stacklevel=2)
 
 
-def _batches(datamodule: BlockDataModule, images: int) -> Iterator[Tensor]:
-    """About `images` images, block by block; nothing is read before it is asked for."""
-    blocks = BlockDataset(datamodule.explained, datamodule.transform.preprocessing, datamodule.batch_size)
-    yield from (batch.images for batch in (blocks[k] for k in _spread(datamodule, images)) if len(batch.images))
-
-
-def _chosen(precision: str | int | None, arguments: dict[str, Any]) -> Any:
-    return automatic_precision(arguments.get("accelerator", "auto")) if precision == "auto" else precision
-
-
-def _loggers_by_default(arguments: dict[str, Any]) -> bool:
-    """Whether the Trainer makes its logger itself; explaining logs nothing, so its files would be empty."""
-    return arguments.get("logger") in (None, True)
+def _remove_parts(file: FilePath) -> None:
+    """Remove what statistics were made of."""
+    for folder in file.parent.glob(f"{file.name}.*.parts"):
+        shutil.rmtree(folder, ignore_errors=True)

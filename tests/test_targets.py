@@ -1,8 +1,10 @@
 import pytest
 import torch
 
+from lit_coiba.attribution import IBA, CoIBA, Saliency
 from lit_coiba.contracts import InputError
 from lit_coiba.targets import class_targets
+from tests._testers import tiny
 
 IMAGES = torch.zeros(3, 3, 4, 4)
 
@@ -47,3 +49,26 @@ def test_autograd_may_keep_targets_that_were_made_in_inference_mode():
 def test_what_is_not_one_class_per_image_is_refused(targets, sentence):
     with pytest.raises(InputError, match=sentence):
         class_targets(targets, IMAGES, 5, refuse)
+
+
+def test_one_class_for_all_images():
+    assert class_targets(3, torch.zeros(2, 3, 8, 8), 5, refuse).tolist() == [3, 3]
+    with pytest.raises(InputError, match="image 0 of the batch has class 7"):
+        class_targets(7, torch.zeros(2, 3, 8, 8), 5, refuse)
+    with pytest.raises(InputError, match="targets are list"):
+        class_targets([1, 2], torch.zeros(2, 3, 8, 8), 5, refuse)
+
+
+@pytest.mark.parametrize("method", [Saliency(), CoIBA(), IBA()], ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [
+        (torch.zeros(3, 32, 32), r"shape \(3, 32, 32\): give normalised model input \(B, 3, H, W\)"),
+        (torch.zeros(1, 1, 32, 32), r"shape \(1, 1, 32, 32\)"),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "images are torch.uint8"),
+        (torch.zeros(1, 3, 64, 64), "the images are 64x64 pixels, the model takes 32x32: resize the images"),
+    ],
+)
+def test_images_are_looked_at_before_anything_else(method, images, sentence):
+    with pytest.raises(InputError, match=sentence):
+        method.explain(tiny.vit(), images)

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import warnings
+from functools import partial
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from lightning import Callback
 from lightning.pytorch.loggers import CSVLogger
 
 from lit_coiba.attribution import CoIBA, Saliency
-from lit_coiba.callbacks import BlockProgress
+from lit_coiba.callbacks import BlockProgress, RunLog
 from lit_coiba.contracts import Failure, InputError, Preprocessing
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.store.manifest import Manifest
@@ -28,7 +29,8 @@ IDS = [f"noise/{index:03d}.png" for index in range(100)]
 def quick_sheet():
     """Pictures take longer than all the rest; one test has the real thing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lit_coiba.trainer.contact_sheet", lambda store, data, preprocessing, file: file.touch())
+        patch.setattr("lit_coiba.trainer.contact_sheet", lambda store, data, preprocessing, file, named: file.touch())
+        patch.setattr("lit_coiba.trainer.RunLog", partial(RunLog, panels=0))
         yield
 
 
@@ -55,7 +57,8 @@ class TestExplain:
         assert store.ids() == IDS[:11]
         assert len(store) == 11
         assert store.failures() == []
-        assert sorted(file.name for file in (store.path / "blocks").iterdir()) == [f"{k:06d}.parquet" for k in range(3)]
+        (file,) = (store.path / "blocks").iterdir()  # of three blocks, put together at the end
+        assert file.name.startswith("000000-000002.")
         assert (store.path / "contact_sheet.png").stat().st_size > 1000
         row = store[IDS[7]]
         data = NoiseData()
@@ -143,6 +146,22 @@ class TestExplain:
                 return super().explain(model, gradient.abs(), targets)
 
         assert explain(model, tmp_path / "store", method=Gradient())[IDS[0]].map.max() > 0
+
+    def test_class_folders_that_are_not_the_models_classes_name_nothing(self, model, tmp_path, monkeypatch):
+        drawn = []
+        monkeypatch.setattr("lit_coiba.trainer.contact_sheet", lambda *_, named: drawn.append(named))
+        for classes in (["a"] * 3, [str(k) for k in range(tiny.CLASSES)], []):
+            data = NoiseData(4)
+            data.pictures.classes = classes
+            if len(classes) == 3:
+                with pytest.warns(UserWarning, match="the data have 3 classes and the model has 10"):
+                    explain(model, tmp_path / "3", data)
+                sentence = "targets is label, but the data have 3 classes and the model has 10"
+                with pytest.raises(InputError, match=sentence):
+                    explain(model, tmp_path / "label", data, targets="label")
+            else:
+                explain(model, tmp_path / str(len(classes)), data)
+        assert drawn == [False, True, True]
 
     @pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # where one core is free
     def test_workers_give_the_same(self, model, tmp_path):

@@ -91,7 +91,7 @@ def test_each_block_was_done_once_by_one_of_the_two(done, what):
 
 @pytest.mark.filterwarnings("ignore:.*images are noisy", "ignore:.*survive pure noise")
 def test_the_store_is_that_of_one_process(done, tmp_path, monkeypatch):
-    monkeypatch.setattr("lit_coiba.trainer.contact_sheet", lambda *arguments: None)  # it takes seconds
+    monkeypatch.setattr("lit_coiba.trainer.contact_sheet", lambda *arguments, **named: None)  # it takes seconds
     folder, _, _ = done
     shared = ExplanationStore(folder / "store")
     single = explain(tiny.vit(), tmp_path / "store", NoiseData(42, 2), coiba())
@@ -106,7 +106,7 @@ def test_statistics_were_put_together_by_the_first_and_used_by_both(done):
     assert (statistics.count, statistics.layers) == (42, LAYERS)
     assert ExplanationStore(folder / "store").manifest.identity["statistics"] == statistics.digest()
     assert sorted(file.name for file in (folder / "store").iterdir()) == [
-        *("blocks", "contact_sheet.png", "manifest.json", "statistics.safetensors")
+        *("blocks", "contact_sheet.png", "manifest.json", "statistics.safetensors", "tensorboard")
     ]
 
 

@@ -22,7 +22,7 @@ class RandomMap(AttributionMethod):
         self.cells = cells
         self.seed = seed
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | None = None) -> Explanation:
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """A map ``(B, cells, cells)`` that knows neither the images nor the targets."""
         normal = noise(self.seed, 0, 0, (self.cells, self.cells))
         uniform = 0.5 * (1 + (normal / 2**0.5).erf())

@@ -11,14 +11,15 @@ from torch import Tensor
 
 from lit_coiba.contracts import AttributionMethod, Explanation, Network
 from lit_coiba.frozen import frozen
-from lit_coiba.targets import class_targets
+from lit_coiba.targets import check_images, class_targets
 
 
 class Saliency(AttributionMethod):
     """Maximum over the colour channels of the absolute gradient of the target's logit; maps at pixel resolution."""
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``; None means the predicted class."""
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
+        check_images(model, images)
         with frozen(model):
             pixels = images.detach().clone().requires_grad_(True)
             classes = class_targets(targets, images, model.num_classes, lambda: model(pixels.detach()))

@@ -26,7 +26,7 @@ from lit_coiba.functional import (
     information_of_ratio,
     resize_ratio,
 )
-from lit_coiba.targets import class_targets
+from lit_coiba.targets import check_images, class_targets
 
 
 class CoIBA(BottleneckMethod):
@@ -72,6 +72,8 @@ class CoIBA(BottleneckMethod):
     ) -> None:
         if steps < 2 or copies < 1:
             raise InputError(f"CoIBA needs steps of at least 2 and copies of at least 1, not {steps} and {copies}")
+        if isinstance(layers, str):
+            raise InputError(f"layers is the text {layers!r}: give a list, [{layers!r}]")
         if min_std <= 0 or beta < 0 or lr <= 0:
             raise InputError(f"CoIBA needs min_std > 0, beta >= 0 and lr > 0, not {min_std}, {beta} and {lr}")
         if information not in ("first", "mean") or grids not in ("same", "resize"):
@@ -111,8 +113,9 @@ class CoIBA(BottleneckMethod):
             self._slot.replace(statistics.with_leak(found))
         return self._slot.of(model)
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``; None means the predicted class."""
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
+        check_images(model, images)
         statistics = self._slot.of(model)
         layers = self._targeted(statistics)
         with frozen(model):

@@ -19,7 +19,7 @@ from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlo
 from lit_coiba.contracts import Explanation, Grid, InputError, Network
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import BITS_PER_NAT, gaussian_kernel, information, information_of_ratio, smooth
-from lit_coiba.targets import class_targets
+from lit_coiba.targets import check_images, class_targets
 
 
 class IBA(BottleneckMethod):
@@ -107,8 +107,9 @@ class IBA(BottleneckMethod):
             self._slot.replace(statistics.with_leak(found))
         return self._slot.of(model)
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``; None means the predicted class."""
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
+        check_images(model, images)
         statistics = self._slot.of(model)
         layer = self._targeted(model, statistics)
         with frozen(model):

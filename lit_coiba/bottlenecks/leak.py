@@ -127,7 +127,7 @@ def choose_layers(
     if share > max(WARN_ABOVE, found.chance + NEAR_CHANCE):
         first = found.layers[0]
         if keep_prefix:
-            where, why = f"all places of {first}", "a map shows only what CLS does not know by then"
+            where, why = f"all places of {first}", "its CLS token, which is in no map, tells the class by then"
         else:
             where = f"all targets from {first} on"
             why = "the class goes round them and maps explain little; target earlier layers, or outputs of whole blocks"

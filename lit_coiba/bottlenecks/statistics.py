@@ -22,6 +22,8 @@ from lit_coiba.contracts import InputError, Network, Path
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import Moments
 
+_BATCH = 16  # images, where all of them are one tensor
+
 
 class LeakTest(NamedTuple):
     """What the leak test found: predictions that survive pure noise in every target, by first target."""
@@ -203,7 +205,14 @@ def describe_preprocessing(model: Network) -> str:
 
 
 def images_of(loader: Iterable[Any]) -> Iterator[Tensor]:
-    """The image tensors of any loader: of bare tensors, of tuples that begin with one, or of `Batch`."""
+    """The image tensors of any loader: of bare tensors, of tuples that begin with one, or of `Batch`.
+
+    One tensor of images is a loader too.
+    """
+    if isinstance(loader, Tensor):
+        if loader.dim() != 4:
+            raise InputError(f"the images are a tensor of shape {tuple(loader.shape)}: give (B, 3, H, W), or a loader")
+        loader = loader.split(_BATCH)
     for batch in loader:
         images = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
         if not isinstance(images, Tensor):

@@ -1,6 +1,8 @@
 """Callbacks: what is shown while something runs, and what is kept when it has ended."""
 
+from lit_coiba.callbacks.block_boundary import BlockBoundary
 from lit_coiba.callbacks.export_weights import ExportWeights
 from lit_coiba.callbacks.progress import BlockProgress
+from lit_coiba.callbacks.run_log import RunLog
 
-__all__ = ["BlockProgress", "ExportWeights"]
+__all__ = ["BlockBoundary", "BlockProgress", "ExportWeights", "RunLog"]

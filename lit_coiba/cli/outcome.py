@@ -13,7 +13,7 @@ from typing import Any
 
 SHOWN = 5  # failures whose reasons are told at the end
 _DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR}  # full, or not to be written to
-_RESUMABLE = ("explain", "statistics")
+_RESUMABLE = ("explain", "statistics", "benchmark", "merge", "export")
 
 
 def run_verb(verb: str, args: list[str]) -> int:
@@ -43,6 +43,10 @@ def _run(verb: str, args: list[str]) -> int:
         from lit_coiba.cli.demo_verb import run_demo
 
         return run_demo(args)
+    if verb in ("merge", "export"):
+        from lit_coiba.cli.store_verbs import run_store_verb
+
+        return run_store_verb(verb, args)
     if {"-h", "--help"} & set(args):
         from lit_coiba.cli.verb_help import help_page
 
@@ -60,21 +64,28 @@ def _run(verb: str, args: list[str]) -> int:
         print(f"The checkpoint is {os.path.relpath(saved)}")
     if verb == "statistics":
         print(f"Statistics of {result.count} images are in {cli.config.file} for {', '.join(result.layers)}")
+    if verb == "benchmark":
+        print(f"The table is in {cli.config.output}/leaderboard.md, its numbers in leaderboard.csv")
     return 0
 
 
 def _report(store: Any) -> int:
     """Say where the explanations are, and what failed."""
     failures = store.failures()
-    print(f"{len(store)} explanations of {len(store.ids())} images are in {store.path}")
+    explained = len(store.ids())
+    of = f"{explained} of {explained + len(failures)}" if failures else f"{explained}"
+    print(f"{len(store)} explanations of {of} images are in {store.path}; some are drawn in its contact_sheet.png")
     if not failures:
         return 0
-    where = f"all of them: ExplanationStore({str(store.path)!r}).failures(); once mended: --retry_failed true"
-    print(f"lit-coiba: finished, but {len(failures)} failed ({where})", file=sys.stderr)
+    count = f"{len(failures)} image{'s' if len(failures) > 1 else ''}"
+    print(
+        f"lit-coiba: finished, but {count} failed; when mended, run it again with --retry_failed true", file=sys.stderr
+    )
     for failure in failures[:SHOWN]:
         print(f"  {failure.id}: {failure.reason}", file=sys.stderr)
     if len(failures) > SHOWN:
-        print(f"  and {len(failures) - SHOWN} more", file=sys.stderr)
+        every = f"ExplanationStore({str(store.path)!r}).failures()"
+        print(f"  and {len(failures) - SHOWN} more, which {every} lists", file=sys.stderr)
     return 3
 
 

@@ -11,6 +11,9 @@ VERBS = {
     "demo": "see it work, in minutes and without data: explain generated objects and photographs, measure the maps",
     "explain": "explain every image of a dataset with one method, into a store that a stopped run continues",
     "statistics": "estimate the activation statistics that CoIBA and IBA need, once for many runs of explain",
+    "benchmark": "score the explanations of several stores by the same metrics: a table with 95% intervals",
+    "merge": "join stores of one run that were made apart, by --shard on several machines say, into one",
+    "export": "write the maps of a store to files for other programs: npz with all numbers, or png pictures",
     "fit": "train or fine-tune a classifier: any timm backbone",
     "validate": "loss and accuracy of a classifier on the validation images",
     "test": "loss and accuracy of a classifier on the test images",
@@ -37,10 +40,18 @@ examples:
   Another method, other classes than the predicted ones, the first images only:
     --model.method IBA  --model.targets top3  --limit 100
 
+  Many processes, or jobs that do not talk to one another; then the maps as pictures:
+    lit-coiba explain -c configs/trainer/ddp.yaml --trainer.devices 4 ...      (or torchrun, see the file)
+    lit-coiba explain ... --store runs/coiba --shard 0/4                       (and 1/4, 2/4, 3/4)
+    lit-coiba export runs/coiba --format png --output pictures/
+
+  Which explanation to believe: insertion, deletion and more, beside random maps and saliency:
+    lit-coiba benchmark --stores runs/coiba runs/iba --output runs/benchmark ...   (model and data as for explain)
+
   Fine-tune a classifier on class folders, then explain it:
     lit-coiba fit --model.backbone.name resnet18 --data.root images/ --trainer.max_epochs 5
     lit-coiba explain --model.backbone.name resnet18 --model.backbone.num_classes 10 \\
-        --model.weights lightning_logs/version_0/checkpoints/last.ckpt --data.root images/ --store runs/mine
+        --model.weights lightning_logs/version_0/checkpoints/NAME.ckpt --data.root images/ --store runs/mine
 
 configuration:
   Any key can stand in a YAML file or on the command line. Several -c FILE are merged, the last word counts, and
@@ -55,7 +66,7 @@ options:
 
 exit status:
   0 done; 2 something given is wrong, one line on stderr says what; 3 finished, but some samples failed;
-  130 interrupted, 143 terminated; 1 an error in lit-coiba.
+  130 interrupted, 143 terminated (SIGTERM: after the block in hand; the same command goes on); 1 an error in lit-coiba.
   LIT_COIBA_DEBUG=1 in the environment adds the traceback to status 2.
 """
 

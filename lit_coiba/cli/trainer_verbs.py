@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from inspect import signature
+from inspect import isabstract, signature
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from lit_coiba.data.image_folder import ImageFolder
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.modules.classifier import Classifier
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.scorer import Scorer
 from lit_coiba.resources import resource
 from lit_coiba.trainer import Trainer
 
@@ -36,6 +39,7 @@ MODULES: dict[str, type[LightningModule]] = {
     "predict": Classifier,
     "statistics": Explainer,
     "explain": Explainer,
+    "benchmark": Scorer,
 }
 BASES = {"data": BlockDataModule, "model.method": AttributionMethod}  # key -> what its class must be
 # Arguments of the Trainer's methods that are no keys, and those that are given here.
@@ -101,6 +105,7 @@ class VerbCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the command line and all its files."""
         assert isinstance(args, list)
+        args = _listed(args, "--stores")
         words, configs, classes = read_configs(args, self._defaults(args))
         for key, base in BASES.items():
             _check_short_name(key, classes.get(key), base)
@@ -117,8 +122,12 @@ class VerbCLI(LightningCLI):
         arguments = self.config.model.backbone.get("init_args") or Namespace()  # of a function of the user's: any
         if "checkpoint" in arguments:
             arguments.checkpoint = _located(arguments.checkpoint)
-        if MODULES[self.verb] is Explainer:
+        if MODULES[self.verb] is not Classifier:
             self.config.model.weights = _located(self.config.model.weights)
+            if {"checkpoint", "pretrained"} <= set(arguments.keys()):
+                given = self.config.model.weights or arguments.checkpoint or arguments.pretrained
+                if not given:
+                    print("lit-coiba: warning: no weights are given, so the model's are random", file=sys.stderr)
         elif self.verb != "predict" and arguments.get("num_classes", 0) is None:
             only_data = ArgumentParser()
             only_data.add_subclass_arguments(BlockDataModule, "data")
@@ -146,7 +155,10 @@ class VerbCLI(LightningCLI):
 
     def _defaults(self, args: list[str]) -> dict[str, Any]:
         """What a config file would say that comes before those of the user."""
-        model = {"method": {"class_path": "CoIBA"}} if MODULES[self.verb] is Explainer else _saved_arguments(args)
+        module = MODULES[self.verb]
+        model = _saved_arguments(args) if module is Classifier else {}
+        if module is Explainer:
+            model = {"method": {"class_path": CoIBA.__name__}}
         return {"data": {"class_path": ImageFolder.__name__}, "model": model}
 
 
@@ -164,7 +176,8 @@ class _SaveConfig(SaveConfigCallback):
 def short_names(base: type) -> list[str]:
     """Classes that can be chosen by their short name."""
     children: list[type] = base.__subclasses__()
-    return sorted({name for child in children for name in (child.__name__, *short_names(child))})
+    below = {name for child in children for name in short_names(child)}
+    return sorted(below | {child.__name__ for child in children if not isabstract(child)})
 
 
 def _check_short_name(key: str, name: str | None, base: type) -> None:
@@ -173,6 +186,17 @@ def _check_short_name(key: str, name: str | None, base: type) -> None:
     if name is not None and name.isidentifier() and name not in known:
         otherwise = f"; there are {', '.join(known)}"
         raise InputError(f"{key}: there is no class {name}{did_you_mean(name, known, otherwise)}")
+
+
+def _listed(args: list[str], option: str) -> list[str]:
+    """The words with those that follow `option` as one list, as YAML writes it."""
+    if option not in args:
+        return args
+    start = args.index(option) + 1
+    end = next((k for k, word in enumerate(args) if k >= start and word.startswith("-")), len(args))
+    if end == start or args[start].startswith("["):
+        return args
+    return [*args[:start], json.dumps(args[start:end]), *args[end:]]
 
 
 def _located(weights: str | None) -> str | None:

@@ -13,6 +13,7 @@ from lit_coiba.cli.trainer_verbs import LOADERS, MODULES, short_names
 from lit_coiba.contracts import AttributionMethod
 from lit_coiba.data.image_folder import ImageFolder
 from lit_coiba.data.module import BlockDataModule
+from lit_coiba.modules.classifier import Classifier
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.trainer import Trainer
 
@@ -28,7 +29,7 @@ EXAMPLES = {
   A folder of images and a timm model with weights of your own; maps and a contact sheet go to runs/coiba:
     lit-coiba explain -c configs/method/coiba.yaml {_OWN} \\
         --data.root DIR --store runs/coiba
-  The same command again continues a run that was stopped. To see a hundred images first: --limit 100
+  The same command again continues a run that was stopped. To see some first: --limit 100 --store runs/first
     faster, for daily use                 -c configs/method/coiba_fast.yaml
     another method                        -c configs/method/iba.yaml, or --model.method Saliency
     the three likeliest classes of each   --model.targets top3
@@ -36,7 +37,11 @@ EXAMPLES = {
     labels and boxes from a CSV           --data.csv FILE
     generated images, no data needed      --data SyntheticParts
     images that failed, now mended        --retry_failed true
-    statistics that are there already     --model.method.statistics statistics.safetensors""",
+    statistics that are there already     --model.method.statistics statistics.safetensors
+  Several processes share a run; jobs that do not talk to one another take a share each, of one store or of their own:
+    four processes of this machine        -c configs/trainer/ddp.yaml --trainer.devices 4
+    job i of 8, a Slurm job array say     --shard i/8, and configs/trainer/slurm.yaml has a script
+    stores made on several machines       lit-coiba merge runs/all runs/a runs/b""",
     "statistics": f"""\
   Once, for many runs of explain with the same model, method and kind of images:
     lit-coiba statistics -c configs/method/coiba.yaml {_OWN} \\
@@ -44,6 +49,14 @@ EXAMPLES = {
     lit-coiba explain -c configs/method/coiba.yaml {_OWN} \\
         --data.root DIR --store runs/coiba --model.method.statistics statistics.safetensors
   Without, explain makes them itself and keeps them in its store.""",
+    "benchmark": f"""\
+  Two stores that explain made, with the same model and data; random maps and saliency are always in the table:
+    lit-coiba benchmark {_OWN} --data.root DIR \\
+        --stores runs/coiba runs/iba --output runs/benchmark
+  The same command again continues a run that was stopped. To see a hundred images first: --limit 100
+    boxes from a CSV, for the metrics that ask where the object is    --data.csv FILE
+    on a grid of 8 x 8 cells                                          -c configs/benchmark/cells.yaml
+    a metric of one's choice              --model.metrics.NAME CLASS, with its keys below --model.metrics.NAME""",
     "fit": f"""\
   Fine-tune a timm model on class folders: DIR/train/CLASS/*.jpg and DIR/val/CLASS/*.jpg, or DIR/CLASS/*.jpg
     lit-coiba fit {_OWN} --data.root DIR --trainer.max_epochs 5
@@ -89,12 +102,12 @@ def help_page(verb: str) -> str:
     """The text of ``lit-coiba VERB --help`` for a verb that runs a Trainer."""
     page = Page(f"{verb} [-c FILE ...] [--KEY VALUE ...]", f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.")
     page.section("examples", EXAMPLES[verb])
-    explains = MODULES[verb] is Explainer
-    run = parameters(getattr(Trainer, verb), skip=LOADERS) if explains else iter([("ckpt_path", CKPT_PATH)])
+    trains = MODULES[verb] is Classifier
+    run = iter([("ckpt_path", CKPT_PATH)]) if trains else parameters(getattr(Trainer, verb), skip=LOADERS)
     page.keys("run", run)
     page.keys("model", parameters(Backbone, "model.backbone"))
     page.keys("what is done with it", parameters(MODULES[verb], "model", frozenset({"backbone", "method"})))
-    if explains:
+    if MODULES[verb] is Explainer:
         page.keys(_title("method", "model.method", AttributionMethod, CoIBA), parameters(CoIBA, "model.method"))
     page.keys(_title("data", "data", BlockDataModule, ImageFolder), parameters(ImageFolder, "data"))
     trainer = TRAINING | MACHINE if verb == "fit" else MACHINE

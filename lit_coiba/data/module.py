@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -114,6 +114,16 @@ class BlockDataModule(LightningDataModule, ABC):
             batch_size=None,
             **self._loading(),
         )
+
+    def spread(self, images: int) -> list[int]:
+        """Numbers of blocks of `explained` that hold about `images` images, evenly spaced over them."""
+        wanted = min(self.total_blocks, -(-images // self.batch_size))
+        return [k * self.total_blocks // wanted for k in range(wanted)]
+
+    def sample(self, images: int) -> Iterator[Tensor]:
+        """About `images` of the images that are explained, block by block; nothing is read before it is asked for."""
+        blocks = BlockDataset(self.explained, self.transform.preprocessing, self.batch_size)
+        yield from (batch.images for batch in (blocks[k] for k in self.spread(images)) if len(batch.images))
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Shuffled batches; a last batch that is not full is left out."""

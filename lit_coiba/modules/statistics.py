@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from lightning import LightningModule
@@ -14,6 +17,7 @@ from safetensors.torch import load_file, save
 from lit_coiba.backbones import Backbone
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, merge_moments, observe
 from lit_coiba.contracts import Batch, InputError, Preprocessing
+from lit_coiba.data.shard import Shard
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import Moments
 from lit_coiba.store.atomic import atomically
@@ -41,9 +45,23 @@ class ChunkedStatistics:
         self.chunks = [list(blocks[i : i + self.length]) for i in range(0, len(blocks), self.length)]
         self._chunk_of = {block: number for number, chunk in enumerate(self.chunks) for block in chunk}
 
-    def missing(self) -> list[int]:
-        """Blocks of the chunks that are not on disk yet, in order."""
-        return [block for number, chunk in enumerate(self.chunks) if not self._file(number).exists() for block in chunk]
+    @property
+    def result(self) -> FilePath:
+        """What all chunks together gave, once one of the runs has put them together."""
+        return self.folder / "statistics.safetensors"
+
+    def missing(self, shard: Shard = Shard(0, 1)) -> list[int]:  # noqa: B008 - a tuple
+        """Blocks of the chunks that are not on disk yet, in order; none when there is nothing left to observe.
+
+        Of jobs that share the folder each does its own chunks first, then one at a time that nobody has done yet.
+        """
+        if self.result.exists():
+            return []
+        missing = [number for number in range(len(self.chunks)) if not self._file(number).exists()]
+        numbers = shard.share(missing)
+        if missing and not numbers:
+            numbers = [missing[shard.number * len(missing) // shard.total]]
+        return [block for number in numbers for block in self.chunks[number]]
 
     def chunk_of(self, block: int) -> int:
         """The chunk a block belongs to."""
@@ -84,8 +102,35 @@ class ChunkedStatistics:
             warnings.warn(f"activation statistics of {seen} images are noisy: take {FEW_IMAGES} or more", stacklevel=2)
         return ActivationStatistics.from_moments(network, moments)
 
+    def put(self, file: FilePath, network: Backbone, finish: Callable[[ActivationStatistics], Any]) -> bool:
+        """Write the statistics to `file`: what the first of all runs in this folder made of the chunks, for all alike.
+
+        Args:
+            file: Where to.
+            network: The model.
+            finish: What makes the statistics final, such as a leak test.
+
+        Returns:
+            False where another run has removed the chunks meanwhile.
+        """
+        try:
+            if not self.result.exists():
+                with TemporaryDirectory() as scratch:
+                    finish(self.statistics(network)).save(FilePath(scratch) / "statistics")
+                    content = (FilePath(scratch) / "statistics").read_bytes()
+                with suppress(FileExistsError), atomically(self.result, exclusive=True) as out:
+                    out.write(content)
+            content = self.result.read_bytes()
+        except FileNotFoundError:
+            return False
+        with atomically(file) as out:
+            out.write(content)
+        for number in range(len(self.chunks)):
+            self._file(number).unlink(missing_ok=True)
+        return True
+
     def remove(self) -> None:
-        """Delete the chunks when they have been merged; another run into the same file may do so at the same time."""
+        """Delete everything here; another run into the same file may do so at the same time."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _file(self, chunk: int) -> FilePath:

@@ -21,7 +21,7 @@ _count = itertools.count()
 
 
 @contextmanager
-def atomically(path: Path, exclusive: bool = False) -> Iterator[BinaryIO]:
+def atomically(path: Path, exclusive: bool = False, durable: bool = True) -> Iterator[BinaryIO]:
     """A file to write that takes the name `path` when the block ends, and leaves nothing behind when it raises.
 
     The bytes are on disk before the name is, and the name is on disk before this returns.
@@ -29,6 +29,7 @@ def atomically(path: Path, exclusive: bool = False) -> Iterator[BinaryIO]:
     Args:
         path: The final name; the temporary file lies in the same folder.
         exclusive: Do not replace a file that is there already.
+        durable: Sync to disk. Without, only a crash of the machine, not one of the process, may leave a torn file.
 
     Raises:
         FileExistsError: `exclusive`, and another process was faster.
@@ -39,12 +40,14 @@ def atomically(path: Path, exclusive: bool = False) -> Iterator[BinaryIO]:
         with open(temporary, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         if exclusive:
             _link(temporary, path)
         else:
             os.replace(temporary, path)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

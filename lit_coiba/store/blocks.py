@@ -6,22 +6,34 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lit_coiba.contracts import Failure
 from lit_coiba.store.atomic import atomically
-from lit_coiba.store.records import COLUMNS, BlockRecord, Columns, explained, failures, to_table
+from lit_coiba.store.records import COLUMNS, BlockRecord, Columns, to_table
 
-_NAME = re.compile(r"\d{6,}\.parquet")
+_ONE = re.compile(r"\d{6,}\.parquet")
+_MANY = re.compile(r"(\d{6,})-(\d{6,})\.[0-9a-f]{12}\.parquet")  # first and last block, and what it was made of
 _BLOCKS = b"lit_coiba.blocks"  # JSON list of block numbers
+_ROWS = b"lit_coiba.rows"  # JSON list, rows of each of them; absent where there is one block
 _IDENTITY = b"lit_coiba.identity"  # digest of the manifest's identity
+PARQUET: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": False,
+    "column_encoding": {"map.list.element": "BYTE_STREAM_SPLIT"},  # floats pack better byte by byte
+    "write_statistics": False,
+    "write_page_checksum": True,
+}
 
 Signature = tuple[int, int, int]  # inode, bytes, modification time in ns
+
+_LOOKS = 20  # at a folder in which files come and go
 
 
 class DamagedBlock(Exception):
@@ -36,14 +48,37 @@ class StaleBlock(Exception):
     """A file among the blocks that another process replaced or removed meanwhile."""
 
 
-class BlockFile(NamedTuple):
+class Part(NamedTuple):
+    """One block within a file: its explained rows, then its failures."""
+
+    block: int  # its number
+    group: int  # row group of the file
+    first: int  # its first row in that group
+    length: int  # rows, failures included
+    start: int  # its first row among the explained ones of that group
+    keys: list[tuple[str, int]]  # (id, target) of its explained rows
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BlockFile:
     """One file of blocks, as found at one moment."""
 
     path: Path
     signature: Signature
-    blocks: tuple[int, ...]  # numbers of the blocks it holds: one, unless blocks were merged
-    keys: list[list[tuple[str, int]]]  # row group -> (id, target) of its explained rows
-    failures: tuple[Failure, ...]
+    parts: tuple[Part, ...]  # one, unless the file was made by compaction
+    layout: tuple[tuple[str, str, str], ...]  # name, type and shape of each extra
+    footer: pq.FileMetaData | None = None  # of a large file: to parse it takes longer than to read one row group
+
+    @property
+    def compact(self) -> bool:
+        """Whether it was made by compaction, and not by a run."""
+        return _ONE.fullmatch(self.path.name) is None
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Numbers of its first and its last block."""
+        return self.parts[0].block, self.parts[-1].block
 
 
 def write_block(folder: Path, record: BlockRecord, identity: str) -> Path:
@@ -54,33 +89,36 @@ def write_block(folder: Path, record: BlockRecord, identity: str) -> Path:
         InputError: The record contradicts itself.
     """
     table = to_table(record)
-    metadata = {_BLOCKS: json.dumps([record.block]).encode(), _IDENTITY: identity.encode()}
-    path = folder / f"{record.block:06d}.parquet"
+    path = folder / _one(record.block)
     buffer = pa.BufferOutputStream()
     pq.write_table(
-        table.replace_schema_metadata(metadata),
+        table.replace_schema_metadata(described(identity, [record.block])),
         buffer,
         row_group_size=max(1, table.num_rows),
-        compression="zstd",
-        use_dictionary=False,
-        column_encoding={"map.list.element": "BYTE_STREAM_SPLIT"},  # floats pack better byte by byte
-        write_statistics=False,
-        write_page_checksum=True,
+        **PARQUET,
     )
     with atomically(path) as file:
         file.write(buffer.getvalue())
     return path
 
 
+def described(identity: str, blocks: list[int], rows: list[int] | None = None) -> dict[bytes, bytes]:
+    """The metadata of a file of blocks; `rows` of each where there are several."""
+    several = {} if rows is None else {_ROWS: json.dumps(rows).encode()}
+    return {_BLOCKS: json.dumps(blocks).encode(), _IDENTITY: identity.encode(), **several}
+
+
 def list_blocks(folder: Path) -> dict[str, Signature]:
-    """Name and signature of every Parquet file in a folder, except hidden and temporary ones, in order of number."""
-    found = {}
-    for path in sorted(folder.glob("*.parquet"), key=lambda path: (len(path.name), path.name)):
-        if not path.name.startswith("."):
-            try:
-                found[path.name] = _signature(path)
-            except FileNotFoundError:  # removed meanwhile
-                continue
+    """Name and signature of every Parquet file in a folder, except hidden and temporary ones, in order of number.
+
+    A folder is not listed in one instant: while files are merged, one look may miss the new file and the old ones. So
+    it is looked at until nothing has gone between two looks.
+    """
+    found = _look(folder)
+    for _ in range(_LOOKS):
+        before, found = found, _look(folder)
+        if before.keys() <= found.keys():
+            break
     return found
 
 
@@ -99,41 +137,107 @@ def read_keys(path: Path, signature: Signature, identity: str) -> BlockFile:
             raise DamagedBlock(path, "it is not a block of explanations")
         if metadata.get(_IDENTITY) != identity.encode():
             raise DamagedBlock(path, "it belongs to a run with other arguments")
-        blocks = tuple(json.loads(metadata[_BLOCKS]))
-        if not _NAME.fullmatch(path.name) or int(path.stem) != blocks[0]:
+        blocks = json.loads(metadata[_BLOCKS])
+        rows = json.loads(metadata.get(_ROWS, json.dumps([file.metadata.num_rows])))
+        if path.name not in (_one(blocks[0]), *_many(path, blocks)):
             raise DamagedBlock(path, f"it holds block {blocks[0]}")
-        keys: list[list[tuple[str, int]]] = []
-        failed: list[Failure] = []
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=["id", "target", "error"], use_threads=False)
-            rows = explained(table)
-            keys.append(list(zip(rows["id"].to_pylist(), rows["target"].to_pylist())))
-            failed.extend(failures(table))
-        return BlockFile(path, signature, blocks, keys, tuple(failed))
+        groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        keys = file.read(columns=["id", "target", "error"], use_threads=False)
+        parts = tuple(_parts(path, blocks, rows, groups, keys))
+        return BlockFile(path, signature, parts, layout(schema), file.metadata if len(parts) > 1 else None)
 
 
-def read_rows(file: BlockFile, group: int) -> Columns:
-    """Decode one row group, all checksums verified.
+def _one(block: int) -> str:
+    return f"{block:06d}.parquet"
+
+
+def _many(path: Path, blocks: list[int]) -> list[str]:
+    """The name of a file that compaction made of these blocks, if it has such a name."""
+    match = _MANY.fullmatch(path.name)
+    return [path.name] if match and [int(match[1]), int(match[2])] == [blocks[0], blocks[-1]] else []
+
+
+def layout(schema: pa.Schema) -> tuple[tuple[str, str, str], ...]:
+    """Name, type and shape of each extra; files of one layout can be merged."""
+    extras = [field for field in schema if field.name not in COLUMNS]
+    return tuple((field.name, str(field.type), str(field.metadata)) for field in extras)
+
+
+def _parts(path: Path, blocks: list[int], rows: list[int], groups: list[int], keys: pa.Table) -> Iterator[Part]:
+    """Cut the keys of a file into its blocks; no block lies in two row groups."""
+    ids, targets = keys["id"].to_pylist(), keys["target"].to_pylist()
+    errors = keys["error"].to_pylist()
+    group = first = start = done = 0
+    for block, length in zip(blocks, rows):
+        while group < len(groups) and first == groups[group] > 0:
+            group, first, start = group + 1, 0, 0
+        if length and (group == len(groups) or first + length > groups[group]):
+            raise DamagedBlock(path, "its row groups are not what they should be")
+        own = range(done, done + length)
+        explained = [(ids[row], targets[row]) for row in own if errors[row] is None]
+        failed = tuple(Failure(ids[row], errors[row]) for row in own if errors[row] is not None)
+        yield Part(block, group, first, length, start, explained, failed)
+        first, start, done = first + length, start + len(explained), done + length
+    if len(blocks) != len(rows) or done != len(ids):
+        raise DamagedBlock(path, "it does not have the rows that it should have")
+
+
+def read_group(file: BlockFile, group: int) -> pa.Table:
+    """Read one row group, all checksums verified.
 
     Raises:
         DamagedBlock: Its data is torn.
         StaleBlock: The file is not the one whose keys were read.
     """
+    with _opened(file.path, file.footer) as opened:
+        check_same(file)
+        return opened.read_row_group(group, use_threads=False)
+
+
+def read_schema(file: BlockFile) -> pa.Schema:
+    """Names and types of the columns."""
     with _opened(file.path) as opened:
-        if _signature(file.path) != file.signature:
-            raise StaleBlock
-        return Columns(opened.read_row_group(group, use_threads=False))
+        return opened.schema_arrow
+
+
+def read_rows(file: BlockFile, group: int) -> Columns:
+    """Decode one row group.
+
+    Raises:
+        DamagedBlock: Its data is torn.
+        StaleBlock: The file is not the one whose keys were read.
+    """
+    table = read_group(file, group)
+    with _damage(file.path):
+        return Columns(table)
+
+
+def check_same(file: BlockFile) -> None:
+    """Raise `StaleBlock` if another process has replaced or removed a file since its keys were read."""
+    try:
+        same = signature_of(file.path) == file.signature
+    except FileNotFoundError:
+        same = False
+    if not same:
+        raise StaleBlock
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path, footer: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
     """A Parquet file open for reading; what is wrong with it is raised as what it means for the store."""
+    with (
+        _damage(path),
+        pa.OSFile(os.fsencode(path)) as source,
+        pq.ParquetFile(source, metadata=footer, pre_buffer=False, page_checksum_verification=True) as file,
+    ):
+        yield file
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """What reading a file raises, as what it means for the store."""
     try:
-        with (
-            pa.OSFile(os.fsencode(path)) as source,
-            pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True) as file,
-        ):
-            yield file
+        yield
     except FileNotFoundError as error:
         raise StaleBlock from error
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
@@ -141,6 +245,16 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         raise DamagedBlock(path, reason[0][:200]) from error
 
 
-def _signature(path: Path) -> Signature:
+def _look(folder: Path) -> dict[str, Signature]:
+    found = {}
+    for path in sorted(folder.glob("*.parquet"), key=lambda path: (len(path.name), path.name)):
+        if not path.name.startswith("."):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                found[path.name] = signature_of(path)
+    return found
+
+
+def signature_of(path: Path) -> Signature:
+    """What tells one version of a file from another."""
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns

@@ -8,22 +8,35 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lit_coiba.contracts import Failure, InputError
-from lit_coiba.store.blocks import BlockFile, DamagedBlock, Signature, StaleBlock, list_blocks, read_keys, read_rows
+from lit_coiba.store.blocks import (
+    BlockFile,
+    DamagedBlock,
+    Part,
+    Signature,
+    StaleBlock,
+    list_blocks,
+    read_keys,
+    read_rows,
+)
 from lit_coiba.store.records import Columns, Row
 
-_ATTEMPTS = 5  # to read one row while other processes replace its file
+_ATTEMPTS = 10  # to read one row, or the keys, while other processes replace their files
+
+Piece = tuple[BlockFile, Part]  # where a block lies
 
 
 class Location(NamedTuple):
     """Where a row lies."""
 
     file: BlockFile
-    group: int  # row group
-    row: int  # among the group's explained rows
+    part: Part
+    row: int  # among the explained rows of its row group
 
 
 class BlockIndex:
     """The keys of all blocks in a folder, brought up to date by `refresh`.
+
+    A block may lie in two files: what a run wrote counts before what compaction made of earlier runs.
 
     Args:
         folder: Folder of the blocks; it need not exist yet.
@@ -34,30 +47,22 @@ class BlockIndex:
         self.folder = folder
         self.identity = identity
         self.samples: dict[str, dict[int, Location]] = {}  # id -> target -> place
+        self.pieces: dict[int, Piece] = {}  # block -> place, in order of number
+        self.files: dict[str, BlockFile] = {}  # by name; damaged ones are left out
         self._known: dict[str, Signature] = {}  # file name -> as last seen, damaged files too
-        self._files: dict[str, BlockFile] = {}
         self._open: tuple[BlockFile, int, Columns] | None = None  # the row group that was read last
-        self._whole: set[tuple[str, Signature]] = set()  # files whose checksums were verified
+        self._whole: dict[tuple[str, Signature, int], bool] = {}  # row groups whose checksums were verified
         self._warned: set[tuple[str, Signature]] = set()
 
     def refresh(self) -> None:
-        """Read the keys of new files; if a file changed or went, those of all. Warns of each damaged file once."""
-        found = list_blocks(self.folder)
-        if any(found.get(name) != signature for name, signature in self._known.items()):
-            self.samples, self._known, self._files = {}, {}, {}
-        for name in [name for name in found if name not in self._known]:
-            try:
-                file = read_keys(self.folder / name, found[name], self.identity)
-            except StaleBlock:
-                continue
-            except DamagedBlock as error:
-                self._known[name] = found[name]
-                self._warn(name, error)
-                continue
-            self._known[name], self._files[name] = found[name], file
-            for group, keys in enumerate(file.keys):
-                for row, (sample, target) in enumerate(keys):
-                    self.samples.setdefault(sample, {}).setdefault(target, Location(file, group, row))
+        """Read the keys of the files that are new or have changed. Warns of each damaged file once."""
+        for _ in range(_ATTEMPTS):
+            found = list_blocks(self.folder)
+            if found == self._known:
+                return
+            if self._read(found):
+                break
+        self._choose()
 
     def targets(self, sample: str) -> dict[int, Location]:
         """Where the explanations of a sample lie, by target; empty if there are none, also among the newest files."""
@@ -77,7 +82,7 @@ class BlockIndex:
             if location is None:
                 break
             try:
-                return self._columns(location.file, location.group).row(location.row)
+                return self._columns(location.file, location.part.group).row(location.row)
             except StaleBlock:
                 self.refresh()
         raise InputError(f"{sample!r} vanished from {self.folder} while it was read: read again when no run is writing")
@@ -86,7 +91,7 @@ class BlockIndex:
         """All explanations that are there now, in block order; warns of damaged files and passes over them."""
         self.refresh()
         places = [
-            (location.file.blocks[0], location.group, location.row, sample, target)
+            (location.part.block, location.row, sample, target)
             for sample, targets in self.samples.items()
             for target, location in targets.items()
         ]
@@ -98,18 +103,74 @@ class BlockIndex:
                 continue
             yield row
 
+    def rows_of(self, block: int) -> list[Row]:
+        """The explanations of a block that is there now; none if it is damaged, or is moved at this moment."""
+        if block not in self.pieces:
+            return []
+        file, part = self.pieces[block]
+        try:
+            columns = self._columns(file, part.group)
+        except (DamagedBlock, StaleBlock):
+            return []
+        return [columns.row(row) for row in range(part.start, part.start + len(part.keys))]
+
     def failures(self) -> list[Failure]:
         """Failures of all blocks that are there now, in block order."""
         self.refresh()
-        return [failure for file in self._sorted() for failure in file.failures]
+        return [failure for _, part in self.pieces.values() for failure in part.failures]
 
     def whole_blocks(self) -> set[int]:
         """Numbers of the blocks that are there now and whole: every checksum is verified, once per file."""
         self.refresh()
-        return {block for file in self._sorted() if self._is_whole(file) for block in file.blocks}
+        return {block for block, piece in self.pieces.items() if self.is_whole(piece)}
 
-    def _sorted(self) -> list[BlockFile]:
-        return sorted(self._files.values(), key=lambda file: file.blocks)
+    def is_whole(self, piece: Piece) -> bool:
+        """Whether a block can be read: its checksums are verified, once."""
+        file, part = piece
+        if not part.length:
+            return True
+        place = file.path.name, file.signature, part.group
+        if place not in self._whole:
+            try:
+                read_rows(file, part.group)
+                self._whole[place] = True
+            except DamagedBlock as error:
+                self._warn(file.path.name, error)
+                self._whole[place] = False
+            except StaleBlock:  # written anew meanwhile; to do it once more does no harm
+                return False
+        return self._whole[place]
+
+    def _read(self, found: dict[str, Signature]) -> bool:
+        """Read the keys of these files; whether all of them were still there."""
+        files, known = {}, {}
+        for name, signature in found.items():
+            if self._known.get(name) == signature:
+                known[name] = signature
+                if name in self.files:
+                    files[name] = self.files[name]
+                continue
+            try:
+                files[name] = read_keys(self.folder / name, signature, self.identity)
+            except StaleBlock:
+                continue
+            except DamagedBlock as error:
+                self._warn(name, error, signature)
+            known[name] = signature
+        self.files, self._known = files, known
+        return len(known) == len(found)
+
+    def _choose(self) -> None:
+        """Which file counts for each block, and where each row is."""
+        pieces: dict[int, Piece] = {}
+        for file in sorted(self.files.values(), key=lambda file: file.compact):
+            for part in file.parts:
+                pieces.setdefault(part.block, (file, part))
+        self.pieces = dict(sorted(pieces.items()))
+        self.samples = {}
+        for file, part in self.pieces.values():
+            for row, (sample, target) in enumerate(part.keys, part.start):
+                self.samples.setdefault(sample, {}).setdefault(target, Location(file, part, row))
 
     def _columns(self, file: BlockFile, group: int) -> Columns:
         if self._open is None or self._open[0] is not file or self._open[1] != group:
@@ -117,22 +178,8 @@ class BlockIndex:
             self._open = file, group, read_rows(file, group)
         return self._open[2]
 
-    def _is_whole(self, file: BlockFile) -> bool:
-        if (file.path.name, file.signature) in self._whole:
-            return True
-        try:
-            for group in range(len(file.keys)):
-                read_rows(file, group)
-        except DamagedBlock as error:
-            self._warn(file.path.name, error)
-            return False
-        except StaleBlock:  # written anew meanwhile; to do it once more does no harm
-            return False
-        self._whole.add((file.path.name, file.signature))
-        return True
-
-    def _warn(self, name: str, error: DamagedBlock) -> None:
-        seen = name, self._known.get(name, (0, 0, 0))
+    def _warn(self, name: str, error: DamagedBlock, signature: Signature = (0, 0, 0)) -> None:
+        seen = name, self._known.get(name, signature)
         if seen not in self._warned:
             self._warned.add(seen)
             warnings.warn(f"{error}: it counts as missing, and repeating the run redoes its block", stacklevel=3)

@@ -79,6 +79,8 @@ class Manifest:
         """What differs between this identity and a new one, as ``name old -> new``; empty if they are the same."""
         ours, theirs = _flat(self.identity), _flat(new.identity)
         names = [*ours, *(name for name in theirs if name not in ours)]
+        if ours.get("samples") != theirs.get("samples"):  # then the digest of their ids says nothing more
+            names = [name for name in names if name != "ids"]
         return [
             f"{name} {' -> '.join(_shorten(_text(ours, name), _text(theirs, name)))}"
             for name in names
@@ -91,15 +93,17 @@ class Manifest:
         Raises:
             InputError: The identities differ; the message says in what, and what to do.
         """
+        if told := self.told(new):
+            raise InputError(
+                f"store {store} was made with other arguments (old -> new): {told}; "
+                "use another --store, or repeat the original arguments"
+            )
+
+    def told(self, new: Manifest) -> str:
+        """The first of the `differences`, as text; empty if there are none."""
         differences = self.differences(new)
-        if not differences:
-            return
         more = len(differences) - _SHOWN
-        shown = [*differences[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
-        raise InputError(
-            f"store {store} was made with other arguments (old -> new): {', '.join(shown)}; "
-            "use another --store, or repeat the original arguments"
-        )
+        return ", ".join([*differences[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _plain(value: Any, name: str) -> Any:

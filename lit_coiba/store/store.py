@@ -1,4 +1,4 @@
-"""The explanations of one run on disk: a folder with a manifest and one Parquet file per block."""
+"""The explanations of one run on disk: a folder with a manifest and Parquet files of blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from lit_coiba.contracts import Failure, InputError
 from lit_coiba.store.atomic import remove_leftovers
 from lit_coiba.store.blocks import DamagedBlock, list_blocks, write_block
+from lit_coiba.store.compaction import consolidate
 from lit_coiba.store.digest import content_digest
+from lit_coiba.store.export import Format, export_store
 from lit_coiba.store.index import BlockIndex
 from lit_coiba.store.manifest import FILE_NAME, Manifest
 from lit_coiba.store.records import BlockRecord, Row
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import pandas
 
 FOLDER = "blocks"
+STATISTICS = "statistics.safetensors"  # in a store whose run estimated them
 
 _COMPARED = 5000  # ids, in sorted order, that are compared with one that was not found
 _LISTED = 10  # targets in a message
@@ -97,10 +100,52 @@ class ExplanationStore:
             raise InputError(f"store {path} cannot be written ({reason}): mend that, or use another --store") from error
         return store
 
-    def missing(self, total_blocks: int) -> list[int]:
-        """Those of the blocks 0 to `total_blocks` - 1 that are still to do; every checksum is verified."""
-        done = self._index.whole_blocks()
+    def missing(self, total_blocks: int, verify: bool = True) -> list[int]:
+        """Those of the blocks 0 to `total_blocks` - 1 that are still to do.
+
+        Args:
+            total_blocks: How many there are.
+            verify: Verify every checksum, so that a torn block counts as missing; without, only keys are read.
+        """
+        self._index.refresh()
+        done = self._index.whole_blocks() if verify else self._index.pieces.keys()
         return [block for block in range(total_blocks) if block not in done]
+
+    def compact(self) -> None:
+        """Put all blocks into few files: a large store opens faster. `explain` does so at the end of a run.
+
+        Others may read and write meanwhile, and whatever kills this, nothing is lost and nothing is there twice.
+
+        Raises:
+            InputError: The disk is full, the folder read-only, or a file torn; everything is there as before.
+        """
+        try:
+            consolidate(self._index, lambda: self._index.pieces)
+        except OSError as error:
+            raise InputError(
+                f"store {self.path} cannot be compacted ({error.strerror or error}); all its explanations are there, "
+                "in many files"
+            ) from error
+        except DamagedBlock as error:
+            raise InputError(f"{error}: run the command that wrote it again") from error
+
+    def export(self, format: Format, output: str | os.PathLike[str] | None = None, progress: bool = False) -> Path:
+        """Write every explanation to a file of its own, for other programs; see `export_store`.
+
+        Args:
+            format: ``npz``: the numbers, for numpy; ``png``: the map as a picture.
+            output: Folder for the files; None = a folder named like the format, in the store.
+            progress: Show a bar on stderr.
+
+        Returns:
+            The folder. The same call again does what is missing.
+
+        Raises:
+            InputError: It holds something else, or cannot be written.
+        """
+        folder = self.path / format if output is None else Path(output)
+        export_store(self._index.rows(), len(self), self.manifest.digest, format, folder, progress)
+        return folder
 
     def write(self, record: BlockRecord) -> None:
         """Put one block in the store, whole or not at all, in place of what was written under its number.
@@ -115,6 +160,11 @@ class ExplanationStore:
                 f"store {self.path}: block {record.block} cannot be written ({error.strerror or error}); mend that and "
                 "run the same command again: what is done is kept"
             ) from error
+
+    def block(self, number: int) -> list[Row]:
+        """The explanations of one block; none if it is not there."""
+        self._index.refresh()
+        return self._index.rows_of(number)
 
     def ids(self) -> list[str]:
         """Sorted ids of the samples that have at least one explanation."""

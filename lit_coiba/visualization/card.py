@@ -60,13 +60,13 @@ def card_size(preprocessing: Preprocessing) -> tuple[int, int]:
     return len(PANELS) * (width + _GAP) - _GAP, _CAPTION + height
 
 
-def draw_card(page: Page, card: Card, classes: list[str], x: int, y: int) -> None:
+def draw_card(page: Page, card: Card, classes: list[str] | None, x: int, y: int) -> None:
     """Draw a card with its top left corner at (x, y).
 
     Args:
         page: Where to.
         card: The explanation.
-        classes: Class names; empty = unknown.
+        classes: Class names; empty = unknown, None = those of the labels are not those of the model.
         x: In pixels.
         y: In pixels.
     """
@@ -76,7 +76,7 @@ def draw_card(page: Page, card: Card, classes: list[str], x: int, y: int) -> Non
         page.picture(x + place * (width + _GAP), y + _CAPTION, panel)
 
 
-def card_picture(card: Card, classes: list[str]) -> Tensor:
+def card_picture(card: Card, classes: list[str] | None) -> Tensor:
     """A card on a white page of its own, ``(3, h, w)`` uint8."""
     height, width = card.panels[0].shape[1:]
     page = Page(len(card.panels) * (width + _GAP) - _GAP, _CAPTION + height)
@@ -91,7 +91,7 @@ def _panel_size(preprocessing: Preprocessing) -> tuple[int, int]:
     return max(1, round(SIDE * height / longer)), max(1, round(SIDE * width / longer))
 
 
-def _write_caption(page: Page, row: Row, classes: list[str], x: int, y: int, width: int) -> None:
+def _write_caption(page: Page, row: Row, classes: list[str] | None, x: int, y: int, width: int) -> None:
     right, unit = x + width, " bits" if "bits" in row.extras else ""
     scale = f"full scale {rounded(full_scale(row.map))}{unit}"
     peak = page.text(right, y + 12, scale, size=8, colour=FADED, align="right")
@@ -100,14 +100,15 @@ def _write_caption(page: Page, row: Row, classes: list[str], x: int, y: int, wid
     named = page.text(x, y + 12, class_name(row.target, classes), room, bold=True)
     page.text(x + named, y + 12, share)
     wrong = 0.0
-    if row.label not in (-1, row.target):
+    if classes is not None and row.label not in (-1, row.target):
         label = f"label: {class_name(row.label, classes)}"
         wrong = page.text(right, y + 27, label, 0.55 * width, 8, ALERT, align="right") + 10
     page.text(x, y + 27, row.id, width - wrong, 8, FADED, keep="end")
 
 
-def class_name(index: int, classes: list[str]) -> str:
+def class_name(index: int, classes: list[str] | None) -> str:
     """The name of a class, or its number."""
+    classes = classes or []
     return classes[index] if 0 <= index < len(classes) and classes[index].strip() else f"class {index}"
 
 

@@ -24,7 +24,12 @@ _BAR = (160, 10)  # width and height of the colour scale
 
 
 def contact_sheet(
-    store: ExplanationStore, dataset: ImageDataset, preprocessing: Preprocessing, file: str | Path, count: int = 24
+    store: ExplanationStore,
+    dataset: ImageDataset,
+    preprocessing: Preprocessing,
+    file: str | Path,
+    count: int = 24,
+    named: bool = True,
 ) -> Path:
     """Draw some explanations of a store, evenly spaced over its rows, as a PNG.
 
@@ -38,6 +43,7 @@ def contact_sheet(
         preprocessing: How they became model input.
         file: Where to write.
         count: How many to draw, at most.
+        named: Whether the dataset's classes are those of the model; else classes are numbers, and no label is shown.
 
     Returns:
         The file.
@@ -57,7 +63,7 @@ def contact_sheet(
     for number, card in enumerate(cards):
         x = _MARGIN + number % columns * (card_width + _GUTTER)
         y = _HEADER + number // columns * card_height
-        draw_card(page, card, dataset.classes, x, y)
+        draw_card(page, card, dataset.classes if named else None, x, y)
     return page.save(file)
 
 

@@ -248,3 +248,25 @@ def test_the_order_of_layers_does_not_matter(model, images, build):
     shuffled = build(beta=0.1, layers=[BLOCKS[3], BLOCKS[0], BLOCKS[2]]).explain(model, images, TARGETS).maps
     ordered = build(beta=0.1, layers=[BLOCKS[0], BLOCKS[2], BLOCKS[3]]).explain(model, images, TARGETS).maps
     assert torch.equal(shuffled, ordered)
+
+
+def test_layers_are_a_list():
+    with pytest.raises(InputError, match=r"layers is the text 'layer1': give a list, \['layer1'\]"):
+        CoIBA(layers="layer1")
+
+
+@pytest.mark.filterwarnings("ignore:.*survive pure noise")
+def test_one_tensor_of_images_is_a_loader(model):
+    images = tiny.images(5, model.preprocessing.size, seed=8).double()
+    maps = []
+    for loader in (images, images.split(2)):
+        method = CoIBA(BLOCKS[:2], copies=2, steps=3)
+        method.prepare(model, loader)
+        maps.append(method.attribute(model, images[:2], 1))
+    torch.testing.assert_close(*maps, rtol=1e-9, atol=0)
+    with pytest.raises(InputError, match=r"a tensor of shape \(3, 32, 32\): give \(B, 3, H, W\), or a loader"):
+        CoIBA().prepare(model, images[0])
+
+
+def test_it_prints_its_arguments():
+    assert repr(CoIBA(beta=3.0)).startswith("CoIBA(layers=None, statistics=None, steps=10, copies=10, beta=3.0")

@@ -33,12 +33,9 @@ def coiba(command, photos):
 def test_a_truncated_picture_among_good_ones(explain, broken_photos):
     outcome = explain("--data.root", str(broken_photos), "--store", "x")
     assert outcome.status == 3
-    assert outcome.out == "5 explanations of 5 images are in x\n"
+    assert outcome.out == "5 explanations of 5 of 6 images are in x; some are drawn in its contact_sheet.png\n"
     first, second = outcome.err.splitlines()[-2:]
-    assert first == (
-        "lit-coiba: finished, but 1 failed (all of them: ExplanationStore('x').failures(); "
-        "once mended: --retry_failed true)"
-    )
+    assert first == ("lit-coiba: finished, but 1 image failed; when mended, run it again with --retry_failed true")
     assert second.startswith("  apple/1.jpg: the picture cannot be decoded")
     assert [failure.id for failure in ExplanationStore("x").failures()] == ["apple/1.jpg"]
 
@@ -56,7 +53,7 @@ def test_more_failures_than_one_wants_to_read(explain, tmp_path):
     outcome = explain("--data.root", str(folder), "--store", "x")
     assert outcome.status == 3
     assert len([line for line in outcome.err.splitlines() if ".png: the file is not an image" in line]) == 5
-    assert outcome.err.splitlines()[-1] == "  and 2 more"
+    assert outcome.err.splitlines()[-1] == "  and 2 more, which ExplanationStore('x').failures() lists"
 
 
 def test_an_empty_folder(explain, tmp_path):

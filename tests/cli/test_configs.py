@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,7 +29,14 @@ def of(folder: str) -> list[str]:
 
 
 def test_every_folder_has_a_test():
-    assert {name.partition("/")[0] for name in CONFIGS} == {"method", "data", "trainer", "model", "experiment"}
+    assert {name.partition("/")[0] for name in CONFIGS} == {
+        "benchmark",
+        "method",
+        "data",
+        "trainer",
+        "model",
+        "experiment",
+    }
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -70,7 +80,14 @@ def test_data(name, command, photos):
 @pytest.mark.parametrize("name", of("trainer"))
 def test_trainers(name, command, photos):
     words = [*TINY, "--data.root", str(photos), "--data.num_workers", "0", "--trainer.enable_progress_bar", "false"]
-    outcome = command("explain", "-c", name, "--model.method", "RandomMap", *words, "--store", "x")
+    words = ["explain", "-c", name, "--model.method", "RandomMap", *words, "--store", "x"]
+    if "ddp" in name:  # starts its command once more, so it needs one of its own
+        environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(resource("configs").parent)}
+        done = subprocess.run([sys.executable, "-m", "lit_coiba", *words], env=environment, check=False, timeout=900)
+        assert done.returncode == 0
+        assert len(ExplanationStore("x")) == 6
+        return
+    outcome = command(*words)
     if "gpu" in name and not torch.cuda.is_available():
         assert outcome.status == 2
         assert outcome.error == "trainer: No supported gpu backend found!"
@@ -86,6 +103,15 @@ def test_models(name, command):
     rows = list(ExplanationStore("x"))
     assert len(rows) == 16
     assert sum(row.probability > 0.5 for row in rows) >= 15  # these are the weights that know the classes
+
+
+@pytest.mark.parametrize("name", of("benchmark"))
+def test_benchmarks(name, command):
+    words = [*("-c", "configs/model/synthetic_parts_cnn.yaml", "--data", "SyntheticParts"), *CALM, "--limit", "8"]
+    assert command("explain", "--model.method", "RandomMap", *words, "--store", "x").status == 0
+    assert command("benchmark", "-c", name, *words, "--stores", "x", "--output", "y").status == 0
+    table = Path("y/leaderboard.md").read_text()
+    assert all(method in table for method in ("| x |", "| Oracle |", "| Saliency |", "| Random |"))
 
 
 @pytest.mark.parametrize("name", of("experiment"))

@@ -37,7 +37,9 @@ def test_help_has_a_line_for_every_verb_and_fits_a_terminal(words, capsys):
 
 
 def test_verbs_are_those_that_work():
-    assert set(VERBS) == {"demo", "explain", "statistics", "fit", "validate", "test", "predict"}
+    assert set(VERBS) == {
+        *("demo", "explain", "statistics", "benchmark", "merge", "export", "fit", "validate", "test", "predict"),
+    }
 
 
 def test_the_entry_point(monkeypatch, capsys):
@@ -61,7 +63,7 @@ def test_version(capsys):
     ("word", "said"),
     [
         ("explian", "there is no verb 'explian': did you mean explain?"),
-        ("benchmark", "there is no verb 'benchmark': lit-coiba --help lists the verbs"),
+        ("unheardof", "there is no verb 'unheardof': lit-coiba --help lists the verbs"),
         ("--data.root", "--data.root stands before the verb: write lit-coiba VERB --data.root ..."),
     ],
 )

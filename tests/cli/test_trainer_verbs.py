@@ -130,7 +130,7 @@ class TestExplain:
         words = ["--data.root", str(photos), "--store", "runs/x", "--limit", "4", "--model.targets", "top2"]
         first = explain(*words)
         assert first.status == 0
-        assert first.out == "8 explanations of 4 images are in runs/x\n"
+        assert first.out == "8 explanations of 4 images are in runs/x; some are drawn in its contact_sheet.png\n"
         written = {file: file.stat().st_mtime_ns for file in Path("runs/x/blocks").iterdir()}
         assert explain(*words).status == 0
         assert {file: file.stat().st_mtime_ns for file in Path("runs/x/blocks").iterdir()} == written

@@ -30,9 +30,10 @@ def test_holds_the_record(tmp_path: Path) -> None:
     path = write_block(tmp_path, made, IDENTITY)
     file = read(path)
     assert path.name == "000007.parquet"
-    assert file.blocks == (7,)
-    assert file.keys == [list(zip(made.ids, made.targets.tolist()))]
-    assert file.failures == made.failures
+    (part,) = file.parts
+    assert (part.block, file.range, file.compact) == (7, (7, 7), False)
+    assert part.keys == list(zip(made.ids, made.targets.tolist()))
+    assert part.failures == made.failures
     columns = read_rows(file, 0)
     assert torch.equal(torch.stack([columns.row(i).map for i in range(10)]), made.maps)
 
@@ -53,8 +54,8 @@ def test_the_same_record_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_an_empty_block_is_a_block(tmp_path: Path) -> None:
     file = read(write_block(tmp_path, record(0, []), IDENTITY))
-    assert file.blocks == (0,)
-    assert sum(map(len, file.keys)) == 0
+    (part,) = file.parts
+    assert (part.block, part.length, part.keys) == (0, 0, [])
 
 
 def test_blocks_come_in_order_of_number(tmp_path: Path) -> None:
@@ -68,6 +69,14 @@ def test_blocks_come_in_order_of_number(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_has_no_blocks(tmp_path: Path) -> None:
     assert list_blocks(tmp_path / "none") == {}
+
+
+def test_a_folder_is_looked_at_until_nothing_goes_between_two_looks(tmp_path: Path, monkeypatch) -> None:
+    """While files are merged, one look may miss the new file and the old ones: here the first sees half of the old."""
+    looks = [{"000000.parquet": (1, 1, 1)}, {}, {"000000-000001.0123456789ab.parquet": (2, 2, 2)}]
+    looks.append(looks[-1])
+    monkeypatch.setattr("lit_coiba.store.blocks._look", lambda folder: looks.pop(0))
+    assert list(list_blocks(tmp_path)) == ["000000-000001.0123456789ab.parquet"]
 
 
 @pytest.mark.parametrize("kept", [0, 3, 0.5, -1])

@@ -11,43 +11,12 @@ from lit_coiba.store import ExplanationStore
 from tests.store.synthetic import blocks, manifest, record, sample_id
 
 
-def merge(folder: Path) -> None:
-    """All blocks in one file with a row group each, the other files removed: what compaction will do."""
-    paths = sorted(folder.glob("*.parquet"))
-    metadata = pq.read_schema(paths[0]).metadata | {b"lit_coiba.blocks": str(list(range(len(paths)))).encode()}
-    merged = folder / "merged.tmp"
-    with pq.ParquetWriter(merged, pq.read_schema(paths[0]).with_metadata(metadata)) as writer:
-        for path in paths:
-            writer.write_table(pq.read_table(path).replace_schema_metadata(metadata))
-    merged.replace(paths[0])
-    for path in paths[1:]:
-        path.unlink()
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> ExplanationStore:
     store = ExplanationStore.open(tmp_path, manifest())
     for made in blocks(4, top=2):
         store.write(made)
     return store
-
-
-def test_blocks_merged_into_one_file_say_the_same(store: ExplanationStore) -> None:
-    straight = store.digest()
-    merge(store.path / "blocks")
-    for reader in (store, ExplanationStore(store.path)):
-        assert reader.missing(5) == [4]
-        assert reader.digest() == straight
-        assert reader[sample_id(13), 16].id == sample_id(13)
-
-
-def test_a_merge_in_the_middle_of_reading_loses_and_repeats_nothing(store: ExplanationStore) -> None:
-    expected = [(row.id, row.target) for row in store]
-    rows = iter(store)
-    found = [next(rows) for _ in range(5)]
-    merge(store.path / "blocks")
-    found += rows
-    assert [(row.id, row.target) for row in found] == expected
 
 
 def test_rows_in_two_files_count_once(store: ExplanationStore) -> None:

@@ -1,0 +1,25 @@
+"""Which explanation to believe: scores of several methods on the same samples, in one table."""
+
+from lit_coiba.benchmark.leaderboard import Leaderboard
+from lit_coiba.benchmark.sources import (
+    DatasetRegions,
+    MethodSource,
+    RegionSource,
+    StoreSource,
+    common_keys,
+    names_of,
+    references,
+    shape_of,
+)
+
+__all__ = [
+    "DatasetRegions",
+    "Leaderboard",
+    "MethodSource",
+    "RegionSource",
+    "StoreSource",
+    "common_keys",
+    "names_of",
+    "references",
+    "shape_of",
+]

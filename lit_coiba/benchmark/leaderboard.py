@@ -1,0 +1,163 @@
+"""The table of a benchmark: a row per method, a column per metric, with paired bootstrap intervals."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TextIO
+
+import torch
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from torch import Tensor
+
+from lit_coiba.functional import paired_intervals
+from lit_coiba.store import ExplanationStore
+from lit_coiba.store.atomic import atomically
+
+DIFFERENCE = "insertion - deletion"  # where both are measured
+REFERENCE = "Saliency"  # what the others are compared with
+
+
+class Cell(NamedTuple):
+    """One method by one metric."""
+
+    mean: float
+    low: float  # of the interval of the mean
+    high: float
+    samples: int  # with a defined score
+    gain: float  # mean difference to the reference, over the same samples
+    gain_low: float
+    gain_high: float
+
+    @property
+    def differs(self) -> bool:
+        """Whether the interval of the difference leaves out 0."""
+        return self.gain_low > 0 or self.gain_high < 0
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Scores of several methods on the same samples.
+
+    Args:
+        scores: method -> metric -> one score per sample ``(n,)``, in the same order everywhere; NaN = undefined.
+        reference: The method that the others are compared with.
+        seed: Of the bootstrap; its draws are shared by all methods and metrics, so that differences are paired.
+    """
+
+    scores: Mapping[str, Mapping[str, Tensor]]
+    reference: str = REFERENCE
+    seed: int = 0
+
+    @classmethod
+    def of(
+        cls, stores: Mapping[str, ExplanationStore], metrics: Sequence[str], reference: str = REFERENCE
+    ) -> Leaderboard:
+        """Read the scores that `Trainer.benchmark` wrote; samples that one of the methods lacks are left out.
+
+        Args:
+            stores: Scores by method.
+            metrics: Names of the columns, in order.
+            reference: The method that the others are compared with.
+        """
+        shared = set.intersection(*(set(store.keys()) for store in stores.values()))
+        scores: dict[str, dict[str, Tensor]] = {}
+        for name, store in stores.items():
+            rows = {(row.id, row.target): row.extras for row in store if (row.id, row.target) in shared}
+            found = {m: torch.tensor([float(rows[key][m]) for key in sorted(shared)]).double() for m in metrics}
+            if {"insertion", "deletion"} <= found.keys():
+                found[DIFFERENCE] = found["insertion"] - found["deletion"]
+            scores[name] = found
+        return cls(scores, reference)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Columns that are defined for some sample."""
+        names = dict.fromkeys(name for found in self.scores.values() for name in found)
+        return [n for n in names if any(n in f and not f[n].isnan().all() for f in self.scores.values())]
+
+    def cells(self) -> dict[tuple[str, str], Cell]:
+        """(method, metric) -> its cell."""
+        places = [(method, m) for method, found in self.scores.items() for m in self.metrics if m in found]
+        if not places:
+            return {}
+        base = self.scores.get(self.reference, {})
+        values = [self.scores[method][metric] for method, metric in places]
+        gains = [v - base.get(metric, torch.full_like(v, torch.nan)) for v, (_, metric) in zip(values, places)]
+        found = paired_intervals(torch.stack([*values, *gains], 1), seed=self.seed)
+        counts = [int((~v.isnan()).sum()) for v in values]
+        pairs = zip(places, found[: len(places)], counts, found[len(places) :])
+        return {place: Cell(*mean, count, *gain) for place, mean, count, gain in pairs}
+
+    def lines(self, text: Callable[[Cell], str]) -> Iterator[list[str]]:
+        """The table as text: headings, then a line per method."""
+        cells = self.cells()
+        yield ["method", *self.metrics]
+        for method in self.scores:
+            found = [cells.get((method, metric)) for metric in self.metrics]
+            yield [method, *("-" if cell is None or math.isnan(cell.mean) else text(cell) for cell in found)]
+
+    def markdown(self) -> str:
+        """The table in Markdown, with what it says about itself."""
+        head, *body = self.lines(_wide)
+        rows = [head, ["---", *["--:"] * len(self.metrics)], *body]
+        table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+        return f"{table}\n\n{self.note()}\n"
+
+    def note(self) -> str:
+        """What the numbers are."""
+        size = next((len(v) for found in self.scores.values() for v in found.values()), 0)
+        return (
+            f"Mean over {size:,} explanations with its 95% bootstrap interval; * = differs from {self.reference} on the"
+            " same samples (95% interval of the paired difference)."
+        )
+
+    def show(self, console: Console) -> None:
+        """Print the table."""
+        head, *body = self.lines(_narrow)
+        table = Table(title="Which explanation to believe", box=SIMPLE)
+        for place, name in enumerate(head):
+            table.add_column(escape(name.replace("_", " ")), justify="right" if place else "left")
+        for row in body:
+            table.add_row(*map(escape, row))
+        console.print(table)
+        console.print(self.note(), highlight=False)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write ``leaderboard.md`` and ``leaderboard.csv``; the files."""
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [folder / "leaderboard.md", folder / "leaderboard.csv"]
+        with atomically(files[0]) as out:
+            out.write(self.markdown().encode())
+        with atomically(files[1]) as out, _text_of(out) as text:
+            writer = csv.writer(text)
+            writer.writerow(["method", "metric", *Cell._fields, "reference"])
+            for (method, metric), cell in self.cells().items():
+                writer.writerow([method, metric, *cell, self.reference])
+        return files
+
+
+@contextmanager
+def _text_of(file: BinaryIO) -> Iterator[TextIO]:
+    """Text in a binary file, which stays open."""
+    text = TextIOWrapper(file, encoding="utf-8", newline="")
+    yield text
+    text.flush()
+    text.detach()
+
+
+def _wide(cell: Cell) -> str:
+    return f"{cell.mean:.3f} ({cell.low:.3f} to {cell.high:.3f}){'*' if cell.differs else ''}"
+
+
+def _narrow(cell: Cell) -> str:
+    """On two lines, for a terminal of 80 characters: the mean, and half the width of its interval."""
+    return f"{cell.mean:.3f}{'*' if cell.differs else ' '}\n\u00b1{(cell.high - cell.low) / 2:.3f} "

@@ -1,0 +1,156 @@
+"""What is compared: stores of explanations, and the references that every table has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from lit_coiba.attribution import RandomMap, Saliency
+from lit_coiba.backbones import Backbone
+from lit_coiba.contracts import AttributionMethod, InputError
+from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.transforms import Transform
+from lit_coiba.store import ExplanationStore
+
+Keys = dict[str, list[int]]  # sample id -> classes that it is explained for
+
+
+class StoreSource:
+    """Maps that a run has put in a store.
+
+    Args:
+        store: The explanations.
+        keys: Those that are scored.
+    """
+
+    def __init__(self, store: ExplanationStore, keys: Keys) -> None:
+        self.store = store
+        self.keys = keys
+
+    def targets(self, sample: str) -> list[int]:
+        """Classes that a sample is scored for."""
+        return self.keys.get(sample, [])
+
+    def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
+        """The maps as they are in the store ``(R, h, w)``."""
+        return torch.stack([self.store[name, target].map for name, target in zip(ids, targets.tolist())])
+
+
+class MethodSource:
+    """Maps that a method makes while they are scored: for references that cost little.
+
+    Args:
+        method: The method.
+        keys: What is scored.
+    """
+
+    def __init__(self, method: AttributionMethod, keys: Keys) -> None:
+        self.method = method
+        self.keys = keys
+
+    def targets(self, sample: str) -> list[int]:
+        """Classes that a sample is scored for."""
+        return self.keys.get(sample, [])
+
+    def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
+        """The method's maps ``(R, h, w)``."""
+        with torch.enable_grad():
+            return self.method.attribute(network, images, targets)
+
+
+class RegionSource:
+    """The oracle where the data know where the evidence is: its share of each cell.
+
+    Args:
+        regions: Where it is.
+        keys: What is scored.
+        grid: Height and width of the maps.
+    """
+
+    def __init__(self, regions: DatasetRegions, keys: Keys, grid: tuple[int, int]) -> None:
+        self.regions = regions
+        self.keys = keys
+        self.grid = grid
+
+    def targets(self, sample: str) -> list[int]:
+        """Classes that a sample is scored for."""
+        return self.keys.get(sample, [])
+
+    def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
+        """Shares ``(R, h, w)``; NaN where a region is not known."""
+        unknown = torch.full(images.shape[-2:], torch.nan)
+        found = [self.regions.of(name) for name in ids]
+        masks = torch.stack([unknown if region is None else region.float() for region in found])
+        return adaptive_avg_pool2d(masks[:, None], self.grid)[:, 0]
+
+
+class DatasetRegions:
+    """Where the objects of a dataset are, at the model's input.
+
+    Args:
+        dataset: The images.
+        transform: How they become model input.
+    """
+
+    def __init__(self, dataset: ImageDataset, transform: Transform) -> None:
+        self.dataset = dataset
+        self.transform = transform
+        self._places = {name: index for index, name in enumerate(dataset.ids)}
+
+    def of(self, sample: str) -> Tensor | None:
+        """Mask ``(H, W)``, bool; None = unknown."""
+        mask = self.dataset.region(self._places[sample])
+        return None if mask is None else self.transform.region(mask)
+
+    @property
+    def known(self) -> bool:
+        """Whether the first image's object is known, as a sign for all."""
+        return bool(self.dataset.ids) and self.of(self.dataset.ids[0]) is not None
+
+
+def names_of(folders: Sequence[str]) -> dict[str, str]:
+    """Name in the table -> folder: the folder's own name, or the whole path where two are alike.
+
+    Raises:
+        InputError: There is no store, or one is given twice.
+    """
+    if not folders:
+        raise InputError("stores: give at least one folder that `lit-coiba explain` wrote")
+    if len(set(folders)) < len(folders):
+        raise InputError(f"stores: {', '.join(folders)} has one folder twice: keep one")
+    names = [Path(folder).name for folder in folders]
+    alike = len(set(names)) < len(names)
+    return {folder.strip("/").replace("/", "-") if alike else name: folder for name, folder in zip(names, folders)}
+
+
+def shape_of(store: ExplanationStore) -> tuple[int, int]:
+    """Height and width of the maps in a store."""
+    height, width = next(iter(store)).map.shape
+    return height, width
+
+
+def common_keys(stores: Sequence[ExplanationStore], ids: Sequence[str]) -> Keys:
+    """The (id, target) that all stores explain, of the samples `ids`: scores are compared in pairs.
+
+    Raises:
+        InputError: There are none.
+    """
+    asked = set(ids)
+    everywhere = set.intersection(*(set(store.keys()) for store in stores))
+    shared = sorted(key for key in everywhere if key[0] in asked)
+    if not shared:
+        names = " and ".join(str(store.path) for store in stores)
+        raise InputError(f"stores: {names} explain no image of the data for the same class: nothing can be compared")
+    keys: Keys = {}
+    for sample, target in shared:
+        keys.setdefault(sample, []).append(target)
+    return keys
+
+
+def references(keys: Keys) -> dict[str, MethodSource]:
+    """The floor that every table has: random maps, and gradient saliency."""
+    return {"Saliency": MethodSource(Saliency(), keys), "Random": MethodSource(RandomMap(), keys)}

@@ -1,0 +1,155 @@
+"""Explanations as files for other programs: one per explanation, and a table of them all."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import matplotlib
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lit_coiba.contracts import InputError
+from lit_coiba.functional import resize_map
+from lit_coiba.store.atomic import atomically
+from lit_coiba.store.records import Row
+
+Format = Literal["npz", "png"]
+FORMATS = ("npz", "png")
+TABLE = "explanations.csv"  # file, id, label, target, probability; there when all files are
+SIDE = 224  # pixels, of the longer side of a picture, unless the map is larger
+
+_MARK = "export.json"  # which store and format
+_LONGEST = 120  # characters of a part of a file's name
+_OUTLIERS = 0.99, 4096  # the share of cells that the brightest colour is for, of maps with more cells than this
+_COLOURS = "inferno"  # matplotlib's, perceptually uniform, dark for nothing
+
+
+def export_store(
+    rows: Iterable[Row], total: int, identity: str, format: Format, output: Path, progress: bool = False
+) -> None:
+    """Write each row to ``<id>.target<N>.<format>``, folders as in the id; and a table, ``explanations.csv``.
+
+    An ``npz`` has ``map`` at its native grid, ``id``, ``label`` (-1 = none), ``target``, ``probability``, the extras.
+    A ``png`` has 256 colours: the index is the share of the map's full scale, 0 for what is negative (the scale is the
+    maximum; of a map of single pixels the 99th percentile). It is enlarged to `SIDE` pixels bilinearly.
+
+    A file that is there is left as it is, so an interrupted export goes on. One row is in memory at a time.
+
+    Args:
+        rows: The explanations.
+        total: How many, for the bar.
+        identity: Digest of the store's identity.
+        format: ``npz`` or ``png``.
+        output: Folder for the files.
+        progress: Show a bar on stderr.
+
+    Raises:
+        InputError: `output` holds the export of something else, or cannot be written.
+    """
+    if format not in FORMATS:
+        raise InputError(f"format is {format!r}, but must be npz or png")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        _claim(output, {"identity": identity, "format": format})
+        with _bar(progress) as bar, atomically(output / TABLE) as table:
+            task = bar.add_task(f"Exporting {format}", total=total)
+            table.write(_line("file", "id", "label", "target", "probability"))
+            for row in rows:
+                name = file_name(row.id, row.target, format)
+                _write(output / name, row, format)
+                table.write(_line(name, row.id, "" if row.label < 0 else row.label, row.target, row.probability))
+                bar.advance(task)
+    except OSError as error:
+        raise InputError(
+            f"output {output} cannot be written ({error.strerror or error}); mend that and run the same command again: "
+            "files that are done are kept"
+        ) from error
+
+
+def file_name(sample: str, target: int, format: str) -> str:
+    """A relative path for one explanation: the id with its folders, unusual characters as ``%XX``; no two are equal.
+
+    Example:
+        >>> file_name("cats/tom & jerry.jpg", 3, "npz")
+        'cats/tom%20%26%20jerry.jpg.target3.npz'
+        >>> file_name("../../etc/passwd", 0, "png")
+        '%2E%2E/%2E%2E/etc/passwd.target0.png'
+    """
+    *folders, last = [_part(part) for part in sample.split("/")]
+    folders = [f"{name[:-4]}%2E{name[-3:]}" if name.endswith((".npz", ".png")) else name for name in folders]
+    return "/".join([*folders, f"{last}.target{target}.{format}"])
+
+
+def _line(*values: Any) -> bytes:
+    """One line of a CSV."""
+    text = io.StringIO()
+    csv.writer(text).writerow(values)
+    return text.getvalue().encode("utf-8", "surrogatepass")
+
+
+def _part(text: str) -> str:
+    """One part of a path: never empty, never a dot or two, never too long."""
+    name = quote(text, safe="", errors="surrogatepass") or "%"
+    name = name.replace(".", "%2E") if set(name) == {"."} else name
+    if len(name) > _LONGEST:
+        return f"{name[: _LONGEST - 20]}%~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return name
+
+
+def _claim(output: Path, mark: dict[str, str]) -> None:
+    """Refuse a folder with the export of another store or in another format."""
+    file = output / _MARK
+    if not file.exists():
+        with atomically(file) as out:
+            out.write(json.dumps(mark).encode())
+    try:
+        found = json.loads(file.read_bytes())
+    except ValueError:
+        found = None
+    if found != mark:
+        raise InputError(f"output {output} holds the export of another store or format: give another folder")
+
+
+def _write(path: Path, row: Row, format: Format) -> None:
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomically(path, durable=False) as file:
+        if format == "png":
+            _picture(row).save(file, "PNG")
+        else:
+            np.savez_compressed(file, **_arrays(row))
+
+
+def _arrays(row: Row) -> dict[str, Any]:
+    fixed = {"id": row.id, "label": row.label, "target": row.target, "probability": np.float32(row.probability)}
+    return {**fixed, "map": row.map.numpy(), **{name: extra.numpy() for name, extra in row.extras.items()}}
+
+
+def _picture(row: Row) -> Image.Image:
+    """The map in colours, its indices shares of the full scale."""
+    values = row.map.double().nan_to_num(0.0, 0.0, 0.0).clamp_min(0)
+    scale = values.max().item() if values.numel() else 0.0
+    share, cells = _OUTLIERS
+    if values.numel() > cells:
+        scale = values.flatten().kthvalue(int(share * values.numel())).values.item() or scale
+    height, width = values.shape
+    factor = max(1.0, SIDE / max(height, width))
+    shares = resize_map((values / (scale or 1.0)).clamp_max(1.0)[None], (round(height * factor), round(width * factor)))
+    picture = Image.fromarray((shares[0] * 255).round().byte().numpy())
+    picture.putpalette((matplotlib.colormaps[_COLOURS](np.arange(256), bytes=True)[:, :3]).tobytes())
+    return picture
+
+
+def _bar(shown: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=not shown)

@@ -1,0 +1,80 @@
+"""Stores of one identity, made on different machines, become one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lit_coiba.contracts import InputError
+from lit_coiba.store.atomic import atomically
+from lit_coiba.store.blocks import DamagedBlock
+from lit_coiba.store.compaction import consolidate
+from lit_coiba.store.index import BlockIndex, Piece
+from lit_coiba.store.manifest import FILE_NAME, Manifest
+from lit_coiba.store.store import FOLDER, STATISTICS, ExplanationStore
+
+PathLike = str | os.PathLike[str]
+
+
+def merge(out: PathLike, stores: Sequence[PathLike]) -> ExplanationStore:
+    """Join stores that share an identity into `out`, which may be one of them; the others stay as they are.
+
+    Nothing is lost and nothing is there twice: a block that several stores have is taken once, and where they differ
+    in failures, with the fewest. An interrupted merge is repeated. Blocks that are torn are left out, with a warning.
+
+    Args:
+        out: Folder of the joined store; created, or added to.
+        stores: Folders of the stores.
+
+    Raises:
+        InputError: Their identities differ (the message says in what), there is no store, or `out` cannot be written.
+    """
+    if not stores:
+        raise InputError("there is nothing to merge: give the folders of stores")
+    sources = [ExplanationStore(store) for store in stores]
+    for source in [*sources[1:], *([ExplanationStore(out)] if (Path(out) / FILE_NAME).exists() else [])]:
+        if told := sources[0].manifest.told(source.manifest):
+            raise InputError(
+                f"{sources[0].path} and {source.path} cannot be merged, they were made with other arguments ({told}): "
+                "merge stores of one model, method and dataset"
+            )
+    for source in sources:
+        joined = ExplanationStore.open(out, Manifest(source.manifest.identity, source.manifest.recorded))
+    index = BlockIndex(joined.path / FOLDER, joined.manifest.digest)
+    others = [
+        BlockIndex(source.path / FOLDER, source.manifest.digest)
+        for source in sources
+        if source.path.resolve() != joined.path.resolve()
+    ]
+    try:
+        consolidate(index, lambda: _best([index, *others]))
+        _take_statistics(joined.path, [source.path for source in sources])
+    except OSError as error:
+        raise InputError(
+            f"store {joined.path} cannot be written ({error.strerror or error}); mend that and run the same command "
+            "again: what is done is kept"
+        ) from error
+    except DamagedBlock as error:
+        raise InputError(f"{error}: run the same command again") from error
+    return ExplanationStore(out)
+
+
+def _best(indices: list[BlockIndex]) -> dict[int, Piece]:
+    """Each block from the index that has it whole with the fewest failures; of equal ones, the first."""
+    best: dict[int, Piece] = {}
+    for index in indices:
+        index.refresh()
+        for block, piece in index.pieces.items():
+            better = block not in best or len(piece[1].failures) < len(best[block][1].failures)
+            if better and index.is_whole(piece):
+                best[block] = piece
+    return dict(sorted(best.items()))
+
+
+def _take_statistics(out: Path, sources: list[Path]) -> None:
+    """The statistics that a resumed run looks for."""
+    found = next((source / STATISTICS for source in sources if (source / STATISTICS).exists()), None)
+    if found is not None and not (out / STATISTICS).exists():
+        with atomically(out / STATISTICS) as file:
+            file.write(found.read_bytes())

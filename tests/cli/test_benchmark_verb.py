@@ -1,0 +1,75 @@
+"""``lit-coiba benchmark`` from the command line: the table, a second call, what is refused."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lit_coiba.attribution import RandomMap, Saliency
+from lit_coiba.data import SyntheticParts
+from lit_coiba.demo.synthetic import shipped_model
+from lit_coiba.modules.explainer import Explainer
+from lit_coiba.store import ExplanationStore
+from lit_coiba.trainer import Trainer
+
+MODEL = ["-c", "configs/model/synthetic_parts_cnn.yaml", "--data", "SyntheticParts", "--data.batch_size", "4"]
+CALM = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+WORDS = ["-c", "configs/benchmark/cells.yaml", *MODEL, *CALM, "--limit", "8"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Stores of two methods that cost little, on eight test images."""
+    folder, model = tmp_path_factory.mktemp("made"), shipped_model("synthetic_parts_cnn")
+    for method in (Saliency(), RandomMap()):
+        trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
+        data, name = SyntheticParts(batch_size=4), type(method).__name__
+        trainer.explain(Explainer(model, method), data, str(folder / name), limit=8)
+    return folder
+
+
+@pytest.fixture
+def stores(made, command):
+    shutil.copytree(made, "runs")
+
+
+def test_table_scores_and_a_second_call(stores, command):
+    words = ["benchmark", *WORDS, "--stores", "runs/Saliency", "runs/RandomMap", "--output", "runs/table"]
+    first = command(*words)
+    assert first.status == 0
+    assert "Which explanation to believe" in first.out
+    assert "The table is in runs/table/leaderboard.md" in first.out
+    with open("runs/table/leaderboard.csv") as file:
+        rows = {(row["method"], row["metric"]): float(row["mean"]) for row in csv.DictReader(file)}
+    methods = ["Saliency", "RandomMap", "Oracle", "Random"]
+    metrics = ["insertion", "deletion", "pointing", "energy", "relevance_rank", "insertion - deletion"]
+    assert list(rows) == [(method, metric) for method in methods for metric in metrics]
+    for metric in ("insertion", "pointing", "energy", "relevance_rank", "insertion - deletion"):
+        assert rows["Oracle", metric] >= rows["Saliency", metric] > rows["Random", metric]
+        assert rows["RandomMap", metric] == rows["Random", metric]
+    scores = ExplanationStore("runs/table/Oracle")
+    assert len(scores) == 8
+    digest = scores.digest()
+    Path("runs/table/leaderboard.md").unlink()
+    assert command(*words).out == first.out
+    assert Path("runs/table/leaderboard.md").exists()
+    assert ExplanationStore("runs/table/Oracle").digest() == digest
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--stores", "runs/none"], "runs/none is not a store"),
+        (["--stores", "runs/Saliency", "runs/Saliency"], "has one folder twice"),
+        (["--stores", "runs/Saliency", "--data.classes", "x"], "classes"),
+        (["--stores", "runs/Saliency", "-c", "configs/model/synthetic_parts_vit.yaml"], "explains another model"),
+        (["--stores", "runs/Saliency", "--model.metrics.best", "CoIBA"], "CoIBA"),
+    ],
+)
+def test_what_is_refused(stores, command, words, sentence):
+    outcome = command("benchmark", *WORDS, *words, "--output", "runs/table")
+    assert outcome.status == 2
+    last = outcome.err.strip().splitlines()[-1]
+    assert last.startswith("lit-coiba: error: ")
+    assert sentence in last

@@ -1,0 +1,45 @@
+"""Every command and every piece of Python in the guides runs, in the order of the page."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lit_coiba.cli import main
+from lit_coiba.store import ExplanationStore
+
+GUIDES = sorted((Path(__file__).parents[1] / "docs" / "guide").glob("*.md"))
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+pytestmark = pytest.mark.filterwarnings("ignore:.*survive pure noise")
+
+
+def run(command: str) -> int:
+    """The exit status of a command: in this process, or with several of their own in a new one."""
+    program, *words = shlex.split(command)
+    assert program == "lit-coiba"
+    if "ddp" not in command:
+        return main(words)
+    return subprocess.run([sys.executable, "-m", "lit_coiba", *words], timeout=600, check=False).returncode
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
+def test_guide(guide, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    blocks = BLOCK.findall(guide.read_text())
+    assert len(blocks) >= 3
+    for language, text in blocks:
+        if language == "python":
+            exec(compile(text, guide.name, "exec"), {})
+            continue
+        for command in text.splitlines():
+            assert run(command) == 0, command
+    if guide.stem == "datasets":
+        digests = {ExplanationStore(f"runs/{name}").digest() for name in ("two", "all")}
+        assert len(digests) == 1
+        assert (tmp_path / "runs/table/leaderboard.md").read_text().count("\n| ") >= 5
+        assert len(list((tmp_path / "runs/pictures").rglob("*.png"))) == 24
