@@ -26,6 +26,7 @@ COLUMNS = {  # every block has these, then one column per extra
     "map": pa.list_(pa.float32()),  # row-major
     "error": pa.string(),  # null = explained
 }
+_NUMPY = {pa.float32(): np.float32, pa.float64(): np.float64, pa.int64(): np.int64}  # of maps and extras
 _SHAPE = b"shape"  # field metadata of an extra: JSON list, the shape of one row
 
 
@@ -146,7 +147,7 @@ class Columns:
             for field in table.schema
             if field.name not in COLUMNS
         }
-        self._labels = rows["label"].fill_null(-1).to_pylist()
+        self._labels = [-1 if label is None else label for label in rows["label"].to_pylist()]
         self._targets = rows["target"].to_pylist()
         self._probabilities = rows["probability"].to_pylist()
         self._sizes = list(zip(rows["height"].to_pylist(), rows["width"].to_pylist()))
@@ -221,4 +222,9 @@ def _values(column: Any) -> np.ndarray:
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # what older versions of pyarrow combine into
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
-    return np.asarray((array.flatten() if isinstance(array, pa.ListArray) else array).to_numpy(zero_copy_only=False))
+    flat = array.flatten() if isinstance(array, pa.ListArray) else array
+    dtype = np.dtype(_NUMPY[flat.type])
+    buffer = flat.buffers()[1]
+    if buffer is None or not len(flat):
+        return np.empty(0, dtype)
+    return np.frombuffer(buffer, dtype, len(flat), flat.offset * dtype.itemsize)  # to_numpy would import pandas

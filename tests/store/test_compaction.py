@@ -262,6 +262,17 @@ def test_a_large_store_opens_and_answers_fast(tmp_path: Path) -> None:
     assert (time.process_time() - began) / 50 < 0.02
 
 
+def test_the_first_look_up_imports_no_pandas(tmp_path: Path) -> None:
+    """It would take most of a second."""
+    filled(tmp_path, blocks(2)).compact()
+    code = "import sys; from lit_coiba.store import ExplanationStore as S; S(sys.argv[1])[sys.argv[2]]"
+    code += "; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), sample_id(5)], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"pyarrow.parquet" in done.stdout
+    assert b"pandas.core" not in done.stdout
+
+
 def test_killed_by_the_system(tmp_path: Path) -> None:
     """A real process that compacts and writes over and over, and one that reads; SIGKILL somewhere."""
     script = """
