@@ -1,7 +1,6 @@
 """Few files for many blocks: the same content, whatever happens meanwhile."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -271,37 +270,3 @@ def test_the_first_look_up_imports_no_pandas(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert b"pyarrow.parquet" in done.stdout
     assert b"pandas.core" not in done.stdout
-
-
-def test_killed_by_the_system(tmp_path: Path) -> None:
-    """A real process that compacts and writes over and over, and one that reads; SIGKILL somewhere."""
-    script = """
-import sys
-from lit_coiba.store import ExplanationStore, compaction
-from tests.store.synthetic import blocks, manifest
-compaction.FILE_BYTES = 12_000
-store, made = ExplanationStore.open(sys.argv[1], manifest()), blocks(40)
-print(flush=True)
-while True:
-    for record in made:
-        store.write(record)
-        if record.block % 7 == 6:
-            store.compact()
-"""
-    store = filled(tmp_path, blocks(40))
-    straight = store.digest()
-    run = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
-    try:
-        assert run.stdout.readline() == b"\n"
-        reader, deadline = ExplanationStore(tmp_path), time.monotonic() + 0.5
-        while time.monotonic() < deadline:
-            assert reader.missing(40, verify=False) == []
-            assert run.poll() is None
-    finally:
-        run.kill()
-        assert run.wait() == -signal.SIGKILL
-        run.stdout.close()
-    assert ExplanationStore(tmp_path).digest() == straight
-    ExplanationStore.open(tmp_path, manifest()).compact()
-    reader = ExplanationStore(tmp_path)
-    assert (reader.missing(40), reader.digest()) == ([], straight)

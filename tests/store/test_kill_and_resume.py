@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from lit_coiba.store import ExplanationStore
-from tests.store.synthetic import blocks, manifest, sample_id
+from tests.store.synthetic import blocks, filled, manifest, sample_id
 
 TOTAL = 200
 RUN = f"""
@@ -56,3 +56,37 @@ def test_two_runs_killed_and_one_resumed_equal_an_undisturbed_run(tmp_path: Path
     assert store.digest() == undisturbed.digest()
     for path in (store.path / "blocks").glob("*.parquet"):
         assert path.read_bytes() == (undisturbed.path / "blocks" / path.name).read_bytes()
+
+
+def test_compaction_killed(tmp_path: Path) -> None:
+    """A real process that compacts and writes over and over, and one that reads; SIGKILL somewhere."""
+    script = """
+import sys
+from lit_coiba.store import ExplanationStore, compaction
+from tests.store.synthetic import blocks, manifest
+compaction.FILE_BYTES = 12_000
+store, made = ExplanationStore.open(sys.argv[1], manifest()), blocks(40)
+print(flush=True)
+while True:
+    for record in made:
+        store.write(record)
+        if record.block % 7 == 6:
+            store.compact()
+"""
+    store = filled(tmp_path, blocks(40))
+    straight = store.digest()
+    run = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert run.stdout.readline() == b"\n"
+        reader, deadline = ExplanationStore(tmp_path), time.monotonic() + 0.5
+        while time.monotonic() < deadline:
+            assert reader.missing(40, verify=False) == []
+            assert run.poll() is None
+    finally:
+        run.kill()
+        assert run.wait() == -signal.SIGKILL
+        run.stdout.close()
+    assert ExplanationStore(tmp_path).digest() == straight
+    ExplanationStore.open(tmp_path, manifest()).compact()
+    reader = ExplanationStore(tmp_path)
+    assert (reader.missing(40), reader.digest()) == ([], straight)
