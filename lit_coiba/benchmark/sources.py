@@ -19,7 +19,18 @@ from lit_coiba.store import ExplanationStore
 Keys = dict[str, list[int]]  # sample id -> classes that it is explained for
 
 
-class StoreSource:
+class _Keyed:
+    """What is scored: the same for all sources of a table."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+
+    def targets(self, sample: str) -> list[int]:
+        """Classes that a sample is scored for."""
+        return self.keys.get(sample, [])
+
+
+class StoreSource(_Keyed):
     """Maps that a run has put in a store.
 
     Args:
@@ -28,19 +39,15 @@ class StoreSource:
     """
 
     def __init__(self, store: ExplanationStore, keys: Keys) -> None:
+        super().__init__(keys)
         self.store = store
-        self.keys = keys
-
-    def targets(self, sample: str) -> list[int]:
-        """Classes that a sample is scored for."""
-        return self.keys.get(sample, [])
 
     def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
         """The maps as they are in the store ``(R, h, w)``."""
         return torch.stack([self.store[name, target].map for name, target in zip(ids, targets.tolist())])
 
 
-class MethodSource:
+class MethodSource(_Keyed):
     """Maps that a method makes while they are scored: for references that cost little.
 
     Args:
@@ -49,12 +56,8 @@ class MethodSource:
     """
 
     def __init__(self, method: AttributionMethod, keys: Keys) -> None:
+        super().__init__(keys)
         self.method = method
-        self.keys = keys
-
-    def targets(self, sample: str) -> list[int]:
-        """Classes that a sample is scored for."""
-        return self.keys.get(sample, [])
 
     def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
         """The method's maps ``(R, h, w)``."""
@@ -62,7 +65,7 @@ class MethodSource:
             return self.method.attribute(network, images, targets)
 
 
-class RegionSource:
+class RegionSource(_Keyed):
     """The oracle where the data know where the evidence is: its share of each cell.
 
     Args:
@@ -72,13 +75,9 @@ class RegionSource:
     """
 
     def __init__(self, regions: DatasetRegions, keys: Keys, grid: tuple[int, int]) -> None:
+        super().__init__(keys)
         self.regions = regions
-        self.keys = keys
         self.grid = grid
-
-    def targets(self, sample: str) -> list[int]:
-        """Classes that a sample is scored for."""
-        return self.keys.get(sample, [])
 
     def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
         """Shares ``(R, h, w)``; NaN where a region is not known."""
