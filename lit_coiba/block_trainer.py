@@ -84,7 +84,9 @@ class BlockTrainer(lightning.Trainer):
 
     @contextmanager
     def _explaining(self, model: Explainer | Scorer, datamodule: BlockDataModule, limit: int | None) -> Iterator[None]:
-        """What both verbs begin and end with; in between the data module knows its images, `limit` of them."""
+        """What all verbs begin and end with; in between the data module knows its images, `limit` of them."""
+        if limit is not None and limit < 1:
+            raise InputError(f"limit is {limit}, but must be at least 1")
         check_precision(str(self.precision))
         given = datamodule.limit
         launched = isinstance(getattr(self.strategy, "cluster_environment", None), LightningEnvironment)

@@ -120,8 +120,6 @@ class Trainer(BlockTrainer):
         Raises:
             InputError: The folder holds a store that was made with other arguments, or these cannot be explained.
         """
-        if limit is not None and limit < 1:
-            raise InputError(f"limit is {limit}, but must be at least 1")
         folder, share = FilePath(store), Shard.of(shard)
         with self._explaining(model, datamodule, datamodule.limit if limit is None else limit):
             identity = identity_of(model, datamodule, str(self.precision))
@@ -184,7 +182,7 @@ class Trainer(BlockTrainer):
             regions = DatasetRegions(datamodule.explained, datamodule.transform)
             sources: dict[str, Source] = {name: StoreSource(store, keys) for name, store in opened.items()}
             if regions.known:
-                sources["Oracle"] = RegionSource(regions, keys, shape_of(next(iter(opened.values()))))
+                sources.setdefault("Oracle", RegionSource(regions, keys, shape_of(next(iter(opened.values())))))
             sources |= {name: source for name, source in references(keys).items() if name not in sources}
             recorded = circumstances(datamodule, type(self.accelerator).__name__, self.num_devices)
             for name, source in sources.items():

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TextIO
@@ -86,6 +87,11 @@ class Leaderboard:
 
     def cells(self) -> dict[tuple[str, str], Cell]:
         """(method, metric) -> its cell."""
+        return self._cells
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str], Cell]:
+        """Bootstrapped once, for the console, Markdown and CSV."""
         places = [(method, m) for method, found in self.scores.items() for m in self.metrics if m in found]
         if not places:
             return {}

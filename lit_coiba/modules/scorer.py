@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.weights import load_weights
-from lit_coiba.contracts import Batch, Failure, InputError, Preprocessing
+from lit_coiba.contracts import Batch, InputError, Preprocessing
 from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, PointingGame, RelevanceRank
 from lit_coiba.metrics.metric import Faithfulness, Localisation, Metric
 from lit_coiba.store import BlockRecord
@@ -91,7 +91,7 @@ class Scorer(LightningModule):
             probabilities=probabilities,
             maps=torch.empty(len(rows), 0, 0),
             extras={name: value.cpu() for name, value in scores.items()},
-            failures=tuple(Failure(f.id, f.reason) for f in batch.failures),
+            failures=tuple(batch.failures),
         )
 
     def _score(self, metric: Metric, images: Tensor, targets: Tensor, maps: Tensor, regions: Tensor) -> Tensor:
