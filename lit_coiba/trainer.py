@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 
-from rich.console import Console
-
 from lit_coiba.benchmark import (
     DatasetRegions,
     Leaderboard,
@@ -19,6 +17,7 @@ from lit_coiba.benchmark import (
     StoreSource,
     common_keys,
     names_of,
+    reference_row,
     references,
     shape_of,
 )
@@ -169,7 +168,7 @@ class Trainer(BlockTrainer):
             shard: Do a share of the blocks only, i/n, as in `explain`; the table is of what all of them have done.
 
         Returns:
-            The table, which is also printed.
+            The table.
 
         Raises:
             InputError: A store is of another model, or has other images; or nothing is common to all.
@@ -180,10 +179,10 @@ class Trainer(BlockTrainer):
         with self._explaining(model, datamodule, datamodule.limit if limit is None else limit):
             keys = common_keys(list(opened.values()), datamodule.explained.ids)
             regions = DatasetRegions(datamodule.explained, datamodule.transform)
+            grid = shape_of(next(iter(opened.values())))
+            oracle = RegionSource(regions, keys, grid) if regions.known else None
             sources: dict[str, Source] = {name: StoreSource(store, keys) for name, store in opened.items()}
-            if regions.known:
-                sources.setdefault("Oracle", RegionSource(regions, keys, shape_of(next(iter(opened.values())))))
-            sources |= {name: source for name, source in references(keys).items() if name not in sources}
+            sources |= references(keys, opened, oracle)
             recorded = circumstances(datamodule, type(self.accelerator).__name__, self.num_devices)
             for name, source in sources.items():
                 identity = scores_identity(model, datamodule, str(self.precision), name, opened.get(name), keys)
@@ -192,10 +191,9 @@ class Trainer(BlockTrainer):
                 blocks = self._on_first(partial(_share_of, share, store, datamodule))
                 if blocks:
                     self._over_blocks(model, datamodule, blocks, BlockProgress(f"Scoring {name}"), StoreWriter(store))
-            board = self._on_first(lambda: Leaderboard.of(scored, list(model.metrics)))
+            board = self._on_first(lambda: Leaderboard.of(scored, list(model.metrics), reference_row(opened)))
             if self.is_global_zero:
                 board.save(FilePath(output))
-                board.show(Console())
         return board
 
     def _prepare(

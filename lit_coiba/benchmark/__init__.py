@@ -8,6 +8,7 @@ from lit_coiba.benchmark.sources import (
     StoreSource,
     common_keys,
     names_of,
+    reference_row,
     references,
     shape_of,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "StoreSource",
     "common_keys",
     "names_of",
+    "reference_row",
     "references",
     "shape_of",
 ]

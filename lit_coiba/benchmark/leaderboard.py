@@ -19,12 +19,13 @@ from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
+from lit_coiba.benchmark.sources import REFERENCE
 from lit_coiba.functional import paired_intervals
 from lit_coiba.store import ExplanationStore
 from lit_coiba.store.atomic import atomically
 
+TITLE = "Which explanation to believe"
 DIFFERENCE = "insertion - deletion"  # where both are measured
-REFERENCE = "Saliency"  # what the others are compared with
 
 
 class Cell(NamedTuple):
@@ -126,10 +127,21 @@ class Leaderboard:
             " same samples (95% interval of the paired difference)."
         )
 
-    def show(self, console: Console) -> None:
-        """Print the table."""
+    def __str__(self) -> str:
+        """The table in Markdown; a notebook shows it drawn."""
+        return self.markdown()
+
+    _repr_markdown_ = markdown
+
+    def show(self, console: Console, title: str = TITLE) -> None:
+        """Print the table; a terminal of 80 characters is wide enough for five metrics.
+
+        Args:
+            console: Where to.
+            title: What stands above it.
+        """
         head, *body = self.lines(_narrow)
-        table = Table(title="Which explanation to believe", box=SIMPLE)
+        table = Table(title=escape(title), box=SIMPLE)
         for place, name in enumerate(head):
             table.add_column(escape(name.replace("_", " ")), justify="right" if place else "left")
         for row in body:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.store import ExplanationStore
 
+REFERENCE = "Saliency"  # the row that the others are compared with
 Keys = dict[str, list[int]]  # sample id -> classes that it is explained for
 
 
@@ -150,6 +151,41 @@ def common_keys(stores: Sequence[ExplanationStore], ids: Sequence[str]) -> Keys:
     return keys
 
 
-def references(keys: Keys) -> dict[str, MethodSource]:
-    """The floor that every table has: random maps, and gradient saliency."""
-    return {"Saliency": MethodSource(Saliency(), keys), "Random": MethodSource(RandomMap(), keys)}
+def reference_row(stores: Mapping[str, ExplanationStore]) -> str:
+    """Name of the row that the others are compared with: gradient saliency, from a store or made for the table."""
+    return _row_of(Saliency(), stores) or REFERENCE
+
+
+def references(
+    keys: Keys, stores: Mapping[str, ExplanationStore], oracle: RegionSource | None = None
+) -> dict[str, MethodSource | RegionSource]:
+    """The ends of the scale that every table has: the oracle, if there is one, gradient saliency and random maps.
+
+    Where a store has the maps of one of them already, it is that row.
+
+    Args:
+        keys: What is scored.
+        stores: What is in the table, by name.
+        oracle: Where the data know where the evidence is.
+
+    Raises:
+        InputError: A store of something else has such a name.
+    """
+    rows: dict[str, MethodSource | RegionSource] = {} if oracle is None else {"Oracle": oracle}
+    for name, method in {REFERENCE: Saliency(), "Random": RandomMap()}.items():
+        if _row_of(method, stores) is None:
+            rows[name] = MethodSource(method, keys)
+    reserved = {name.casefold() for name in rows}  # some file systems do not tell Oracle from oracle
+    for name, store in stores.items():
+        if name.casefold() in reserved:
+            raise InputError(
+                f"stores: {store.path} has the name of a row that the table gets anyway, and is something else: rename"
+                " the folder"
+            )
+    return rows
+
+
+def _row_of(method: AttributionMethod, stores: Mapping[str, ExplanationStore]) -> str | None:
+    """Name of the first store that was made by this method with these arguments, if there is one."""
+    wanted = {"class": type(method).__name__, **method.arguments()}
+    return next((name for name, store in stores.items() if store.manifest.identity.get("method") == wanted), None)

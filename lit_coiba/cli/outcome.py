@@ -65,6 +65,9 @@ def _run(verb: str, args: list[str]) -> int:
     if verb == "statistics":
         print(f"Statistics of {result.count} images are in {cli.config.file} for {', '.join(result.layers)}")
     if verb == "benchmark":
+        from rich.console import Console
+
+        result.show(Console())
         print(f"The table is in {cli.config.output}/leaderboard.md, its numbers in leaderboard.csv")
     return 0
 

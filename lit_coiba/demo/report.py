@@ -1,4 +1,4 @@
-"""What the demo shows at the end: a table, TensorBoard logs, and all methods side by side."""
+"""What the demo shows at the end: tables of scores, TensorBoard logs, and all methods side by side."""
 
 from __future__ import annotations
 
@@ -9,103 +9,92 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
-from lit_coiba.demo.runs import Outcome
+from lit_coiba.demo.runs import Explained
 from lit_coiba.visualization import Comparison, comparison
 from lit_coiba.visualization.card import class_name, percent
 
 EXAMPLES = 2  # of each model on SyntheticParts, in the picture of all methods
 
 
-def write(console: Console, outcomes: Sequence[Outcome], folder: Path) -> None:
-    """Write the logs and the picture, print the table and where to look.
+def write(console: Console, explained: Sequence[Explained], folder: Path) -> None:
+    """Write the logs and the picture, print the tables and where to look.
 
     Args:
         console: Where to print.
-        outcomes: What was found, those of a model one after the other.
+        explained: What was found.
         folder: Where the logs and the picture go.
     """
-    log(outcomes, folder / "tensorboard")
-    picture = side_by_side(outcomes, folder / "demo.png")
-    console.print()
-    console.print(table(outcomes))
-    console.print(
-        "Energy: share of a map on the parts, which alone decide the class. Chance: their share of the area.",
-        highlight=False,
-    )
-    for line in predictions(outcomes):
+    log(explained, folder / "tensorboard")
+    picture = side_by_side(explained, folder / "demo.png")
+    boards = [(one.model, one.board) for one in explained if one.board is not None]
+    for model, board in boards:
+        board.show(console, f"SyntheticParts, {model}: which explanation to believe")
+    if boards:
+        console.print(
+            "Energy: share of a map on the parts, which alone decide the class. Random maps tell chance. The oracle's"
+            " map is the share of part pixels in each cell.",
+            highlight=False,
+        )
+    for line in predictions(explained):
         console.print(line, highlight=False)
     console.print("\n[bold]Where to look[/bold]")
     for what in (
         f"{picture}  all methods side by side",
-        *(f"{outcome.sheet}  {outcome.model}, {outcome.method}" for outcome in outcomes),
+        *(sheet(one, method) for one in explained for method in one.stores),
         f"tensorboard --logdir {folder / 'tensorboard'}",
     ):
         console.print(f"  {escape(what)}", soft_wrap=True, highlight=False)
 
 
-def table(outcomes: Sequence[Outcome]) -> Table:
-    """A line per model and method; 80 characters are enough for it."""
-    lines = Table(title="SyntheticParts: do the maps lie on the parts?")
-    for heading in ("model", "method"):
-        lines.add_column(heading, no_wrap=True)
-    for heading in ("energy on parts", "95% interval", "chance", "images/s"):
-        lines.add_column(heading, justify="right")
-    for number, (model, method, *_, rate, energy) in enumerate(outcomes):
-        measured = ["-", "-", "-"]
-        if energy is not None:
-            mean, low, high = energy.interval
-            measured = [f"{mean:.3f}", f"{low:.3f}-{high:.3f}", f"{energy.chance:.3f}"]
-        last = number + 1 == len(outcomes) or outcomes[number + 1].model != model
-        lines.add_row(model, method, *measured, "-" if rate is None else f"{rate:.3g}", end_section=last)
-    return lines
+def sheet(one: Explained, method: str) -> str:
+    """Where the maps of a method are drawn, and how fast they were made."""
+    rate = one.rates[method]
+    speed = "" if rate is None else f", {rate:.3g} images/s"
+    return f"{one.sheet(method)}  {one.model}, {method}{speed}"
 
 
-def predictions(outcomes: Sequence[Outcome]) -> list[str]:
+def predictions(explained: Sequence[Explained]) -> list[str]:
     """What the classifier sees in the photographs, a line for each."""
-    first = next((outcome for outcome in outcomes if outcome.energy is None), None)
-    if first is None:
-        return []
-    classes = first.dataset.classes
     return [
-        f"{first.model} on {row.id}: {class_name(row.target, classes)}, {percent(row.probability)}"
-        for row in first.store
+        f"{one.model} on {row.id}: {class_name(row.target, one.dataset.classes)}, {percent(row.probability)}"
+        for one in explained
+        if one.board is None
+        for row in next(iter(one.stores.values()))
     ]
 
 
-def log(outcomes: Sequence[Outcome], folder: Path) -> None:
-    """Energies and speeds as scalars, contact sheets as images; in place of the logs of an earlier call."""
+def log(explained: Sequence[Explained], folder: Path) -> None:
+    """Scores and speeds as scalars, contact sheets as images; in place of the logs of an earlier call."""
     for old in folder.glob("events.out.tfevents.*"):
         old.unlink()
     with SummaryWriter(str(folder)) as writer:
-        for model, method, *_, rate, energy in outcomes:
-            if energy is not None:
-                for name, value in {**energy.interval._asdict(), "chance": energy.chance}.items():
-                    writer.add_scalar(f"energy on parts ({name})/{model}/{method}", value, 0)
-            if rate is not None:
-                writer.add_scalar(f"images per second/{model}/{method}", rate, 0)
-        for outcome in outcomes:
-            with Image.open(outcome.sheet) as sheet:
-                pixels = np.asarray(sheet.convert("RGB"))
-            writer.add_image(f"{outcome.model}/{outcome.method}", pixels, 0, dataformats="HWC")
+        for one in explained:
+            for (method, metric), cell in one.board.cells().items() if one.board is not None else ():
+                for name, value in {"mean": cell.mean, "low": cell.low, "high": cell.high}.items():
+                    writer.add_scalar(f"{metric} ({name})/{one.model}/{method}", value, 0)
+            for method, rate in one.rates.items():
+                if rate is not None:
+                    writer.add_scalar(f"images per second/{one.model}/{method}", rate, 0)
+                with Image.open(one.sheet(method)) as picture:
+                    pixels = np.asarray(picture.convert("RGB"))
+                writer.add_image(f"{one.model}/{method}", pixels, 0, dataformats="HWC")
 
 
-def side_by_side(outcomes: Sequence[Outcome], file: Path) -> Path:
+def side_by_side(explained: Sequence[Explained], file: Path) -> Path:
     """Some images of each model, and all photographs, with the maps of all methods."""
     examples = []
-    for place, model in enumerate(dict.fromkeys(outcome.model for outcome in outcomes)):
-        runs = [outcome for outcome in outcomes if outcome.model == model]
-        first = runs[0]
-        ids = first.store.ids()
-        if first.energy is not None:
+    for place, one in enumerate(explained):
+        first = next(iter(one.stores.values()))
+        ids = first.ids()
+        if one.board is not None:
             start = place * EXAMPLES if len(ids) >= (place + 1) * EXAMPLES else 0  # each model has others
             ids = ids[start : start + EXAMPLES]
         for sample in ids:
-            row = first.store[sample]
-            pixels = first.transform.pixels(first.dataset.image(first.dataset.ids.index(sample)))
-            title = f"{class_name(row.target, first.dataset.classes)} {percent(row.probability)}"
-            maps = {run.method: run.store[sample].map for run in runs}
-            examples.append(Comparison(pixels, title, f"{model}, {sample}", maps))
+            row = first[sample]
+            pixels = one.transform.pixels(one.dataset.image(one.dataset.ids.index(sample)))
+            title = f"{class_name(row.target, one.dataset.classes)} {percent(row.probability)}"
+            maps = {method: store[sample].map for method, store in one.stores.items()}
+            examples.append(Comparison(pixels, title, f"{one.model}, {sample}", maps))
     return comparison(examples, file)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from rich.console import Console
-from torch import Tensor
 
 from lit_coiba.attribution import IBA, CoIBA, RandomMap, Saliency
 from lit_coiba.backbones import Backbone
+from lit_coiba.benchmark import Leaderboard
 from lit_coiba.callbacks.stopwatch import Stopwatch
 from lit_coiba.contracts import AttributionMethod
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.transforms import Transform
-from lit_coiba.functional import Interval, bootstrap_interval, energy_inside, resize_map
+from lit_coiba.metrics.metric import Metric
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.scorer import Scorer
 from lit_coiba.quiet import quiet
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer import Trainer
@@ -26,28 +26,19 @@ COPIES = 4  # noise copies in pairs of opposite sign: the preset `fast`
 SPEED = "images_per_second.txt"  # beside the blocks of a store
 
 
-class Energy(NamedTuple):
-    """Where the maps of one method lie."""
-
-    interval: Interval  # mean share of the maps on the object, with its 95% bootstrap interval
-    chance: float  # mean share of the area that the object takes
-
-
-class Outcome(NamedTuple):
-    """One method on one model."""
+class Explained(NamedTuple):
+    """One model on one dataset, by every method."""
 
     model: str
-    method: str
-    store: ExplanationStore
     dataset: ImageDataset
     transform: Transform
-    rate: float | None  # images per second
-    energy: Energy | None  # None = nobody knows where the evidence is
+    stores: dict[str, ExplanationStore]  # method -> its maps
+    rates: dict[str, float | None]  # method -> images per second
+    board: Leaderboard | None  # None = nobody knows where the evidence is
 
-    @property
-    def sheet(self) -> Path:
-        """The contact sheet."""
-        return self.store.path / "contact_sheet.png"
+    def sheet(self, method: str) -> Path:
+        """The contact sheet of a method."""
+        return self.stores[method].path / "contact_sheet.png"
 
 
 class Runner:
@@ -76,7 +67,8 @@ class Runner:
         folder: Path,
         limit: int | None = None,
         statistics: str | None = None,
-    ) -> list[Outcome]:
+        metrics: dict[str, Metric] | None = None,
+    ) -> Explained:
         """Explain `data` by every method, each into a store of its own below `folder`.
 
         Args:
@@ -86,17 +78,23 @@ class Runner:
             folder: Where the stores go.
             limit: Explain this many images only.
             statistics: File with activation statistics; None = estimate them over `data`.
+            metrics: What the maps are scored by, into one table; None = they are not.
         """
-        outcomes = []
+        stores, rates = dict[str, ExplanationStore](), dict[str, float | None]()
         for name, method in self.methods(statistics).items():
             self.console.print(f"[bold]{model}: {name}[/bold]", highlight=False)
             self.watch.reset()
             with quiet():
-                store = self.trainer().explain(Explainer(backbone, method), data, str(folder / name.lower()), limit)
-            transform = Transform(backbone.preprocessing)
-            energy = measure(store, data.explained, transform)
-            outcomes.append(Outcome(model, name, store, data.explained, transform, self._rate(store), energy))
-        return outcomes
+                stores[name] = self.trainer().explain(Explainer(backbone, method), data, str(folder / name), limit)
+            rates[name] = self._rate(stores[name])
+        transform, board = Transform(backbone.preprocessing), None
+        if metrics is not None:
+            self.console.print(f"[bold]{model}: scores[/bold]", highlight=False)
+            folders = [str(store.path) for store in stores.values()]
+            with quiet():
+                scorer = Scorer(backbone, metrics)
+                board = self.trainer().benchmark(scorer, data, folders, str(folder / "scores"), limit)
+        return Explained(model, data.explained, transform, stores, rates, board)
 
     def statistics(self, backbone: Backbone, data: BlockDataModule, file: Path) -> str:
         """Activation statistics over `data` for both bottlenecks, unless `file` has them already."""
@@ -122,20 +120,3 @@ class Runner:
         if self.watch.rate is not None:
             file.write_text(f"{self.watch.rate:.6g}\n")
         return float(file.read_text()) if file.exists() else None
-
-
-def measure(store: ExplanationStore, dataset: ImageDataset, transform: Transform) -> Energy | None:
-    """Share of each map on the object, in pixels of the model's input; None where no region is known."""
-    places = {sample: index for index, sample in enumerate(dataset.ids)}
-    energies: list[Tensor] = []
-    areas: list[Tensor] = []
-    for row in store:
-        mask = dataset.region(places[row.id])
-        if mask is None:
-            return None
-        region = transform.region(mask)[None]
-        energies.append(energy_inside(resize_map(row.map[None], (region.shape[1], region.shape[2])), region))
-        areas.append(region.float().mean())
-    if not energies:
-        return None
-    return Energy(bootstrap_interval(torch.cat(energies)), float(torch.stack(areas).mean()))

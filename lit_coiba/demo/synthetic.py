@@ -8,20 +8,32 @@ import yaml
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.data.synthetic_parts import SyntheticParts
-from lit_coiba.demo.runs import Outcome, Runner
+from lit_coiba.demo.runs import Explained, Runner
+from lit_coiba.metrics import Deletion, EnergyPointing, Insertion
+from lit_coiba.metrics.metric import Metric
 from lit_coiba.resources import resource
 
 MODELS = {"ViT": "synthetic_parts_vit", "CNN": "synthetic_parts_cnn"}
 
 
-def explain(runner: Runner, folder: Path, images: int) -> list[Outcome]:
-    """Explain test images for both models by every method."""
+def explain(runner: Runner, folder: Path, images: int) -> list[Explained]:
+    """Explain test images for both models by every method, and score the maps."""
     data = SyntheticParts(batch_size=16)
-    outcomes = []
+    explained = []
     for model, name in MODELS.items():
         below = folder / f"{name}_{images}"  # another number of images is another store
-        outcomes += runner.explain(model, shipped_model(name), data, below, limit=images)
-    return outcomes
+        found = runner.explain(model, shipped_model(name), data, below, limit=images, metrics=metrics())
+        explained.append(found)
+    return explained
+
+
+def metrics() -> dict[str, Metric]:
+    """What the maps are scored by: whole cells of 8 x 8 pixels, since the methods' grids differ."""
+    return {
+        "insertion": Insertion(cells=8, steps=16),
+        "deletion": Deletion(cells=8, steps=16),
+        "energy": EnergyPointing(),
+    }
 
 
 def shipped_model(name: str) -> Backbone:

@@ -74,6 +74,7 @@ def test_what_is_shown_and_written(scores, tmp_path):
     assert "200 explanations" in text.getvalue()
     markdown, table = board.save(tmp_path)
     lines = markdown.read_text().splitlines()
+    assert str(board) == board._repr_markdown_() == markdown.read_text()
     assert lines[0] == "| method | insertion | deletion |"
     assert lines[2].startswith("| a\\|b [red] | 0.")
     rows = list(csv.DictReader(table.read_text().splitlines()))

@@ -1,5 +1,6 @@
 """A small demo from end to end: its stores, its table, its logs, and a second call."""
 
+import csv
 import re
 import subprocess
 import sys
@@ -24,8 +25,9 @@ pytestmark = pytest.mark.filterwarnings(
 )  # the small ViT, for IBA
 
 Run = namedtuple("Run", "status text folder")
+METRICS = ("insertion", "deletion", "energy", "insertion - deletion")
 METHODS = ("CoIBA", "IBA", "Saliency", "Random")
-STORES = {(m, name): f"synthetic_parts_{m.lower()}_6/{name.lower()}" for m in ("ViT", "CNN") for name in METHODS}
+STORES = {(m, name): f"synthetic_parts_{m.lower()}_6/{name}" for m in ("ViT", "CNN") for name in METHODS}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,15 +49,26 @@ def run(tmp_path_factory):
     return call(tmp_path_factory.mktemp("demo"))
 
 
-def lines(text):
-    """(model, method) -> the numbers of its line in the table."""
+def tables(text):
+    """(model, method, metric) -> mean and half the width of its interval, as printed."""
+    found, model = {}, None
+    printed = iter(text.splitlines())
+    for line in printed:
+        if title := re.search(r"SyntheticParts, (\w+): which", line):
+            model = title[1]
+        elif model and (row := re.match(r"  (\w+) +((-?\d\.\d+\*? *){4})$", line)):
+            means, halves = row[2].replace("*", "").split(), next(printed).replace("\u00b1", "").split()
+            for metric, mean, half in zip(METRICS, means, halves):
+                found[model, row[1], metric] = (float(mean), float(half))
+    return found
+
+
+def written(run):
+    """(model, method, metric) -> its line in the CSV files."""
     found = {}
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.split("\u2502")[1:-1]]
-        if len(cells) == 6 and (cells[0], cells[1]) in STORES:
-            found[cells[0], cells[1]] = [
-                float(n) for n in re.findall(r"\d+(?:\.\d+)?(?:e[+-]\d+)?", " ".join(cells[2:]))
-            ]
+    for model in ("ViT", "CNN"):
+        file = run.folder / f"synthetic_parts_{model.lower()}_6/scores/leaderboard.csv"
+        found |= {(model, row["method"], row["metric"]): row for row in csv.DictReader(file.read_text().splitlines())}
     return found
 
 
@@ -85,37 +98,46 @@ def test_status_and_files(run):
     assert f"tensorboard --logdir {run.folder / 'tensorboard'}" in run.text
 
 
-def test_numbers_of_the_table(run):
-    table = lines(run.text)
-    assert table.keys() == STORES.keys()
+def test_numbers_of_the_tables(run):
+    printed, files = tables(run.text), written(run)
+    methods = [(model, method) for model in ("ViT", "CNN") for method in (*METHODS, "Oracle")]
+    assert set(printed) == set(files) == {(*place, metric) for place in methods for metric in METRICS}
+    for place, (mean, half) in printed.items():
+        low, high = float(files[place]["low"]), float(files[place]["high"])
+        assert (mean, half) == pytest.approx((float(files[place]["mean"]), (high - low) / 2), abs=6e-4)
     draws = np.random.default_rng(1).integers(6, size=(20_000, 6))
-    for key, (energy, low, high, chance, rate) in table.items():
-        energies, area = measured(run.folder / STORES[key])
-        assert energy == pytest.approx(energies.mean(), abs=6e-4)
-        assert chance == pytest.approx(area, abs=6e-4)
-        assert [low, high] == pytest.approx(np.quantile(energies[draws].mean(1), [0.025, 0.975]), abs=0.015)
-        assert rate > 0
+    for model, method in STORES:
+        energies, _ = measured(run.folder / STORES[model, method])
+        assert printed[model, method, "energy"][0] == pytest.approx(energies.mean(), abs=6e-4)
+        row = files[model, method, "energy"]
+        interval = np.quantile(energies[draws].mean(1), [0.025, 0.975])
+        assert [float(row["low"]), float(row["high"])] == pytest.approx(interval, abs=0.015)
 
 
 def test_maps_lie_on_the_parts_and_random_ones_do_not(run):
-    for (_, method), (energy, low, _, chance, _) in lines(run.text).items():
+    for (model, method, metric), row in written(run).items():
+        if metric != "energy":
+            continue
+        _, chance = measured(run.folder / STORES[model, "Random"])
         if method == "Random":
-            assert energy == pytest.approx(chance, abs=0.03)
+            assert float(row["mean"]) == pytest.approx(chance, abs=0.03)
         else:
-            assert low > chance
+            assert float(row["low"]) > chance
 
 
 def test_logs(run):
     events = EventAccumulator(str(run.folder / "tensorboard")).Reload()
-    for (model, method), (energy, low, high, chance, rate) in lines(run.text).items():
-        names = {"mean": energy, "low": low, "high": high, "chance": chance}
-        for name, value in names.items():
-            (scalar,) = events.Scalars(f"energy on parts ({name})/{model}/{method}")
-            assert scalar.value == pytest.approx(value, abs=6e-4)
+    for (model, method, metric), row in written(run).items():
+        for name in ("mean", "low", "high"):
+            (scalar,) = events.Scalars(f"{metric} ({name})/{model}/{method}")
+            assert scalar.value == pytest.approx(float(row[name]), abs=1e-6)
+    for (model, method), store in STORES.items():
+        rate = float(re.search(rf"  {model}, {method}, ([\d.e+-]+) images/s", run.text)[1])
         (scalar,) = events.Scalars(f"images per second/{model}/{method}")
         assert scalar.value == pytest.approx(rate, rel=0.01)
+        assert rate > 0
         (image,) = events.Images(f"{model}/{method}")
-        with Image.open(run.folder / STORES[model, method] / "contact_sheet.png") as sheet:
+        with Image.open(run.folder / store / "contact_sheet.png") as sheet:
             assert (image.width, image.height) == sheet.size
 
 
@@ -124,7 +146,7 @@ def test_a_second_call_does_nothing_twice(run):
     assert len(blocks) >= 8
     again = call(run.folder)
     assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*.parquet")} == blocks
-    assert lines(again.text) == lines(run.text)
+    assert again.text == run.text
     assert len(list((run.folder / "tensorboard").iterdir())) == 1
 
 

@@ -58,32 +58,30 @@ def test_crops_are_always_the_same_and_of_many_photographs():
     assert first.image(0).tobytes() != first.image(14).tobytes()  # another part of the same photograph
 
 
-def runs(folder, steps):
-    outcomes = photographs.explain(Runner(Console(file=StringIO()), steps), folder)
-    return {outcome.method: outcome for outcome in outcomes}
+def explained(folder, steps):
+    return photographs.explain(Runner(Console(file=StringIO()), steps), folder)
 
 
 @pytest.mark.filterwarnings("ignore:activation statistics of 24 images")
 def test_all_methods(tmp_path, monkeypatch):
     monkeypatch.setattr(CropDataset.__init__, "__defaults__", (24,))
-    found = runs(tmp_path, steps=2)
-    assert list(found) == ["CoIBA", "IBA", "Saliency", "Random"]
-    for outcome in found.values():
-        assert outcome.store.ids() == ["chelsea", "coffee", "rocket"]
-        assert not outcome.store.failures()
-        coffee = outcome.store["coffee"]
-        assert imagenet_classes()[coffee.target] == "espresso"
-        assert coffee.probability == pytest.approx(0.95, abs=0.02)  # also in bf16
-        assert outcome.energy is None
-        assert outcome.sheet.exists()
+    found = explained(tmp_path, steps=2)
+    assert list(found.stores) == ["CoIBA", "IBA", "Saliency", "Random"]
+    assert found.board is None
+    for method, store in found.stores.items():
+        assert store.ids() == ["chelsea", "coffee", "rocket"]
+        assert not store.failures()
+        assert imagenet_classes()[store["coffee"].target] == "espresso"
+        assert store["coffee"].probability == pytest.approx(0.95, abs=0.02)  # also in bf16
+        assert found.sheet(method).exists()
 
 
 @pytest.mark.slow
 def test_maps_lie_on_the_cup_and_on_the_rocket(tmp_path):
     boxes = {"coffee": (0, 40, 150, 185), "rocket": (45, 85, 224, 125)}  # top, left, bottom, right in model input
-    outcome = runs(tmp_path, steps=10)["CoIBA"]
+    store = explained(tmp_path, steps=10).stores["CoIBA"]
     for name, (top, left, bottom, right) in boxes.items():
         region = torch.zeros(1, 224, 224, dtype=torch.bool)
         region[0, top:bottom, left:right] = True
-        energy = energy_inside(resize_map(outcome.store[name].map[None], (224, 224)), region).item()
+        energy = energy_inside(resize_map(store[name].map[None], (224, 224)), region).item()
         assert energy > 1.5 * region.float().mean().item(), name
