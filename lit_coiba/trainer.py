@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -141,7 +142,7 @@ class Trainer(BlockTrainer):
 
             self._on_first(draw)
             if self.is_global_zero and not opened.missing(datamodule.total_blocks, verify=False):
-                _tidy(opened)  # the last thing: minutes for a large store, and nobody waits for it
+                _tidy(opened, bar=self.progress_bar_callback is not None)
         return ExplanationStore(folder)
 
     def benchmark(
@@ -268,11 +269,14 @@ def _share_of(
     return shard.share(sorted(blocks))
 
 
-def _tidy(store: ExplanationStore) -> None:
-    """Put the blocks of a finished run into few files. Where that fails the run has not: everything is there."""
+def _tidy(store: ExplanationStore, bar: bool) -> None:
+    """Put the blocks of a finished run into few files. Where that fails the run has not: everything is there.
+
+    It is the last thing of a run: minutes for a large store, and no other process waits for it.
+    """
     _remove_parts(store.path / STATISTICS)
     try:
-        store.compact()
+        store.compact(bar and sys.stderr.isatty())
     except InputError as error:
         warnings.warn(str(error), stacklevel=2)
 

@@ -29,7 +29,7 @@ def merge_stores(out: str, stores: list[str]) -> int:
         out: Folder of the joined store; created, or added to.
         stores: Folders of the stores.
     """
-    store = merge(out, stores)
+    store = merge(out, stores, progress=sys.stderr.isatty())
     print(f"{len(store)} explanations of {len(store.ids())} images are in {store.path}")
     identity = store.manifest.identity
     total = count_blocks(identity.get("samples", 0), identity.get("block_size", 1))

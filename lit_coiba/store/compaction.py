@@ -12,6 +12,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from lit_coiba.store.atomic import atomically
 from lit_coiba.store.blocks import PARQUET, BlockFile, StaleBlock, check_same, described, read_group, read_schema
 from lit_coiba.store.index import BlockIndex, Piece
+from lit_coiba.store.progress import Tell, silent
 from lit_coiba.store.records import COLUMNS
 
 FILE_BYTES = 256 * 2**20  # of a large file, about
@@ -28,7 +30,7 @@ GROUP_BYTES = 2**19  # of a row group in memory, about: what is decoded to look 
 _ATTEMPTS = 100  # each follows upon another process's progress
 
 
-def consolidate(index: BlockIndex, find: Callable[[], dict[int, Piece]]) -> None:
+def consolidate(index: BlockIndex, find: Callable[[], dict[int, Piece]], tell: Tell = silent) -> None:
     """Write the blocks into large files of the folder, in order of number, and remove what these replace.
 
     What lies in such files already, and in order, is left alone: to repeat this costs nothing, and when it was killed
@@ -38,6 +40,7 @@ def consolidate(index: BlockIndex, find: Callable[[], dict[int, Piece]]) -> None
         index: The folder.
         find: Gives the blocks that there are, by number, those of the folder among them; it is asked again when
             another process has moved one.
+        tell: Is told how many blocks are written, of how many.
 
     Raises:
         OSError: The disk is full, the folder is read-only, ...
@@ -45,27 +48,31 @@ def consolidate(index: BlockIndex, find: Callable[[], dict[int, Piece]]) -> None
     """
     for _ in range(_ATTEMPTS):
         index.refresh()
-        pieces = find()
-        settled = _settled(index, pieces)
-        loose = [piece for piece in pieces.values() if piece[0] not in settled]
-        replaced = {
-            file
-            for file in index.files.values()
-            if file not in settled and all(part.block in pieces for part in file.parts)
-        }
-        large = [file for file in replaced if file.compact]
-        try:
-            written = set()  # may have been there, from a time when this was killed
-            for target in _cut(loose, [file.range for file in settled]):
-                written.add(_write(index, target))
-                if not large:
-                    _remove({file for file, _ in target} & replaced)
-            _remove(file for file in large if file.path not in written)
-            _remove(file for file in replaced if file.path not in written)
+        with suppress(StaleBlock):
+            _rewrite(index, find(), tell)
             return
-        except StaleBlock:
-            continue
     raise OSError(None, "other processes keep changing its files")
+
+
+def _rewrite(index: BlockIndex, pieces: dict[int, Piece], tell: Tell) -> None:
+    settled = _settled(index, pieces)
+    loose = [piece for piece in pieces.values() if piece[0] not in settled]
+    ours = [file for file in index.files.values() if file not in settled]
+    replaced = {file for file in ours if all(part.block in pieces for part in file.parts)}
+    large = [file for file in replaced if file.compact]
+    done = count(1)
+
+    def wrote() -> None:
+        tell(next(done), len(loose))
+
+    written = set()  # some may have been there, from a time when this was killed
+    for target in _cut(loose, [file.range for file in settled]):
+        written.add(_write(index, target, wrote))
+        if not large:
+            _remove({file for file, _ in target} & replaced)
+    _remove(file for file in large if file.path not in written)
+    _remove(file for file in replaced if file.path not in written)
+    tell(len(loose), len(loose))
 
 
 def _settled(index: BlockIndex, pieces: dict[int, Piece]) -> list[BlockFile]:
@@ -98,7 +105,7 @@ def _cut(loose: list[Piece], settled: list[tuple[int, int]]) -> Iterator[list[Pi
         yield target
 
 
-def _write(index: BlockIndex, target: list[Piece]) -> Path:
+def _write(index: BlockIndex, target: list[Piece], wrote: Callable[[], None]) -> Path:
     """Write one large file, unless it is there; its path."""
     made_of = json.dumps([[file.path.name, file.signature, part.block] for file, part in target])
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:12]
@@ -110,17 +117,17 @@ def _write(index: BlockIndex, target: list[Piece]) -> Path:
     schema = read_schema(file).with_metadata(described(index.identity, blocks, rows))
     with atomically(path) as out:
         with pq.ParquetWriter(out, schema, **PARQUET) as writer:
-            for group in _groups(target, schema):
+            for group in _groups(_tables(target, schema, wrote)):
                 writer.write_table(group, row_group_size=group.num_rows)
         for file in {file for file, _ in target}:
             check_same(file)
     return path
 
 
-def _groups(target: list[Piece], schema: pa.Schema) -> Iterator[pa.Table]:
+def _groups(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """The rows of these blocks in row groups, no block in two of them."""
     tables: list[pa.Table] = []
-    for table in _tables(target, schema):
+    for table in blocks:
         tables.append(table)
         if sum(table.nbytes for table in tables) >= GROUP_BYTES:
             yield pa.concat_tables(tables)
@@ -129,10 +136,11 @@ def _groups(target: list[Piece], schema: pa.Schema) -> Iterator[pa.Table]:
         yield pa.concat_tables(tables)
 
 
-def _tables(target: list[Piece], schema: pa.Schema) -> Iterator[pa.Table]:
+def _tables(target: list[Piece], schema: pa.Schema, wrote: Callable[[], None]) -> Iterator[pa.Table]:
     """The rows of each block that has any."""
     opened: tuple[BlockFile, int, pa.Table] | None = None
     for file, part in target:
+        wrote()
         if not part.length:
             continue
         if opened is None or opened[0] is not file or opened[1] != part.group:

@@ -14,12 +14,11 @@ from urllib.parse import quote
 import matplotlib
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lit_coiba.contracts import InputError
 from lit_coiba.functional import resize_map
 from lit_coiba.store.atomic import atomically
+from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.records import Row
 
 Format = Literal["npz", "png"]
@@ -60,14 +59,13 @@ def export_store(
     try:
         output.mkdir(parents=True, exist_ok=True)
         _claim(output, {"identity": identity, "format": format})
-        with _bar(progress) as bar, atomically(output / TABLE) as table:
-            task = bar.add_task(f"Exporting {format}", total=total)
+        with progress_bar(f"Exporting {format}", progress) as tell, atomically(output / TABLE) as table:
             table.write(_line("file", "id", "label", "target", "probability"))
-            for row in rows:
+            for done, row in enumerate(rows, 1):
                 name = file_name(row.id, row.target, format)
                 _write(output / name, row, format)
                 table.write(_line(name, row.id, "" if row.label < 0 else row.label, row.target, row.probability))
-                bar.advance(task)
+                tell(done, total)
     except OSError as error:
         raise InputError(
             f"output {output} cannot be written ({error.strerror or error}); mend that and run the same command again: "
@@ -148,8 +146,3 @@ def _picture(row: Row) -> Image.Image:
     picture = Image.fromarray((shares[0] * 255).round().byte().numpy())
     picture.putpalette((matplotlib.colormaps[_COLOURS](np.arange(256), bytes=True)[:, :3]).tobytes())
     return picture
-
-
-def _bar(shown: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not shown)

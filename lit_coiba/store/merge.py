@@ -12,12 +12,13 @@ from lit_coiba.store.blocks import DamagedBlock
 from lit_coiba.store.compaction import consolidate
 from lit_coiba.store.index import BlockIndex, Piece
 from lit_coiba.store.manifest import FILE_NAME, Manifest
+from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.store import FOLDER, STATISTICS, ExplanationStore
 
 PathLike = str | os.PathLike[str]
 
 
-def merge(out: PathLike, stores: Sequence[PathLike]) -> ExplanationStore:
+def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> ExplanationStore:
     """Join stores that share an identity into `out`, which may be one of them; the others stay as they are.
 
     Nothing is lost and nothing is there twice: a block that several stores have is taken once, and where they differ
@@ -26,6 +27,7 @@ def merge(out: PathLike, stores: Sequence[PathLike]) -> ExplanationStore:
     Args:
         out: Folder of the joined store; created, or added to.
         stores: Folders of the stores.
+        progress: Show a bar on stderr.
 
     Raises:
         InputError: Their identities differ (the message says in what), there is no store, or `out` cannot be written.
@@ -48,7 +50,8 @@ def merge(out: PathLike, stores: Sequence[PathLike]) -> ExplanationStore:
         if source.path.resolve() != joined.path.resolve()
     ]
     try:
-        consolidate(index, lambda: _best([index, *others]))
+        with progress_bar("Merging blocks", progress) as tell:
+            consolidate(index, lambda: _best([index, *others]), tell)
         _take_statistics(joined.path, [source.path for source in sources])
     except OSError as error:
         raise InputError(

@@ -18,6 +18,7 @@ from lit_coiba.store.digest import content_digest
 from lit_coiba.store.export import Format, export_store
 from lit_coiba.store.index import BlockIndex
 from lit_coiba.store.manifest import FILE_NAME, Manifest
+from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.records import BlockRecord, Row
 
 if TYPE_CHECKING:
@@ -111,16 +112,20 @@ class ExplanationStore:
         done = self._index.whole_blocks() if verify else self._index.pieces.keys()
         return [block for block in range(total_blocks) if block not in done]
 
-    def compact(self) -> None:
+    def compact(self, progress: bool = False) -> None:
         """Put all blocks into few files: a large store opens faster. `explain` does so at the end of a run.
 
         Others may read and write meanwhile, and whatever kills this, nothing is lost and nothing is there twice.
+
+        Args:
+            progress: Show a bar on stderr.
 
         Raises:
             InputError: The disk is full, the folder read-only, or a file torn; everything is there as before.
         """
         try:
-            consolidate(self._index, lambda: self._index.pieces)
+            with progress_bar("Compacting blocks", progress) as tell:
+                consolidate(self._index, lambda: self._index.pieces, tell)
         except OSError as error:
             raise InputError(
                 f"store {self.path} cannot be compacted ({error.strerror or error}); all its explanations are there, "

@@ -33,6 +33,17 @@ def test_shards_are_joined_and_stay_as_they_are(tmp_path: Path) -> None:
     assert files(joined.path) == once
 
 
+def test_a_bar_only_where_it_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [store.path for store in shards(tmp_path)]
+    merge(tmp_path / "quiet", folders)
+    assert capsys.readouterr() == ("", "")
+    merge(tmp_path / "told", folders, progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Merging blocks" in err
+    assert "9/9" in err
+
+
 def test_overlapping_blocks_count_once_and_the_fewest_failures_win(tmp_path: Path) -> None:
     first = filled(tmp_path / "a", [record(0, [0, 1], failed=[2, 3]), *blocks(3)[1:]])
     second = filled(tmp_path / "b", blocks(2))
@@ -65,11 +76,11 @@ def test_an_interrupted_merge_is_repeated(tmp_path: Path, monkeypatch: pytest.Mo
     stores = [store.path for store in shards(tmp_path)]
     real, calls = compaction._write, []
 
-    def stops(index, target):
+    def stops(index, target, wrote):
         calls.append(target)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(index, target)
+        return real(index, target, wrote)
 
     with monkeypatch.context() as patch:
         patch.setattr(compaction, "_write", stops)
