@@ -121,9 +121,9 @@ class ChainPath:
         return change
 
     def _ordered(self, stream: Tensor) -> Tensor:
-        """Images and feature maps with their channels last in memory: convolutions are up to 2.5 times faster so."""
+        """The stream as it is fastest: see `Probe.ordered`."""
         convolutional = self.grids[0].layout == "channels_first" and stream.dim() == 4
-        return stream.contiguous(memory_format=torch.channels_last) if convolutional else stream
+        return self._seen.ordered(stream) if convolutional else stream
 
     def _unwritten(self, stream: Tensor, link: int) -> Tensor:
         """The input of a link, as a copy if the link writes into it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lit_coiba.backbones.chains import Link
 from lit_coiba.contracts import InputError
 
+REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError)  # of images of some size or order in memory
 BATCH = 2  # an output whose first axis is not this is not one entry per image
 
 
@@ -32,14 +33,37 @@ class Probe(NamedTuple):
     records: dict[str, Record]  # module name -> record, in the order of execution
     writes_input: frozenset[int]  # links that write into the tensor they are given
     output: tuple[int, ...] | None  # shape of the last link's output, without the batch axis
+    channels_last: bool  # it runs with the channels of feature maps last in memory; `view` may not
+
+    def ordered(self, stream: Tensor) -> Tensor:
+        """Images or feature maps ``(B, C, H, W)`` in the order in memory in which convolutions are fastest.
+
+        Channels last is up to 2.5 times faster; the numbers are the same.
+        """
+        return stream.contiguous(memory_format=torch.channels_last) if self.channels_last else stream
 
 
 def probe(model: nn.Module, links: Sequence[Link], size: tuple[int, int], channels: int = 3) -> Probe:
-    """Run `links`, the chain of `model`, once on blank images of `size` and record every module.
+    """Run `links`, the chain of `model`, on blank images of `size` and record every module.
 
     Raises:
         InputError: The model does not run on images of this size.
     """
+    with suppress(*REFUSALS):
+        return _probe(model, links, size, channels, torch.channels_last)
+    try:
+        return _probe(model, links, size, channels, torch.contiguous_format)
+    except REFUSALS as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"{type(model).__name__} does not run on images of {size[0]} x {size[1]} pixels ({reason}): "
+            "choose another image_size"
+        ) from error
+
+
+def _probe(
+    model: nn.Module, links: Sequence[Link], size: tuple[int, int], channels: int, layout: torch.memory_format
+) -> Probe:
     records: dict[str, Record] = {}
     writing = set()
     position = 0
@@ -58,6 +82,7 @@ def probe(model: nn.Module, links: Sequence[Link], size: tuple[int, int], channe
         try:
             like = next(model.parameters(), torch.zeros(()))
             stream = torch.zeros((BATCH, channels, *size), dtype=like.dtype, device=like.device)
+            stream = stream.contiguous(memory_format=layout)
             for position, link in enumerate(links):
                 given, version = stream, stream._version
                 stream = link.forward(stream)
@@ -66,17 +91,11 @@ def probe(model: nn.Module, links: Sequence[Link], size: tuple[int, int], channe
                 for name in filter(None, link.outputs):
                     records[name] = Record(len(order), position, True, 1, _shape(stream))
                     order.append(name)
-        except (AssertionError, RuntimeError, ValueError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise InputError(
-                f"{type(model).__name__} does not run on images of {size[0]} x {size[1]} pixels ({reason}): "
-                "choose another image_size"
-            ) from error
         finally:
             for handle in handles:
                 handle.remove()
-    ordered = dict(sorted(records.items(), key=lambda item: item[1].order))
-    return Probe(size, ordered, frozenset(writing), _shape(stream))
+    found = dict(sorted(records.items(), key=lambda item: item[1].order))
+    return Probe(size, found, frozenset(writing), _shape(stream), layout == torch.channels_last)
 
 
 def _shape(output: Any) -> tuple[int, ...] | None:

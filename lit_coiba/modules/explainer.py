@@ -54,11 +54,12 @@ class Explainer(LightningModule):
 
     def predict_step(self, batch: Batch) -> BlockRecord:
         """Explain one block: rows image by image, in the order of ranks; a failure for each image without."""
-        probabilities = self._probabilities(batch.images)
+        images = self.network.ordered(batch.images)
+        probabilities = self._probabilities(images)
         targets, reasons = self._targets(probabilities, batch.labels)
         kept = [i for i in range(len(batch.ids)) if i not in reasons]
         targets = targets[kept]
-        explanation = self._explain(batch.images[kept], targets)
+        explanation = self._explain(images[kept], targets)
         finite = explanation.maps.flatten(1).isfinite().all(1)
         index = torch.tensor(kept, dtype=torch.long, device=finite.device).repeat_interleave(targets.shape[1])
         reasons |= dict.fromkeys(index[~finite].tolist(), f"its map is not finite: {_REMEDY}")

@@ -75,7 +75,7 @@ class Scorer(LightningModule):
         scores = {name: torch.empty(0) for name in self.metrics}
         probabilities = torch.empty(0)
         if rows:
-            images = batch.images[index]
+            images = self.network.ordered(batch.images[index])
             maps = self.source.maps(self.network, images, ids, targets).to(images.device)
             regions = self._regions(ids, images)
             scores = {
