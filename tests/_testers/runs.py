@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from PIL import Image
 
+from lit_coiba.attribution import CoIBA
 from lit_coiba.contracts import AttributionMethod, Explanation
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule
+from lit_coiba.modules.explainer import Explainer
 from lit_coiba.trainer import Trainer
 from tests._testers import tiny
 
-SIZE = 32
+SIZE = 32  # pixels
+LAYERS = ["blocks.0.norm1", "blocks.2.norm1"]
+PATIENCE = 600.0  # seconds: a busy machine takes minutes to import
+ROOT = Path(__file__).parents[2]
 
 
 class NoisePictures(ImageDataset):
@@ -70,3 +77,12 @@ class Shade(AttributionMethod):
 def make_trainer(**arguments) -> Trainer:
     quick = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False}
     return Trainer(**{**quick, "enable_checkpointing": False, "enable_model_summary": False, **arguments})
+
+
+def coiba(**arguments) -> CoIBA:
+    return CoIBA(**{"layers": LAYERS, "steps": 3, "copies": 2, **arguments})
+
+
+def explain(model, folder, data=None, method=None, targets="predicted", trainer=None, **arguments):
+    trainer = trainer or make_trainer()
+    return trainer.explain(Explainer(model, method or Shade(), targets), data or NoiseData(), str(folder), **arguments)

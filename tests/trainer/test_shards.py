@@ -15,31 +15,14 @@ from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.store import ExplanationStore, merge
 from lit_coiba.store.store import STATISTICS
 from tests._testers import tiny
-from tests._testers.runs import NoiseData, Shade
-from tests.test_trainer_resume import coiba, explain, quick_sheet  # noqa: F401 - a fixture
+from tests._testers.runs import NoiseData, Shade, coiba, explain
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*images are noisy", "ignore:.*survive pure noise")
 
 
 @pytest.fixture(scope="module")
-def model():
-    return tiny.vit()
-
-
-@pytest.fixture(scope="module")
 def straight(model, tmp_path_factory):
     return explain(model, tmp_path_factory.mktemp("straight"), NoiseData(14, 2), coiba()).digest()
-
-
-@pytest.fixture
-def observed(monkeypatch):
-    """Numbers of the blocks that passes for statistics have seen."""
-    seen = []
-    step = StatisticsModule.predict_step
-    monkeypatch.setattr(
-        StatisticsModule, "predict_step", lambda self, batch: (seen.append(batch.block), step(self, batch))[1]
-    )
-    return seen
 
 
 def run(model, folder, shard, **arguments):

@@ -12,10 +12,9 @@ import torch
 
 from lit_coiba.store import ExplanationStore
 from tests._testers import tiny
-from tests._testers.runs import NoiseData, Shade
-from tests.test_trainer_resume import PATIENCE, coiba, explain, quick_sheet  # noqa: F401 - a fixture
+from tests._testers.runs import PATIENCE, NoiseData, Shade, coiba, explain
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 VARIABLES = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads()), "GLOO_SOCKET_IFNAME": "lo"}
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*images are noisy", "ignore:.*survive pure noise")
@@ -28,7 +27,7 @@ from lit_coiba.modules.explainer import Explainer
 from lit_coiba.trainer import Trainer
 from tests._testers import tiny
 from tests._testers.runs import NoiseData, Shade
-from tests.test_trainer_resume import coiba
+from tests._testers.runs import coiba
 
 folder, model = Path(sys.argv[1]), tiny.vit()
 trainer = Trainer(accelerator="cpu", devices=3, strategy="ddp", logger=False, enable_progress_bar=False)

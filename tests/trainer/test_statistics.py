@@ -1,156 +1,27 @@
-"""Stopping and going on: stores and statistics end up as if nothing had happened."""
+"""Activation statistics over a dataset: made once, kept, resumed, refused."""
 
 import os
-import signal
-import subprocess
-import sys
-import time
-from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
 
 from lit_coiba.attribution import IBA, CoIBA
 from lit_coiba.bottlenecks import ActivationStatistics
-from lit_coiba.callbacks import RunLog
 from lit_coiba.contracts import InputError
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.statistics import StatisticsModule
-from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer import Trainer
 from tests._testers import tiny
-from tests._testers.runs import NoiseData, Shade, make_trainer
-
-ROOT = Path(__file__).parents[1]
-PATIENCE = 600.0  # seconds: a busy machine takes minutes to import
-LAYERS = ["blocks.0.norm1", "blocks.2.norm1"]
+from tests._testers.runs import LAYERS, NoiseData, Shade, coiba, explain, make_trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*images are noisy", "ignore:.*survive pure noise")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_sheet():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lit_coiba.trainer.contact_sheet", lambda store, data, preprocessing, file, named: file.touch())
-        patch.setattr("lit_coiba.trainer.RunLog", partial(RunLog, panels=0))
-        yield
-
-
-@pytest.fixture(scope="module")
-def model():
-    return tiny.vit()
-
-
-def coiba(**arguments):
-    return CoIBA(**{"layers": LAYERS, "steps": 3, "copies": 2, **arguments})
-
-
-def explain(model, folder, data=None, method=None, **arguments):
-    return make_trainer().explain(Explainer(model, method or Shade()), data or NoiseData(), str(folder), **arguments)
 
 
 def contents(folder):
     return {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-class TestStopped:
-    def test_in_the_middle_of_a_block_goes_on_with_that_block(self, model, tmp_path):
-        with pytest.raises(RuntimeError, match="the power went out"):
-            explain(model, tmp_path / "store", method=Shade(fails_at=7))  # in block 3
-        assert ExplanationStore(tmp_path / "store").missing(5) == [3, 4]
-        method = Shade()
-        store = explain(model, tmp_path / "store", method=method)
-        assert method.explained == 4
-        straight = explain(model, tmp_path / "straight")
-        assert store.digest() == straight.digest()
-        made = [list(contents(one.path / "blocks").values()) for one in (store, straight)]
-        assert made[0] == made[1]
-
-    def test_by_sigterm_ends_after_the_block_in_hand_and_goes_on(self, model, tmp_path):
-        class Asked(Shade):
-            def explain(self, model, images, targets=None):
-                explanation = super().explain(model, images, targets)
-                if self.explained == 4:
-                    os.kill(os.getpid(), signal.SIGTERM)
-                    os.kill(os.getpid(), signal.SIGTERM)  # impatience changes nothing
-                return explanation
-
-        Asked.__name__ = "Shade"
-        before = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(SystemExit) as stop:
-            explain(model, tmp_path / "store", method=Asked())
-        assert stop.value.code == 143
-        assert signal.getsignal(signal.SIGTERM) == before
-        assert ExplanationStore(tmp_path / "store").missing(5) == [2, 3, 4]
-        assert explain(model, tmp_path / "store").digest() == explain(model, tmp_path / "straight").digest()
-
-    def test_by_sigkill_goes_on(self, model, tmp_path):
-        """A real process that explains by CoIBA, statistics included, killed between two blocks or within one."""
-        script = """
-import sys, time
-from tests.test_trainer_resume import *
-class Slow(CoIBA):
-    def explain(self, model, images, targets=None):
-        time.sleep(0.2)
-        return super().explain(model, images, targets)
-Slow.__name__ = "CoIBA"
-explain(tiny.vit(), sys.argv[1], NoiseData(60, 2), Slow(layers=LAYERS, steps=3, copies=2))
-"""
-        run = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", script, str(tmp_path / "store")],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())},
-        )
-        try:
-            deadline = time.monotonic() + PATIENCE
-            while len(list((tmp_path / "store").glob("blocks/0*.parquet"))) < 3:
-                assert run.poll() is None, "the run ended by itself"
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-        finally:
-            run.kill()
-            assert run.wait() == -signal.SIGKILL
-        method = coiba()
-        store = ExplanationStore(tmp_path / "store")
-        assert 0 < len(store.missing(30)) <= 27
-        resumed = explain(model, tmp_path / "store", NoiseData(60, 2), method)
-        assert resumed.missing(30) == []
-        straight = explain(model, tmp_path / "straight", NoiseData(60, 2), coiba())
-        assert resumed.digest() == straight.digest()
-        assert resumed.ids() == straight.ids()
-
-    def test_a_finished_run_does_nothing(self, model, tmp_path, monkeypatch, recwarn, capfd):
-        explain(model, tmp_path / "store", method=coiba())
-        before = {file: file.stat().st_mtime_ns for file in (tmp_path / "store").rglob("*")}
-
-        def refuse(self, *arguments, **more):
-            raise AssertionError("nothing is left to do")
-
-        monkeypatch.setattr(Trainer, "predict", refuse)
-        monkeypatch.setattr("lit_coiba.trainer.contact_sheet", refuse)
-        capfd.readouterr()
-        recwarn.clear()
-        store = make_trainer(enable_progress_bar=True).explain(
-            Explainer(model, coiba()), NoiseData(), str(tmp_path / "store")
-        )
-        assert len(store) == 10
-        assert capfd.readouterr() == ("", "")
-        assert [str(warning.message) for warning in recwarn] == []
-        assert {file: file.stat().st_mtime_ns for file in (tmp_path / "store").rglob("*")} == before
-
-
 class TestStatistics:
-    @pytest.fixture
-    def observed(self, monkeypatch):
-        """Numbers of the blocks that passes for statistics have seen."""
-        seen = []
-        step = StatisticsModule.predict_step
-        monkeypatch.setattr(
-            StatisticsModule, "predict_step", lambda self, batch: (seen.append(batch.block), step(self, batch))[1]
-        )
-        return seen
-
     def test_are_made_once_kept_in_the_store_and_named_in_the_manifest(self, model, tmp_path, observed):
         store = explain(model, tmp_path / "store", method=coiba(), limit=4)
         assert observed == [0, 1, 2, 3, 4]  # of all images, not of the four

@@ -11,10 +11,9 @@ import torch
 from lit_coiba.bottlenecks import ActivationStatistics
 from lit_coiba.store import ExplanationStore
 from tests._testers import tiny
-from tests._testers.runs import NoiseData
-from tests.test_trainer_resume import LAYERS, coiba, explain
+from tests._testers.runs import LAYERS, NoiseData, coiba, explain
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # Lightning starts this file once more for the second process.
 SCRIPT = """
@@ -27,7 +26,7 @@ from lit_coiba.modules.explainer import Explainer
 from lit_coiba.trainer import Trainer
 from tests._testers import tiny
 from tests._testers.runs import NoiseData
-from tests.test_trainer_resume import coiba
+from tests._testers.runs import coiba
 
 folder, events = Path(sys.argv[1]), Path(sys.argv[2])
 
