@@ -40,6 +40,15 @@ class Explanation(NamedTuple):
     extras: dict[str, Tensor]  # name -> (B, ...): bits, cross_entropy, ...; may be empty
 
 
+class HeadExplanation(NamedTuple):
+    """What an interpretable head says about its own decision on a batch of images; units are channels or parts."""
+
+    contributions: Tensor  # (B, U) signed; the sum over units, plus the class bias if any, is the target's logit
+    maps: Tensor  # (B, h, w): where the evidence for the target lies
+    units: Tensor  # (B, top) int64: the units of largest absolute contribution, descending
+    unit_maps: Tensor  # (B, top, h, w): where each of them is
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How an image file becomes model input: timm's evaluation recipe as plain values.
