@@ -32,7 +32,13 @@ ONLY_IN = {
 }
 FUNCTIONAL = {"torch"} | sys.stdlib_module_names
 SIBLINGS = ("attribution", "heads", "losses", "metrics")  # a folder of one method per file
-SHARED = ("metrics.metric", "metrics.curve", "metrics.baselines", "heads.head", "heads.rotation")  # what methods of a folder are built on
+SHARED = (
+    "metrics.metric",
+    "metrics.curve",
+    "metrics.baselines",
+    "heads.head",
+    "heads.rotation",
+)  # what methods of a folder are built on
 
 
 def imported(source: str) -> Iterator[str]:

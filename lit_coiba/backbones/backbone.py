@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lit_coiba.backbones.chains import Link, chain
 from lit_coiba.backbones.construction import Interpolation, build, preprocessing_of
 from lit_coiba.backbones.defaults import candidate_layers, default_layers
+from lit_coiba.backbones.grid_head import attach, attached, blank_output, final_features, pooled_norm
 from lit_coiba.backbones.grids import Metadata, ambiguous, grid_of, grids
 from lit_coiba.backbones.path import ChainPath
 from lit_coiba.backbones.probe import Probe, probe
@@ -118,10 +119,30 @@ class Backbone(nn.Module):
         model: Any = self.model
         output = model.forward_features(images)
         size = (images.shape[-2], images.shape[-1])
-        grid = grid_of("features", tuple(output.shape[1:]), size, Metadata.of(self.model, size))
-        if grid is None:
-            raise InputError(f"{self._title} has no features on a grid: their shape is {tuple(output.shape[1:])}")
-        return grid.to_spatial(output)
+        return final_features(output, self._feature_grid(output, size), pooled_norm(self.model))
+
+    @property
+    def head(self) -> nn.Module | None:
+        """The head that `attach` has put in the place of the model's own classifier."""
+        return attached(self.model)
+
+    def attach(self, head: nn.Module) -> None:
+        """Let `head`, from features ``(B, C, h, w)`` to logits ``(B, K)``, classify in the place of the own classifier.
+
+        Raises:
+            InputError: This is no model of timm, or the head does not fit its features.
+        """
+        size = self.preprocessing.size
+        attach(self.model, head, self._feature_grid(blank_output(self.model, size), size), size)
+        self._seen.clear()
+        self._found.clear()
+        self.num_classes = int(getattr(head, "num_classes", 0)) or self._count_classes()
+
+    @property
+    def feature_channels(self) -> int:
+        """C of `features`."""
+        size = self.preprocessing.size
+        return self._feature_grid(blank_output(self.model, size), size).channels
 
     def layers(self) -> list[str]:
         """Names of the modules that can be targeted, in the order of execution."""
@@ -186,6 +207,8 @@ class Backbone(nn.Module):
         """
         structure = self.arguments.get("timm_kwargs") or {} if self.arguments else _printed(self.model)
         architecture = [self._title, structure, self.preprocessing.size]
+        if self.head is not None:
+            architecture.append(_printed(self.head))
         digest = hashlib.sha256(json.dumps(architecture, sort_keys=True, default=str).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -238,6 +261,13 @@ class Backbone(nn.Module):
                 f"{self._title} returns {output} for an image, not one logit per class: wrap what returns logits"
             )
         return output[0]
+
+    def _feature_grid(self, output: Tensor, size: tuple[int, int]) -> Grid:
+        """How the output of ``forward_features`` for images of `size` lies in space."""
+        grid = grid_of("features", tuple(output.shape[1:]), size, Metadata.of(self.model, size))
+        if grid is None:
+            raise InputError(f"{self._title} has no features on a grid: their shape is {tuple(output.shape[1:])}")
+        return grid
 
     def _last_grid(self, images: Tensor) -> Tensor:
         found: list[Tensor] = []

@@ -77,7 +77,7 @@ def _probe(
         return record
 
     order: list[str] = []
-    with _evaluated(model), torch.inference_mode(False), torch.no_grad():
+    with evaluated(model), torch.inference_mode(False), torch.no_grad():
         handles = [m.register_forward_hook(recorder(name)) for name, m in model.named_modules() if name]
         try:
             like = next(model.parameters(), torch.zeros(()))
@@ -105,7 +105,7 @@ def _shape(output: Any) -> tuple[int, ...] | None:
 
 
 @contextmanager
-def _evaluated(model: nn.Module) -> Iterator[None]:
+def evaluated(model: nn.Module) -> Iterator[None]:
     """Evaluation mode; on leaving, every module's train flag is what it was."""
     flags = [(m, m.training) for m in model.modules()]
     try:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from lit_coiba.backbones.chains import Link
+from lit_coiba.backbones.grid_head import attached
 
 _PER_TOKEN = (nn.LayerNorm, RmsNorm, nn.Identity)
 
@@ -47,7 +48,8 @@ def read_rows_only(model: Any, links: list[Link], targets: Sequence[tuple[str, i
 
 def _rows_read(model: Any) -> int:
     """How many leading tokens the head reads; 0 = all, or not known."""
-    if model.training or not isinstance(getattr(model, "norm", None), _PER_TOKEN):
+    own = attached(model) is None  # another head reads the patches
+    if not own or model.training or not isinstance(getattr(model, "norm", None), _PER_TOKEN):
         return 0
     if type(model) is VisionTransformerDistilled:
         return 2

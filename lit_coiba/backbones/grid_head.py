@@ -1,0 +1,138 @@
+"""Another head in the place of a timm model's own classifier: it reads the feature grid, before pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.layers import NormMlpClassifierHead  # type: ignore[attr-defined]
+from torch import Tensor, nn
+
+from lit_coiba.backbones.probe import evaluated
+from lit_coiba.contracts import Grid, InputError
+
+PLACE = "forward_head"  # timm's verb from features to logits, in all its models
+
+
+class GridHead(nn.Module):
+    """From what a timm model's ``forward_features`` puts out to logits, by a head on ``(B, C, h, w)``.
+
+    Args:
+        head: ``(B, C, h, w)`` -> logits ``(B, K)``.
+        grid: How the output lies in space; prefix tokens, which have no place, are left out.
+        norm: The norm that the model applies after pooling, if it does (ConvNeXt).
+    """
+
+    def __init__(self, head: nn.Module, grid: Grid, norm: nn.LayerNorm | None = None) -> None:
+        super().__init__()
+        self.head = head
+        self.grid = grid
+        self._norm = (norm,)  # which stays a part of the model, and no second time of this
+
+    @property
+    def norm(self) -> nn.LayerNorm | None:
+        """The norm that the model applies after pooling."""
+        return self._norm[0]
+
+    def features(self, output: Tensor) -> Tensor:
+        """The grid ``(B, C, h, w)`` that the head reads."""
+        return final_features(output, self.grid, self.norm)
+
+    def forward(self, output: Tensor, pre_logits: bool = False) -> Tensor:
+        """Logits ``(B, K)``; the features themselves with `pre_logits`."""
+        features = self.features(output)
+        return features if pre_logits else self.head(features)
+
+
+def attach(model: Any, head: nn.Module, grid: Grid, size: tuple[int, int]) -> None:
+    """Put `head` in the place of the model's own classifier, whose weights are gone then; names of layers stay.
+
+    Parameters that the logits no longer depend on need no gradient any more, so that several processes can train.
+
+    Raises:
+        InputError: The model does not compute its logits as timm's models do, or the head does not fit its features.
+    """
+    if not hasattr(model, "forward_features") or not hasattr(model, PLACE):
+        raise InputError(f"a head needs a model of timm: {type(model).__name__} has no forward_features and {PLACE}")
+    norm = pooled_norm(model)
+    if not isinstance(getattr(model, PLACE), GridHead):
+        model.reset_classifier(0)
+    placed = GridHead(head, grid, norm).to(next(model.parameters()).device)
+    # As a part of the model, and before the method of this name of its class: so that timm's own forward calls it.
+    model._modules[PLACE] = placed
+    vars(model)[PLACE] = placed
+    _without_unused(model, size)
+
+
+def attached(model: nn.Module) -> nn.Module | None:
+    """The head that `attach` has put there."""
+    placed = vars(model).get(PLACE)
+    return placed.head if isinstance(placed, GridHead) else None
+
+
+def blank_output(model: Any, size: tuple[int, int]) -> Tensor:
+    """What ``forward_features`` puts out for a blank image of `size`, in evaluation mode.
+
+    Raises:
+        InputError: This is no model of timm.
+    """
+    if not hasattr(model, "forward_features"):
+        raise InputError(f"{type(model).__name__} is no model of timm: its features before pooling are not known")
+    like = next(model.parameters())
+    with evaluated(model), torch.no_grad():
+        output: Tensor = model.forward_features(torch.zeros(1, 3, *size, dtype=like.dtype, device=like.device))
+        return output
+
+
+def final_features(output: Tensor, grid: Grid, norm: nn.LayerNorm | None) -> Tensor:
+    """What ``forward_features`` puts out as ``(B, C, h, w)``, after the norm that the model applies once pooled.
+
+    That norm is applied position by position with the mean and the variance of the pooled vector, and so the average
+    over positions is the normalised average: gamma (F - mu) / sqrt(var + eps) + beta.
+    """
+    features = grid.to_spatial(output)
+    if norm is None:
+        return features
+    eps, weight, bias = norm.eps, norm.weight, norm.bias
+    pooled = features.to(torch.promote_types(features.dtype, torch.float32)).mean((-2, -1), keepdim=True)
+    mean, variance = pooled.mean(1, keepdim=True), pooled.var(1, correction=0, keepdim=True)
+    normalised = ((features - mean) * (variance + eps).rsqrt()).to(features.dtype)
+    return normalised * weight.view(-1, 1, 1) + bias.view(-1, 1, 1)
+
+
+def pooled_norm(model: Any) -> nn.LayerNorm | None:
+    """The norm between a model's pooling and its classifier, if it has one on feature maps."""
+    placed = vars(model).get(PLACE)
+    if isinstance(placed, GridHead):
+        return placed.norm
+    head = getattr(model, "head", None)
+    return head.norm if isinstance(head, NormMlpClassifierHead) and isinstance(head.norm, nn.LayerNorm) else None
+
+
+def linear_classifier(model: Any) -> tuple[Tensor, Tensor]:
+    """Weight ``(K, C)`` and bias ``(K,)`` of a model's own last layer, copied.
+
+    Raises:
+        InputError: It has none.
+    """
+    layer = getattr(model, "get_classifier", nn.Identity)()
+    if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight[0, 0].numel() == 1:
+        weight = layer.weight.detach().flatten(1).clone()
+        bias = torch.zeros_like(weight[:, 0]) if layer.bias is None else layer.bias.detach().clone()
+        return weight, bias
+    raise InputError(f"{type(model).__name__} has no linear classifier of its own: give a model with one")
+
+
+def _without_unused(model: nn.Module, size: tuple[int, int]) -> None:
+    """Ask for no gradient of parameters that the logits do not depend on."""
+    asked = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    like = next(model.parameters())
+    try:
+        with evaluated(model), torch.inference_mode(False), torch.enable_grad():
+            logits = model(torch.zeros(2, 3, *size, dtype=like.dtype, device=like.device))
+            gradients = torch.autograd.grad(logits.sum(), asked, allow_unused=True)
+    except RuntimeError as error:
+        raise InputError(f"the head does not fit the features of {type(model).__name__}: {error}") from error
+    for parameter, gradient in zip(asked, gradients):
+        if gradient is None:
+            parameter.requires_grad_(False)
