@@ -47,11 +47,11 @@ def scores_identity(
     model: Scorer,
     datamodule: BlockDataModule,
     precision: str,
-    name: str,
+    source: Any,
     store: ExplanationStore | None,
     keys: dict[str, list[int]],
 ) -> dict[str, Any]:
-    """The identity of the scores of a store, or of a reference of that name.
+    """The identity of the scores of a source, which may be a store; `source` is what decides its maps.
 
     Raises:
         InputError: The store's explanations are of another model or of images prepared in another way.
@@ -67,7 +67,7 @@ def scores_identity(
                 )
     return {
         "model": digest,
-        "scores of": store.manifest.digest if store is not None else name,
+        "scores of": source,
         "metrics": {
             name: {"class": type(metric).__name__, **metric.settings()} for name, metric in model.metrics.items()
         },

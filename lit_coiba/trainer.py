@@ -186,7 +186,9 @@ class Trainer(BlockTrainer):
             sources |= references(keys, opened, oracle)
             recorded = circumstances(datamodule, type(self.accelerator).__name__, self.num_devices)
             for name, source in sources.items():
-                identity = scores_identity(model, datamodule, str(self.precision), name, opened.get(name), keys)
+                identity = scores_identity(
+                    model, datamodule, str(self.precision), source.identity, opened.get(name), keys
+                )
                 scored[name] = ExplanationStore.open(FilePath(output) / name, Manifest(identity, recorded))
                 store, model.source, model.regions = scored[name], source, regions
                 blocks = self._on_first(partial(_share_of, share, store, datamodule))

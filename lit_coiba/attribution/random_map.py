@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import torch
 from torch import Tensor
 
 from lit_coiba.contracts import AttributionMethod, Explanation, InputError, Network
@@ -9,21 +12,35 @@ from lit_coiba.functional import noise
 
 
 class RandomMap(AttributionMethod):
-    """Uniform random numbers on a grid, the same map for every image of a run.
+    """Uniform random numbers on a grid.
 
     Args:
         cells: Side of the grid.
         seed: Of the numbers.
+        per_image: Draw them for each image anew, from the seed and the image's own values, so that a map depends
+            neither on its companions in a batch nor on the order; without, all images have the same map, whose maximum
+            then lies in the same place for all.
     """
 
-    def __init__(self, cells: int = 14, seed: int = 0) -> None:
+    def __init__(self, cells: int = 14, seed: int = 0, per_image: bool = True) -> None:
         if cells < 1:
             raise InputError(f"cells must be at least 1, not {cells}")
         self.cells = cells
         self.seed = seed
+        self.per_image = per_image
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """A map ``(B, cells, cells)`` that knows neither the images nor the targets."""
-        normal = noise(self.seed, 0, 0, (self.cells, self.cells))
+        """A map ``(B, cells, cells)`` that knows nothing of what the images show, nor of the targets."""
+        shape = (self.cells, self.cells)
+        if self.per_image:
+            normal = torch.stack([noise(self.seed, _number(image), 0, shape) for image in images.detach().cpu()])
+        else:
+            normal = noise(self.seed, 0, 0, (1, *shape)).expand(len(images), -1, -1)
         uniform = 0.5 * (1 + (normal / 2**0.5).erf())
-        return Explanation(uniform.to(images.device).expand(len(images), -1, -1).contiguous(), {})
+        return Explanation(uniform.to(images.device), {})
+
+
+def _number(image: Tensor) -> int:
+    """A number that is another one for every image."""
+    values = image.float().contiguous().numpy().tobytes()
+    return int.from_bytes(hashlib.blake2b(values, digest_size=6).digest(), "little")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +43,7 @@ class StoreSource(_Keyed):
     def __init__(self, store: ExplanationStore, keys: Keys) -> None:
         super().__init__(keys)
         self.store = store
+        self.identity = store.manifest.digest
 
     def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
         """The maps as they are in the store ``(R, h, w)``."""
@@ -59,6 +61,7 @@ class MethodSource(_Keyed):
     def __init__(self, method: AttributionMethod, keys: Keys) -> None:
         super().__init__(keys)
         self.method = method
+        self.identity = _described(method)
 
     def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
         """The method's maps ``(R, h, w)``."""
@@ -79,6 +82,7 @@ class RegionSource(_Keyed):
         super().__init__(keys)
         self.regions = regions
         self.grid = grid
+        self.identity = {"class": type(self).__name__, "grid": list(grid)}
 
     def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
         """Shares ``(R, h, w)``; NaN where a region is not known."""
@@ -187,5 +191,10 @@ def references(
 
 def _row_of(method: AttributionMethod, stores: Mapping[str, ExplanationStore]) -> str | None:
     """Name of the first store that was made by this method with these arguments, if there is one."""
-    wanted = {"class": type(method).__name__, **method.arguments()}
+    wanted = _described(method)
     return next((name for name, store in stores.items() if store.manifest.identity.get("method") == wanted), None)
+
+
+def _described(method: AttributionMethod) -> dict[str, Any]:
+    """A method as manifests tell it."""
+    return {"class": type(method).__name__, **method.arguments()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from lightning import LightningModule
@@ -18,6 +18,8 @@ from lit_coiba.store import BlockRecord
 
 class Source(Protocol):
     """Where the maps come from that are scored."""
+
+    identity: Any  # plain values: what decides the maps
 
     def targets(self, sample: str) -> list[int]:
         """Classes that a sample is scored for; none if it is left out."""
