@@ -68,9 +68,7 @@ def scores_identity(
     return {
         "model": digest,
         "scores of": source,
-        "metrics": {
-            name: {"class": type(metric).__name__, **metric.settings()} for name, metric in model.metrics.items()
-        },
+        "metrics": {name: metric.identity() for name, metric in model.metrics.items()},
         "preprocessing": preprocessing,
         "explanations": hashlib.sha256(json.dumps(keys).encode()).hexdigest(),
         "ids": ids_digest(datamodule),

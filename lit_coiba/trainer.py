@@ -44,6 +44,7 @@ from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.scorer import Scorer, Source
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.store import ExplanationStore, Manifest
+from lit_coiba.store.manifest import FILE_NAME
 from lit_coiba.store.store import STATISTICS
 from lit_coiba.store.writer import StoreWriter
 from lit_coiba.visualization.contact_sheet import contact_sheet
@@ -176,6 +177,8 @@ class Trainer(BlockTrainer):
         """
         opened = {name: ExplanationStore(path) for name, path in names_of(stores).items()}
         check_place(FilePath(output), "output")
+        if (FilePath(output) / FILE_NAME).exists():
+            raise InputError(f"output {output} is a store itself: give another folder for the table")
         share, scored = Shard.of(shard), dict[str, ExplanationStore]()
         with self._explaining(model, datamodule, datamodule.limit if limit is None else limit):
             keys = common_keys(list(opened.values()), datamodule.explained.ids)
@@ -184,6 +187,8 @@ class Trainer(BlockTrainer):
             oracle = RegionSource(regions, keys, grid) if regions.known else None
             sources: dict[str, Source] = {name: StoreSource(store, keys) for name, store in opened.items()}
             sources |= references(keys, opened, oracle)
+            for metric in model.metrics.values():
+                metric.check(model.preprocessing.size)
             recorded = circumstances(datamodule, type(self.accelerator).__name__, self.num_devices)
             for name, source in sources.items():
                 identity = scores_identity(
@@ -194,7 +199,9 @@ class Trainer(BlockTrainer):
                 blocks = self._on_first(partial(_share_of, share, store, datamodule))
                 if blocks:
                     self._over_blocks(model, datamodule, blocks, BlockProgress(f"Scoring {name}"), StoreWriter(store))
-            board = self._on_first(lambda: Leaderboard.of(scored, list(model.metrics), reference_row(opened)))
+            higher = {name: bool(metric.higher_is_better) for name, metric in model.metrics.items()}
+            asked = sum(map(len, keys.values()))
+            board = self._on_first(lambda: Leaderboard.of(scored, higher, reference_row(opened), asked))
             if self.is_global_zero:
                 board.save(FilePath(output))
         return board

@@ -6,11 +6,11 @@ import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TextIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TextIO
 
 import torch
 from rich.box import SIMPLE
@@ -24,6 +24,10 @@ from lit_coiba.functional import paired_intervals
 from lit_coiba.store import ExplanationStore
 from lit_coiba.store.atomic import atomically
 
+if TYPE_CHECKING:
+    import pandas
+
+ARROWS = {None: "", True: " \u2191", False: " \u2193"}  # more is better, less is better
 TITLE = "Which explanation to believe"
 DIFFERENCE = "insertion - deletion"  # where both are measured
 
@@ -53,32 +57,44 @@ class Leaderboard:
         scores: method -> metric -> one score per sample ``(n,)``, in the same order everywhere; NaN = undefined.
         reference: The method that the others are compared with.
         seed: Of the bootstrap; its draws are shared by all methods and metrics, so that differences are paired.
+        higher: metric -> whether more is better, where that is known.
+        keys: (id, target) of each score.
+        pending: Explanations that have no scores yet, of some method.
     """
 
     scores: Mapping[str, Mapping[str, Tensor]]
     reference: str = REFERENCE
     seed: int = 0
+    higher: Mapping[str, bool] = field(default_factory=dict)
+    keys: Sequence[tuple[str, int]] = ()
+    pending: int = 0
 
     @classmethod
     def of(
-        cls, stores: Mapping[str, ExplanationStore], metrics: Sequence[str], reference: str = REFERENCE
+        cls,
+        stores: Mapping[str, ExplanationStore],
+        metrics: Mapping[str, bool],
+        reference: str = REFERENCE,
+        asked: int | None = None,
     ) -> Leaderboard:
         """Read the scores that `Trainer.benchmark` wrote; samples that one of the methods lacks are left out.
 
         Args:
             stores: Scores by method.
-            metrics: Names of the columns, in order.
+            metrics: Name of each column, in order -> whether more is better.
             reference: The method that the others are compared with.
+            asked: How many explanations of each method were to be scored; None: as many as are.
         """
         shared = set.intersection(*(set(store.keys()) for store in stores.values()))
-        scores: dict[str, dict[str, Tensor]] = {}
+        keys, scores = sorted(shared), dict[str, dict[str, Tensor]]()
         for name, store in stores.items():
             rows = {(row.id, row.target): row.extras for row in store if (row.id, row.target) in shared}
-            found = {m: torch.tensor([float(rows[key][m]) for key in sorted(shared)]).double() for m in metrics}
+            found = {m: torch.tensor([float(rows[key][m]) for key in keys]).double() for m in metrics}
             if {"insertion", "deletion"} <= found.keys():
                 found[DIFFERENCE] = found["insertion"] - found["deletion"]
             scores[name] = found
-        return cls(scores, reference)
+        higher = {**metrics, DIFFERENCE: True}
+        return cls(scores, reference, higher=higher, keys=keys, pending=max(0, (asked or 0) - len(keys)))
 
     @property
     def metrics(self) -> list[str]:
@@ -107,7 +123,7 @@ class Leaderboard:
     def lines(self, text: Callable[[Cell], str]) -> Iterator[list[str]]:
         """The table as text: headings, then a line per method."""
         cells = self.cells()
-        yield ["method", *self.metrics]
+        yield ["method", *(name + ARROWS[self.higher.get(name)] for name in self.metrics)]
         for method in self.scores:
             found = [cells.get((method, metric)) for metric in self.metrics]
             yield [method, *("-" if cell is None or math.isnan(cell.mean) else text(cell) for cell in found)]
@@ -122,10 +138,23 @@ class Leaderboard:
     def note(self) -> str:
         """What the numbers are."""
         size = next((len(v) for found in self.scores.values() for v in found.values()), 0)
-        return (
+        told = (
             f"Mean over {size:,} explanations with its 95% bootstrap interval; * = differs from {self.reference} on the"
             " same samples (95% interval of the paired difference)."
         )
+        if self.pending:
+            told += f" {self.pending:,} more are not scored by all: another shard's, or their images failed."
+        if undefined := [name for name in self.higher if name not in self.metrics and name != DIFFERENCE]:
+            told += f" Undefined for all of them: {', '.join(undefined)}; are the places of the objects known?"
+        return told
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """All scores: a row per (id, target), a column per (method, metric)."""
+        import pandas
+
+        columns = {(method, m): v.numpy() for method, found in self.scores.items() for m, v in found.items()}
+        names = pandas.MultiIndex.from_tuples(list(self.keys), names=["id", "target"]) if self.keys else None
+        return pandas.DataFrame(columns, index=names)
 
     def __str__(self) -> str:
         """The table in Markdown; a notebook shows it drawn."""
@@ -141,11 +170,12 @@ class Leaderboard:
             title: What stands above it.
         """
         head, *body = self.lines(_narrow)
-        table = Table(title=escape(title), box=SIMPLE)
+        table = Table(box=SIMPLE)
         for place, name in enumerate(head):
             table.add_column(escape(name.replace("_", " ")), justify="right" if place else "left")
         for row in body:
             table.add_row(*map(escape, row))
+        console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
         console.print(table)
         console.print(self.note(), highlight=False)
 

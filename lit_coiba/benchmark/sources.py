@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -138,17 +139,25 @@ def shape_of(store: ExplanationStore) -> tuple[int, int]:
 
 
 def common_keys(stores: Sequence[ExplanationStore], ids: Sequence[str]) -> Keys:
-    """The (id, target) that all stores explain, of the samples `ids`: scores are compared in pairs.
+    """The (id, target) that all stores explain, of the samples `ids`, since scores are compared in pairs.
+
+    Warns of the others, which are left out.
 
     Raises:
         InputError: There are none.
     """
     asked = set(ids)
-    everywhere = set.intersection(*(set(store.keys()) for store in stores))
-    shared = sorted(key for key in everywhere if key[0] in asked)
+    found = [{key for key in set(store.keys()) if key[0] in asked} for store in stores]
+    shared = sorted(set.intersection(*found))
     if not shared:
         names = " and ".join(str(store.path) for store in stores)
         raise InputError(f"stores: {names} explain no image of the data for the same class: nothing can be compared")
+    if others := sorted(set.union(*found) - set(shared)):
+        warnings.warn(
+            f"{len(shared)} explanations are compared, {len(others)} are left out: not in all stores, or there for"
+            f" another class, such as {others[0][0]} for class {others[0][1]}",
+            stacklevel=2,
+        )
     keys: Keys = {}
     for sample, target in shared:
         keys.setdefault(sample, []).append(target)

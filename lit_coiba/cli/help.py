@@ -28,7 +28,7 @@ class Page:
 
     def section(self, title: str, text: str) -> None:
         """A block of text, as it is."""
-        self.lines += ["", f"{title}:", *text.splitlines()]
+        self.lines += ["", *wrap(f"{title}:", self.width, subsequent_indent="  "), *text.splitlines()]
 
     def keys(self, title: str, keys: Iterator[tuple[str, str]]) -> None:
         """Keys and what they mean."""

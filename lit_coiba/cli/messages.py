@@ -10,6 +10,7 @@ from inspect import signature
 
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from lit_coiba import metrics
 from lit_coiba.cli.config_files import Config
 from lit_coiba.contracts import InputError
 
@@ -102,7 +103,8 @@ def _interpolation(error: OmegaConfBaseException, known: list[str], configs: lis
 def _class(text: str, key: str) -> str | None:
     """About a class that there is not, or that is of another kind."""
     if found := _NO_CLASS.search(text):
-        return f"{key}: there is no class {found[1]}; give its path, module.Class"
+        known = metrics.__all__ if "metrics" in key.split(".") else []
+        return f"{key}: there is no class {found[1]}" + did_you_mean(found[1], known, "; give its path, module.Class")
     if found := _NOT_FOUND.search(text):
         return f"{key}: {found[1]} cannot be imported ({found[2]})"
     if found := _NO_SUBCLASS.search(text):

@@ -13,8 +13,10 @@ from lit_coiba.cli.trainer_verbs import LOADERS, MODULES, short_names
 from lit_coiba.contracts import AttributionMethod
 from lit_coiba.data.image_folder import ImageFolder
 from lit_coiba.data.module import BlockDataModule
+from lit_coiba.metrics.metric import Metric
 from lit_coiba.modules.classifier import Classifier
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.scorer import Scorer
 from lit_coiba.trainer import Trainer
 
 _CHECKPOINT = "lightning_logs/version_0/checkpoints/NAME.ckpt"
@@ -98,6 +100,11 @@ _GENERAL = """\
   LIT_COIBA_DEBUG=1 in the environment shows the traceback behind an error."""
 
 
+_METRICS = """\
+  --model.metrics.best Insertion --model.metrics.best.steps 28     NAME, here best, is the column of the table
+  --model.metrics.best.help Insertion                              The keys of a metric"""
+
+
 def help_page(verb: str) -> str:
     """The text of ``lit-coiba VERB --help`` for a verb that runs a Trainer."""
     page = Page(f"{verb} [-c FILE ...] [--KEY VALUE ...]", f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.")
@@ -109,6 +116,8 @@ def help_page(verb: str) -> str:
     page.keys("what is done with it", parameters(MODULES[verb], "model", frozenset({"backbone", "method"})))
     if MODULES[verb] is Explainer:
         page.keys(_title("method", "model.method", AttributionMethod, CoIBA), parameters(CoIBA, "model.method"))
+    if MODULES[verb] is Scorer:
+        page.section(f"metrics, --model.metrics.NAME CLASS: {', '.join(short_names(Metric))}", _METRICS)
     page.keys(_title("data", "data", BlockDataModule, ImageFolder), parameters(ImageFolder, "data"))
     trainer = TRAINING | MACHINE if verb == "fit" else MACHINE
     page.keys("trainer, of Lightning; these keys matter most", ((f"trainer.{k}", v) for k, v in trainer.items()))

@@ -15,6 +15,7 @@ from torchmetrics.utilities import dim_zero_cat
 from lit_coiba.contracts import InputError
 from lit_coiba.functional import resize_map
 
+CIRCUMSTANTIAL = ("chunk", "keep_samples")  # settings that decide no score
 Model = Callable[[Tensor], Tensor]  # normalised images (B, C, H, W) -> logits (B, K)
 
 
@@ -62,6 +63,18 @@ class Metric(torchmetrics.Metric):
         if not self.keep_samples:
             raise InputError(f"{type(self).__name__} keeps no scores: make it with keep_samples=True")
         return dim_zero_cat(self.kept) if len(self.kept) else torch.empty(0, device=self.device)
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Refuse images of `size`, height and width in pixels, that these settings cannot be used on.
+
+        Raises:
+            InputError: They cannot.
+        """
+        return
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the scores: the class and `settings`, but for what bounds memory or is kept beside."""
+        return {"class": type(self).__name__, **{k: v for k, v in self.settings().items() if k not in CIRCUMSTANTIAL}}
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments of this instance, as plain values, with what a preset filled in."""

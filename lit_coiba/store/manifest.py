@@ -62,11 +62,11 @@ class Manifest:
                 return cls(**manifest)
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(
-                f"{folder / FILE_NAME} is damaged ({error}): restore it from a copy, or use another --store"
+                f"{folder / FILE_NAME} is damaged ({error}): restore it from a copy, or use another folder"
             ) from error
         raise InputError(
             f"{folder / FILE_NAME} has schema version {version}, and this version of lit-coiba reads "
-            f"{SCHEMA_VERSION}: use the version that wrote the store, or another --store"
+            f"{SCHEMA_VERSION}: use the version that wrote the store, or another folder"
         )
 
     def save(self, folder: Path, exclusive: bool = False) -> None:
@@ -96,7 +96,7 @@ class Manifest:
         if told := self.told(new):
             raise InputError(
                 f"store {store} was made with other arguments (old -> new): {told}; "
-                "use another --store, or repeat the original arguments"
+                "use another folder, or repeat the original arguments"
             )
 
     def told(self, new: Manifest) -> str:

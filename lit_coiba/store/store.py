@@ -68,6 +68,9 @@ class ExplanationStore:
             raise InputError(f"{self.path} is not a store ({reason}): give the folder that a run wrote") from error
         self._index = BlockIndex(self.path / FOLDER, self.manifest.digest)
 
+    def __repr__(self) -> str:
+        return f"ExplanationStore({str(self.path)!r}): {len(self):,} explanations"
+
     @classmethod
     def open(cls, path: str | os.PathLike[str], manifest: Manifest) -> ExplanationStore:
         """Create a store, or resume the one that is there. Any number of processes may do so at once.
@@ -82,7 +85,7 @@ class ExplanationStore:
                 raise NotADirectoryError(None, "it is a file, not a folder")
             if not (path / FILE_NAME).exists():
                 if list_blocks(blocks):
-                    raise InputError(f"{blocks} has blocks but no {FILE_NAME} beside it: use another --store")
+                    raise InputError(f"{blocks} has blocks but no {FILE_NAME} beside it: use another folder")
                 path.mkdir(parents=True, exist_ok=True)
                 with suppress(FileExistsError):  # another process was faster; its manifest counts
                     manifest.save(path, exclusive=True)
@@ -98,7 +101,7 @@ class ExplanationStore:
                 raise PermissionError(None, "it is read-only")
         except OSError as error:
             reason = error.strerror or str(error)
-            raise InputError(f"store {path} cannot be written ({reason}): mend that, or use another --store") from error
+            raise InputError(f"store {path} cannot be written ({reason}): mend that, or use another folder") from error
         return store
 
     def missing(self, total_blocks: int, verify: bool = True) -> list[int]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from lit_coiba.benchmark import Leaderboard
 from lit_coiba.store import BlockRecord, ExplanationStore, Manifest
 
-METRICS = ["insertion", "deletion"]
+METRICS = {"insertion": True, "deletion": False}
 
 
 @pytest.fixture
@@ -100,3 +100,15 @@ def test_only_what_all_methods_have_is_compared(tmp_path):
     assert board.scores["B"]["insertion"].tolist() == [5.0, 6.0]
     assert board.scores["A"]["insertion - deletion"].tolist() == [0.5, 1.0]
     assert board.cells()["B", "insertion"].gain == 4.0
+    assert board.to_pandas().index.tolist() == [("y", 0), ("z", 0)]
+    assert board.to_pandas()["A", "deletion"].tolist() == [0.5, 1.0]
+
+
+def test_what_the_table_says_about_itself(scores):
+    for found in scores.values():
+        found["energy"] = torch.full((200,), torch.nan, dtype=torch.float64)
+    board = Leaderboard(scores, higher={**METRICS, "energy": True}, pending=3)
+    assert next(board.lines(str)) == ["method", "insertion \u2191", "deletion \u2193"]
+    assert "3 more are not scored by all" in board.note()
+    assert "Undefined for all of them: energy" in board.note()
+    assert "more" not in Leaderboard(scores, higher=METRICS).note()

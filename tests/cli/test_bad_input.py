@@ -127,7 +127,7 @@ def test_a_store_of_another_identity(coiba):
     assert outcome.status == 2
     assert outcome.error == (
         'store x was made with other arguments (old -> new): method.copies 2 -> 3, targets "predicted" -> "1"; '
-        "use another --store, or repeat the original arguments"
+        "use another folder, or repeat the original arguments"
     )
     assert coiba().status == 0
 

@@ -93,3 +93,54 @@ def test_what_is_refused(stores, command, words, sentence):
     last = outcome.err.strip().splitlines()[-1]
     assert last.startswith("lit-coiba: error: ")
     assert sentence in last
+
+
+def test_a_mistake_leaves_nothing_behind(stores, command):
+    words = ["benchmark", *WORDS, "--stores", "runs/Saliency", "--output", "runs/table"]
+    wrong = command(*words, "--model.metrics.insertion.steps", "500")
+    assert wrong.status == 2
+    assert "steps is 500, but there are 64 pixels or cells" in wrong.err
+    assert not Path("runs/table").exists()
+    assert command(*words).status == 0
+
+
+def test_a_store_is_no_place_for_a_table(stores, command):
+    outcome = command("benchmark", *WORDS, "--stores", "runs/Saliency", "--output", "runs/RandomMap")
+    assert outcome.status == 2
+    assert "output runs/RandomMap is a store itself" in outcome.err
+    assert not list(Path("runs/RandomMap").glob("leaderboard*"))
+
+
+def test_what_is_not_scored_yet_or_not_compared_is_told(stores, command):
+    words = ["benchmark", *WORDS, "--stores", "runs/Saliency", "runs/RandomMap"]
+    for block in ExplanationStore("runs/RandomMap").path.glob("blocks/*"):
+        block.unlink()
+    model = shipped_model("synthetic_parts_cnn")
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
+    trainer.explain(Explainer(model, RandomMap()), SyntheticParts(batch_size=4), "runs/RandomMap", 8, shard="0/2")
+    with pytest.warns(UserWarning, match="4 explanations are compared, 4 are left out: not in all stores"):
+        few = command(*words, "--output", "runs/few")
+    assert "Mean over 4 explanations" in few.out
+    words = ["benchmark", *WORDS, "--stores", "runs/Saliency", "--output", "runs/half"]
+    assert "4 more are not scored by all" in " ".join(command(*words, "--shard", "0/2").out.split())
+    assert "more are not scored" not in command(*words, "--shard", "1/2").out
+
+
+def test_more_or_fewer_images_a_forward_are_the_same_scores(stores, command):
+    words = ["benchmark", *WORDS, "--stores", "runs/Saliency", "--output", "runs/table"]
+    first = command(*words)
+    again = command(*words, "--model.metrics.insertion.chunk", "3")
+    assert (again.status, again.out) == (0, first.out)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--model.metrics.best", "Insertoin"], "there is no class Insertoin: did you mean Insertion?"),
+        (["--model.metrics.best", "Quality"], "there is no class Quality; give its path"),
+    ],
+)
+def test_names_of_metrics(stores, command, words, sentence):
+    outcome = command("benchmark", *WORDS, "--stores", "runs/Saliency", *words)
+    assert outcome.status == 2
+    assert sentence in outcome.err

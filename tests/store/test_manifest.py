@@ -46,7 +46,7 @@ def test_refusal_says_what_differs_and_what_to_do() -> None:
         manifest().check(manifest(seed=1), Path("runs/x"))
     assert str(refused.value) == (
         "store runs/x was made with other arguments (old -> new): seed 0 -> 1; "
-        "use another --store, or repeat the original arguments"
+        "use another folder, or repeat the original arguments"
     )
 
 
@@ -76,7 +76,7 @@ def test_damaged_manifest_is_one_sentence(tmp_path: Path) -> None:
     whole = path.read_text()
     for content in (whole[: len(whole) // 2], "[]", "{}", '{"schema_version": 1, "surprise": 2}'):
         path.write_text(content)
-        with pytest.raises(InputError, match=r"manifest\.json is damaged .* another --store"):
+        with pytest.raises(InputError, match=r"manifest\.json is damaged .* another folder"):
             Manifest.load(tmp_path)
 
 

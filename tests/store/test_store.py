@@ -161,7 +161,7 @@ class TestOpening:
     def test_blocks_of_unknown_origin_are_refused(self, tmp_path: Path) -> None:
         filled(tmp_path, blocks(1))
         (tmp_path / FILE_NAME).unlink()
-        with pytest.raises(InputError, match=r"has blocks but no manifest\.json beside it: use another --store"):
+        with pytest.raises(InputError, match=r"has blocks but no manifest\.json beside it: use another folder"):
             ExplanationStore.open(tmp_path, manifest())
 
     def test_other_files_beside_the_store_do_no_harm(self, tmp_path: Path) -> None:

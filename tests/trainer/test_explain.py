@@ -172,7 +172,7 @@ class TestIdentity:
         with pytest.raises(InputError) as error:
             explain(**{"model": model, "folder": six, "data": NoiseData(6, 2), **change()})
         assert message in str(error.value)
-        assert "use another --store, or repeat the original arguments" in str(error.value)
+        assert "use another folder, or repeat the original arguments" in str(error.value)
 
     def test_preprocessing_set_by_hand_is_what_counts(self, model, tmp_path):
         data = NoiseData(6, 2)
