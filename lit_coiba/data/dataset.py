@@ -1,9 +1,11 @@
-"""What every dataset of images owes: stable ids, labels, pixels, and where the object is."""
+"""What every dataset of images owes: stable ids, labels, pixels, and where the object and its parts are."""
 
 from abc import ABC, abstractmethod
 
 from PIL import Image
 from torch import Tensor
+
+from lit_coiba.data.keypoints import Keypoints
 
 
 class ImageDataset(ABC):
@@ -26,4 +28,8 @@ class ImageDataset(ABC):
 
     def region(self, index: int) -> Tensor | None:
         """Where the object is, a mask ``(H, W)`` in pixels of `image`; None = unknown."""
+        return None
+
+    def parts(self, index: int) -> Keypoints | None:
+        """Where the parts of the object are, in pixels of `image`; None = unknown."""
         return None

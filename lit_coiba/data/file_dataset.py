@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from PIL import Image
@@ -14,6 +15,13 @@ from lit_coiba.contracts import InputError
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.file_table import Box
 from lit_coiba.data.image_file import EXTENSIONS, image_size, read_image
+
+
+class BoxTable(Protocol):
+    """Boxes around the objects in image files, such as a dict."""
+
+    def get(self, name: str, /) -> list[Box] | None:
+        """Those of a file; None where it has none."""
 
 
 class FileDataset(ImageDataset):
@@ -33,7 +41,7 @@ class FileDataset(ImageDataset):
         names: Sequence[str],
         labels: Sequence[int],
         classes: Sequence[str] = (),
-        boxes: dict[str, list[Box]] | None = None,
+        boxes: BoxTable | None = None,
     ) -> None:
         rows = sorted((_printable(name), name, label) for name, label in zip(names, labels, strict=True))
         self.root = root
@@ -41,7 +49,7 @@ class FileDataset(ImageDataset):
         self.names = [row[1] for row in rows]
         self.labels = [row[2] for row in rows]
         self.classes = list(classes)
-        self.boxes = boxes or {}
+        self.boxes: BoxTable = {} if boxes is None else boxes
 
     def image(self, index: int) -> Image.Image:
         """The sample as an RGB image, turned as its EXIF orientation says.

@@ -1,4 +1,4 @@
-"""Image files: one decoded as an RGB picture the right way up, and how large it is."""
+"""Image files: one decoded as an RGB picture the right way up, how large it is, and masks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import torch
 from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL.Image import Transpose
+from torch import Tensor
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -54,6 +57,16 @@ def image_size(path: Path) -> tuple[int, int]:
     with _plain_errors(path), Image.open(path, formats=_FORMATS) as image:
         width, height = image.size
         return (width, height) if _orientation(image) >= 5 else (height, width)  # 5 to 8 lie on their side
+
+
+def read_mask(path: Path) -> Tensor:
+    """The values of a PNG that says what a pixel belongs to, uint8 ``(H, W)``: grey levels, or indices of a palette.
+
+    Raises:
+        OSError: As `read_image`.
+    """
+    with _plain_errors(path), Image.open(path, formats=["PNG"]) as image:
+        return torch.from_numpy(np.array(image if image.mode in ("L", "P") else image.convert("L")))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.keypoints import Keypoints
 
 LimitOrder = Literal["spread", "first"]
 
@@ -42,3 +43,7 @@ class Subset(ImageDataset):
     def region(self, index: int) -> Tensor | None:
         """Where the object is, in pixels of `image`; None = unknown."""
         return self.dataset.region(self.indices[index])
+
+    def parts(self, index: int) -> Keypoints | None:
+        """Where the parts of the object are, in pixels of `image`; None = unknown."""
+        return self.dataset.parts(self.indices[index])

@@ -1,4 +1,4 @@
-"""From a picture to model input: timm's evaluation recipe, and the same geometry for masks."""
+"""From a picture to model input: timm's evaluation recipe, and the same geometry for masks and keypoints."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.data.keypoints import Keypoints
 
 MAX_PIXELS = 2 * 89_478_485  # of a resized picture: the size at which Pillow refuses a file
 
@@ -57,6 +58,15 @@ class Transform:
         resized = F.resize(plane, list(self.resized(*mask.shape)), InterpolationMode.NEAREST)
         return F.pil_to_tensor(F.center_crop(resized, list(self.preprocessing.size)))[0].bool()
 
+    def keypoints(self, points: Keypoints, height: int, width: int) -> Keypoints:
+        """Points on a picture of this size as points on the model input; those that are cut off are not visible."""
+        resized = self.resized(height, width)
+        scale = points.xy.new_tensor([resized[1] / width, resized[0] / height])
+        corner = [_cut(side, size) for side, size in zip(resized, self.preprocessing.size)]
+        xy = points.xy * scale - points.xy.new_tensor(corner[::-1])
+        inside = (xy >= 0).all(-1) & (xy < xy.new_tensor(self.preprocessing.size[::-1])).all(-1)
+        return Keypoints(points.names, xy, points.visible & inside)
+
     def keeps(self, height: int, width: int) -> bool:
         """Whether a picture of this size passes without resize and crop."""
         return self.resized(height, width) == (height, width) == tuple(self.preprocessing.size)
@@ -77,3 +87,8 @@ class Transform:
         if size[0] * size[1] > MAX_PIXELS:
             raise InputError(f"a picture of {width} x {height} pixels is too elongated to be resized to {target}")
         return size
+
+
+def _cut(side: int, size: int) -> int:
+    """Where the middle `size` pixels of `side` begin, as torchvision rounds; negative = so much padding before."""
+    return round((side - size) / 2) if side >= size else -((size - side) // 2)

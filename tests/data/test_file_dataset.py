@@ -77,6 +77,17 @@ def test_the_region_is_the_union_of_the_boxes_both_ends_included(tmp_path):
     assert dataset.region(1) is None
 
 
+def test_boxes_can_come_from_anything_that_tells_them_by_name(tmp_path):
+    class Everywhere:
+        def get(self, name):
+            return [Box(0, 0, 0, 0)] if name == "a.png" else None
+
+    Image.new("RGB", (2, 1)).save(tmp_path / "a.png")
+    dataset = FileDataset(tmp_path, ["a.png", "b.png"], [0, 0], boxes=Everywhere())
+    assert dataset.region(0).tolist() == [[True, False]]
+    assert dataset.region(1) is None
+
+
 def test_boxes_are_those_of_the_upright_picture(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lit_coiba.data.keypoints import Keypoints
 from lit_coiba.data.subset import Subset, limited
 from tests._testers.pictures import Pictures
 
@@ -43,3 +44,12 @@ def test_a_subset_gives_the_samples_of_the_whole():
     assert torch.equal(part.region(2), pictures.region(7))
     with pytest.raises(OSError, match="torn"):
         part.image(1)
+    assert part.parts(1) is None
+
+
+def test_a_subset_gives_the_parts_of_the_whole():
+    class Dotted(Pictures):
+        def parts(self, index):
+            return Keypoints(("dot",), torch.tensor([[float(index), 0.0]]), torch.tensor([True]))
+
+    assert Subset(Dotted(5), [1, 3]).parts(1).xy.tolist() == [[3.0, 0.0]]

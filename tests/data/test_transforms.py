@@ -4,8 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from timm.data import create_transform
+from torch.nn.functional import grid_sample
 
 from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.data.keypoints import Keypoints
 from lit_coiba.data.transforms import Transform
 
 RECIPES = [
@@ -77,6 +79,51 @@ def test_a_mask_goes_through_the_same_geometry(recipe, size):
     region = Transform(recipe).region(mask)
     assert region.dtype == torch.bool
     torch.testing.assert_close(region, Transform(nearest)(as_picture)[0] == 1)
+
+
+def points(*xy, hidden=()):
+    visible = torch.tensor([index not in hidden for index in range(len(xy))])
+    return Keypoints(tuple("abcdefgh"[: len(xy)]), torch.tensor(xy, dtype=torch.float32), visible)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+@pytest.mark.parametrize("size", [(101, 77), (60, 200), (64, 64), (17, 23)])
+def test_a_keypoint_stays_on_what_it_points_at(recipe, size):
+    """The picture's red channel is the column and its green one the row, so model input tells where it comes from."""
+    width, height = size
+    columns, rows = torch.arange(width).expand(height, -1), torch.arange(height)[:, None].expand(-1, width)
+    picture = Image.fromarray(torch.stack([columns, rows, torch.ones_like(rows)], -1).to(torch.uint8).numpy())
+    transform = Transform(Preprocessing(recipe.size, recipe.crop_pct, "bilinear"))
+    pixels = transform.pixels(picture).float()
+    found = points(
+        *((width * a / 8, height * b / 8) for a, b in [(1, 4), (4, 1), (4, 4), (7, 4), (4, 7), (5, 3), (2, 6)])
+    )
+    moved = transform.keypoints(found, height, width)
+    compared = 0
+    shown = pixels[:2, pixels[2] == 1] + 0.5  # the middle of a pixel, in pixels of the picture
+    for xy, place, visible in zip(found.xy, moved.xy, moved.visible):
+        if visible:
+            grid = 2 * place / torch.tensor(recipe.size[::-1]) - 1
+            there = grid_sample(pixels[None], grid.view(1, 1, 1, 2), align_corners=False).flatten()
+            if there[2] > 0.999:  # else it lies in the outer half of a pixel at the edge
+                torch.testing.assert_close(there[:2] + 0.5, xy, rtol=0, atol=0.6)  # levels are rounded
+                compared += 1
+        else:
+            assert ((xy < shown.amin(1) + 1) | (xy > shown.amax(1) - 1)).any()
+    assert compared >= 3
+
+
+def test_keypoints_are_scaled_then_cut():
+    transform = Transform(Preprocessing((10, 10), 1.0))
+    moved = transform.keypoints(points((20, 10), (10, 0), (30, 10), (9, 10), (15, 5), hidden=[4]), height=20, width=40)
+    assert moved.names == ("a", "b", "c", "d", "e")
+    assert moved.xy.tolist() == [[5, 5], [0, 0], [10, 5], [-0.5, 5], [2.5, 2.5]]
+    assert moved.visible.tolist() == [True, True, False, False, False]  # the last one never was
+
+
+def test_keypoints_of_a_picture_that_is_padded():
+    moved = Transform(Preprocessing((9, 9), 1.5)).keypoints(points((0, 0), (6, 6)), height=6, width=6)
+    assert moved.xy.tolist() == [[1, 1], [7, 7]]  # 3 pixels too few: one before, two behind
 
 
 def test_a_grey_picture_is_taken_as_rgb():
