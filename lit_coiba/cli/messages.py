@@ -61,10 +61,15 @@ def instantiation_message(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an error without line breaks; of one from a process that reads data, what was raised there."""
+    """The text of an error without line breaks; of one from a process that reads data, what was raised there.
+
+    Only the drawing of a folder, which a dataset that is not complete shows, keeps its lines.
+    """
     text = str(error)
     if "Original Traceback" in text:
         text = text.rpartition(f"{type(error).__name__}: ")[2]
+    if "\n|-- " in text:
+        return text
     return " ".join(text.split()) or type(error).__name__
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import lightning  # noqa: F401 - its logger keeps the stderr it finds when it is imported: not one of a test
 import numpy as np
 import pytest
 from PIL import Image

@@ -145,3 +145,11 @@ def test_a_store_where_none_can_be(explain, photos, tmp_path):
     assert outcome.status == 2
     assert "file" in outcome.error
     assert "is a file, not a folder" in outcome.error
+
+
+def test_a_dataset_that_is_not_complete_is_drawn(command, tmp_path):
+    outcome = command("explain", "--model.backbone.name", "resnet18", "--data", "CUB200", "--data.root", str(tmp_path))
+    assert outcome.status == 2
+    lines = outcome.err.strip().splitlines()
+    assert any(line.startswith("|-- images.txt") and "MISSING" in line for line in lines)
+    assert lines[-1].startswith("|-- ") or "MISSING" in outcome.err
