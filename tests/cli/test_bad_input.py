@@ -148,8 +148,11 @@ def test_a_store_where_none_can_be(explain, photos, tmp_path):
 
 
 def test_a_dataset_that_is_not_complete_is_drawn(command, tmp_path):
-    outcome = command("explain", "--model.backbone.name", "resnet18", "--data", "CUB200", "--data.root", str(tmp_path))
+    (tmp_path / "birds").mkdir()
+    words = ["--model.backbone.name", "resnet18", "--data", "CUB200", "--data.root", "birds", "--store", "x"]
+    outcome = command("explain", *words)
     assert outcome.status == 2
-    lines = outcome.err.strip().splitlines()
-    assert any(line.startswith("|-- images.txt") and "MISSING" in line for line in lines)
-    assert lines[-1].startswith("|-- ") or "MISSING" in outcome.err
+    assert "root: birds is not CUB-200-2011" in outcome.error
+    drawn = [line for line in outcome.err.splitlines() if line.startswith("|-- ")]
+    assert any(line.startswith("|-- images.txt ") and "MISSING" in line for line in drawn)
+    assert len(drawn) >= 6
