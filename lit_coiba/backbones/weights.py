@@ -1,23 +1,16 @@
-"""Load weights from a file into a model; a file that wants to run code is refused."""
+"""Weights of a file into a model that may call them otherwise."""
 
 from __future__ import annotations
 
-import pickle
 import sys
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from lit_coiba.backbones.mismatch import Mismatch
+from lit_coiba.backbones.weights_file import Weights, read_weights
 from lit_coiba.contracts import InputError
-
-Weights = dict[str, Tensor]
 
 
 def load_weights(model: nn.Module, file: str, match: Literal["name", "order"] = "name", new_head: bool = False) -> None:
@@ -48,37 +41,6 @@ def load_weights(model: nn.Module, file: str, match: Literal["name", "order"] = 
     if mismatch.names:
         raise InputError(f"{file} does not fit {type(model).__name__}: {mismatch.sentence(next(iter(heads), None))}")
     model.load_state_dict(weights)
-
-
-def read_weights(file: str) -> Weights:
-    """The tensors in a file, by name.
-
-    Raises:
-        InputError: No such file, or not a file of weights.
-    """
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise InputError(f"checkpoint {file} does not exist: give the path of a safetensors, .pth or .ckpt file")
-    try:
-        found: Any = load_file(path) if path.suffix == ".safetensors" else _load_tensors_only(path)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"checkpoint {file} is not a plain file of weights, and loading what else it holds could run code: it was "
-            "refused; save its state_dict alone, best as safetensors"
-        ) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"checkpoint {file} cannot be read as weights ({error}): is the file complete?") from error
-    for container in ("state_dict", "model"):
-        if isinstance(found, Mapping) and isinstance(found.get(container), Mapping):
-            found = found[container]
-    tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
-    if not tensors:
-        raise InputError(f"checkpoint {file} holds no weights: a mapping of names to tensors is expected")
-    return tensors
-
-
-def _load_tensors_only(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _part(weights: Weights, own: Weights) -> Weights:

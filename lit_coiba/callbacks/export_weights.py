@@ -19,7 +19,10 @@ from torch import Tensor, nn
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.weights import load_weights
+from lit_coiba.backbones.weights_file import DESCRIPTION
 from lit_coiba.contracts import InputError
+from lit_coiba.heads.description import describe
+from lit_coiba.heads.head import Head
 from lit_coiba.modules.classifier import hits
 
 
@@ -58,18 +61,26 @@ class ExportWeights(Callback):
         if not trainer.is_global_zero:
             return
         network: Backbone = deepcopy(pl_module.network)  # type: ignore[assignment]
-        digest = save_half(network.model, self.file)
+        head = describe(network.head) if isinstance(network.head, Head) else None
+        digest = save_half(network.model, self.file, {"backbone": network.arguments, "head": head})
         load_weights(network.model, str(self.file))
         found = {name: accuracy(network, loader) for name, loader in _test_loaders(trainer).items()}
         trained = f"{trainer.current_epoch} epochs, {trainer.global_step:,} steps, precision {trainer.precision}"
         self.file.with_suffix(".md").write_text(card(self.file, network, digest, self.command, trained, found))
 
 
-def save_half(model: nn.Module, file: Path) -> str:
-    """Write a model's state, floating point in fp16, as safetensors; SHA-256 of the file."""
+def save_half(model: nn.Module, file: Path, arguments: dict[str, Any] | None = None) -> str:
+    """Write a model's state, floating point in fp16, as safetensors; SHA-256 of the file.
+
+    Args:
+        model: The model.
+        file: Where to.
+        arguments: Of the backbone and the head, plain values, for who loads the file.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = save({name: t.half() if t.is_floating_point() else t for name, t in state.items()})
+    metadata = None if arguments is None else {DESCRIPTION: json.dumps(arguments)}
+    content = save({name: t.half() if t.is_floating_point() else t for name, t in state.items()}, metadata)
     file.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 

@@ -8,12 +8,21 @@ from lit_coiba.functional.localisation import energy_inside, pointing_hit, relev
 from lit_coiba.functional.maps import convolve, gaussian_kernel, resize_map, resize_ratio, smooth
 from lit_coiba.functional.moments import Moments
 from lit_coiba.functional.noise import antithetic_noise, noise
+from lit_coiba.functional.pooling import (
+    signed_gumbel,
+    signed_log_sum_exp,
+    signed_max,
+    signed_top_k,
+    spatial_average,
+)
 from lit_coiba.functional.ranking import cell_values, ranks, spread_cells
+from lit_coiba.functional.representatives import Representatives, representatives
 
 __all__ = [
     "BITS_PER_NAT",
     "Interval",
     "Moments",
+    "Representatives",
     "antithetic_noise",
     "area_under_curve",
     "blur_images",
@@ -33,10 +42,16 @@ __all__ = [
     "pointing_hit",
     "ranks",
     "relevance_rank",
+    "representatives",
     "resample_curve",
     "resize_map",
     "resize_ratio",
+    "signed_gumbel",
+    "signed_log_sum_exp",
+    "signed_max",
+    "signed_top_k",
     "smooth",
+    "spatial_average",
     "spread_cells",
     "step_counts",
 ]

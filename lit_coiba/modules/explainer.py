@@ -9,9 +9,9 @@ from lightning import LightningModule
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.backbones.weights import load_weights
 from lit_coiba.contracts import AttributionMethod, Batch, Explanation, Failure, InputError, Preprocessing
 from lit_coiba.frozen import frozen
+from lit_coiba.modules.saved import load_trained
 from lit_coiba.store import BlockRecord
 
 _REMEDY = "check the weights and the normalisation"
@@ -25,7 +25,8 @@ class Explainer(LightningModule):
         method: The attribution method.
         targets: Which classes to explain: ``predicted``, ``label``, the number of a class, or ``top3`` for the three
             most probable ones (any number).
-        weights: Weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the backbone's.
+        weights: Weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the
+            backbone's, and bring the head that they were trained with.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Explainer(LightningModule):
     ) -> None:
         super().__init__()
         if weights is not None:
-            load_weights(backbone.model, weights)
+            load_trained(backbone, weights)
         self.network = backbone
         self.method = method
         self.targets = targets

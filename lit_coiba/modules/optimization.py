@@ -6,36 +6,49 @@ Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, and SGDR, 20
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 from torch.optim import AdamW
 
 
-def adamw(module: nn.Module, lr: float, weight_decay: float) -> AdamW:
-    """AdamW over the trainable parameters of `module`."""
-    return AdamW(parameter_groups(module, weight_decay), lr=lr)
+def adamw(module: nn.Module, lr: float, weight_decay: float, scales: Mapping[str, float] | None = None) -> AdamW:
+    """AdamW over the trainable parameters of `module`; `scales` as in `parameter_groups`."""
+    groups = parameter_groups(module, weight_decay, scales)
+    return AdamW([{**group, "lr": lr * group.pop("scale")} for group in groups], lr=lr)
 
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups, with and without weight decay.
+def parameter_groups(
+    module: nn.Module, weight_decay: float, scales: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Trainable parameters in groups of one weight decay and one scale of the learning rate, the largest scale first.
 
     Vectors (biases, norms, scales) and what a timm model lists in `no_weight_decay` (class token, position embeddings,
     relative position biases) are not decayed.
+
+    Args:
+        module: The module.
+        weight_decay: Of matrices.
+        scales: Name of a parameter -> factor on the learning rate, above 0; 1 where it is not named.
+
+    Returns:
+        Groups with ``params``, ``weight_decay`` and ``scale``.
     """
     spared = {
         f"{prefix}.{name}" if prefix else name
         for prefix, child in module.named_modules()
         for name in getattr(child, "no_weight_decay", set)()
     }
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            (kept if parameter.dim() < 2 or name in spared else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+            kept = parameter.dim() < 2 or name in spared
+            groups.setdefault(((scales or {}).get(name, 1.0), kept), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": 0.0 if kept else weight_decay, "scale": scale}
+        for (scale, kept), parameters in sorted(groups.items(), key=lambda group: (-group[0][0], group[0][1]))
+    ]
 
 
 def warmup_cosine(steps: int, warmup: float) -> Callable[[int], float]:

@@ -9,10 +9,10 @@ from lightning import LightningModule
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.backbones.weights import load_weights
 from lit_coiba.contracts import Batch, InputError, Preprocessing
 from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, PointingGame, RelevanceRank
 from lit_coiba.metrics.metric import Faithfulness, Localisation, Metric
+from lit_coiba.modules.saved import load_trained
 from lit_coiba.store import BlockRecord
 
 
@@ -56,7 +56,7 @@ class Scorer(LightningModule):
     ) -> None:
         super().__init__()
         if weights is not None:
-            load_weights(backbone.model, weights)
+            load_trained(backbone, weights)
         self.network = backbone
         self.metrics = usual_metrics() if metrics is None else metrics
         for name, metric in self.metrics.items():

@@ -1,0 +1,160 @@
+"""What every interpretable head does: features to logits, and each logit as a sum over units that lie in the image."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from inspect import signature
+from typing import Any, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from lit_coiba.contracts import HeadExplanation, InputError
+from lit_coiba.targets import class_targets
+
+
+class Terms(NamedTuple):
+    """A decision, unit by unit."""
+
+    contributions: Tensor  # (B, U) signed; with the class bias they sum to the target's logit
+    maps: Tensor  # (B, h, w): where the evidence for the target lies
+    unit_maps: Tensor  # (B, U, h, w): where each unit is
+
+
+class Head(nn.Module, ABC):
+    """Features on a grid ``(B, C, h, w)`` to logits ``(B, K)``, with an explanation of its own.
+
+    Constructor arguments are plain values, so that YAML can set all of them, and are kept as attributes of their names.
+    Sums are in float32 at least, also where features are bf16 or under autocast; float64 stays float64.
+
+    Args:
+        in_channels: C, of the features.
+        num_classes: K.
+
+    Raises:
+        InputError: Less than one channel or class.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.in_channels = at_least_one(in_channels, "in_channels")
+        self.num_classes = at_least_one(num_classes, "num_classes")
+
+    @property
+    @abstractmethod
+    def units(self) -> int:
+        """U: channels or parts whose contributions sum to the logit."""
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits ``(B, K)``."""
+
+    @abstractmethod
+    def activations(self, features: Tensor) -> Tensor:
+        """Signed map of every unit, ``(B, U, h, w)``, whatever the class."""
+
+    def explain(self, features: Tensor, targets: Tensor | int | None = None, top: int = 8) -> HeadExplanation:
+        """Explain the logit of a class, as it is in evaluation mode, whatever the mode: no dropout, no random draw.
+
+        Args:
+            features: ``(B, C, h, w)``.
+            targets: Classes ``(B,)``, or one for all; None: the predicted class.
+            top: Units of largest absolute contribution to give with their maps; all where there are fewer.
+
+        Raises:
+            InputError: Features or targets that do not fit the head.
+        """
+        at_least_one(top, "top")
+        with torch.no_grad():
+            contributions, maps, unit_maps = self._terms(features, self._classes(features, targets))
+            units = contributions.abs().sort(dim=1, descending=True, stable=True).indices[:, :top]
+            rows = torch.arange(len(units), device=units.device).unsqueeze(1)
+            return HeadExplanation(contributions, maps, units, unit_maps[rows, units])
+
+    def contributions(self, features: Tensor, targets: Tensor | int | None = None) -> Tensor:
+        """What each unit adds to the logit of the target in evaluation mode, ``(B, U)``; arguments as in `explain`."""
+        return self._contributions(features, self._classes(features, targets))
+
+    def bias_of(self, targets: Tensor) -> Tensor:
+        """What the logits of classes `targets` ``(B,)`` have besides contributions, ``(B,)``; 0 without bias."""
+        bias = self._bias()
+        if bias is None:
+            return torch.zeros(targets.shape, device=targets.device)
+        return precise(bias)[targets]
+
+    def constrain(self) -> None:
+        """Bring the weights back to where they may be; to be called after each step of an optimiser."""
+        return
+
+    def anneal(self, progress: float) -> None:
+        """Set what changes in the course of a training; `progress` runs from 0 to 1."""
+        return
+
+    def diagnostics(self) -> dict[str, float]:
+        """Numbers that tell whether the head is as it should be, by name; they are logged after each epoch."""
+        return {}
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments of this instance."""
+        return {name: getattr(self, name) for name in signature(type(self)).parameters}
+
+    def extra_repr(self) -> str:
+        """The arguments, for `print`."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
+
+    @abstractmethod
+    def _contributions(self, features: Tensor, classes: Tensor) -> Tensor:
+        """`contributions` for classes ``(B,)`` that are known to be right."""
+
+    @abstractmethod
+    def _terms(self, features: Tensor, classes: Tensor) -> Terms:
+        """All that `explain` chooses from."""
+
+    @abstractmethod
+    def _bias(self) -> Tensor | None:
+        """Per class ``(K,)``."""
+
+    def _checked(self, features: Tensor) -> Tensor:
+        if features.dim() != 4 or features.shape[1] != self.in_channels:
+            raise InputError(
+                f"features have shape {tuple(features.shape)}: this head takes (B, {self.in_channels}, h, w)"
+            )
+        return features
+
+    def _classes(self, features: Tensor, targets: Tensor | int | None) -> Tensor:
+        return class_targets(targets, self._checked(features), self.num_classes, lambda: self(features))
+
+
+def precise(values: Tensor) -> Tensor:
+    """Values in float32 at least."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def exact_linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``values @ weight.T + bias`` in the widest dtype of both, float32 at least, also under autocast."""
+    dtype = torch.promote_types(precise(values).dtype, weight.dtype)
+    with torch.autocast(values.device.type, enabled=False):
+        return linear(values.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
+
+
+def at_least_one(value: int, name: str) -> int:
+    """`value`, a count.
+
+    Raises:
+        InputError: It is less than 1.
+    """
+    if value < 1:
+        raise InputError(f"{name} is {value}: give 1 or more")
+    return value
+
+
+def chosen(value: Any, choices: Any, name: str) -> Any:
+    """`value`, which is one of the literals `choices`.
+
+    Raises:
+        InputError: It is not.
+    """
+    if value not in get_args(choices):
+        raise InputError(f"{name} is {value!r}: choose {', '.join(get_args(choices))}")
+    return value
