@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import lightning
 from lightning import Callback, LightningModule
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
@@ -15,6 +14,7 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lit_coiba.callbacks import BlockBoundary, BlockProgress
 from lit_coiba.contracts import InputError
 from lit_coiba.data.module import BlockDataModule
+from lit_coiba.fit_trainer import FitTrainer
 from lit_coiba.frozen import untouched
 from lit_coiba.identity import check_precision
 from lit_coiba.modules.explainer import Explainer
@@ -26,7 +26,7 @@ from lit_coiba.termination import STATUS, Termination, ends_on_sigterm
 Result = TypeVar("Result")
 
 
-class BlockTrainer(lightning.Trainer):
+class BlockTrainer(FitTrainer):
     """What the verbs over datasets are made of: a loop over blocks, and processes that decide together.
 
     Args:

@@ -19,13 +19,13 @@ ORDER = [
     "attribution",
     *("modules", "callbacks"),
     *("benchmark", "explorer"),
-    *("identity", "precision", "quiet", "termination", "block_trainer", "trainer"),
+    *("identity", "precision", "quiet", "termination", "fit_trainer", "block_trainer", "trainer"),
     *("demo", "cli", "__main__"),
 ]
 ANYWHERE = {"", "resources"}  # the package itself has a version and nothing else
 ONLY_IN = {
     "timm": {"backbones"},
-    "lightning": {"modules", "callbacks", "data", "store.writer", "block_trainer", "trainer", "cli"},
+    "lightning": {"modules", "callbacks", "data", "store.writer", "fit_trainer", "block_trainer", "trainer", "cli"},
     "jsonargparse": {"cli"},
     "omegaconf": {"cli"},
     "captum": {"attribution"},

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from lit_coiba.backbones.chains import Link, chain
 from lit_coiba.backbones.construction import Interpolation, build, preprocessing_of
 from lit_coiba.backbones.defaults import candidate_layers, default_layers
-from lit_coiba.backbones.grid_head import attach, attached, blank_output, final_features, pooled_norm
+from lit_coiba.backbones.digest import digest_of, printed
+from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_output, final_features, pooled_norm
 from lit_coiba.backbones.grids import Metadata, ambiguous, grid_of, grids
 from lit_coiba.backbones.path import ChainPath
 from lit_coiba.backbones.probe import Probe, probe
@@ -200,20 +197,21 @@ class Backbone(nn.Module):
         mean, std = self._moments(images)
         return images * std + mean
 
-    def digest(self) -> str:
+    def digest(self, head: bool = True) -> str:
         """SHA-256 of the architecture and of every weight's name, dtype, shape and bytes.
 
         The architecture is timm's name and arguments, or the modules of a wrapped model, as they print themselves.
+
+        Args:
+            head: With the head that `attach` has put there; without, only what decides `features` where there is one.
         """
-        structure = self.arguments.get("timm_kwargs") or {} if self.arguments else _printed(self.model)
+        structure = self.arguments.get("timm_kwargs") or {} if self.arguments else printed(self.model)
         architecture = [self._title, structure, self.preprocessing.size]
-        if self.head is not None:
-            architecture.append(_printed(self.head))
-        digest = hashlib.sha256(json.dumps(architecture, sort_keys=True, default=str).encode())
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        if head and self.head is not None:
+            architecture.append(printed(self.head))
+        state = self.model.state_dict()
+        weights = {name: tensor for name, tensor in state.items() if head or not name.startswith(f"{PLACE}.")}
+        return digest_of(architecture, weights)
 
     def _adopt(
         self, model: nn.Module, preprocessing: Preprocessing, num_classes: int | None, arguments: dict[str, Any]
@@ -284,11 +282,6 @@ class Backbone(nn.Module):
     def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = (like.new_tensor(v).view(3, 1, 1) for v in (self.preprocessing.mean, self.preprocessing.std))
         return mean, std
-
-
-def _printed(model: nn.Module) -> str:
-    """The modules of a model as they print themselves, without addresses in memory, which no two processes share."""
-    return re.sub(r"0x[0-9a-f]+", "", repr(model))
 
 
 def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:

@@ -31,6 +31,11 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
             crop = v2.RandomResizedCrop(size, interpolation=transform.interpolation)
             self.augmentation = v2.Compose([crop, v2.RandomHorizontalFlip(), v2.PILToTensor()])
 
+    @property
+    def random(self) -> bool:
+        """Whether a sample is another one each time."""
+        return self.augmentation is not None
+
     def __len__(self) -> int:
         return len(self.dataset)
 

@@ -119,6 +119,11 @@ class DrawnBatches(Dataset[tuple[Tensor, Tensor]]):
         self.labels = torch.tensor(dataset.labels)
         self.dropped = dropped
 
+    @property
+    def random(self) -> bool:
+        """Whether a sample is another one each time."""
+        return isinstance(self.dropped, MultiTargetDataset)
+
     def __len__(self) -> int:
         return len(self.dataset)
 

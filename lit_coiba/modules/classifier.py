@@ -19,6 +19,7 @@ from lit_coiba.backbones.layer_depths import layer_depths
 from lit_coiba.contracts import Batch, InputError, Preprocessing
 from lit_coiba.heads.description import build, describe
 from lit_coiba.heads.head import Head
+from lit_coiba.modules.feature_cache import Features
 from lit_coiba.modules.optimization import adamw, warmup_cosine
 
 TOP = 5  # classes of the second accuracy
@@ -119,7 +120,7 @@ class Classifier(LightningModule):
         self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         if isinstance(self.backbone.head, Head):
             self.backbone.head.anneal(self.global_step / self.trainer.estimated_stepping_batches)
-        if self._mixing is not None and batch[1].dim() == 1:
+        if self._mixing is not None and batch[1].dim() == 1 and not isinstance(batch, Features):
             batch = self._mixing(*batch)
         return self._loss(batch, "train", self.label_smoothing)
 
@@ -156,9 +157,13 @@ class Classifier(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _loss(self, batch: tuple[Tensor, Tensor], name: str, label_smoothing: float = 0.0) -> Tensor:
-        images, targets = batch
-        with plain_attention(attention_modules(self.backbone), images):
-            logits = self(images).float()
+        inputs, targets = batch
+        if isinstance(batch, Features):
+            assert self.backbone.head is not None  # it was, when they were computed
+            logits = self.backbone.head(inputs).float()
+        else:
+            with plain_attention(attention_modules(self.backbone), inputs):
+                logits = self(inputs).float()
         loss = cross_entropy(logits, targets, label_smoothing=label_smoothing)
         measured = {f"{name}/loss": loss, f"{name}/accuracy": hits(logits, targets).float().mean()}
         if name != "train" and logits.shape[1] > TOP:
@@ -166,7 +171,7 @@ class Classifier(LightningModule):
         self.log_dict(
             measured,
             prog_bar=True,
-            batch_size=len(images),  # Lightning's mean over batches, and over processes, weighs by it
+            batch_size=len(inputs),  # Lightning's mean over batches, and over processes, weighs by it
             sync_dist=name != "train",
             add_dataloader_idx=False,
         )
