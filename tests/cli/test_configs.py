@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from lit_coiba.backbones import Backbone
+from lit_coiba.callbacks.export_weights import save_half
+from lit_coiba.heads import LinearHead
+from lit_coiba.heads.description import describe
 from lit_coiba.precision import automatic_precision
 from lit_coiba.resources import resource
 from lit_coiba.store import ExplanationStore
@@ -47,10 +51,20 @@ def test_every_key_has_a_comment(name):
         assert line.lstrip().startswith("#") or " # " in line or nested, f"{name}: {line}"
 
 
+def trained_head(file: str) -> str:
+    """Weights of the tiny model with a head, as a fit exports them."""
+    sizes = {"depth": 2, "embed_dim": 12, "num_heads": 2, "patch_size": 8}
+    backbone = Backbone("vit_tiny_patch16_224", num_classes=3, image_size=32, timm_kwargs=sizes)
+    backbone.attach(head := LinearHead(12, 3))
+    save_half(backbone.model, Path(file), {"head": describe(head)})
+    return file
+
+
 @FEW
 @pytest.mark.parametrize("name", of("method"))
 def test_methods(name, command, photos):
-    assert command("explain", "-c", name, *TINY, *CALM, "--data.root", str(photos), "--store", "x").status == 0
+    words = ["--model.weights", trained_head("head.safetensors")] if "head_map" in name else []
+    assert command("explain", "-c", name, *TINY, *CALM, *words, "--data.root", str(photos), "--store", "x").status == 0
     store = ExplanationStore("x")
     assert len(store) == 6
     identity = store.manifest.identity
