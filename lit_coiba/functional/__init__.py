@@ -15,6 +15,7 @@ from lit_coiba.functional.pooling import (
     signed_top_k,
     spatial_average,
 )
+from lit_coiba.functional.purity import channel_purity, pair_purity, prototype_counts
 from lit_coiba.functional.ranking import cell_values, ranks, spread_cells
 from lit_coiba.functional.representatives import Representatives, representatives
 
@@ -28,6 +29,7 @@ __all__ = [
     "blur_images",
     "bootstrap_interval",
     "cell_values",
+    "channel_purity",
     "convolve",
     "energy_inside",
     "folded_gaussian_window",
@@ -37,9 +39,11 @@ __all__ = [
     "information_gradient",
     "information_of_ratio",
     "noise",
+    "pair_purity",
     "paired_intervals",
     "perturb",
     "pointing_hit",
+    "prototype_counts",
     "ranks",
     "relevance_rank",
     "representatives",

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from lit_coiba.contracts import InputError
 from lit_coiba.functional import Representatives, representatives
-from lit_coiba.heads.head import Head, Terms, at_least_one, chosen, exact_linear, precise
+from lit_coiba.heads.head import Head, Terms, at_least_one, chosen, exact_linear, exact_matmul, precise
 
-Evidence = Literal["additive", "first"]
+Evidence = Literal["contrast", "additive", "first"]
 
 
 class BRNPAHead(Head):
@@ -30,14 +30,15 @@ class BRNPAHead(Head):
         num_classes: K.
         parts: N.
         refine: False: a part's vector is its seed's own feature (ablation of the paper).
-        clamp: Negative similarities count as 0. Nothing changes where the backbone ends in a ReLU; elsewhere maps stay
+        clamp: Negative similarities count as 0. No value changes where the backbone ends in a ReLU; elsewhere maps stay
             non-negative, where they could blow up. False = as the authors' code.
         dropout: Probability that an entry of the concatenated vectors is dropped in training.
         bias: Of the linear layer.
-        evidence: The map of a class. ``additive`` (our choice): what each position adds to the logit, sum_i w_ij
-            W_c[block i] . x_j, signed; without `refine`, the contributions laid out by the parts' maps. Either sums to
-            the logit without bias. ``first``: the map of the most active part, whatever the class, which the authors
-            evaluate.
+        evidence: The map of a class. ``additive``: what each position adds to the logit, sum_i w_ij W_c[block i] . x_j,
+            signed, with v_i in place of x_j without `refine`; it sums to the logit without bias. ``contrast`` (our
+            choice): the same with W_c less the mean over classes, for that is all that probabilities depend on. In a
+            small trial of deletion and insertion it was far better than ``additive``, and as good as ``first``, the map
+            of the most active part, which the authors evaluate, whatever the class.
 
     Raises:
         InputError: An argument that is out of range.
@@ -57,7 +58,7 @@ class BRNPAHead(Head):
         clamp: bool = True,
         dropout: float = 0.2,
         bias: bool = False,
-        evidence: Evidence = "additive",
+        evidence: Evidence = "contrast",
     ) -> None:
         super().__init__(in_channels, num_classes)
         self.parts = at_least_one(parts, "parts")
@@ -97,14 +98,14 @@ class BRNPAHead(Head):
         contributions = (blocks * found.vectors).sum(-1)
         shown = self._shown(features, found)
         if self.evidence == "first":
-            maps = shown[:, 0]
-        elif self.refine:
-            with torch.autocast(features.device.type, enabled=False):
-                projected = blocks @ features.flatten(2).to(blocks)
-            maps = (found.maps * projected.view_as(found.maps)).sum(1)
+            return Terms(contributions, shown[:, 0], shown.relu())
+        if self.evidence == "contrast":
+            blocks = blocks - precise(self.classifier.weight).mean(0).view_as(blocks[0])
+        if self.refine:
+            values = exact_matmul(blocks, features.flatten(2)).view_as(found.maps)
         else:
-            maps = (contributions[:, :, None, None] * found.maps).sum(1)
-        return Terms(contributions, maps, shown.relu())
+            values = (blocks * found.vectors).sum(-1)[:, :, None, None]
+        return Terms(contributions, (found.maps * values).sum(1), shown.relu())
 
     def _blocks(self, classes: Tensor) -> Tensor:
         """Weights of each part for classes ``(B,)``, ``(B, N, C)``."""

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from lit_coiba.contracts import HeadExplanation, InputError
 from lit_coiba.targets import class_targets
@@ -131,11 +130,17 @@ def precise(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+def exact_matmul(first: Tensor, second: Tensor) -> Tensor:
+    """``first @ second`` in the wider dtype of both, float32 at least, also under autocast."""
+    dtype = torch.promote_types(precise(first).dtype, second.dtype)
+    with torch.autocast(first.device.type, enabled=False):
+        return first.to(dtype) @ second.to(dtype)
+
+
 def exact_linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``values @ weight.T + bias`` in the widest dtype of both, float32 at least, also under autocast."""
-    dtype = torch.promote_types(precise(values).dtype, weight.dtype)
-    with torch.autocast(values.device.type, enabled=False):
-        return linear(values.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
+    """``values @ weight.T + bias`` as by `exact_matmul`."""
+    product = exact_matmul(values, weight.T)
+    return product if bias is None else product + bias.to(product)
 
 
 def at_least_one(value: int, name: str) -> int:

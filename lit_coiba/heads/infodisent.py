@@ -31,8 +31,8 @@ class InfoDisentHead(Head):
     A positive v_k is evidence for, a negative one evidence against, every class that uses channel k, and channel k adds
     W_ck v_k to the logit of c. Units are the channels of J.
 
-    W starts uniform in [0, 0.5 / sqrt(D)]: small, so that Adam at 1e-3 soon outweighs what is left of chance, yet not the
-    same for all classes, for then no gradient would reach U.
+    W starts uniform in [0, 0.5 / sqrt(D)]: small, so that Adam at 1e-3 soon outweighs what is left of chance, yet not
+    the same for all classes, for then no gradient would reach U.
 
     Args:
         in_channels: D, of the features.

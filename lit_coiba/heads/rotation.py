@@ -77,6 +77,10 @@ class Rotation(nn.Module):
         """U^-1, ``(D, D)``: U^T, or exp(-A)."""
         return self.matrix().T if self.form == "orthogonal" else self._matrix_of(-self.generator)
 
+    def no_weight_decay(self) -> set[str]:
+        """Decay would pull A, and so U, back to the identity."""
+        return {"generator"}
+
     def orthogonality_error(self) -> float:
         """Largest absolute entry of U^T U - I."""
         with torch.no_grad(), torch.autocast(self.generator.device.type, enabled=False):

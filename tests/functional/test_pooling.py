@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -180,6 +181,6 @@ def test_draws_come_from_the_global_generator():
 def test_log_sum_exp_lies_between_average_and_maximum():
     maps = some_maps().abs()
     values = [signed_log_sum_exp(maps, tau) for tau in (1e4, 3.0, 0.3, 1e-4)]
-    assert all((a < b).all() for a, b in zip(values, values[1:]))
+    assert all((a < b).all() for a, b in pairwise(values))
     torch.testing.assert_close(values[0], spatial_average(maps), rtol=1e-3, atol=0)
     torch.testing.assert_close(values[-1], signed_max(maps), rtol=1e-3, atol=0)

@@ -8,25 +8,30 @@ from lit_coiba.heads import BRNPAHead
 from tests._testers.heads import CHANNELS, CLASSES, HeadTester, features, slow_representatives
 
 
+def dot(first, second):
+    return sum(a * b for a, b in zip(first, second))
+
+
 class TestBRNPAHead(HeadTester):
     head = BRNPAHead
+    map_sums_to_the_logit = False
 
     def oracle(self, head, values, target):
         slow = slow_representatives(values, head.parts, head.refine, head.clamp)
         row = head.classifier.weight[target].tolist()
         pixels = values.flatten(1).T.tolist()
         norms = [sum(v * v for v in pixel) ** 0.5 for pixel in pixels]
+        mean = head.classifier.weight.mean(0).tolist()
+        shown = [w - m for w, m in zip(row, mean)] if head.evidence == "contrast" else row
         contributions, map = [], [0.0] * len(pixels)
         for part in range(head.parts):
-            block = row[part * CHANNELS : (part + 1) * CHANNELS]
-            contributions.append(sum(w * v for w, v in zip(block, slow["vectors"][part])))
+            of_part = slice(part * CHANNELS, (part + 1) * CHANNELS)
+            contributions.append(dot(row[of_part], slow["vectors"][part]))
             for j, weight in enumerate(slow["maps"][part]):
                 if head.evidence == "first":
                     map[j] += weight * norms[j] * (part == 0)
-                elif head.refine:
-                    map[j] += weight * sum(w * v for w, v in zip(block, pixels[j]))
                 else:
-                    map[j] += weight * contributions[part]
+                    map[j] += weight * dot(shown[of_part], pixels[j] if head.refine else slow["vectors"][part])
         return contributions, torch.tensor(map, dtype=torch.float64).view(values.shape[1:])
 
 
@@ -34,10 +39,11 @@ class TestAsReleased(TestBRNPAHead):
     """Negative similarities as they are, and the map that the authors evaluate."""
 
     arguments: ClassVar = {"clamp": False, "evidence": "first", "bias": True, "dropout": 0.0}
-    map_sums_to_the_logit = False
 
-    def oracle(self, head, values, target):
-        return super().oracle(head, values, target)
+
+class TestAdditive(TestBRNPAHead):
+    arguments: ClassVar = {"evidence": "additive"}
+    map_sums_to_the_logit = True
 
 
 class TestWithoutRefining(TestBRNPAHead):
@@ -45,7 +51,7 @@ class TestWithoutRefining(TestBRNPAHead):
 
 
 class TestMorePartsThanPositions(TestBRNPAHead):
-    arguments: ClassVar = {"parts": 20}
+    arguments: ClassVar = {"parts": 16}
 
 
 def built(**arguments):
@@ -73,6 +79,14 @@ def test_parts_come_with_the_most_active_first_and_maps_times_the_norm():
     torch.testing.assert_close(head.activations(values), found.maps * norms[:, None], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("refine", [True, False])
+def test_the_default_map_sums_to_the_logit_above_the_mean_logit(refine):
+    head, values = built(refine=refine), features(4)
+    logits = head(values)
+    found = head.explain(values, 2).maps.sum((-2, -1))
+    torch.testing.assert_close(found, logits[:, 2] - logits.mean(1), rtol=1e-10, atol=1e-12)
+
+
 def test_dropout_is_for_training():
     head, values = built(dropout=0.5), features(4)
     expected = head(values)
@@ -93,7 +107,7 @@ def test_features_that_are_not_negative_need_no_clamp():
         ({"parts": 0}, "parts is 0: give 1 or more"),
         ({"dropout": 1.0}, "dropout is 1.0: give a probability below 1"),
         ({"dropout": -0.1}, "dropout is -0.1: give a probability below 1"),
-        ({"evidence": "last"}, "evidence is 'last': choose additive, first"),
+        ({"evidence": "last"}, "evidence is 'last': choose contrast, additive, first"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused(arguments, message):

@@ -32,6 +32,14 @@ def test_it_is_average_pooling_and_a_linear_layer():
     torch.testing.assert_close(head(features(3)), plain(features(3)), rtol=1e-12, atol=1e-12)
 
 
+def test_a_unit_shows_where_it_has_the_sign_of_its_mean():
+    head = LinearHead(2, 1, bias=False).double()
+    torch.nn.init.constant_(head.classifier.weight, -1.0)
+    explanation = head.explain(torch.tensor([[[[3.0, -1.0]], [[1.0, -4.0]]]]), 0)
+    assert explanation.units.tolist() == [[1, 0]]
+    assert explanation.unit_maps.tolist() == [[[[0, 4]], [[3, 0]]]]
+
+
 def test_a_bias_is_what_contributions_leave():
     head, classes = TestLinearHead().build(), torch.tensor([2, 0])
     assert torch.equal(head.bias_of(classes), head.classifier.bias[[2, 0]])

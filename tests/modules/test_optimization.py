@@ -5,6 +5,7 @@ import timm
 import torch
 from torch import nn
 
+from lit_coiba.heads import InfoDisentHead
 from lit_coiba.modules.optimization import adamw, parameter_groups, warmup_cosine
 
 
@@ -67,3 +68,17 @@ def test_step_zero_of_a_warmup_moves():
     optimizer.step()
     schedule.step()
     assert weight.item() == pytest.approx(-0.1)
+
+
+def test_the_matrix_of_a_rotation_is_spared():
+    module = nn.Sequential(InfoDisentHead(4, 3))
+    decayed, spared = parameter_groups(module, weight_decay=0.1)
+    assert names(module, decayed) == {"0.weight"}
+    assert names(module, spared) == {"0.rotate.generator"}
+
+
+def test_rates_of_layers_come_in_groups_of_one_scale():
+    module = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
+    optimizer = adamw(module, lr=0.1, weight_decay=0.2, scales={"0.weight": 0.5, "0.bias": 0.5})
+    found = [(group["lr"], group["weight_decay"], group["params"][0].shape) for group in optimizer.param_groups]
+    assert found == [(0.1, 0.2, (4, 3)), (0.1, 0.0, (4,)), (0.05, 0.2, (3, 2)), (0.05, 0.0, (3,))]

@@ -1,0 +1,96 @@
+"""EPIC: a trained classifier's own function, told by channels that a rotation has made purer.
+
+Borycki et al., "EPIC: Explanation of Pretrained Image Classification Networks via Prototypes", 2025 (arXiv 2505.12897).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lit_coiba.contracts import InputError
+from lit_coiba.functional import spatial_average
+from lit_coiba.heads.head import Head, Terms, exact_linear, precise
+from lit_coiba.heads.rotation import Form, Parametrization, Rotation
+
+
+class EPICHead(Head):
+    """Average pooling and the classifier's own last layer; units are the channels of G = U F, weights W' = W U^-1.
+
+    The logits are those of the classifier, whatever U is: W' avg(G) + b = W avg(F) + b. Only U is trained, for purity,
+    see `modules.purity_training`.
+
+    Args:
+        in_channels: D.
+        num_classes: K.
+        form: Of U.
+        parametrization: Of U; see `Rotation`.
+
+    Example:
+        >>> head = EPICHead(8, num_classes=3)
+        >>> head.start_from(torch.randn(3, 8), torch.randn(3))
+        >>> features = torch.rand(2, 8, 7, 7)
+        >>> explained = head.explain(features, targets=1)
+        >>> torch.allclose(explained.contributions.sum(1) + head.bias[1], head(features)[:, 1], atol=1e-5)
+        True
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        form: Form = "orthogonal",
+        parametrization: Parametrization = "auto",
+    ) -> None:
+        super().__init__(in_channels, num_classes)
+        self.form: Form = form
+        self.parametrization: Parametrization = parametrization
+        self.rotate = Rotation(in_channels, form, parametrization)
+        self.weight = nn.Parameter(torch.zeros(num_classes, in_channels), requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(num_classes), requires_grad=False)
+
+    @property
+    def units(self) -> int:
+        """D."""
+        return self.in_channels
+
+    @torch.no_grad()
+    def start_from(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        """Take W ``(K, D)`` and b ``(K,)`` from the classifier: `backbones.grid_head.linear_classifier` gives them.
+
+        Raises:
+            InputError: Weights of another shape.
+        """
+        if weight.shape != self.weight.shape:
+            raise InputError(f"weights have shape {tuple(weight.shape)}: this head takes {tuple(self.weight.shape)}")
+        self.weight.copy_(weight)
+        if bias is not None:
+            self.bias.copy_(bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits ``(B, K)``."""
+        return exact_linear(spatial_average(self._checked(features)), self.weight, self.bias)
+
+    def activations(self, features: Tensor) -> Tensor:
+        """G, ``(B, D, h, w)``."""
+        return precise(self.rotate(self._checked(features)))
+
+    def diagnostics(self) -> dict[str, float]:
+        """How far U is from orthogonal, where that is its form."""
+        return {} if self.form == "invertible" else {"orthogonality error": self.rotate.orthogonality_error()}
+
+    def _contributions(self, features: Tensor, classes: Tensor) -> Tensor:
+        return self._turned(classes) * exact_linear(spatial_average(features), self.rotate.matrix())  # avg G = U avg F
+
+    def _terms(self, features: Tensor, classes: Tensor) -> Terms:
+        turned, weights = self.activations(features), self._turned(classes)
+        contributions, means = self._contributions(features, classes), spatial_average(turned)
+        maps = (weights[:, :, None, None] * turned).sum(1) / (turned.shape[-2] * turned.shape[-1])
+        return Terms(contributions, maps, (means.sign()[:, :, None, None] * turned).relu())
+
+    def _turned(self, classes: Tensor) -> Tensor:
+        """Rows of W' = W U^-1, ``(B, D)``."""
+        return exact_linear(precise(self.weight)[classes], self.rotate.inverse().T)
+
+    def _bias(self) -> Tensor | None:
+        return self.bias
