@@ -11,6 +11,7 @@ from lightning import LightningDataModule, LightningModule
 from lit_coiba.contracts import InputError
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.modules.feature_cache import CachedFeatures
+from lit_coiba.quiet import without_tips
 
 
 class FitTrainer(lightning.Trainer):
@@ -46,4 +47,5 @@ class FitTrainer(lightning.Trainer):
             if not isinstance(datamodule, BlockDataModule):
                 raise InputError("cache needs a data module of this project: give one as datamodule")
             datamodule = CachedFeatures(datamodule, cache, views)
-        super().fit(model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only)
+        with without_tips():
+            super().fit(model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only)

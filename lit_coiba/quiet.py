@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+TIP = "Tip:"  # how Lightning's advertisements for other products begin
+TELLER = "lightning.pytorch.utilities.rank_zero"  # the logger that they come by
 NOISE = (
     ".*LeafSpec.*",  # Lightning on torch 2.14
     ".*does not have many workers.*",  # where we chose their number, and where the user did
@@ -33,3 +35,18 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels):
             logger.setLevel(level)
+
+
+@contextmanager
+def without_tips() -> Iterator[None]:
+    """Without Lightning's advertisements; all else that it says comes through."""
+    logger = logging.getLogger(TELLER)
+    logger.addFilter(_no_tip)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_no_tip)
+
+
+def _no_tip(record: logging.LogRecord) -> bool:
+    return TIP not in record.getMessage()

@@ -4,7 +4,7 @@ import warnings
 import pytest
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
-from lit_coiba.quiet import NOISE, quiet
+from lit_coiba.quiet import NOISE, quiet, without_tips
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +64,14 @@ def test_levels_and_filters_are_given_back_after_an_error():
         raise RuntimeError
     assert warnings.filters == filters
     assert logging.getLogger("lightning.pytorch").level == level
+
+
+def test_advertisements_alone_are_left_out(caplog):
+    with without_tips():
+        rank_zero_info("Tip: buy something")
+        rank_zero_info("GPU available: False, used: False")
+    rank_zero_info("Tip: buy something else")
+    assert [record.getMessage() for record in caplog.records] == [
+        "GPU available: False, used: False",
+        "Tip: buy something else",
+    ]
