@@ -91,7 +91,11 @@ class CachedFeatures(LightningDataModule):
             pass
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the files."""
+        """Open the files; for what comes after a fit, the samples themselves."""
+        if stage not in ("fit", None):
+            self.data.trainer = self.trainer
+            self.data.setup(stage)
+            return
         self._connect()
         self._files = {}
         for split, name, found in self._each(compute=False):
@@ -106,6 +110,10 @@ class CachedFeatures(LightningDataModule):
         """Batches in order; several loaders by name, or none, as the data module has them."""
         loaders = {name: self._batches(samples) for name, samples in self._files.get("val", {}).items()}
         return loaders.get("") or loaders or []
+
+    def test_dataloader(self) -> Any:
+        """The data module's own: images."""
+        return self.data.test_dataloader()
 
     def _batches(self, samples: FeatureFile, shuffle: bool = False, drop_last: bool = False) -> DataLoader[Features]:
         size = self.data.batch_size

@@ -1,5 +1,6 @@
 """Features of a frozen backbone, computed once: the same training, and nothing stale."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lit_coiba.callbacks import ExportWeights
 from lit_coiba.contracts import InputError
 from lit_coiba.data import ImageFolder, SyntheticParts
 from lit_coiba.data.synthetic.dataset import SPLITS
@@ -139,6 +141,16 @@ def test_a_backbone_that_changes_is_refused(photos, tmp_path, arguments, sentenc
     with pytest.raises(InputError, match=sentence):
         fit(classifier(**arguments), folder_of(photos), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_exported_weights_are_measured_on_images(photos, tmp_path):
+    root = tmp_path / "photos"
+    shutil.copytree(photos, root)
+    shutil.copytree(photos / "val", root / "test")
+    export = ExportWeights(str(tmp_path / "small.safetensors"), command="test")
+    found = fit(classifier(), folder_of(root), tmp_path / "cache", epochs=20, callbacks=[export]).callback_metrics
+    card = (tmp_path / "small.md").read_text()
+    assert f"| accuracy, test | {float(found['val/accuracy']):.1%} (" in card
 
 
 def test_wrong_arguments(photos, tmp_path):
