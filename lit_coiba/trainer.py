@@ -17,10 +17,10 @@ from lit_coiba.benchmark import (
     RegionSource,
     StoreSource,
     common_keys,
+    finest_grid,
     names_of,
     reference_row,
     references,
-    shape_of,
 )
 from lit_coiba.block_trainer import BlockTrainer
 from lit_coiba.bottlenecks import ActivationStatistics, NeedsStatistics
@@ -183,7 +183,7 @@ class Trainer(BlockTrainer):
         with self._explaining(model, datamodule, datamodule.limit if limit is None else limit):
             keys = common_keys(list(opened.values()), datamodule.explained.ids)
             regions = DatasetRegions(datamodule.explained, datamodule.transform)
-            grid = shape_of(next(iter(opened.values())))
+            grid = finest_grid(list(opened.values()))
             oracle = RegionSource(regions, keys, grid) if regions.known else None
             sources: dict[str, Source] = {name: StoreSource(store, keys) for name, store in opened.items()}
             sources |= references(keys, opened, oracle)

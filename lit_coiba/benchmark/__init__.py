@@ -7,10 +7,10 @@ from lit_coiba.benchmark.sources import (
     RegionSource,
     StoreSource,
     common_keys,
+    finest_grid,
     names_of,
     reference_row,
     references,
-    shape_of,
 )
 
 __all__ = [
@@ -20,8 +20,8 @@ __all__ = [
     "RegionSource",
     "StoreSource",
     "common_keys",
+    "finest_grid",
     "names_of",
     "reference_row",
     "references",
-    "shape_of",
 ]

@@ -132,9 +132,10 @@ def names_of(folders: Sequence[str]) -> dict[str, str]:
     return {folder.strip("/").replace("/", "-") if alike else name: folder for name, folder in zip(names, folders)}
 
 
-def shape_of(store: ExplanationStore) -> tuple[int, int]:
-    """Height and width of the maps in a store."""
-    height, width = next(iter(store)).map.shape
+def finest_grid(stores: Sequence[ExplanationStore]) -> tuple[int, int]:
+    """Height and width of the maps in the store that has the most cells."""
+    shapes = [next(iter(store)).map.shape for store in stores]
+    height, width = max(shapes, key=lambda shape: shape.numel())
     return height, width
 
 

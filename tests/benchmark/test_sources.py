@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lit_coiba.benchmark import RegionSource, StoreSource, common_keys, names_of, shape_of
+from lit_coiba.benchmark import RegionSource, StoreSource, common_keys, finest_grid, names_of
 from lit_coiba.contracts import InputError
 from lit_coiba.store import BlockRecord, ExplanationStore, Manifest
 
@@ -36,7 +36,14 @@ def test_maps_come_from_the_row_of_their_id_and_target(tmp_path):
     maps = source.maps(None, torch.zeros(3, 3, 8, 8), ["b", "a", "a"], torch.tensor([1, 2, 1]))
     assert maps[:, 0, 0].tolist() == [21.0, 12.0, 1.0]
     assert (source.targets("a"), source.targets("z")) == ([1, 2], [])
-    assert shape_of(made) == (2, 3)
+    assert finest_grid([made]) == (2, 3)
+
+
+def test_the_finest_grid_is_the_oracles(tmp_path):
+    coarse, fine = store(tmp_path / "coarse", [("a", 1)]), ExplanationStore.open(tmp_path / "fine", Manifest({}))
+    one = torch.ones(1, dtype=torch.long)
+    fine.write(BlockRecord(0, ("a",), one, one, one / 2, torch.ones(1, 4, 2), {}))
+    assert finest_grid([coarse, fine]) == finest_grid([fine, coarse]) == (4, 2)
 
 
 def test_the_oracle_is_the_share_of_each_cell():
