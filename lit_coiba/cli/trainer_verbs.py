@@ -233,5 +233,8 @@ def _saved_arguments(args: list[str]) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise InputError(f"--ckpt_path {path} cannot be read ({error}): is the file complete?") from error
-    arguments = checkpoint.get("hyper_parameters", {}) if isinstance(checkpoint, dict) else {}
-    return dict(arguments)
+    arguments = dict(checkpoint.get("hyper_parameters", {})) if isinstance(checkpoint, dict) else {}
+    if isinstance(head := arguments.get("head"), dict):
+        own = {name: value for name, value in head.items() if name not in ("class", "in_channels", "num_classes")}
+        arguments["head"] = {"class_path": f"lit_coiba.heads.{head.get('class')}", "init_args": own}
+    return arguments

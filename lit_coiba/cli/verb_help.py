@@ -13,6 +13,7 @@ from lit_coiba.cli.trainer_verbs import LOADERS, MODULES, short_names
 from lit_coiba.contracts import AttributionMethod
 from lit_coiba.data.image_folder import ImageFolder
 from lit_coiba.data.module import BlockDataModule
+from lit_coiba.heads import Head
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.modules.classifier import Classifier
 from lit_coiba.modules.explainer import Explainer
@@ -63,6 +64,8 @@ EXAMPLES = {
   Fine-tune a timm model on class folders: DIR/train/CLASS/*.jpg and DIR/val/CLASS/*.jpg, or DIR/CLASS/*.jpg
     lit-coiba fit {_OWN} --data.root DIR --trainer.max_epochs 5
     another number of classes than in FILE   --model.backbone.new_head true
+    an interpretable head                    --model.head InfoDisentHead
+    the backbone as it is, each epoch fast   --model.head InfoDisentHead --model.frozen true --cache runs/features
     the classifier layer alone               --model.frozen true
     how the shipped checkpoints were made    -c with a file of configs/experiment
     continue a run that was stopped          --ckpt_path {_CHECKPOINT}
@@ -105,17 +108,25 @@ _METRICS = """\
   --model.metrics.best.help Insertion                              The keys of a metric"""
 
 
+_HEADS = """\
+  --model.head InfoDisentHead --model.head.pooling hard            A head and a key of it
+  --model.head.help InfoDisentHead                                 The keys of a head"""
+
+
 def help_page(verb: str) -> str:
     """The text of ``lit-coiba VERB --help`` for a verb that runs a Trainer."""
     page = Page(f"{verb} [-c FILE ...] [--KEY VALUE ...]", f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.")
     page.section("examples", EXAMPLES[verb])
     trains = MODULES[verb] is Classifier
-    run = iter([("ckpt_path", CKPT_PATH)]) if trains else parameters(getattr(Trainer, verb), skip=LOADERS)
-    page.keys("run", run)
+    known = parameters(getattr(Trainer, verb), skip=LOADERS | {"ckpt_path", "weights_only", "return_predictions"})
+    own = [key for key in known if not trains or key[0] in ("cache", "views")]
+    page.keys("run", iter([*([("ckpt_path", CKPT_PATH)] if trains else []), *own]))
     page.keys("model", parameters(Backbone, "model.backbone"))
     page.keys("what is done with it", parameters(MODULES[verb], "model", frozenset({"backbone", "method"})))
     if MODULES[verb] is Explainer:
         page.keys(_title("method", "model.method", AttributionMethod, CoIBA), parameters(CoIBA, "model.method"))
+    if verb == "fit":
+        page.section(f"heads, --model.head CLASS: {', '.join(short_names(Head))}", _HEADS)
     if MODULES[verb] is Scorer:
         page.section(f"metrics, --model.metrics.NAME CLASS: {', '.join(short_names(Metric))}", _METRICS)
     page.keys(_title("data", "data", BlockDataModule, ImageFolder), parameters(ImageFolder, "data"))

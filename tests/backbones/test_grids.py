@@ -76,7 +76,7 @@ def test_known_layers(name, layer, expected):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_grid_has_the_finest_grid_the_real_activation(name):
+def test_every_grid_has_the_shape_of_the_real_activation(name):
     backbone, seen = family(name), {}
     layers = backbone.layers()
 
