@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -14,6 +14,17 @@ from torch import Tensor
 
 class InputError(ValueError):
     """Something the user gave is wrong; the message says what, and what to do instead."""
+
+
+def chosen(value: Any, choices: Any, name: str, more: str = "") -> Any:
+    """`value`, which is one of the literals `choices`.
+
+    Raises:
+        InputError: It is not.
+    """
+    if value not in get_args(choices):
+        raise InputError(f"{name} is {value!r}: choose {', '.join(get_args(choices))}{more}")
+    return value
 
 
 class Failure(NamedTuple):

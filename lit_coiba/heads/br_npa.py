@@ -11,9 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.contracts import InputError
+from lit_coiba.contracts import InputError, chosen
 from lit_coiba.functional import Representatives, representatives
-from lit_coiba.heads.head import Head, Terms, at_least_one, chosen, exact_linear, exact_matmul, precise
+from lit_coiba.heads.head import Head, Terms, at_least_one, exact_linear, exact_matmul, precise
 
 Evidence = Literal["contrast", "additive", "first"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from inspect import signature
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -151,15 +151,4 @@ def at_least_one(value: int, name: str) -> int:
     """
     if value < 1:
         raise InputError(f"{name} is {value}: give 1 or more")
-    return value
-
-
-def chosen(value: Any, choices: Any, name: str) -> Any:
-    """`value`, which is one of the literals `choices`.
-
-    Raises:
-        InputError: It is not.
-    """
-    if value not in get_args(choices):
-        raise InputError(f"{name} is {value!r}: choose {', '.join(get_args(choices))}")
     return value

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from lit_coiba.contracts import InputError
-from lit_coiba.heads.head import at_least_one, chosen
+from lit_coiba.contracts import InputError, chosen
+from lit_coiba.heads.head import at_least_one
 
 Form = Literal["orthogonal", "invertible"]
 Parametrization = Literal["auto", "exponential", "cayley"]

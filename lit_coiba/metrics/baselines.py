@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from torch import Tensor, full_like
 
-from lit_coiba.contracts import InputError
+from lit_coiba.contracts import InputError, chosen
 from lit_coiba.functional import blur_images
 
 Kind = Literal["zeros", "blur", "mean", "minimum"]
@@ -76,14 +76,3 @@ class BaselineImages:
         if not len(found[0]) == len(found[1]) == images.shape[1]:
             raise InputError(f"mean {found[0]} and std {found[1]}: give one of each for {images.shape[1]} channels")
         return found
-
-
-def chosen(value: Any, choices: Any, name: str, more: str = "") -> Any:
-    """`value`, which is one of the literals `choices`.
-
-    Raises:
-        InputError: It is not.
-    """
-    if value not in get_args(choices):
-        raise InputError(f"{name} is {value!r}: choose {', '.join(get_args(choices))}{more}")
-    return value

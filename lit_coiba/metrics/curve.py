@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.contracts import InputError
+from lit_coiba.contracts import InputError, chosen
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import (
     area_under_curve,
@@ -19,7 +19,7 @@ from lit_coiba.functional import (
     spread_cells,
     step_counts,
 )
-from lit_coiba.metrics.baselines import BaselineImages, Kind, Space, Window, chosen
+from lit_coiba.metrics.baselines import BaselineImages, Kind, Space, Window
 from lit_coiba.metrics.metric import Faithfulness, Model, checked_maps, not_finite
 from lit_coiba.targets import class_targets
 
