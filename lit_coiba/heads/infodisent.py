@@ -20,7 +20,7 @@ from lit_coiba.heads.rotation import Parametrization, Rotation
 
 Pooling = Literal["gumbel", "hard", "average", "top_k", "log_sum_exp"]
 Positive = Literal["clamp", "relu", "softplus", "abs", "exp", "none"]
-Evidence = Literal["spread", "peak"]
+Evidence = Literal["peak", "spread"]
 
 FLOOR = 1e-4  # of initial weights under a map whose gradient vanishes at 0, or which does not reach it
 
@@ -50,9 +50,11 @@ class InfoDisentHead(Head):
         top_k: Positions of ``top_k``.
         hard: ``gumbel`` pools one drawn position, straight-through, else a soft mixture.
         evidence: The map of a class. Each channel adds W_ck times the pooled positive side and takes W_ck times the
-            pooled negative side. ``spread`` (our choice) lays either over all positions where the channel has that
-            sign, in proportion to J_k; ``peak`` on the position of the extremum alone, which is literally where
-            the terms of the logit come from. Both are signed and sum to the logit without bias.
+            pooled negative side: ``peak`` at the position of the extremum, which is literally where the terms of the
+            logit come from; ``spread`` over all positions where the channel has that sign, in proportion to J_k. Both
+            are signed and sum to the logit without bias. None: peaks where the pooling reads them, ``hard`` and
+            ``gumbel``, else spread. On SyntheticParts (the shipped ViT, 50 images) 41% of the energy of peaks lies on
+            the parts, and 13% of what is spread; the parts have 12% of the area.
 
     Raises:
         InputError: An argument that is not among its choices or out of range.
@@ -79,7 +81,7 @@ class InfoDisentHead(Head):
         tau_end: float = 0.1,
         top_k: int = 5,
         hard: bool = True,
-        evidence: Evidence = "spread",
+        evidence: Evidence | None = None,
     ) -> None:
         super().__init__(in_channels, num_classes)
         self.pooling: Pooling = chosen(pooling, Pooling, "pooling")
@@ -92,7 +94,7 @@ class InfoDisentHead(Head):
             raise InputError(f"tau is {tau} and tau_end {tau_end}: give positive temperatures")
         self.top_k = at_least_one(top_k, "top_k")
         self.hard = hard
-        self.evidence: Evidence = chosen(evidence, Evidence, "evidence")
+        self.evidence: Evidence | None = None if evidence is None else chosen(evidence, Evidence, "evidence")
         self.temperature = tau
         self.rotate = Rotation(in_channels, "orthogonal", parametrization) if rotation else nn.Identity()
         self.weight = nn.Parameter(torch.empty(num_classes, in_channels))
@@ -189,7 +191,7 @@ class InfoDisentHead(Head):
     def _laid(self, side: Tensor, weights: Tensor) -> Tensor:
         """What one side of all channels ``(B, D, h, w)`` adds to the logit, at its positions, ``(B, h, w)``."""
         amounts = weights * self._pool(side)
-        if self.evidence == "peak":
+        if (self.evidence or ("peak" if self.pooling in ("hard", "gumbel") else "spread")) == "peak":
             flat = side.flatten(2)
             return torch.zeros_like(flat[:, 0]).scatter_add_(1, flat.argmax(-1), amounts).view_as(side[:, 0])
         sums = side.sum((-2, -1))

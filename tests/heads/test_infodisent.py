@@ -40,7 +40,7 @@ class TestInfoDisentHead(HeadTester):
                 side = [max(sign * v, 0.0) for v in channel]
                 amount = sign * weight * pool(side)
                 total += amount
-                if head.evidence == "peak":
+                if head.evidence == "peak" or (head.evidence is None and head.pooling in ("hard", "gumbel")):
                     map[side.index(max(side))] += amount
                 elif sum(side):
                     map += [amount * v / sum(side) for v in side]
@@ -52,8 +52,8 @@ class TestInfoDisentHead(HeadTester):
         assert not head.rotation or head.rotate.orthogonality_error() < 1e-4
 
 
-class TestHardPeakExponentialBias(TestInfoDisentHead):
-    arguments: ClassVar = {"pooling": "hard", "evidence": "peak", "parametrization": "exponential", "bias": True}
+class TestHardSpreadExponentialBias(TestInfoDisentHead):
+    arguments: ClassVar = {"pooling": "hard", "evidence": "spread", "parametrization": "exponential", "bias": True}
 
 
 class TestWithoutRotation(TestInfoDisentHead):
@@ -196,7 +196,7 @@ def test_a_unit_of_evidence_against_shows_where_it_is_negative():
         ({"pooling": "max"}, "pooling is 'max': choose gumbel, hard, average, top_k, log_sum_exp"),
         ({"positive": "square"}, "positive is 'square': choose clamp, relu, softplus, abs, exp, none"),
         ({"parametrization": "qr"}, "parametrization is 'qr': choose"),
-        ({"evidence": "dense"}, "evidence is 'dense': choose spread, peak"),
+        ({"evidence": "dense"}, "evidence is 'dense': choose peak, spread"),
         ({"tau": 0.0}, r"tau is 0.0 and tau_end 0.1: give positive temperatures"),
         ({"tau_end": -1.0}, "tau_end -1.0: give positive temperatures"),
         ({"top_k": 0}, "top_k is 0: give 1 or more"),
