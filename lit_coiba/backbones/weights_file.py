@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,7 @@ def read_arguments(file: str) -> dict[str, Any]:
         found = _content(file)
         told = found.get("hyper_parameters") if isinstance(found, Mapping) else None
         return dict(told) if isinstance(told, Mapping) else {}
-    _content(file)
-    with safe_open(Path(file).expanduser(), framework="pt") as opened:
+    with _reading(file) as path, safe_open(path, framework="pt") as opened:
         text = (opened.metadata() or {}).get(DESCRIPTION, "{}")
     try:
         told = json.loads(text)
@@ -57,13 +57,20 @@ def read_arguments(file: str) -> dict[str, Any]:
 
 
 def _content(file: str) -> Any:
+    with _reading(file) as path:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+@contextmanager
+def _reading(file: str) -> Iterator[Path]:
+    """The path of a file that is there; what reading it raises becomes one sentence."""
     path = Path(file).expanduser()
     if not path.is_file():
         raise InputError(f"checkpoint {file} does not exist: give the path of a safetensors, .pth or .ckpt file")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        yield path
     except pickle.UnpicklingError as error:
         raise InputError(
             f"checkpoint {file} is not a plain file of weights, and loading what else it holds could run code: it was "

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
@@ -19,7 +19,6 @@ from lit_coiba.data.listed_files import check_listed, check_numbered, some
 from lit_coiba.data.mask_file import mask_of
 from lit_coiba.data.part_places import PartPlaces
 from lit_coiba.data.release import Release
-from lit_coiba.data.subset import LimitOrder
 from lit_coiba.data.text_lines import Form, flag, number, read_keyed
 
 _ID = {"image_id": int}
@@ -72,19 +71,6 @@ class CUB200(Release):
             ),
         ),
     )
-
-    def __init__(
-        self,
-        root: str,
-        split: Literal["train", "val", "test"] = "test",
-        validation: float = 0.1,
-        augment: bool = False,
-        batch_size: int = 8,
-        num_workers: int | None = None,
-        limit: int | None = None,
-        limit_order: LimitOrder = "spread",
-    ) -> None:
-        super().__init__(root, split, validation, augment, batch_size, num_workers, limit, limit_order)
 
     def read(self, part: str) -> CUB200Dataset:
         """The pictures of ``train`` or ``test``."""

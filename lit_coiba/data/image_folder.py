@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -95,8 +94,7 @@ class ImageFolder(BlockDataModule):
     def val_dataloader(self) -> Any:
         """Batches of the validation split; fitting goes without where there is none."""
         if self.stage == "fit" and "val" not in self._index.parts:
-            warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")  # it is our intention
-            return []
+            return self.no_batches()
         return super().val_dataloader()
 
     @cached_property

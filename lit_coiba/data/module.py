@@ -142,6 +142,11 @@ class BlockDataModule(LightningDataModule, ABC):
         """What training and evaluation draw from: ``__getitems__(indices)`` gives a batch ``(images, targets)``."""
         return LabelledImages(self.dataset(split), self.transform)
 
+    def no_batches(self) -> list[Any]:
+        """What a fit goes on with that does without validation."""
+        warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")  # it is our intention
+        return []
+
     def _batches(
         self, examples: Examples, shuffle: bool = False, drop_last: bool = False
     ) -> DataLoader[tuple[Tensor, Tensor]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from torch import Tensor
 
@@ -14,7 +13,6 @@ from lit_coiba.data.file_dataset import FileDataset
 from lit_coiba.data.listed_files import check_listed, names_by_label
 from lit_coiba.data.mask_file import mask_of
 from lit_coiba.data.release import Release
-from lit_coiba.data.subset import LimitOrder
 from lit_coiba.data.text_lines import read_keyed
 
 _PICTURES = "images/*.jpg"
@@ -60,19 +58,6 @@ class OxfordPets(Release):
             ),
         ),
     )
-
-    def __init__(
-        self,
-        root: str,
-        split: Literal["train", "val", "test"] = "test",
-        validation: float = 0.1,
-        augment: bool = False,
-        batch_size: int = 8,
-        num_workers: int | None = None,
-        limit: int | None = None,
-        limit_order: LimitOrder = "spread",
-    ) -> None:
-        super().__init__(root, split, validation, augment, batch_size, num_workers, limit, limit_order)
 
     def read(self, part: str) -> PetsDataset:
         """The pictures of ``train`` (that is trainval) or ``test``."""

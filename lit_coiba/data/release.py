@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from lit_coiba.contracts import InputError
 from lit_coiba.data.dataset import ImageDataset
@@ -39,13 +38,13 @@ class Release(BlockDataModule):
     def __init__(
         self,
         root: str,
-        split: str,
-        validation: float,
-        augment: bool,
-        batch_size: int,
-        num_workers: int | None,
-        limit: int | None,
-        limit_order: LimitOrder,
+        split: Literal["train", "val", "test"] = "test",
+        validation: float = 0.1,
+        augment: bool = False,
+        batch_size: int = 8,
+        num_workers: int | None = None,
+        limit: int | None = None,
+        limit_order: LimitOrder = "spread",
     ) -> None:
         super().__init__(batch_size, num_workers, limit, limit_order)
         if not 0 <= validation < 1:
@@ -97,6 +96,5 @@ class Release(BlockDataModule):
     def val_dataloader(self) -> Any:
         """Batches of the validation split; fitting goes without where none is held out."""
         if self.stage == "fit" and "val" not in self.splits:
-            warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")  # it is our intention
-            return []
+            return self.no_batches()
         return super().val_dataloader()

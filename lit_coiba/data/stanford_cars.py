@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lit_coiba.contracts import InputError
 from lit_coiba.data.expected_tree import Entry, Tree
@@ -14,7 +14,6 @@ from lit_coiba.data.file_table import Box
 from lit_coiba.data.listed_files import check_listed, some
 from lit_coiba.data.mat_file import read_mat, read_structs, whole
 from lit_coiba.data.release import Release
-from lit_coiba.data.subset import LimitOrder
 from lit_coiba.data.text_lines import read_lines
 
 _FIELDS = ("class", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
@@ -87,19 +86,6 @@ class StanfordCars(Release):
     """
 
     trees = (_DEVKIT, _COMBINED, _CLASS_FOLDERS)
-
-    def __init__(
-        self,
-        root: str,
-        split: Literal["train", "val", "test"] = "test",
-        validation: float = 0.1,
-        augment: bool = False,
-        batch_size: int = 8,
-        num_workers: int | None = None,
-        limit: int | None = None,
-        limit_order: LimitOrder = "spread",
-    ) -> None:
-        super().__init__(root, split, validation, augment, batch_size, num_workers, limit, limit_order)
 
     def read(self, part: str) -> FileDataset:
         """The pictures of ``train`` or ``test``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
 
 from lit_coiba.contracts import InputError
 from lit_coiba.data.expected_tree import Entry, Tree
@@ -11,7 +10,6 @@ from lit_coiba.data.file_dataset import FileDataset
 from lit_coiba.data.listed_files import check_listed, names_by_label
 from lit_coiba.data.mat_file import read_mat, whole
 from lit_coiba.data.release import Release
-from lit_coiba.data.subset import LimitOrder
 from lit_coiba.data.xml_boxes import XmlBoxes
 
 _PICTURES = "Images/n02085620-Chihuahua/*.jpg"
@@ -54,19 +52,6 @@ class StanfordDogs(Release):
             ),
         ),
     )
-
-    def __init__(
-        self,
-        root: str,
-        split: Literal["train", "val", "test"] = "test",
-        validation: float = 0.1,
-        augment: bool = False,
-        batch_size: int = 8,
-        num_workers: int | None = None,
-        limit: int | None = None,
-        limit_order: LimitOrder = "spread",
-    ) -> None:
-        super().__init__(root, split, validation, augment, batch_size, num_workers, limit, limit_order)
 
     def read(self, part: str) -> FileDataset:
         """The pictures of ``train`` or ``test``."""

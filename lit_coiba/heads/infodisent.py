@@ -191,7 +191,8 @@ class InfoDisentHead(Head):
     def _laid(self, side: Tensor, weights: Tensor) -> Tensor:
         """What one side of all channels ``(B, D, h, w)`` adds to the logit, at its positions, ``(B, h, w)``."""
         amounts = weights * self._pool(side)
-        if (self.evidence or ("peak" if self.pooling in ("hard", "gumbel") else "spread")) == "peak":
+        literal = "peak" if self.pooling in ("hard", "gumbel") else "spread"  # where the pooling reads
+        if (self.evidence or literal) == "peak":
             flat = side.flatten(2)
             return torch.zeros_like(flat[:, 0]).scatter_add_(1, flat.argmax(-1), amounts).view_as(side[:, 0])
         sums = side.sum((-2, -1))

@@ -286,31 +286,3 @@ def test_an_activation_that_an_edit_keeps_is_not_written_into():
     close(kept[1], layers[1](layers[0](images)))
     assert kept[1].min() < 0
     assert kept[2].min() < 0
-
-
-class Flat(nn.Module):
-    """A network that makes a feature map a vector, by `view` or by what also takes channels that are last in memory."""
-
-    def __init__(self, flatten):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3, padding=1, stride=2)
-        self.head = nn.Linear(4 * 8 * 8, 5)
-        self.flatten = flatten
-
-    def forward(self, images):
-        return self.head(self.flatten(self.conv(images).relu()))
-
-
-@pytest.mark.parametrize(("flatten", "last"), [(lambda x: x.view(len(x), -1), False), (lambda x: x.flatten(1), True)])
-def test_channels_are_last_in_memory_where_the_model_takes_them(flatten, last):
-    module = Flat(flatten).eval()
-    backbone, images = Backbone.wrap(module, image_size=16), torch.randn(2, 3, 16, 16)
-    assert backbone.ordered(images).is_contiguous(memory_format=torch.channels_last) == last
-    path, orders = backbone.path(["conv"]), []
-
-    def seen(_, activation):
-        orders.append(activation.is_contiguous(memory_format=torch.channels_last))
-        return activation
-
-    torch.testing.assert_close(path.tail(path.prefix(images), seen), module(images))
-    assert orders == [last]
