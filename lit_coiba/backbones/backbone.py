@@ -16,6 +16,7 @@ from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_output,
 from lit_coiba.backbones.grids import Metadata, ambiguous, grid_of, grids
 from lit_coiba.backbones.path import ChainPath
 from lit_coiba.backbones.probe import Probe, probe
+from lit_coiba.backbones.strides import remove_strides
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.contracts import Grid, InputError, Preprocessing
 
@@ -39,9 +40,11 @@ class Backbone(nn.Module):
         crop_pct: Share of the resized image's side that the centre crop keeps.
         checkpoint_match: ``order`` for a checkpoint of the same architecture under other names.
         new_head: Do not take the classifier from the checkpoint: for training on other classes.
+        unstrided_stages: The last so many stages of a CNN that would halve the grid keep its resolution; weights stay
+            the same. For ResNets, RegNets, EfficientNets and MobileNets.
 
     Raises:
-        InputError: Unknown name, or weights that cannot be had or do not fit.
+        InputError: Unknown name, weights that cannot be had or do not fit, or no such stages.
 
     Example:
         >>> backbone = Backbone("vit_tiny_patch16_224", timm_kwargs={"depth": 2, "embed_dim": 12}, image_size=64)
@@ -67,6 +70,7 @@ class Backbone(nn.Module):
         crop_pct: float | None = None,
         checkpoint_match: Literal["name", "order"] = "name",
         new_head: bool = False,
+        unstrided_stages: int = 0,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
@@ -74,6 +78,7 @@ class Backbone(nn.Module):
             raise InputError("checkpoint and pretrained are both set: choose one source of weights")
         size = _pair(image_size)
         model = build(name, pretrained, num_classes, size, **(timm_kwargs or {}))
+        remove_strides(model, unstrided_stages)
         if checkpoint:
             load_weights(model, checkpoint, checkpoint_match, new_head)
         self._adopt(model, preprocessing_of(model, size, mean, std, interpolation, crop_pct), None, arguments)
@@ -200,13 +205,16 @@ class Backbone(nn.Module):
     def digest(self, head: bool = True) -> str:
         """SHA-256 of the architecture and of every weight's name, dtype, shape and bytes.
 
-        The architecture is timm's name and arguments, or the modules of a wrapped model, as they print themselves.
+        The architecture is timm's name and arguments and the number of unstrided stages, or the modules of a wrapped
+        model, as they print themselves.
 
         Args:
             head: With the head that `attach` has put there; without, only what decides `features` where there is one.
         """
         structure = self.arguments.get("timm_kwargs") or {} if self.arguments else printed(self.model)
         architecture = [self._title, structure, self.preprocessing.size]
+        if unstrided := self.arguments.get("unstrided_stages"):
+            architecture.append({"unstrided_stages": unstrided})
         if head and self.head is not None:
             architecture.append(printed(self.head))
         state = self.model.state_dict()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from lit_coiba.backbones.grid_head import PLACE
 from lit_coiba.backbones.mismatch import Mismatch
 from lit_coiba.backbones.weights_file import Weights, read_weights
 from lit_coiba.contracts import InputError
@@ -36,7 +37,8 @@ def load_weights(model: nn.Module, file: str, match: Literal["name", "order"] = 
     heads = _heads(model)
     if new_head:
         kept = {name: tensor for name, tensor in own.items() if _below(name, heads)}
-        weights = {name: tensor for name, tensor in weights.items() if not _below(name, heads)} | kept
+        theirs = [*heads, PLACE]  # the file may be of a fit with another head
+        weights = {name: tensor for name, tensor in weights.items() if not _below(name, theirs)} | kept
     mismatch = Mismatch.between(weights, own)
     if mismatch.names:
         raise InputError(f"{file} does not fit {type(model).__name__}: {mismatch.sentence(next(iter(heads), None))}")

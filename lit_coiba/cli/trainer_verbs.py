@@ -28,6 +28,7 @@ from lit_coiba.data.image_folder import ImageFolder
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.modules.classifier import Classifier
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.prototype_search import PrototypeSearch
 from lit_coiba.modules.scorer import Scorer
 from lit_coiba.resources import resource
 from lit_coiba.trainer import Trainer
@@ -40,6 +41,7 @@ MODULES: dict[str, type[LightningModule]] = {
     "statistics": Explainer,
     "explain": Explainer,
     "benchmark": Scorer,
+    "prototypes": PrototypeSearch,
 }
 BASES = {"data": BlockDataModule, "model.method": AttributionMethod}  # key -> what its class must be
 # Arguments of the Trainer's methods that are no keys, and those that are given here.
@@ -128,7 +130,11 @@ class VerbCLI(LightningCLI):
                 given = self.config.model.weights or arguments.checkpoint or arguments.pretrained
                 if not given:
                     print("lit-coiba: warning: no weights are given, so the model's are random", file=sys.stderr)
-        elif self.verb != "predict" and arguments.get("num_classes", 0) is None:
+            return
+        for key in ("teacher.init_args.weights", "teacher.init_args.backbone.init_args.checkpoint"):
+            if given := self.config.model.get(key):
+                self.config.model[key] = _located(given)
+        if self.verb != "predict" and arguments.get("num_classes", 0) is None:
             only_data = ArgumentParser()
             only_data.add_subclass_arguments(BlockDataModule, "data")
             with _one_sentence():
@@ -157,6 +163,8 @@ class VerbCLI(LightningCLI):
         """What a config file would say that comes before those of the user."""
         module = MODULES[self.verb]
         model = _saved_arguments(args) if module is Classifier else {}
+        if self.verb != "fit":
+            model.pop("teacher", None)
         if module is Explainer:
             model = {"method": {"class_path": CoIBA.__name__}}
         return {"data": {"class_path": ImageFolder.__name__}, "model": model}

@@ -21,8 +21,10 @@ from lit_coiba.heads.description import build, describe
 from lit_coiba.heads.head import Head
 from lit_coiba.modules.feature_cache import Features
 from lit_coiba.modules.optimization import adamw, warmup_cosine
+from lit_coiba.modules.teacher import Teacher
 
 TOP = 5  # classes of the second accuracy
+MODULES = ("self", "__class__", "backbone", "head", "teacher")  # all other arguments are plain values
 
 
 class Classifier(LightningModule):
@@ -48,6 +50,7 @@ class Classifier(LightningModule):
             not at all.
         cutmix: The same for rectangles that are cut from one image into another (Yun et al., 2019); with both, each
             batch draws one.
+        teacher: Train on the logits of this network too (distillation). A dictionary of its arguments will do too.
 
     Raises:
         InputError: The backbone is to be frozen, and has no classifier layer that could be trained; a head for a model
@@ -67,9 +70,10 @@ class Classifier(LightningModule):
         label_smoothing: float = 0.0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
-        arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__", "backbone", "head")}
+        arguments = {k: v for k, v in locals().items() if k not in MODULES}
         self.backbone = Backbone(**backbone) if isinstance(backbone, dict) else backbone
         if isinstance(head, dict):
             self.backbone.attach(build(head))
@@ -90,7 +94,10 @@ class Classifier(LightningModule):
         own = {"checkpoint": None, "pretrained": False}  # a checkpoint brings the weights itself
         saved = {"backbone": self.backbone.arguments and {**self.backbone.arguments, **own}, **arguments}
         attached = self.backbone.head
-        self.save_hyperparameters({**saved, "head": describe(attached) if isinstance(attached, Head) else None})
+        saved["head"] = describe(attached) if isinstance(attached, Head) else None
+        self.teacher = Teacher(**teacher) if isinstance(teacher, dict) else teacher
+        saved["teacher"] = self.teacher.arguments() if self.teacher is not None else None
+        self.save_hyperparameters(saved)
         if frozen:
             self._freeze()
 
@@ -107,6 +114,11 @@ class Classifier(LightningModule):
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, K)``."""
         return self.backbone(images)
+
+    def on_fit_start(self) -> None:
+        """The teacher gets its weights."""
+        if self.teacher is not None:
+            self.teacher.prepare(self.backbone, self.device)
 
     def on_train_epoch_start(self) -> None:
         """A frozen backbone runs in evaluation mode, so that running statistics and dropout leave it as it is."""
@@ -164,7 +176,10 @@ class Classifier(LightningModule):
         else:
             with plain_attention(attention_modules(self.backbone), inputs):
                 logits = self(inputs).float()
-        loss = cross_entropy(logits, targets, label_smoothing=label_smoothing)
+        if self.teacher is not None and name == "train":
+            loss = self.teacher.loss(inputs, logits, targets, label_smoothing)
+        else:
+            loss = cross_entropy(logits, targets, label_smoothing=label_smoothing)
         measured = {f"{name}/loss": loss, f"{name}/accuracy": hits(logits, targets).float().mean()}
         if name != "train" and logits.shape[1] > TOP:
             measured[f"{name}/top{TOP}"] = hits(logits, targets, TOP).float().mean()

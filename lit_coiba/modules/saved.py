@@ -5,6 +5,7 @@ from __future__ import annotations
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import read_arguments
+from lit_coiba.contracts import InputError
 from lit_coiba.heads.description import build
 
 
@@ -18,7 +19,14 @@ def load_trained(backbone: Backbone, file: str) -> None:
     Raises:
         InputError: The file cannot be read, or is of another model.
     """
-    head = read_arguments(file).get("head")
+    told = read_arguments(file)
+    head = told.get("head")
+    key = "unstrided_stages"  # which no weight tells of
+    trained, given = (arguments.get(key) or 0 for arguments in (told.get("backbone") or {}, backbone.arguments))
+    if told.get("backbone") and backbone.arguments and trained != given:
+        raise InputError(
+            f"{file} was trained with {key} {trained}, and the backbone has {given}: set {key} to {trained}"
+        )
     if head is not None and backbone.head is None:
         backbone.attach(build(head))
     load_weights(backbone.model, file)
