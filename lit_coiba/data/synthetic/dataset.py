@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lit_coiba.contracts import InputError
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.keypoints import Keypoints
 from lit_coiba.data.synthetic.classes import NUM_CLASSES, PARTS, VARIANTS, class_table, part_index, present_parts
 from lit_coiba.data.synthetic.rendering import Layers, render_layers
 from lit_coiba.data.synthetic.scene import sample_scenes
@@ -90,6 +91,16 @@ class SyntheticPartsDataset(ImageDataset):
     def region(self, index: int) -> Tensor:
         """Where the evidence for the class is: the union of the parts, bool ``(H, W)``."""
         return self.masks(index).any(0)
+
+    def parts(self, index: int) -> Keypoints:
+        """A point on each part, in the order of `PARTS`: the middle of that pixel of its mask nearest to its centroid.
+
+        The centroid of a bent part, or of one that another part covers in its middle, may lie beside it; the point
+        never does. A part without pixels is not visible.
+        """
+        masks = self.masks(index)
+        xy = torch.stack([_middle(mask) for mask in masks])
+        return Keypoints(PARTS, xy, masks.flatten(1).any(1))
 
     def object_mask(self, index: int) -> Tensor:
         """Where the object is: body and parts, bool ``(H, W)``."""
@@ -206,6 +217,15 @@ class SyntheticPartsDataset(ImageDataset):
                     f"without_background names object {number}, but sample {self.ids[index]} has {count}: "
                     f"give numbers from 0 to {count - 1}."
                 )
+
+
+def _middle(mask: Tensor) -> Tensor:
+    """The middle of the pixel of a mask ``(H, W)`` nearest to its centroid, x and y, ``(2,)``; 0 without pixels."""
+    places = mask.nonzero().float()  # row, column
+    if not len(places):
+        return torch.zeros(2)
+    nearest = (places - places.mean(0)).square().sum(1).argmin()
+    return places[nearest].flip(0) + 0.5
 
 
 def _name(part: str, variant: int) -> str:

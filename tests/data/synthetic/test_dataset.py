@@ -220,3 +220,34 @@ class TestRefusals:
             dataset.subsets(0, torch.ones(5, dtype=torch.bool))
         with pytest.raises(InputError, match=r"must be \(2, 5\)"):
             dataset.batch([0, 1], torch.ones(1, 5, dtype=torch.bool))
+
+
+class TestParts:
+    def test_each_point_lies_on_its_part_as_near_to_the_centroid_as_can_be(self, dataset):
+        for i in range(0, 1000, 25):
+            points, masks = dataset.parts(i), dataset.masks(i)
+            assert points.names == PARTS
+            assert points.visible.tolist() == [bool(mask.any()) for mask in masks]
+            for (x, y), mask in zip(points.xy.tolist(), masks):
+                assert mask[int(y), int(x)]
+                assert (x % 1, y % 1) == (0.5, 0.5)  # the middle of a pixel
+                rows, columns = np.nonzero(mask.numpy())
+                distances = np.hypot(rows - rows.mean(), columns - columns.mean())
+                assert np.hypot(y - 0.5 - rows.mean(), x - 0.5 - columns.mean()) == pytest.approx(distances.min())
+
+    def test_a_part_without_pixels_is_not_visible(self, dataset, monkeypatch):
+        masks = dataset.masks(3)
+        masks[2] = False
+        monkeypatch.setattr(dataset, "masks", lambda index: masks)
+        points = dataset.parts(3)
+        assert points.visible.tolist() == [True, True, False, True, True]
+        assert points.xy.isfinite().all()
+
+    def test_a_bent_part_has_its_point_on_itself(self, dataset, monkeypatch):
+        masks = torch.zeros(5, 64, 64, dtype=torch.bool)
+        masks[0, 10:20, 10:20] = True
+        masks[0, 12:18, 12:18] = False  # a ring, whose centroid is in its hole
+        monkeypatch.setattr(dataset, "masks", lambda index: masks)
+        x, y = dataset.parts(0).xy[0].long().tolist()
+        assert masks[0, y, x]
+        assert (x - 14.5) ** 2 + (y - 14.5) ** 2 == pytest.approx(3.5**2 + 0.5**2)

@@ -1,0 +1,115 @@
+"""Find the patches that each unit of a head answers to most: one pass, run by ``Trainer.prototypes`` block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from lightning import LightningModule
+from safetensors.torch import load_file, save
+
+from lit_coiba.backbones import Backbone
+from lit_coiba.contracts import Batch, InputError, Preprocessing
+from lit_coiba.frozen import frozen
+from lit_coiba.functional import Strongest, merge_strongest, strongest
+from lit_coiba.functional.strongest import Score
+from lit_coiba.heads import Head
+from lit_coiba.modules.chunks import Chunks
+from lit_coiba.modules.saved import load_trained
+from lit_coiba.store.atomic import atomically
+
+PATCHES = 10  # of each side of a unit; part purity (PIP-Net) is over ten
+
+
+class ChunkedPrototypes(Chunks):
+    """The strongest samples of every unit, chunk by chunk on disk."""
+
+    def write(self, chunk: int, found: Strongest | None, grid: tuple[int, int]) -> None:
+        """Put what was found in a chunk in place, complete or not at all; nothing where no image could be read."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tensors = {} if found is None else {**found._asdict(), "grid": torch.tensor(grid)}
+        with atomically(self.file(chunk)) as out:
+            out.write(save({name: values.cpu().contiguous() for name, values in tensors.items()}))
+
+    def merged(self) -> tuple[Strongest, tuple[int, int]]:
+        """The strongest of all chunks, and height and width of the grid that cells are counted on.
+
+        Raises:
+            InputError: No image could be read.
+        """
+        loaded = [load_file(self.file(number)) for number in range(len(self.chunks))]
+        parts = [Strongest(**{name: part[name] for name in Strongest._fields}) for part in loaded if part]
+        if not parts:
+            self.remove()
+            raise InputError("there are no prototypes, for none of the images can be read")
+        found = parts[0]
+        for part in parts[1:]:
+            found = merge_strongest(found, part)
+        height, width = next(part["grid"] for part in loaded if part).tolist()
+        return found, (height, width)
+
+
+class PrototypeSearch(LightningModule):
+    """The units of a classifier's head, and what is looked for.
+
+    Args:
+        backbone: The classifier.
+        weights: Weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the backbone's,
+            and bring the head that they were trained with.
+        patches: Images to keep for each unit, and for each of its sides where it has two (InfoDisent).
+        score: What images are ranked by: ``max``, the strongest position of a unit's map, or ``sum``, over all
+            positions. None = the head's own: ``sum`` for EPIC, else ``max``.
+
+    Raises:
+        InputError: The classifier has no head that explains itself; no patches.
+    """
+
+    chunks: ChunkedPrototypes  # where what is found goes; set by the Trainer, as are the numbers
+    numbers: Mapping[str, int]  # of each sample, by id
+
+    def __init__(
+        self, backbone: Backbone, weights: str | None = None, patches: int = PATCHES, score: Score | None = None
+    ) -> None:
+        super().__init__()
+        if weights is not None:
+            load_trained(backbone, weights)
+        head = backbone.head
+        if not isinstance(head, Head):
+            raise InputError(
+                "prototypes are of the units of an interpretable head, and this model has none: train one, model.head "
+                "in fit, and give its file as model.weights"
+            )
+        if patches < 1:
+            raise InputError(f"patches is {patches}: give 1 or more")
+        if score not in (None, "max", "sum"):
+            raise InputError(f"score is {score!r}: choose max or sum")
+        self.network = backbone
+        self.head = (head,)  # a part of the network, and no second time of this
+        self.patches = patches
+        self.score: Score = score or head.score
+        self._found: Strongest | None = None
+        self._grid = (0, 0)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the data module has to prepare images."""
+        return self.network.preprocessing
+
+    @property
+    def sides(self) -> Sequence[int]:
+        """The sides of a unit: positive, and negative where that is evidence too."""
+        return (1, -1) if self.head[0].two_sided else (1,)
+
+    def predict_step(self, batch: Batch) -> None:
+        """Merge one block into its chunk, and write the chunk after its last block."""
+        if len(batch.images):
+            with frozen(self.network), torch.no_grad():
+                maps = self.head[0].activations(self.network.features(self.network.ordered(batch.images)))
+            samples = torch.tensor([self.numbers[name] for name in batch.ids])
+            found = strongest(maps, samples, self.patches, self.score, len(self.sides))
+            self._found = found if self._found is None else merge_strongest(self._found, found)
+            self._grid = (maps.shape[-2], maps.shape[-1])
+        chunk = self.chunks.ended_by(batch.block)
+        if chunk is not None:
+            self.chunks.write(chunk, self._found, self._grid)
+            self._found = None
