@@ -18,12 +18,14 @@ from lit_coiba.fit_trainer import FitTrainer
 from lit_coiba.frozen import untouched
 from lit_coiba.identity import check_precision
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.prototype_search import PrototypeSearch
 from lit_coiba.modules.scorer import Scorer
 from lit_coiba.precision import automatic_precision
 from lit_coiba.quiet import quiet
 from lit_coiba.termination import STATUS, Termination, ends_on_sigterm
 
 Result = TypeVar("Result")
+Module = Explainer | Scorer | PrototypeSearch  # what runs over blocks
 
 
 class BlockTrainer(FitTrainer):
@@ -83,7 +85,7 @@ class BlockTrainer(FitTrainer):
         return result
 
     @contextmanager
-    def _explaining(self, model: Explainer | Scorer, datamodule: BlockDataModule, limit: int | None) -> Iterator[None]:
+    def _explaining(self, model: Module, datamodule: BlockDataModule, limit: int | None) -> Iterator[None]:
         """What all verbs begin and end with; in between the data module knows its images, `limit` of them."""
         if limit is not None and limit < 1:
             raise InputError(f"limit is {limit}, but must be at least 1")
@@ -113,7 +115,7 @@ class BlockTrainer(FitTrainer):
         if isinstance(self.strategy.launcher, _SubprocessScriptLauncher):
             self.strategy.launcher.kill(signal.SIGTERM)
 
-    def _set_up(self, model: Explainer | Scorer, datamodule: BlockDataModule) -> None:
+    def _set_up(self, model: Module, datamodule: BlockDataModule) -> None:
         """Let the data module list its images for this model, as Lightning will before its loop."""
         self.strategy.connect(model)
         datamodule.trainer = self

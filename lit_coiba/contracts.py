@@ -221,3 +221,7 @@ class AttributionMethod(ABC):
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments of this instance."""
         return {name: getattr(self, name) for name in signature(type(self)).parameters}
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the explanations, as plain values: the arguments, and the content of a file for its path."""
+        return self.arguments()

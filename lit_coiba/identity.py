@@ -28,7 +28,7 @@ PRECISIONS = ("32-true", "bf16-mixed")
 
 def identity_of(model: Explainer, datamodule: BlockDataModule, precision: str) -> dict[str, Any]:
     """The identity of a run, but for the digest of the statistics, which are made later."""
-    arguments = model.method.arguments()
+    arguments = dict(model.method.identity())
     arguments.pop("statistics", None)  # a path; the digest says what counts
     return {
         "model": model.network.digest(),

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 
+from lit_coiba.attribution import HeadMap
 from lit_coiba.benchmark import (
     DatasetRegions,
     Leaderboard,
@@ -22,7 +23,6 @@ from lit_coiba.benchmark import (
     reference_row,
     references,
 )
-from lit_coiba.block_trainer import BlockTrainer
 from lit_coiba.bottlenecks import ActivationStatistics, NeedsStatistics
 from lit_coiba.bottlenecks.leak import SAMPLE
 from lit_coiba.callbacks import BlockProgress, RunLog
@@ -43,19 +43,22 @@ from lit_coiba.identity import (
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.scorer import Scorer, Source
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
+from lit_coiba.prototype_trainer import PrototypeTrainer
+from lit_coiba.prototypes import Prototypes
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.manifest import FILE_NAME
 from lit_coiba.store.store import STATISTICS
 from lit_coiba.store.writer import StoreWriter
 from lit_coiba.visualization.contact_sheet import contact_sheet
+from lit_coiba.visualization.decision import draw_decisions
 
 ENOUGH_IMAGES = 10_000  # more change little: what IBA's authors advise
 
 
-class Trainer(BlockTrainer):
-    """Lightning's Trainer with two more verbs: `statistics` and `explain`.
+class Trainer(PrototypeTrainer):
+    """Lightning's Trainer with more verbs: `statistics`, `explain`, `benchmark` and `prototypes`.
 
-    Both leave the model, the data module and the global random state as they were, also when they raise, and write
+    All leave the model, the data module and the global random state as they were, also when they raise, and write
     nothing to the logger that Lightning makes where none is given. Several processes share the blocks of a run. When it
     is asked to terminate (SIGTERM), a run finishes the block in hand and ends with status 143; the same call goes on.
 
@@ -99,8 +102,8 @@ class Trainer(BlockTrainer):
         """Explain a dataset into a store. The same call again does what is missing, and nothing twice.
 
         Statistics that the method needs and was not given are estimated first, over all images, and kept in the store.
-        At the end a contact sheet of some images is drawn beside the blocks; when no block is missing, they are put
-        into few files.
+        At the end a contact sheet of some images is drawn beside the blocks, and decisions where `HeadMap` has
+        prototypes; when no block is missing, they are put into few files.
 
         Jobs that do not talk to one another share a run by `shard`. In one folder they share statistics too; where each
         has its own, as `lit-coiba merge` joins, give all of them the file of one `statistics`: those of two kinds of
@@ -139,7 +142,11 @@ class Trainer(BlockTrainer):
             def draw() -> None:
                 sheet = folder / "contact_sheet.png"
                 if blocks or not sheet.exists():
-                    contact_sheet(opened, datamodule.explained, datamodule.transform.preprocessing, sheet, named=named)
+                    pictured = datamodule.explained, datamodule.transform.preprocessing
+                    contact_sheet(opened, *pictured, sheet, named=named)
+                    if isinstance(model.method, HeadMap) and model.method.prototypes is not None:
+                        known = Prototypes(model.method.prototypes)
+                        draw_decisions(opened, *pictured, known, folder / "decisions", named)
 
             self._on_first(draw)
             if self.is_global_zero and not opened.missing(datamodule.total_blocks, verify=False):

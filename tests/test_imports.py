@@ -15,11 +15,11 @@ FILES = sorted((ROOT / "lit_coiba").rglob("*.py"))
 ORDER = [
     *("functional", "contracts", "frozen", "targets"),
     *("backbones", "data", "store"),
-    *("heads", "bottlenecks", "losses", "metrics", "concepts", "visualization"),
+    *("heads", "bottlenecks", "losses", "metrics", "concepts", "prototypes", "visualization"),
     "attribution",
     *("modules", "callbacks"),
     *("benchmark", "explorer"),
-    *("identity", "precision", "quiet", "termination", "fit_trainer", "block_trainer", "trainer"),
+    *("identity", "precision", "quiet", "termination", "fit_trainer", "block_trainer", "prototype_trainer", "trainer"),
     *("demo", "cli", "__main__"),
 ]
 ANYWHERE = {"", "resources"}  # the package itself has a version and nothing else

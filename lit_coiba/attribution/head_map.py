@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from lit_coiba.contracts import AttributionMethod, Explanation, InputError, Network
+from lit_coiba.contracts import AttributionMethod, Explanation, HeadExplanation, InputError, Network
 from lit_coiba.frozen import frozen
 from lit_coiba.heads.head import Head
+from lit_coiba.prototypes import Prototypes
 from lit_coiba.targets import check_images, class_targets
 
 
 class HeadMap(AttributionMethod):
     """The map of the evidence for the target by the head of an interpretable classifier, and its strongest units.
 
+    Beside the map there are ``units`` ``(B, top)``, the strongest first, their share of the logit ``contributions``
+    ``(B, top)``, where they are ``unit_maps`` ``(B, top, h, w)``, and ``total``, ``bias`` ``(B,)``: total is the sum
+    over all units, total + bias the logit. With prototypes ``looks_like`` ``(B, top, patches)`` has the rows of their
+    table that each unit looks like: those of its negative side where it is negative here; -1 = there is none.
+
     Args:
-        top: Units to keep beside the map: ``units`` ``(B, top)``, their share of the logit ``contributions``
-            ``(B, top)``, and ``bias``, ``total`` ``(B,)``: total is the sum over all units, total + bias the logit.
+        top: Units to keep; all where there are fewer.
+        prototypes: Folder that ``lit-coiba prototypes`` made for this classifier; ``explain`` then draws decisions.
+        patches: Prototypes to name for each unit.
+
+    Raises:
+        InputError: No units or patches; the prototypes cannot be read.
     """
 
-    def __init__(self, top: int = 8) -> None:
-        if top < 1:
-            raise InputError(f"top is {top}: give 1 or more")
+    def __init__(self, top: int = 8, prototypes: str | None = None, patches: int = 4) -> None:
+        for name, value in (("top", top), ("patches", patches)):
+            if value < 1:
+                raise InputError(f"{name} is {value}: give 1 or more")
         self.top = top
+        self.prototypes = prototypes
+        self.patches = patches
+        if prototypes is not None:
+            _ = self._loaded  # refuses a wrong folder now
+
+    def prepare(self, model: Network, loader: Iterable[Any]) -> None:
+        """See that the prototypes are those of this classifier.
+
+        Raises:
+            InputError: They are not.
+        """
+        if self.prototypes is not None and self._loaded.manifest.identity.get("model") != model.digest():
+            raise InputError(
+                f"the prototypes in {self.prototypes} are of another classifier: make some of this one, "
+                "lit-coiba prototypes with the same model"
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """The arguments, the content of the prototypes in place of their folder."""
+        digest = None if self.prototypes is None else self._loaded.digest()
+        return {**self.arguments(), "prototypes": digest}
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
 
         Raises:
-            InputError: The model has no head that explains itself.
+            InputError: The model has no head that explains itself, or one of another number of units.
         """
         check_images(model, images)
         head = getattr(model, "head", None)
@@ -41,10 +77,36 @@ class HeadMap(AttributionMethod):
             features = model.features(images)
             classes = class_targets(targets, images, model.num_classes, lambda: head(features))
             found = head.explain(features, classes, self.top)
-        extras = {
-            "units": found.units,
-            "contributions": found.contributions.gather(1, found.units),
-            "total": found.contributions.sum(1),
-            "bias": head.bias_of(classes),
-        }
+            extras = {
+                "units": found.units,
+                "contributions": found.contributions.gather(1, found.units),
+                "unit_maps": found.unit_maps,
+                "total": found.contributions.sum(1),
+                "bias": head.bias_of(classes),
+            }
+            if self.prototypes is not None:
+                extras["looks_like"] = self._looks_like(head, found, classes)
         return Explanation(found.maps.to(torch.promote_types(found.maps.dtype, torch.float32)), extras)
+
+    def _looks_like(self, head: Head, found: HeadExplanation, classes: Tensor) -> Tensor:
+        """Rows of the prototypes of each unit, on the side that it has here, ``(B, top, patches)``."""
+        if self._loaded.units != head.units:
+            raise InputError(
+                f"the prototypes in {self.prototypes} are of a head of {self._loaded.units} units, and this one has "
+                f"{head.units}"
+            )
+        sides, weights = torch.ones_like(found.units), head.unit_weights()
+        if head.two_sided and weights is not None:
+            signs = found.contributions.gather(1, found.units) * weights[classes].gather(1, found.units)
+            sides = torch.where(signs < 0, -1, 1)
+        rows = [
+            self._loaded.rows(unit, side)[: self.patches]
+            for unit, side in zip(found.units.flatten().tolist(), sides.flatten().tolist())
+        ]
+        padded = [row + [-1] * (self.patches - len(row)) for row in rows]
+        return torch.tensor(padded, device=found.units.device).view(*found.units.shape, self.patches)
+
+    @cached_property
+    def _loaded(self) -> Prototypes:
+        assert self.prototypes is not None
+        return Prototypes(self.prototypes)

@@ -13,7 +13,7 @@ from typing import Any
 
 SHOWN = 5  # failures whose reasons are told at the end
 _DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR}  # full, or not to be written to
-_RESUMABLE = ("explain", "statistics", "benchmark", "merge", "export")
+_RESUMABLE = ("explain", "statistics", "benchmark", "prototypes", "merge", "export")
 
 
 def run_verb(verb: str, args: list[str]) -> int:
@@ -64,6 +64,13 @@ def _run(verb: str, args: list[str]) -> int:
         print(f"The checkpoint is {os.path.relpath(saved)}")
     if verb == "statistics":
         print(f"Statistics of {result.count} images are in {cli.config.file} for {', '.join(result.layers)}")
+    if verb == "prototypes":
+        told, units = result.summary, result.units
+        print(
+            f"Prototypes of {units} units are in {result.path}, drawn in its folders units and classes;"
+            f" {len(told['silent'])} answer to no image, {len(told['unused'])} are used by no class,"
+            f" {len({unit for pair in result.twins for unit in pair})} show the same as another"
+        )
     if verb == "benchmark":
         from rich.console import Console
 

@@ -12,6 +12,7 @@ VERBS = {
     "explain": "explain every image of a dataset with one method, into a store that a stopped run continues",
     "statistics": "estimate the activation statistics that CoIBA and IBA need, once for many runs of explain",
     "benchmark": "score the explanations of several stores by the same metrics: a table with 95% intervals",
+    "prototypes": "find the training patches that each unit of an interpretable head stands for: tables and pages",
     "merge": "join stores of one run that were made apart, by --shard on several machines say, into one",
     "export": "write the maps of a store to files for other programs: npz with all numbers, or png pictures",
     "fit": "train or fine-tune a classifier: any timm backbone",
@@ -52,6 +53,11 @@ examples:
     lit-coiba fit --model.backbone.name resnet18 --data.root images/ --trainer.max_epochs 5
     lit-coiba explain --model.backbone.name resnet18 --model.backbone.num_classes 10 \\
         --model.weights lightning_logs/version_0/checkpoints/NAME.ckpt --data.root images/ --store runs/mine
+
+  Train a head that explains itself, see what its units stand for, and explain decisions by them:
+    lit-coiba fit --model.backbone.name resnet18 --model.head InfoDisentHead --data.root images/ ...
+    lit-coiba prototypes ... --model.weights NAME.ckpt --output runs/prototypes        (model and data as above)
+    lit-coiba explain ... --model.method HeadMap --model.method.prototypes runs/prototypes --store runs/head
 
 configuration:
   Any key can stand in a YAML file or on the command line. Several -c FILE are merged, the last word counts, and

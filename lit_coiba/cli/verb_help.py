@@ -70,6 +70,16 @@ EXAMPLES = {
     how the shipped checkpoints were made    -c with a file of configs/experiment
     continue a run that was stopped          --ckpt_path {_CHECKPOINT}
   The number of classes is that of the data, unless --model.backbone.num_classes says another.""",
+    "prototypes": f"""\
+  Of a classifier that lit-coiba fit has trained with --model.head; pictures go to runs/prototypes:
+    lit-coiba prototypes {_OWN} \\
+        --model.weights {_CHECKPOINT} --data.root DIR --output runs/prototypes
+  The same command again continues a run that was stopped. To see a thousand images first: --limit 1000
+    generated images and a shipped head   -c configs/model/synthetic_parts_infodisent.yaml --data SyntheticParts
+    other images than those of training   --split test
+    all units drawn, ten a page           --pages 200
+  Then decisions with them, as pictures   lit-coiba explain ... --model.method HeadMap \\
+                                            --model.method.prototypes runs/prototypes --store runs/head""",
     **{
         verb: _EVALUATION.format(verb=verb, checkpoint=_CHECKPOINT, own=_OWN)
         for verb in ("validate", "test", "predict")

@@ -41,6 +41,7 @@ class BlockDataModule(LightningDataModule, ABC):
     preprocessing: Preprocessing | None
     explained: ImageDataset  # what explain and statistics run over; there after setup("predict")
     blocks: Sequence[int] | None  # block numbers still to do; None = all
+    explains: Split  # what `explained` is taken from
     group: int  # neighbours in `blocks` that one process does together
     stage: str | None  # of the last setup: fit, validate, test or predict
 
@@ -64,6 +65,7 @@ class BlockDataModule(LightningDataModule, ABC):
         self.limit_order = limit_order
         self.preprocessing = None
         self.blocks = None
+        self.explains = "predict"
         self.group = 1
         self.stage = None
         self._from_model: Preprocessing | None = None
@@ -101,7 +103,7 @@ class BlockDataModule(LightningDataModule, ABC):
             model: Any = self.trainer.lightning_module
             self.preprocessing = self._from_model = model.preprocessing
         if stage in ("predict", None):
-            self.explained = limited(self.dataset("predict"), self.limit, self.limit_order)
+            self.explained = limited(self.dataset(self.explains), self.limit, self.limit_order)
         if self.num_workers is None:  # we chose, so Lightning's advice to choose otherwise is noise
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
 

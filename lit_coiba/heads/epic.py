@@ -35,6 +35,8 @@ class EPICHead(Head):
         True
     """
 
+    score = "sum"  # the paper retrieves by it
+
     def __init__(
         self,
         in_channels: int,
@@ -75,6 +77,10 @@ class EPICHead(Head):
         """G, ``(B, D, h, w)``."""
         return precise(self.rotate(self._checked(features)))
 
+    def unit_weights(self) -> Tensor:
+        """W' = W U^-1, ``(K, D)``."""
+        return exact_linear(precise(self.weight), self.rotate.inverse().T)
+
     def diagnostics(self) -> dict[str, float]:
         """How far U is from orthogonal, where that is its form."""
         return {} if self.form == "invertible" else {"orthogonality error": self.rotate.orthogonality_error()}
@@ -89,7 +95,7 @@ class EPICHead(Head):
         return Terms(contributions, maps, (means.sign()[:, :, None, None] * turned).relu())
 
     def _turned(self, classes: Tensor) -> Tensor:
-        """Rows of W' = W U^-1, ``(B, D)``."""
+        """Rows of W', ``(B, D)``."""
         return exact_linear(precise(self.weight)[classes], self.rotate.inverse().T)
 
     def _bias(self) -> Tensor | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lit_coiba.contracts import HeadExplanation, InputError
+from lit_coiba.functional.strongest import Score
 from lit_coiba.targets import class_targets
 
 
@@ -34,6 +35,9 @@ class Head(nn.Module, ABC):
     Raises:
         InputError: Less than one channel or class.
     """
+
+    score: ClassVar[Score] = "max"  # of a unit's map, by which its prototypes are ranked
+    two_sided: ClassVar[bool] = False  # whether a unit's negative side is evidence too, and has prototypes
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -81,6 +85,10 @@ class Head(nn.Module, ABC):
         if bias is None:
             return torch.zeros(targets.shape, device=targets.device)
         return precise(bias)[targets]
+
+    def unit_weights(self) -> Tensor | None:
+        """What one of each unit's value adds to each logit, ``(K, U)``; None where that is not one number."""
+        return None
 
     def constrain(self) -> None:
         """Bring the weights back to where they may be; to be called after each step of an optimiser."""

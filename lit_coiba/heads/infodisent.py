@@ -66,6 +66,7 @@ class InfoDisentHead(Head):
         tensor([True, True])
     """
 
+    two_sided = True
     temperature: float  # of the next random draw
 
     def __init__(
@@ -148,6 +149,10 @@ class InfoDisentHead(Head):
     def activations(self, features: Tensor) -> Tensor:
         """J, ``(B, D, h, w)``."""
         return precise(self.rotate(self._checked(features)))
+
+    def unit_weights(self) -> Tensor:
+        """W, ``(K, D)``."""
+        return self.class_weights
 
     @torch.no_grad()
     def constrain(self) -> None:

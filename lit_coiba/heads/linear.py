@@ -44,6 +44,10 @@ class LinearHead(Head):
         """The features themselves, ``(B, C, h, w)``."""
         return precise(self._checked(features))
 
+    def unit_weights(self) -> Tensor:
+        """The weights, ``(K, C)``."""
+        return precise(self.classifier.weight)
+
     def _contributions(self, features: Tensor, classes: Tensor) -> Tensor:
         return precise(self.classifier.weight)[classes] * spatial_average(features)
 

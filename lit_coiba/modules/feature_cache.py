@@ -117,7 +117,10 @@ class CachedFeatures(LightningDataModule):
 
     def _batches(self, samples: FeatureFile, shuffle: bool = False, drop_last: bool = False) -> DataLoader[Features]:
         size = self.data.batch_size
-        return DataLoader(samples, size, shuffle, num_workers=0, collate_fn=_as_it_is, drop_last=drop_last)
+        # All by name: for several processes Lightning makes the loader anew, and cannot tell a positional `shuffle`.
+        return DataLoader(
+            samples, batch_size=size, shuffle=shuffle, drop_last=drop_last, num_workers=0, collate_fn=_as_it_is
+        )
 
     def _connect(self) -> None:
         self.data.trainer = self.trainer
@@ -129,6 +132,8 @@ class CachedFeatures(LightningDataModule):
         model = trainer.lightning_module
         if not getattr(model, "frozen", False) or model.network.head is None:
             raise InputError("cache keeps features of a backbone that does not change: set model.frozen and model.head")
+        if getattr(model, "teacher", None) is not None:
+            raise InputError("cache keeps features, and a teacher has to see the images: fit without cache or teacher")
         train = self.data.examples("train")
         if getattr(train, "random", False) and self.views == 1:
             raise InputError("the data draw every training sample at random: set views, how often each is kept")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,17 +19,14 @@ from lit_coiba.contracts import Batch, InputError, Preprocessing
 from lit_coiba.data.shard import Shard
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import Moments
+from lit_coiba.modules.chunks import Chunks
 from lit_coiba.store.atomic import atomically
 
-CHUNKS = 16  # files of partial moments, at most
 FEW_IMAGES = 200  # fewer make the standard deviations noisy
 
 
-class ChunkedStatistics:
+class ChunkedStatistics(Chunks):
     """Partial moments on disk: blocks are merged in order within a chunk, chunks in order at the end.
-
-    The chunks depend on the list of blocks only, so the sums associate in the same way however the chunks are dealt to
-    processes and wherever a run stopped.
 
     Args:
         folder: Where the files go; made when the first one is written.
@@ -39,11 +35,8 @@ class ChunkedStatistics:
     """
 
     def __init__(self, folder: FilePath, blocks: Sequence[int], layers: list[str]) -> None:
-        self.folder = folder
+        super().__init__(folder, blocks)
         self.layers = layers
-        self.length = -(-len(blocks) // CHUNKS)
-        self.chunks = [list(blocks[i : i + self.length]) for i in range(0, len(blocks), self.length)]
-        self._chunk_of = {block: number for number, chunk in enumerate(self.chunks) for block in chunk}
 
     @property
     def result(self) -> FilePath:
@@ -51,21 +44,8 @@ class ChunkedStatistics:
         return self.folder / "statistics.safetensors"
 
     def missing(self, shard: Shard = Shard(0, 1)) -> list[int]:  # noqa: B008 - a tuple
-        """Blocks of the chunks that are not on disk yet, in order; none when there is nothing left to observe.
-
-        Of jobs that share the folder each does its own chunks first, then one at a time that nobody has done yet.
-        """
-        if self.result.exists():
-            return []
-        missing = [number for number in range(len(self.chunks)) if not self._file(number).exists()]
-        numbers = shard.share(missing)
-        if missing and not numbers:
-            numbers = [missing[shard.number * len(missing) // shard.total]]
-        return [block for number in numbers for block in self.chunks[number]]
-
-    def chunk_of(self, block: int) -> int:
-        """The chunk a block belongs to."""
-        return self._chunk_of[block]
+        """Blocks of the chunks that are not on disk yet, in order; none when there is nothing left to observe."""
+        return [] if self.result.exists() else super().missing(shard)
 
     def write(self, chunk: int, moments: dict[str, Moments]) -> None:
         """Put the moments of a chunk in place, complete or not at all; none where no image could be read."""
@@ -75,14 +55,14 @@ class ChunkedStatistics:
             for layer, m in moments.items()
             for field, value in m._asdict().items()
         }
-        with atomically(self._file(chunk)) as file:
+        with atomically(self.file(chunk)) as file:
             file.write(save(tensors))
 
     def merged(self) -> dict[str, Moments]:
         """Moments of all chunks, merged in their order."""
         moments: dict[str, Moments] = {}
         for number in range(len(self.chunks)):
-            tensors = load_file(self._file(number))
+            tensors = load_file(self.file(number))
             if tensors:
                 moments = merge_moments(moments, {layer: self._read(tensors, layer) for layer in self.layers})
         return moments
@@ -126,15 +106,8 @@ class ChunkedStatistics:
         with atomically(file) as out:
             out.write(content)
         for number in range(len(self.chunks)):
-            self._file(number).unlink(missing_ok=True)
+            self.file(number).unlink(missing_ok=True)
         return True
-
-    def remove(self) -> None:
-        """Delete everything here; another run into the same file may do so at the same time."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _file(self, chunk: int) -> FilePath:
-        return self.folder / f"{chunk:03d}.safetensors"
 
     @staticmethod
     def _read(tensors: dict[str, torch.Tensor], layer: str) -> Moments:
@@ -169,7 +142,7 @@ class StatisticsModule(LightningModule):
             with frozen(self.network), torch.no_grad():
                 observed = observe(self.network.path(self.chunks.layers), batch.images)
             self._moments = merge_moments(self._moments, observed)
-        chunk = self.chunks.chunk_of(batch.block)
-        if batch.block == self.chunks.chunks[chunk][-1]:
+        chunk = self.chunks.ended_by(batch.block)
+        if chunk is not None:
             self.chunks.write(chunk, self._moments)
             self._moments = {}

@@ -10,7 +10,7 @@ from typing import Literal
 import matplotlib
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
@@ -41,7 +41,6 @@ class Page:
         self.height = height
         self._canvas = np.full((height, width, 3), 255, np.uint8)
         self._figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, frameon=False)
-        self._renderer = FigureCanvasAgg(self._figure).get_renderer()
 
     def picture(self, x: int, y: int, pixels: Tensor) -> None:
         """Put a picture ``(3, h, w)`` uint8 with its top left corner at (x, y)."""
@@ -76,7 +75,7 @@ class Page:
             The width in pixels.
         """
         font = _font(size, bold)
-        text = _fitting(_drawable(text), width, keep, lambda s: self._measure(s, font))
+        text = _fitting(_drawable(text), width, keep, lambda s: _measured(s, size, bold))
         self._figure.text(
             x / self.width,
             1 - baseline / self.height,
@@ -88,7 +87,7 @@ class Page:
             parse_math=False,
             usetex=False,
         )
-        return self._measure(text, font)
+        return _measured(text, size, bold)
 
     def pixels(self) -> Tensor:
         """The page, ``(3, height, width)`` uint8."""
@@ -104,9 +103,6 @@ class Page:
         with atomically(path) as out:
             Image.fromarray(self.pixels().permute(1, 2, 0).numpy()).save(out, "PNG")
         return path
-
-    def _measure(self, text: str, font: FontProperties) -> float:
-        return float(self._renderer.get_text_width_height_descent(text, font, ismath=False)[0]) if text else 0.0
 
 
 def fitted(pixels: Tensor, size: tuple[int, int]) -> Tensor:
@@ -136,6 +132,18 @@ def _cut(text: str, length: int, keep: str) -> str:
 def _drawable(text: str) -> str:
     known = _glyphs()
     return "".join(c if c.isprintable() and ord(c) in known else _NO_GLYPH for c in text)
+
+
+@lru_cache(maxsize=20_000)  # pages repeat names, and each is measured several times to be cut
+def _measured(text: str, size: float, bold: bool) -> float:
+    """The width of a text in pixels."""
+    found = _renderer().get_text_width_height_descent(text, _font(size, bold), ismath=False)
+    return float(found[0]) if text else 0.0
+
+
+@lru_cache(maxsize=1)
+def _renderer() -> RendererAgg:
+    return FigureCanvasAgg(Figure(figsize=(1, 1), dpi=_DPI)).get_renderer()
 
 
 def _font(size: float, bold: bool) -> FontProperties:

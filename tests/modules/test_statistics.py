@@ -7,7 +7,8 @@ from safetensors.torch import load_file
 from lit_coiba.contracts import Batch, InputError
 from lit_coiba.data.blocks import BlockDataset, BlockSampler
 from lit_coiba.functional import Moments
-from lit_coiba.modules.statistics import CHUNKS, ChunkedStatistics, StatisticsModule
+from lit_coiba.modules.chunks import CHUNKS
+from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from tests._testers import tiny
 from tests._testers.runs import NoisePictures
 
@@ -54,7 +55,8 @@ def test_chunks_hold_every_block_once_in_order():
         assert len(chunks.chunks) <= CHUNKS
         assert {len(chunk) for chunk in chunks.chunks[:-1]} <= {chunks.length}
         assert 1 <= len(chunks.chunks[-1]) <= chunks.length
-        assert all(chunks.chunk_of(block) == n for n, chunk in enumerate(chunks.chunks) for block in chunk)
+        ends = {chunk[-1]: number for number, chunk in enumerate(chunks.chunks)}
+        assert all(chunks.ended_by(block) == ends.get(block) for chunk in chunks.chunks for block in chunk)
 
 
 def test_moments_are_those_of_all_readable_images(model, blocks, straight):

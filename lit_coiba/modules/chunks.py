@@ -1,0 +1,53 @@
+"""Blocks in a few fixed groups, each of which leaves one file: what a pass over a dataset resumes by."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from lit_coiba.data.shard import Shard
+
+CHUNKS = 16  # files, at most
+
+
+class Chunks:
+    """Groups of blocks, and what is done of them.
+
+    The groups depend on the list of blocks only, so what is merged in order within a group, and group by group at the
+    end, associates in the same way however they are dealt to processes and wherever a run stopped.
+
+    Args:
+        folder: Where the files go; made when the first one is written.
+        blocks: Block numbers, at least one.
+    """
+
+    def __init__(self, folder: Path, blocks: Sequence[int]) -> None:
+        self.folder = folder
+        self.length = -(-len(blocks) // CHUNKS)
+        self.chunks = [list(blocks[i : i + self.length]) for i in range(0, len(blocks), self.length)]
+        self._chunk_of = {block: number for number, chunk in enumerate(self.chunks) for block in chunk}
+
+    def missing(self, shard: Shard = Shard(0, 1)) -> list[int]:  # noqa: B008 - a tuple
+        """Blocks of the chunks that are not on disk yet, in order.
+
+        Of jobs that share the folder each does its own chunks first, then one at a time that nobody has done yet.
+        """
+        missing = [number for number in range(len(self.chunks)) if not self.file(number).exists()]
+        numbers = shard.share(missing)
+        if missing and not numbers:
+            numbers = [missing[shard.number * len(missing) // shard.total]]
+        return [block for number in numbers for block in self.chunks[number]]
+
+    def ended_by(self, block: int) -> int | None:
+        """The chunk whose last block this is, if it is one."""
+        chunk = self._chunk_of[block]
+        return chunk if block == self.chunks[chunk][-1] else None
+
+    def remove(self) -> None:
+        """Delete everything here; another run may do so at the same time."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def file(self, chunk: int) -> Path:
+        """What a chunk leaves."""
+        return self.folder / f"{chunk:03d}.safetensors"

@@ -1,0 +1,138 @@
+"""Prototypes as ``Trainer.prototypes`` leaves them: read from their folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from torch import Tensor
+
+from lit_coiba.contracts import InputError
+from lit_coiba.prototypes.patches import Box, decode
+from lit_coiba.prototypes.table import SUMMARY, TABLE
+from lit_coiba.store import Manifest
+
+
+class Patch(NamedTuple):
+    """One cell of one training image that a unit answers to."""
+
+    unit: int
+    side: int  # 1 = positive, -1 = negative
+    rank: int  # 0 = the strongest of the unit's side
+    id: str  # of the image
+    label: int  # -1 = none
+    score: float  # signed
+    box: Box  # the cell, in pixels of the model's input
+    crop: Tensor | None  # the cell and what is around it, (3, h, w) uint8; the strongest have one
+    inner: Box | None  # the cell in pixels of the crop
+
+
+class Prototypes:
+    """The strongest patches of every unit of a head.
+
+    Args:
+        folder: What ``lit-coiba prototypes`` was given as output.
+
+    Raises:
+        InputError: There are no prototypes, or they are damaged.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.path = Path(folder)
+        try:
+            self.manifest = Manifest.load(self.path)
+            self.summary: dict[str, Any] = json.loads((self.path / SUMMARY).read_bytes())
+            columns = [name for name in pq.read_schema(self.path / TABLE).names if name != "crop"]
+            self._table: pa.Table = pq.read_table(self.path / TABLE, columns=columns)
+        except FileNotFoundError as error:
+            raise InputError(f"{folder} holds no prototypes: lit-coiba prototypes --output makes them") from error
+        except (ValueError, pa.ArrowException, OSError) as error:
+            raise InputError(f"the prototypes in {folder} cannot be read ({error}): make them again") from error
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    @property
+    def units(self) -> int:
+        """How many units the head has."""
+        return int(self.summary["units"])
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes; empty = unknown."""
+        return list(self.summary["classes"])
+
+    @property
+    def dead(self) -> list[int]:
+        """Units that answer to no image, or that no class uses."""
+        return sorted({*self.summary["silent"], *self.summary["unused"]})
+
+    @property
+    def twins(self) -> list[tuple[int, int]]:
+        """Pairs of units that share more than half of their strongest patches."""
+        return [(first, second) for first, second in self.summary["twins"]]
+
+    @property
+    def important(self) -> list[int]:
+        """All units, those first that can add most to a logit."""
+        importance = self.summary["importance"]
+        return sorted(range(self.units), key=lambda unit: -importance[unit])
+
+    def rows(self, unit: int, side: int = 1) -> list[int]:
+        """Numbers of the rows of a unit's side, the strongest first.
+
+        Raises:
+            InputError: There is no such unit.
+        """
+        if not 0 <= unit < self.units:
+            raise InputError(f"unit is {unit}, but there are units 0 to {self.units - 1}")
+        return self._places.get((unit, side), [])
+
+    def of(self, unit: int, side: int = 1, count: int | None = None) -> list[Patch]:
+        """The patches of a unit, the strongest first.
+
+        Args:
+            unit: From 0.
+            side: 1 = positive, -1 = negative.
+            count: How many; None = all.
+        """
+        return [self[row] for row in self.rows(unit, side)[:count]]
+
+    def __getitem__(self, row: int) -> Patch:
+        told = {name: column[row] for name, column in self._columns.items()}
+        content, box = self._crops[row].as_py(), Box(*(told[name] for name in Box._fields))
+        crop = inner = None
+        if content is not None:
+            top, left = told["crop_top"], told["crop_left"]
+            crop = decode(content)
+            inner = Box(box.top - top, box.left - left, box.bottom - top, box.right - left)
+        label = -1 if told["label"] is None else told["label"]
+        return Patch(told["unit"], told["side"], told["rank"], told["id"], label, told["score"], box, crop, inner)
+
+    def to_pandas(self) -> Any:
+        """The table without crops as a pandas DataFrame; needs pandas."""
+        return self._table.to_pandas()
+
+    def digest(self) -> str:
+        """SHA-256 of the table without crops."""
+        return hashlib.sha256(json.dumps(self._columns).encode()).hexdigest()
+
+    @cached_property
+    def _columns(self) -> dict[str, list[Any]]:
+        return {name: self._table[name].to_pylist() for name in self._table.column_names}
+
+    @cached_property
+    def _crops(self) -> Any:
+        return pq.read_table(self.path / TABLE, columns=["crop"])["crop"]
+
+    @cached_property
+    def _places(self) -> dict[tuple[int, int], list[int]]:
+        places: dict[tuple[int, int], list[int]] = {}
+        for row, key in enumerate(zip(self._columns["unit"], self._columns["side"])):
+            places.setdefault(key, []).append(row)
+        return places

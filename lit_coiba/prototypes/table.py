@@ -1,0 +1,163 @@
+"""The table of prototypes on disk: a row for each patch, with its place, its strength and a crop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.transforms import Transform
+from lit_coiba.functional import Strongest, twins
+from lit_coiba.prototypes.patches import around, cell_box, cut, encode
+from lit_coiba.store.atomic import atomically
+
+TABLE, SUMMARY = "prototypes.parquet", "prototypes.json"
+CROPS = 5  # of each side of a unit are kept as pictures
+USERS, OWN = 3, 10  # classes told of a unit, units told of a class
+SCHEMA = pa.schema(
+    {
+        "unit": pa.int32(),
+        "side": pa.int8(),  # 1 = strongest positive, -1 = most negative
+        "rank": pa.int32(),  # 0 = the strongest
+        "id": pa.string(),
+        "label": pa.int32(),  # null = no label
+        "score": pa.float32(),  # signed
+        **dict.fromkeys(("top", "left", "bottom", "right"), pa.int32()),  # the cell, in pixels of the model's input
+        **dict.fromkeys(("crop_top", "crop_left"), pa.int32()),  # where the crop begins; null without
+        "crop": pa.binary(),  # JPEG: the cell and what is around it; null for all but the strongest
+    }
+)
+_GROUP = 64  # units of a row group
+
+
+def write_table(
+    file: Path,
+    found: Strongest,
+    grid: tuple[int, int],
+    dataset: ImageDataset,
+    transform: Transform,
+    crops: int = CROPS,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write the table, whole or not at all; images are read once, and only the crops are kept in memory.
+
+    Args:
+        file: Where to.
+        found: The patches; sides in the order positive, negative.
+        grid: Height and width of what its cells are counted on.
+        dataset: The images, by the numbers in `found`.
+        transform: How they became model input.
+        crops: Patches of each side of a unit to keep as pictures; an image that cannot be read has none.
+        tell: Told how many images are read, of how many.
+    """
+    pictures = _crops(found, grid, dataset, transform, crops, tell)
+    with atomically(file) as out, pq.ParquetWriter(out, SCHEMA, compression="zstd") as writer:
+        for start in range(0, found.strengths.shape[1], _GROUP):
+            units = range(start, min(start + _GROUP, found.strengths.shape[1]))
+            rows = [row for unit in units for row in _rows(found, unit, grid, dataset, transform, pictures, crops)]
+            writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+
+
+def summary(found: Strongest, weights: Tensor | None, classes: Sequence[str]) -> dict[str, Any]:
+    """What the units are for, as plain values.
+
+    - ``silent``: units that answer to no image: their strength is 0 or less on every side.
+    - ``unused``: units without weight for any class, less than a thousandth of the largest; empty where units have no
+      weights.
+    - ``twins``: pairs of units that share more than half of their strongest patches, see `functional.twins`.
+    - ``users``: for each unit the classes of largest weight, ``[class, weight]``.
+    - ``own``: for each class the units of largest weight, ``[unit, weight]``.
+    - ``importance``: of each unit: its strength on its stronger side times its largest absolute weight, if it has any.
+    """
+    peaks = found.strengths.amax((0, 2)).clamp_min(0)
+    told: dict[str, Any] = {
+        "units": found.strengths.shape[1],
+        "sides": found.strengths.shape[0],
+        "classes": list(classes),
+        "silent": (peaks <= 0).nonzero().flatten().tolist(),
+        "unused": [],
+        "twins": twins(found).tolist(),
+        "users": None,
+        "own": None,
+        "importance": peaks.tolist(),
+    }
+    if weights is None:
+        return told
+    weights = weights.detach().float().cpu()
+    sizes = weights.abs().amax(0)
+    told["unused"] = (sizes <= 1e-3 * sizes.max()).nonzero().flatten().tolist()
+    told["users"] = _largest(weights.T, USERS)
+    told["own"] = _largest(weights, OWN)
+    told["importance"] = (peaks * sizes).tolist()
+    return told
+
+
+def write_summary(file: Path, told: dict[str, Any]) -> None:
+    """Write what `summary` says."""
+    with atomically(file) as out:
+        out.write(json.dumps(told, allow_nan=False).encode())
+
+
+def _largest(rows: Tensor, count: int) -> list[list[tuple[int, float]]]:
+    found = rows.topk(min(count, rows.shape[1]), 1)
+    return [list(zip(places, values)) for places, values in zip(found.indices.tolist(), found.values.tolist())]
+
+
+def _rows(
+    found: Strongest,
+    unit: int,
+    grid: tuple[int, int],
+    dataset: ImageDataset,
+    transform: Transform,
+    pictures: dict[tuple[int, int], bytes],
+    crops: int,
+) -> list[dict[str, Any]]:
+    size, rows = transform.preprocessing.size, []
+    for side, sign in zip(range(len(found.strengths)), (1, -1)):
+        columns = (values[side, unit].tolist() for values in found)
+        for rank, (strength, sample, cell) in enumerate(zip(*columns)):
+            if strength <= 0:
+                break  # they descend
+            label, box = dataset.labels[sample], cell_box(cell, grid, size)
+            window, crop = around(box, size), pictures.get((sample, cell)) if rank < crops else None
+            rows.append(
+                {
+                    **{"unit": unit, "side": sign, "rank": rank, "id": dataset.ids[sample]},
+                    **{"label": None if label < 0 else label, "score": sign * strength, **box._asdict()},
+                    **({} if crop is None else {"crop_top": window.top, "crop_left": window.left, "crop": crop}),
+                }
+            )
+    return rows
+
+
+def _crops(
+    found: Strongest,
+    grid: tuple[int, int],
+    dataset: ImageDataset,
+    transform: Transform,
+    crops: int,
+    tell: Callable[[int, int], None],
+) -> dict[tuple[int, int], bytes]:
+    """The crop of each (sample, cell) that is among the first ranks of a unit."""
+    there = found.strengths[..., :crops] > 0
+    pairs = torch.stack([values[..., :crops][there] for values in (found.samples, found.cells)], 1).unique(dim=0)
+    wanted: dict[int, list[int]] = {}
+    for sample, cell in pairs.tolist():
+        wanted.setdefault(sample, []).append(cell)
+    size, made = transform.preprocessing.size, dict[tuple[int, int], bytes]()
+    for done, (sample, cells) in enumerate(wanted.items(), 1):
+        try:
+            pixels = transform.pixels(dataset.image(sample))
+        except Exception:  # whatever a user's dataset raises: it could be read a minute ago, and the row stays
+            continue
+        for cell in cells:
+            made[sample, cell] = encode(cut(pixels, around(cell_box(cell, grid, size), size)))
+        tell(done, len(wanted))
+    return made

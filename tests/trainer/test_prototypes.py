@@ -1,0 +1,203 @@
+"""The verb `prototypes`: the strongest patches of every unit, whatever stops it."""
+
+import json
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lit_coiba.contracts import InputError
+from lit_coiba.data.transforms import Transform
+from lit_coiba.heads import BRNPAHead, EPICHead, InfoDisentHead, LinearHead
+from lit_coiba.modules.prototype_search import PrototypeSearch
+from lit_coiba.prototypes import Prototypes
+from tests._testers import tiny
+from tests._testers.runs import NoiseData, make_trainer
+
+COUNT = 14
+
+
+@pytest.fixture
+def classifier():
+    backbone = tiny.vit()
+    head = InfoDisentHead(32, tiny.CLASSES, pooling="hard")
+    torch.nn.init.normal_(head.rotate.generator, generator=torch.Generator().manual_seed(3))
+    backbone.attach(head)
+    return backbone.eval()
+
+
+def search(backbone, folder, data=None, patches=4, **arguments):
+    model = PrototypeSearch(backbone, patches=patches)
+    return make_trainer().prototypes(model, data or NoiseData(COUNT), str(folder), **{"pages": 0, **arguments})
+
+
+def maps_of(backbone, data):
+    pictures, transform = data.dataset("train"), Transform(backbone.preprocessing)
+    images = torch.stack([transform(pictures.image(i)) for i in range(len(pictures))])
+    with torch.no_grad():
+        return backbone.head.activations(backbone.features(images))
+
+
+def test_they_are_the_strongest_of_all_images(classifier, tmp_path):
+    found = search(classifier, tmp_path / "p")
+    maps = maps_of(classifier, NoiseData(COUNT)).flatten(2)
+    assert found.units == 32
+    assert sum(len(found.rows(unit, side)) == 4 for unit in range(32) for side in (1, -1)) > 40
+    for unit in range(32):
+        for side in (1, -1):
+            peaks = (side * maps[:, unit]).amax(-1)
+            order = [i for i in peaks.sort(descending=True, stable=True).indices.tolist() if peaks[i] > 0][:4]
+            patches = found.of(unit, side)
+            assert [patch.id for patch in patches] == [f"noise/{i:03d}.png" for i in order]
+            assert [patch.label for patch in patches] == [i % tiny.CLASSES for i in order]
+            assert [patch.rank for patch in patches] == list(range(len(order)))
+            for patch, sample in zip(patches, order):
+                assert patch.score == pytest.approx(side * peaks[sample].item(), rel=1e-4)
+                row, column = divmod(int((side * maps[sample, unit]).argmax()), 4)
+                assert tuple(patch.box) == (8 * row, 8 * column, 8 * row + 8, 8 * column + 8)
+
+
+def test_crops_are_cut_from_the_picture(classifier, tmp_path):
+    found, data = search(classifier, tmp_path / "p"), NoiseData(COUNT)
+    transform, pictures = Transform(classifier.preprocessing), data.dataset("train")
+    patch = found.of(5)[0]
+    pixels = transform.pixels(pictures.image(pictures.ids.index(patch.id)))
+    cell = patch.crop[:, patch.inner.top : patch.inner.bottom, patch.inner.left : patch.inner.right]
+    there = pixels[:, patch.box.top : patch.box.bottom, patch.box.left : patch.box.right]
+    assert cell.shape == there.shape == (3, 8, 8)
+    assert (cell.int() - there.int()).abs().float().mean() < 20  # JPEG of noise
+
+
+def test_stopped_it_goes_on_and_ends_the_same(classifier, tmp_path, monkeypatch):
+    straight = search(classifier, tmp_path / "straight")
+    step, seen = PrototypeSearch.predict_step, []
+
+    def falls(self, batch):
+        if batch.block == 5:
+            raise RuntimeError("the power went out")
+        seen.append(batch.block)
+        return step(self, batch)
+
+    monkeypatch.setattr(PrototypeSearch, "predict_step", falls)
+    with pytest.raises(RuntimeError, match="power"):
+        search(classifier, tmp_path / "p")
+    monkeypatch.setattr(
+        PrototypeSearch, "predict_step", lambda self, batch: (seen.append(batch.block), step(self, batch))[1]
+    )
+    found = search(classifier, tmp_path / "p")
+    assert seen == [0, 1, 2, 3, 4, 5, 6]
+    assert found.digest() == straight.digest()
+    assert not (tmp_path / "p" / "parts").exists()
+    assert search(classifier, tmp_path / "p").digest() == straight.digest()
+    assert seen == [0, 1, 2, 3, 4, 5, 6]  # nothing was left to do
+
+
+def test_blocks_of_another_size_say_the_same(classifier, tmp_path):
+    few, many = (search(classifier, tmp_path / str(b), NoiseData(COUNT, batch_size=b)) for b in (3, 14))
+    for unit in range(32):
+        assert [patch.id for patch in few.of(unit)] == [patch.id for patch in many.of(unit)]
+
+
+def test_another_classifier_does_not_mix_into_a_folder(classifier, tmp_path):
+    search(classifier, tmp_path / "p")
+    with torch.no_grad():
+        classifier.head.weight += 1
+    with pytest.raises(InputError, match=r"made with other arguments .* model "):
+        search(classifier, tmp_path / "p")
+    with pytest.raises(InputError, match="split"):
+        search(classifier, tmp_path / "p", split="test")
+
+
+def test_images_that_cannot_be_read_are_left_out(classifier, tmp_path):
+    found = search(classifier, tmp_path / "p", NoiseData(COUNT, broken=(0, 3)))
+    named = {patch.id for unit in range(32) for patch in found.of(unit)}
+    assert named
+    assert not named & {"noise/000.png", "noise/003.png"}
+    with pytest.raises(InputError, match="none of the images can be read"):
+        search(classifier, tmp_path / "q", NoiseData(2, broken=(0, 1)))
+
+
+def test_dead_and_twin_units_are_told(classifier, tmp_path):
+    head = LinearHead(32, tiny.CLASSES)
+    classifier.attach(head)
+
+    class Doctored(LinearHead):
+        def activations(self, features):
+            maps = super().activations(features).clone()
+            maps[:, 7] = -1.0
+            maps[:, 9] = maps[:, 4]
+            return maps
+
+    head.__class__ = Doctored
+    with torch.no_grad():
+        head.classifier.weight[:, 11] = 0
+    found = search(classifier, tmp_path / "p")
+    positive = (maps_of(classifier, NoiseData(COUNT)) > 0).any(0).any(-1).any(-1)
+    silent = (~positive).nonzero().flatten().tolist()
+    assert 7 in silent
+    assert found.summary["silent"] == silent
+    assert found.summary["unused"] == [11]
+    assert found.dead == sorted({*silent, 11})
+    assert (4, 9) in found.twins
+    assert found.of(7) == []
+    assert found.of(3, side=-1) == []  # a linear head has one side
+
+
+@pytest.mark.parametrize("head", [LinearHead, EPICHead, InfoDisentHead, BRNPAHead])
+def test_every_head_has_pages_and_a_log(head, tmp_path):
+    backbone = tiny.vit()
+    backbone.attach(head(32, tiny.CLASSES))
+    found = search(backbone, tmp_path / "p", pages=2)
+    assert found.units == backbone.head.units
+    pages = sorted(file.name for file in (tmp_path / "p" / "units").iterdir())
+    assert pages == ["01.png", "02.png"][: -(-found.units // 10)]
+    classes = tmp_path / "p" / "classes"
+    assert len(list(classes.glob("*.png"))) == (0 if head is BRNPAHead else 2)
+    events = EventAccumulator(str(tmp_path / "p" / "tensorboard")).Reload()
+    assert {f"units/{name[:2]}" for name in pages} <= set(events.Tags()["images"])
+    assert events.Scalars("prototypes/units")[0].value == found.units
+
+
+def test_epic_ranks_by_the_sum(tmp_path):
+    backbone = tiny.vit()
+    backbone.attach(EPICHead(32, tiny.CLASSES))
+    sums = maps_of(backbone, NoiseData(COUNT)).sum((-2, -1))
+    found = search(backbone, tmp_path / "p")
+    for unit in range(32):
+        best = [i for i in sums[:, unit].sort(descending=True).indices.tolist() if sums[i, unit] > 0][:4]
+        assert [patch.id for patch in found.of(unit)] == [f"noise/{i:03d}.png" for i in best]
+
+
+def test_the_data_module_is_left_as_it_was(classifier, tmp_path):
+    data = NoiseData(COUNT)
+    search(classifier, tmp_path / "p", data, split="test", limit=4)
+    assert (data.explains, data.limit, data.blocks) == ("predict", None, None)
+
+
+def test_a_model_without_a_head_is_refused():
+    with pytest.raises(InputError, match="interpretable head"):
+        PrototypeSearch(tiny.vit())
+
+
+@pytest.mark.parametrize(
+    ("file", "content"), [("prototypes.json", b"{"), ("prototypes.parquet", b"PAR1"), ("manifest.json", b"[]")]
+)
+def test_damaged_files_are_told_in_a_sentence(classifier, tmp_path, file, content):
+    search(classifier, tmp_path / "p")
+    (tmp_path / "p" / file).write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot be read|damaged"):
+        Prototypes(tmp_path / "p")
+
+
+def test_a_folder_without_prototypes(tmp_path):
+    with pytest.raises(InputError, match="holds no prototypes"):
+        Prototypes(tmp_path)
+
+
+def test_the_summary_is_plain_json(classifier, tmp_path):
+    search(classifier, tmp_path / "p")
+    told = json.loads((tmp_path / "p" / "prototypes.json").read_text())
+    assert len(told["users"]) == 32
+    weights = classifier.head.unit_weights()
+    assert told["own"][2][0][0] == int(weights[2].argmax())
+    assert told["users"][5][0][0] == int(weights[:, 5].argmax())
