@@ -5,18 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps: int = 10) -> int:
-    """Explain generated objects and real photographs, and measure whether the maps lie where they should.
+def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps: int = 10, heads: bool = True) -> int:
+    """Explain generated objects and real photographs, measure the maps, and train a head that explains itself.
 
     SyntheticParts comes with two trained models and knows where the evidence is: in the five parts of each object.
     CoIBA, IBA, gradient saliency and random maps explain some of its test images, and a table says which of them to
-    believe. Three photographs are explained for an ImageNet classifier. The same call again continues where it stopped.
+    believe. An InfoDisent head is trained on the frozen vision transformer, its prototypes are looked up, and decisions
+    are drawn that look like them. Three photographs are explained for an ImageNet classifier. The same call again
+    continues where it stopped.
 
     Args:
         output: Folder for stores, contact sheets, TensorBoard logs and a picture of all methods.
         images: How many images of SyntheticParts are explained.
         photos: Also explain photographs; they and the classifier come with the extra: pip install 'lit-coiba[demo]'.
         steps: Passes that CoIBA and IBA make for a map.
+        heads: Also train a head and show its prototypes and decisions; about a minute.
 
     Returns:
         0, or 3 where some image could not be explained.
@@ -25,6 +28,7 @@ def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps
     from rich.console import Console
 
     from lit_coiba.contracts import InputError
+    from lit_coiba.demo import heads as interpretable
     from lit_coiba.demo import photographs, report, synthetic
     from lit_coiba.demo.runs import Runner
 
@@ -33,6 +37,7 @@ def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps
     console, folder = Console(), Path(output)
     runner = Runner(console, steps)
     explained = synthetic.explain(runner, folder, images)
+    trained = interpretable.explain(runner, folder / "infodisent") if heads else None
     if photos:
         missing = photographs.missing_packages()
         if missing:
@@ -41,6 +46,7 @@ def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps
             )
         else:
             explained.append(photographs.explain(runner, folder))
-    report.write(console, explained, folder)
+    report.write(console, explained, folder, trained)
     stores = [store for one in explained for store in one.stores.values()]
+    stores += [trained.decisions] if trained is not None else []
     return 3 if any(store.failures() for store in stores) else 0

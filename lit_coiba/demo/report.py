@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from torch.utils.tensorboard import SummaryWriter
 
+from lit_coiba.demo.heads import Trained
 from lit_coiba.demo.runs import Explained
 from lit_coiba.visualization import Comparison, comparison
 from lit_coiba.visualization.card import class_name, percent
@@ -18,13 +19,14 @@ from lit_coiba.visualization.card import class_name, percent
 EXAMPLES = 2  # of each model on SyntheticParts, in the picture of all methods
 
 
-def write(console: Console, explained: Sequence[Explained], folder: Path) -> None:
+def write(console: Console, explained: Sequence[Explained], folder: Path, trained: Trained | None = None) -> None:
     """Write the logs and the picture, print the tables and where to look.
 
     Args:
         console: Where to print.
         explained: What was found.
         folder: Where the logs and the picture go.
+        trained: What became of the interpretable head.
     """
     log(explained, folder / "tensorboard")
     picture = side_by_side(explained, folder / "demo.png")
@@ -37,12 +39,13 @@ def write(console: Console, explained: Sequence[Explained], folder: Path) -> Non
             " map is the share of part pixels in each cell.",
             highlight=False,
         )
-    for line in predictions(explained):
+    for line in [*predictions(explained), *([told(trained)] if trained is not None else [])]:
         console.print(line, highlight=False)
     console.print("\n[bold]Where to look[/bold]")
     for what in (
         f"{picture}  all methods side by side",
         *(sheet(one, method) for one in explained for method in one.stores),
+        *(pictures(trained) if trained is not None else ()),
         f"tensorboard --logdir {folder / 'tensorboard'}",
     ):
         console.print(f"  {escape(what)}", soft_wrap=True, highlight=False)
@@ -53,6 +56,23 @@ def sheet(one: Explained, method: str) -> str:
     rate = one.rates[method]
     speed = "" if rate is None else f", {rate:.3g} images/s"
     return f"{one.sheet(method)}  {one.model}, {method}{speed}"
+
+
+def told(trained: Trained) -> str:
+    """What the head has become, in a line."""
+    found, accuracy = trained.prototypes, trained.accuracy
+    reached = "" if accuracy is None else f" {accuracy:.1%} of the validation images right;"
+    twins = len({unit for pair in found.twins for unit in pair})
+    return f"InfoDisent head:{reached} {found.units} units, {len(found.dead)} dead, {twins} that show the same"
+
+
+def pictures(trained: Trained) -> list[str]:
+    """Where prototypes and decisions are drawn."""
+    return [
+        f"{trained.prototypes.path / 'units' / '01.png'}  what the units of the InfoDisent head stand for",
+        f"{trained.prototypes.path / 'classes' / '0.png'}  the units of a class; other classes beside it",
+        f"{trained.decisions.path / 'decisions' / '00.png'}  a decision: this looks like that; others beside it",
+    ]
 
 
 def predictions(explained: Sequence[Explained]) -> list[str]:

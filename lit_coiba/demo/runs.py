@@ -114,6 +114,11 @@ class Runner:
             callbacks=[self.watch],
         )
 
+    def fitting(self, epochs: int) -> Trainer:
+        """A Trainer that trains, validates at the end, and keeps nothing."""
+        kept: dict[str, Any] = dict.fromkeys(("logger", "enable_checkpointing", "enable_model_summary"), False)
+        return Trainer(devices=1, max_epochs=epochs, check_val_every_n_epoch=epochs, **kept)
+
     def _rate(self, store: ExplanationStore) -> float | None:
         """Images per second of this run or, where there was nothing left to do, of the run before."""
         file = store.path / SPEED
