@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
@@ -17,13 +19,17 @@ from lit_coiba.callbacks import BlockProgress
 from lit_coiba.contracts import InputError
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.identity import check_place, circumstances, ids_digest, preprocessing_of
+from lit_coiba.modules.prototype_evaluation import PrototypePatches, evaluate_prototypes
 from lit_coiba.modules.prototype_search import ChunkedPrototypes, PrototypeSearch
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.prototypes.table import SUMMARY, TABLE, summary, write_summary, write_table
 from lit_coiba.store import Manifest
+from lit_coiba.store.atomic import atomically
 from lit_coiba.store.manifest import FILE_NAME
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.visualization.prototype_page import CLASSES, UNITS, draw_pages
+
+EVALUATION = "evaluation.json"
 
 
 class PrototypeTrainer(BlockTrainer):
@@ -37,6 +43,7 @@ class PrototypeTrainer(BlockTrainer):
         split: Literal["train", "val", "test", "predict"] = "train",
         limit: int | None = None,
         pages: int = 10,
+        evaluate: bool = False,
     ) -> Prototypes:
         """Find for every unit of a head the training images that it answers to most, and where in them.
 
@@ -52,6 +59,8 @@ class PrototypeTrainer(BlockTrainer):
             split: Which images: those that the head was trained on, in general.
             limit: Look at this many images only, evenly spaced, unless the data's `limit_order` is ``first``.
             pages: Pages of ten units to draw, and pages of classes; 0 = none.
+            evaluate: Also measure them, see `modules.prototype_evaluation`, on the images that `explain` would take:
+                do prototypes stay on one part and show one, how many make an explanation; evaluation.md and .json.
 
         Returns:
             The prototypes.
@@ -63,6 +72,8 @@ class PrototypeTrainer(BlockTrainer):
         check_place(folder, "output")
         if pages < 0:
             raise InputError(f"pages is {pages}: give 0 or more")
+        if evaluate and split != "train":
+            raise InputError(f"evaluate measures prototypes of the training split, and split is {split}: leave one out")
         limit = datamodule.limit if limit is None else limit
         with _taken_from(datamodule, split), self._explaining(model, datamodule, limit):
             identity = {
@@ -83,7 +94,19 @@ class PrototypeTrainer(BlockTrainer):
             while missing := self._on_first(lambda: [] if (folder / SUMMARY).exists() else chunks.missing()):
                 self._over_blocks(model, datamodule, missing, BlockProgress("Prototypes"), group=chunks.length)
             self._on_first(lambda: self._write(folder, chunks, model, datamodule, pages))
+        if evaluate:
+            self._on_first(lambda: self._evaluate(folder, model, datamodule))
         return Prototypes(folder)
+
+    def _evaluate(self, folder: Path, model: PrototypeSearch, datamodule: BlockDataModule) -> None:
+        """Measure the prototypes, unless an earlier call has."""
+        if not (folder / EVALUATION).exists():
+            shown = self.progress_bar_callback is not None and sys.stderr.isatty()
+            model.network.to(self.strategy.root_device)
+            found = evaluate_prototypes(model.network, datamodule, _patches(Prototypes(folder)), progress=shown)
+            (folder / "evaluation.md").write_text(f"{found}\n", encoding="utf-8")
+            with atomically(folder / EVALUATION) as out:
+                out.write(json.dumps(found.to_dict(), allow_nan=False).encode())
 
     def _write(
         self, folder: Path, chunks: ChunkedPrototypes, model: PrototypeSearch, datamodule: BlockDataModule, pages: int
@@ -125,6 +148,13 @@ def _claim(folder: Path, manifest: Manifest) -> None:
             f"output {folder} was made with other arguments (old -> new): {told}; use another folder, or repeat the "
             "original arguments"
         )
+
+
+def _patches(prototypes: Prototypes) -> PrototypePatches:
+    """All patches; the sides of a unit are prototypes of their own."""
+    rows = [prototypes.place(row) for row in range(len(prototypes))]
+    units = torch.tensor([2 * patch.unit + (patch.side < 0) for patch in rows])
+    return PrototypePatches([patch.id for patch in rows], torch.tensor([patch.box for patch in rows]), units)
 
 
 def _log(prototypes: Prototypes, folder: Path) -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from lit_coiba.cli import main
+from lit_coiba.data.synthetic.dataset import SPLITS
 from lit_coiba.store import ExplanationStore
 
 GUIDES = sorted((Path(__file__).parents[1] / "docs" / "guide").glob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-pytestmark = pytest.mark.filterwarnings("ignore:.*survive pure noise")
+NOISE = ("survive pure noise", "in eval mode at the start", "smaller than the logging interval", "by the model summary")
+pytestmark = pytest.mark.filterwarnings(*(f"ignore:.*{words}" for words in NOISE))
 
 
 def run(command: str) -> int:
@@ -30,6 +32,8 @@ def run(command: str) -> int:
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
 def test_guide(guide, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(SPLITS, "train", range(1280))  # fits take an eighth of the time
+    monkeypatch.setitem(SPLITS, "val", range(10_000, 10_200))
     blocks = BLOCK.findall(guide.read_text())
     assert len(blocks) >= 3
     for language, text in blocks:
@@ -37,7 +41,12 @@ def test_guide(guide, tmp_path, monkeypatch, capfd):
             exec(compile(text, guide.name, "exec"), {})
             continue
         for command in text.splitlines():
-            assert run(command) == 0, command
+            assert run(command) == 0, command + capfd.readouterr().err
+    if guide.stem == "heads":
+        assert len(list((tmp_path / "runs/features").glob("*.npy"))) == 4  # training and validation, for all fits
+        assert "| head |" in (tmp_path / "runs/table/leaderboard.md").read_text()
+        before, after = re.findall(r"(0\.\d\d) (?:before|after)", capfd.readouterr().out)[-2:]
+        assert float(after) > float(before)
     if guide.stem == "datasets":
         digests = {ExplanationStore(f"runs/{name}").digest() for name in ("two", "all")}
         assert len(digests) == 1

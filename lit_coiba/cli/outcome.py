@@ -71,6 +71,8 @@ def _run(verb: str, args: list[str]) -> int:
             f" {len(told['silent'])} answer to no image, {len(told['unused'])} are used by no class,"
             f" {len({unit for pair in result.twins for unit in pair})} show the same as another"
         )
+        if cli.config.evaluate:
+            print((result.path / "evaluation.md").read_text(encoding="utf-8").rstrip())
     if verb == "benchmark":
         from rich.console import Console
 

@@ -78,6 +78,7 @@ EXAMPLES = {
     generated images and a shipped head   -c configs/model/synthetic_parts_infodisent.yaml --data SyntheticParts
     other images than those of training   --split test
     all units drawn, ten a page           --pages 200
+    measured: do they show one part, ...  --evaluate true
   Then decisions with them, as pictures   lit-coiba explain ... --model.method HeadMap \\
                                             --model.method.prototypes runs/prototypes --store runs/head""",
     **{

@@ -104,15 +104,29 @@ class Prototypes:
         return [self[row] for row in self.rows(unit, side)[:count]]
 
     def __getitem__(self, row: int) -> Patch:
-        told = {name: column[row] for name, column in self._columns.items()}
-        content, box = self._crops[row].as_py(), Box(*(told[name] for name in Box._fields))
-        crop = inner = None
-        if content is not None:
-            top, left = told["crop_top"], told["crop_left"]
+        """A patch with its crop, by the number of its row.
+
+        Raises:
+            InputError: The crop is damaged.
+        """
+        patch, content = self.place(row), self._crops[row].as_py()
+        if content is None:
+            return patch
+        top, left = self._columns["crop_top"][row], self._columns["crop_left"][row]
+        box = patch.box
+        try:
             crop = decode(content)
-            inner = Box(box.top - top, box.left - left, box.bottom - top, box.right - left)
-        label = -1 if told["label"] is None else told["label"]
-        return Patch(told["unit"], told["side"], told["rank"], told["id"], label, told["score"], box, crop, inner)
+        except OSError as error:
+            raise InputError(
+                f"row {row} of {self.path / TABLE} is damaged ({error}): make the prototypes again"
+            ) from error
+        return patch._replace(crop=crop, inner=Box(box.top - top, box.left - left, box.bottom - top, box.right - left))
+
+    def place(self, row: int) -> Patch:
+        """A patch without its crop, by the number of its row."""
+        told = {name: column[row] for name, column in self._columns.items()}
+        label, box = -1 if told["label"] is None else told["label"], Box(*(told[name] for name in Box._fields))
+        return Patch(told["unit"], told["side"], told["rank"], told["id"], label, told["score"], box, None, None)
 
     def to_pandas(self) -> Any:
         """The table without crops as a pandas DataFrame; needs pandas."""

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.callbacks.export_weights import save_half
-from lit_coiba.heads import LinearHead
+from lit_coiba.data.synthetic.dataset import SPLITS
+from lit_coiba.heads import InfoDisentHead, LinearHead
 from lit_coiba.heads.description import describe
 from lit_coiba.precision import automatic_precision
 from lit_coiba.resources import resource
@@ -24,6 +26,9 @@ from tests._testers.releases import RELEASES
 from .conftest import CALM, TINY
 
 CONFIGS = sorted(str(file.relative_to(resource("configs"))) for file in resource("configs").rglob("*.yaml"))
+HEADS = ("linear", "infodisent", "br_npa")
+BODY = [word for word in TINY if word not in ("--model.backbone.num_classes", "3")]  # the data tell how many there are
+FAST = ["--trainer.fast_dev_run", "true", "--trainer.enable_model_summary", "false"]
 FEW = pytest.mark.filterwarnings(  # of a handful of images, and of random weights
     "ignore:activation statistics of", "ignore:.*survive pure noise"
 )
@@ -35,6 +40,7 @@ def of(folder: str) -> list[str]:
 
 def test_every_folder_has_a_test():
     assert {name.partition("/")[0] for name in CONFIGS} == {
+        "ablation",
         "benchmark",
         "method",
         "data",
@@ -122,6 +128,15 @@ def test_models(name, command):
     assert sum(row.probability > 0.5 for row in rows) >= 15  # these are the weights that know the classes
 
 
+@pytest.mark.parametrize("name", of("ablation"))
+def test_ablations(name):
+    """Each is a head of its own; the first is the head as it is."""
+    variants = yaml.safe_load((resource("configs").parent / name).read_text())
+    built = [InfoDisentHead(8, 3, **arguments).arguments() for arguments in variants.values()]
+    assert built[0] == InfoDisentHead(8, 3).arguments()
+    assert len({json.dumps(arguments) for arguments in built}) == len(variants) >= 7
+
+
 @pytest.mark.parametrize("name", of("benchmark"))
 def test_benchmarks(name, command):
     words = [*("-c", "configs/model/synthetic_parts_cnn.yaml", "--data", "SyntheticParts"), *CALM, "--limit", "8"]
@@ -132,10 +147,74 @@ def test_benchmarks(name, command):
     assert all(method in table for method in ("| x |", "| Oracle |", "| Saliency |", "| Random |"))
 
 
-@pytest.mark.parametrize("name", of("experiment"))
-def test_experiments(name, command):
-    fast = ["--trainer.fast_dev_run", "true", "--trainer.enable_model_summary", "false", "--data.batch_size", "4"]
-    assert command("fit", "-c", name, *CALM, *fast, "--trainer.callbacks", "null").status == 0
+def heads() -> list[str]:
+    """Experiments of a head and a dataset; the others have their own network and data."""
+    return [name for name in of("experiment") if Path(name).stem.startswith(HEADS) and "resolution" not in name]
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """SyntheticParts of some samples."""
+    for split, first in (("train", 0), ("val", 10_000), ("test", 11_000)):
+        monkeypatch.setitem(SPLITS, split, range(first, first + 8))
+
+
+@pytest.mark.parametrize("name", ["cnn", "vit"])
+def test_experiments(name, command, few):
+    words = [*CALM, *FAST, "--data.batch_size", "4", "--trainer.callbacks", "null"]
+    assert command("fit", "-c", f"configs/experiment/synthetic_parts_{name}.yaml", *words).status == 0
+
+
+def test_the_experiment_of_high_resolution(command, few):
+    """Both commands of its file."""
+    name = "configs/experiment/br_npa_high_resolution_synthetic_parts.yaml"
+    words = ["fit", "-c", name, *CALM, *FAST, "--data.batch_size", "4"]
+    file = ["--trainer.callbacks.file", f"runs/{Path(name).stem}/teacher.safetensors"]
+    assert command(*words, "--model.backbone.unstrided_stages", "0", "--model.teacher", "null", *file).status == 0
+    assert command(*words).status == 0
+    assert sorted(file.stem for file in Path(file[1]).parent.glob("*.safetensors")) == ["student", "teacher"]
+
+
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory", "ignore:.*in eval mode at the start")
+@pytest.mark.parametrize("name", heads())
+def test_experiments_with_heads(name, command, photos, few, tmp_path):
+    """A step on a tiny backbone and a tiny tree in the true layout; all else is what the file says."""
+    head, dataset = re.fullmatch(r"(linear|infodisent|br_npa)_(\w+)", Path(name).stem).groups()
+    made = {"caltech101": lambda _: photos, "synthetic_parts": lambda _: None, **RELEASES}[dataset](tmp_path / "data")
+    words = [*BODY, "--model.backbone.checkpoint", "null", "--data.root", str(made)] if made is not None else []
+    assert command("fit", "-c", name, *words, *CALM, *FAST, "--data.batch_size", "4").status == 0
+    whole = (resource("configs").parent / name).read_text()
+    kept = "\ncache: runs/features" in whole
+    assert Path("runs/features").exists() == kept
+    assert ("\n  frozen: true" in whole) == (kept or (head != "br_npa" and dataset == "imagenet"))
+    assert "pretrained: true" not in whole  # nothing is downloaded unless it is asked for
+
+
+def test_there_is_an_experiment_for_each_head_and_dataset():
+    sets = ("caltech101", "cub200", "imagenet", "stanford_cars", "stanford_dogs", "synthetic_parts")
+    assert heads() == sorted(f"configs/experiment/{head}_{name}.yaml" for head in HEADS for name in sets)
+    assert len(of("experiment")) == len(heads()) + 3  # which have tests of their own
+
+
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory", "ignore:.*in eval mode at the start")
+def test_the_second_stage_has_the_backbone_of_the_first(command, tmp_path):
+    """Both files as they stand, but for the size of the network and of the run."""
+    root = RELEASES["cub200"](tmp_path / "data")
+    small = ["--model.backbone.name", "resnet18", "--model.backbone.image_size", "64", "--data.root", str(root)]
+    short = ["--trainer.max_epochs", "1", "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false"]
+    words = [*small, *CALM, *short, "--data.batch_size", "4"]
+    first = ["--model.backbone.checkpoint", "null"]
+    assert command("fit", "-c", "configs/experiment/linear_cub200.yaml", *words, *first).status == 0
+    one, two = (Path(f"runs/{head}_cub200/version_0/checkpoints") for head in ("linear", "infodisent"))
+    assert command("fit", "-c", "configs/experiment/infodisent_cub200.yaml", *words).status == 0
+    assert sorted(file.name for file in two.iterdir()) == ["best.ckpt", "last.ckpt"]
+    before, after = (torch.load(folder / "best.ckpt", weights_only=True)["state_dict"] for folder in (one, two))
+    body = [key for key in after if "forward_head" not in key]
+    assert len(body) == 120
+    assert all(torch.equal(before[key], after[key]) for key in body)
+    assert set(before) - set(after) == {f"backbone.model.forward_head.head.classifier.{n}" for n in ("weight", "bias")}
+    exported = Path("runs/infodisent_cub200/infodisent_cub200.md").read_text()
+    assert "accuracy, test | " in exported
 
 
 def test_experiments_name_themselves():
