@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import sys
 import warnings
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
@@ -35,16 +32,14 @@ from lit_coiba.identity import (
     circumstances,
     has_statistics,
     identity_of,
-    ids_digest,
-    preprocessing_of,
     same_classes,
     scores_identity,
 )
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.scorer import Scorer, Source
-from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.prototype_trainer import PrototypeTrainer
 from lit_coiba.prototypes import Prototypes
+from lit_coiba.statistics_trainer import ENOUGH_IMAGES, StatisticsTrainer, remove_parts
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.manifest import FILE_NAME
 from lit_coiba.store.store import STATISTICS
@@ -52,10 +47,8 @@ from lit_coiba.store.writer import StoreWriter
 from lit_coiba.visualization.contact_sheet import contact_sheet
 from lit_coiba.visualization.decision import draw_decisions
 
-ENOUGH_IMAGES = 10_000  # more change little: what IBA's authors advise
 
-
-class Trainer(PrototypeTrainer):
+class Trainer(StatisticsTrainer, PrototypeTrainer):
     """Lightning's Trainer with more verbs: `statistics`, `explain`, `benchmark` and `prototypes`.
 
     All leave the model, the data module and the global random state as they were, also when they raise, and write
@@ -65,30 +58,6 @@ class Trainer(PrototypeTrainer):
     Args:
         precision: Lightning's, or ``auto``: bf16-mixed where the machine has bf16 in hardware, 32-true elsewhere.
     """
-
-    def statistics(
-        self, model: Explainer, datamodule: BlockDataModule, file: str, images: int = ENOUGH_IMAGES
-    ) -> ActivationStatistics:
-        """Estimate the activation statistics a method needs over a dataset, in one sharded pass, and test for leaks.
-
-        Args:
-            model: Model and method.
-            datamodule: The images, those of the domain that will be explained; its `limit` does not count here.
-            file: Where to keep the statistics (safetensors). What a stopped run had done is kept beside it.
-            images: Use about this many images, evenly spaced over the dataset.
-
-        Raises:
-            InputError: The method needs no statistics, or there are fewer than two readable images.
-        """
-        if images < 2:
-            raise InputError(f"images is {images}, but a standard deviation needs at least 2")
-        check_place(FilePath(file).parent, "file")
-        if FilePath(file).is_dir():
-            raise InputError(f"file {file} is a folder: give the name of the file of statistics")
-        with self._explaining(model, datamodule, None):
-            found = self._estimated(model, datamodule, FilePath(file), images)
-            self._on_first(lambda: _remove_parts(FilePath(file)))
-            return found
 
     def explain(
         self,
@@ -235,44 +204,6 @@ class Trainer(PrototypeTrainer):
                 network.to(self.strategy.root_device)
             return method.adopt(network, statistics, datamodule.sample(SAMPLE))
 
-    def _estimated(
-        self,
-        model: Explainer,
-        datamodule: BlockDataModule,
-        file: FilePath,
-        images: int,
-        shard: Shard = Shard(0, 1),  # noqa: B008 - a tuple
-        made: Callable[[], bool] = lambda: False,
-    ) -> ActivationStatistics:
-        """Statistics in `file`, in use by the method: estimated by all processes, put together by the first one.
-
-        Others may be at the same work, in the same folder: what they did is not done again, and once they have
-        `made` the file it is used as it is.
-        """
-        method, network = model.method, model.network
-        if not isinstance(method, NeedsStatistics):
-            raise InputError(f"{type(method).__name__} needs no activation statistics: go on with `explain`")
-        if isinstance(self.limit_predict_batches, int) or self.limit_predict_batches < 1.0:
-            raise InputError("statistics need a whole pass: leave out limit_predict_batches and fast_dev_run")
-        layers = method.statistics_layers(network)
-        blocks = datamodule.spread(images)
-        sources = [preprocessing_of(datamodule), ids_digest(datamodule), datamodule.batch_size, blocks]
-        made_by = [type(method).__name__, sorted(method.arguments().items()), str(self.precision)]
-        parts = hashlib.sha256(repr([network.digest(), layers, *made_by, *sources]).encode()).hexdigest()
-        chunks = ChunkedStatistics(FilePath(f"{file}.{parts[:12]}.parts"), blocks, layers)
-
-        def leak_tested(statistics: ActivationStatistics) -> ActivationStatistics:
-            network.to(self.strategy.root_device)
-            return method.adopt(network, statistics, datamodule.sample(SAMPLE))
-
-        done = False
-        while not done:
-            while missing := self._on_first(lambda: [] if made() else chunks.missing(shard)):
-                module = StatisticsModule(network, chunks)
-                self._over_blocks(module, datamodule, missing, BlockProgress("Statistics"), group=chunks.length)
-            done = self._on_first(lambda: made() or chunks.put(file, network, leak_tested))
-        return method.adopt(network, ActivationStatistics.load(file), ())
-
 
 def _share_of(
     shard: Shard, store: ExplanationStore, datamodule: BlockDataModule, retry_failed: bool = False
@@ -290,14 +221,8 @@ def _tidy(store: ExplanationStore, bar: bool) -> None:
 
     It is the last thing of a run: minutes for a large store, and no other process waits for it.
     """
-    _remove_parts(store.path / STATISTICS)
+    remove_parts(store.path / STATISTICS)
     try:
         store.compact(bar and sys.stderr.isatty())
     except InputError as error:
         warnings.warn(str(error), stacklevel=2)
-
-
-def _remove_parts(file: FilePath) -> None:
-    """Remove what statistics were made of."""
-    for folder in file.parent.glob(f"{file.name}.*.parts"):
-        shutil.rmtree(folder, ignore_errors=True)

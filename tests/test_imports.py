@@ -19,7 +19,17 @@ ORDER = [
     "attribution",
     *("modules", "callbacks"),
     *("benchmark", "explorer"),
-    *("identity", "precision", "quiet", "termination", "fit_trainer", "block_trainer", "prototype_trainer", "trainer"),
+    *(
+        "identity",
+        "precision",
+        "quiet",
+        "termination",
+        "fit_trainer",
+        "block_trainer",
+        "prototype_trainer",
+        "statistics_trainer",
+        "trainer",
+    ),
     *("demo", "cli", "__main__"),
 ]
 ANYWHERE = {"", "resources"}  # the package itself has a version and nothing else

@@ -45,9 +45,10 @@ def test_a_head_alone_learns_and_the_backbone_stays(tmp_path, backbone, head):
     assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
 
 
-def test_infodisent_keeps_its_promises_in_training(tmp_path):
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_infodisent_keeps_its_promises_in_training(tmp_path, precision):
     model = Classifier(resnet(), InfoDisentHead, lr=0.01)
-    fit(model, tmp_path, epochs=3)
+    fit(model, tmp_path, epochs=3, precision=precision)
     head = model.backbone.head
     assert (head.class_weights >= 0).all()
     assert head.rotate.generator.abs().max() > 0
