@@ -57,7 +57,8 @@ class PrototypeTrainer(BlockTrainer):
             datamodule: The images.
             output: Folder for all of it.
             split: Which images: those that the head was trained on, in general.
-            limit: Look at this many images only, evenly spaced, unless the data's `limit_order` is ``first``.
+            limit: Look for prototypes in this many images only, evenly spaced, unless the data's `limit_order` is
+                ``first``; what `evaluate` measures on is bounded by data.limit.
             pages: Pages of ten units to draw, and pages of classes; 0 = none.
             evaluate: Also measure them, see `modules.prototype_evaluation`, on the images that `explain` would take:
                 do prototypes stay on one part and show one, how many make an explanation; evaluation.md and .json.
@@ -99,14 +100,18 @@ class PrototypeTrainer(BlockTrainer):
         return Prototypes(folder)
 
     def _evaluate(self, folder: Path, model: PrototypeSearch, datamodule: BlockDataModule) -> None:
-        """Measure the prototypes, unless an earlier call has."""
-        if not (folder / EVALUATION).exists():
-            shown = self.progress_bar_callback is not None and sys.stderr.isatty()
-            model.network.to(self.strategy.root_device)
-            found = evaluate_prototypes(model.network, datamodule, _patches(Prototypes(folder)), progress=shown)
-            (folder / "evaluation.md").write_text(f"{found}\n", encoding="utf-8")
-            with atomically(folder / EVALUATION) as out:
-                out.write(json.dumps(found.to_dict(), allow_nan=False).encode())
+        """Measure the prototypes, unless an earlier call has, on the same images."""
+        datamodule.setup("predict")
+        on = ids_digest(datamodule)
+        if (folder / EVALUATION).exists() and json.loads((folder / EVALUATION).read_bytes()).get("ids") == on:
+            return
+        shown = self.progress_bar_callback is not None and sys.stderr.isatty()
+        model.network.to(self.strategy.root_device)
+        found = evaluate_prototypes(model.network, datamodule, _patches(Prototypes(folder)), progress=shown)
+        with atomically(folder / "evaluation.md") as out:
+            out.write(f"{found}\n".encode())
+        with atomically(folder / EVALUATION) as out:
+            out.write(json.dumps({"ids": on, **found.to_dict()}, allow_nan=False).encode())
 
     def _write(
         self, folder: Path, chunks: ChunkedPrototypes, model: PrototypeSearch, datamodule: BlockDataModule, pages: int

@@ -1,17 +1,30 @@
 """The weights that come with the package: what their cards say is true."""
 
 import hashlib
+import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.data.synthetic import DroppedPartsDataset, SyntheticPartsDataset
+from lit_coiba.heads import InfoDisentHead
+from lit_coiba.modules.saved import load_trained
 from lit_coiba.resources import resource
 
 SHIPPED = ("synthetic_parts_vit", "synthetic_parts_cnn")
+HEADS = (
+    "infodisent_synthetic_parts",
+    "br_npa_high_resolution_synthetic_parts",
+)  # the backbone with the head that explains it
+REQUIRED = 0.95  # accuracy on whole objects of what ships with a head
 IMAGES = list(range(200))
 SLACK = 0.04  # of a share measured on 200 images instead of 1,000: more than two standard deviations
 
@@ -58,6 +71,110 @@ def test_the_card_is_that_of_the_file(name):
     assert claims["trained"].startswith(f"{config['trainer']['max_epochs']} epochs")
     assert yaml.safe_load(claims["network"]) == config["model"]["backbone"]
     assert claims["parameters"] == f"{sum(p.numel() for p in backbone(name).parameters()):,}"
+
+
+def headed(name):
+    """The classifier as a user's config says it, with the head that its file tells of."""
+    config = yaml.safe_load(resource(f"configs/model/{name}.yaml").read_text())["model"]
+    assert config["weights"] == f"checkpoints/{name}.safetensors"
+    model = Backbone(**config["backbone"])
+    load_trained(model, str(resource(config["weights"])))
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_accuracy_of_the_card_is_reached_with_the_head(name, test_split):
+    model, claims = headed(name), card(name)
+    with torch.no_grad():
+        batches = test_split.batch(IMAGES).split(50)
+        answers = torch.cat([model(model.normalize(pixels / 255)).argmax(1) for pixels in batches])
+    reached = (answers == torch.tensor(test_split.labels)[IMAGES]).double().mean().item()
+    row = next(row for row in ("accuracy, test", "accuracy, whole") if row in claims)  # of one loader, or of two
+    claimed = float(claims[row].partition("%")[0]) / 100
+    assert claimed >= REQUIRED
+    assert reached >= claimed - SLACK
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_card_is_that_of_the_file_and_its_head(name):
+    file, claims = Path(resource(f"checkpoints/{name}.safetensors")), card(name)
+    content = file.read_bytes()
+    assert claims["SHA-256"] == hashlib.sha256(content).hexdigest()
+    assert f"{len(content):,} bytes" in claims["file"]
+    assert len(content) <= 4e6
+    assert claims["made by"] == f"lit-coiba fit -c configs/experiment/{name}.yaml"
+    config = yaml.safe_load(resource(f"configs/experiment/{name}.yaml").read_text())
+    assert claims["trained"].startswith(f"{config['trainer']['max_epochs']} epochs")
+    assert claims["parameters"] == f"{sum(p.numel() for p in headed(name).parameters()):,}"
+
+    own = {k: v for k, v in config["model"]["backbone"].items() if k not in ("checkpoint", "new_head")}
+    network, head = json.loads(claims["network"]), json.loads(claims["head"])
+    assert {k: v for k, v in network.items() if k != "new_head"} == own
+    assert head["class"] == config["model"]["head"]["class_path"].rpartition(".")[2]
+    assert config["model"]["head"]["init_args"].items() <= head.items()
+    with safe_open(file, "pt") as opened:
+        assert json.loads(opened.metadata()["classifier"])["head"] == head
+
+
+LOGITS = """
+import json, sys
+import torch, yaml
+from lit_coiba.backbones import Backbone
+from lit_coiba.modules.saved import load_trained
+
+load = torch.load
+def plain(*args, **kwargs):
+    assert kwargs.get("weights_only") is True, "a file was read that could run code"
+    return load(*args, **kwargs)
+torch.load = plain
+
+config, file = sys.argv[1:]
+model = Backbone(**yaml.safe_load(open(config))["model"]["backbone"])
+load_trained(model, file)
+images = torch.linspace(-2, 2, 4 * 3 * 64 * 64).sin().view(4, 3, 64, 64)
+with torch.no_grad():
+    print(json.dumps(model.eval()(images).double().tolist()))
+"""
+
+
+def logits_of_another_process(name, file):
+    words = [sys.executable, "-c", LOGITS, str(resource(f"configs/model/{name}.yaml")), str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
+    assert done.returncode == 0, done.stderr
+    return torch.tensor(json.loads(done.stdout.splitlines()[-1]), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("kind", ["safetensors", "ckpt"])
+def test_another_process_gets_the_same_logits_without_running_code(name, kind, tmp_path):
+    """From the file that ships, and from a checkpoint as Lightning saves one."""
+    model = headed(name)
+    file = resource(f"checkpoints/{name}.safetensors")
+    if kind == "ckpt":
+        file = tmp_path / "model.ckpt"
+        described = {"head": {"class": type(model.head).__name__, **model.head.arguments()}}
+        state = {f"backbone.model.{key}": tensor for key, tensor in model.model.state_dict().items()}
+        torch.save({"hyper_parameters": {**described, "backbone": model.arguments}, "state_dict": state}, file)
+    images = torch.linspace(-2, 2, 4 * 3 * 64 * 64).sin().view(4, 3, 64, 64)
+    with torch.no_grad():
+        own = model(images).double()
+    assert own.std() > 0.1  # there is something to agree on
+    torch.testing.assert_close(logits_of_another_process(name, file), own, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if name.startswith("infodisent")])
+def test_half_precision_leaves_u_orthogonal_and_w_non_negative(name):
+    head = headed(name).head
+    assert isinstance(head, InfoDisentHead)
+    kept = load_file(resource(f"checkpoints/{name}.safetensors"))
+    (free,) = (tensor for key, tensor in kept.items() if key.endswith("rotate.generator"))
+    assert free.dtype == torch.float16
+    turned = head.rotate.matrix().detach().double()
+    identity = torch.eye(len(turned), dtype=torch.float64)
+    assert (turned.T @ turned - identity).abs().max() < 1e-4
+    assert (turned - identity).abs().max() > 0.1  # and U did turn something
+    assert head.class_weights.min() >= 0
+    assert (head.class_weights > 0).any(1).all()
 
 
 def test_together_they_are_small():

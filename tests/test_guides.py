@@ -43,7 +43,11 @@ def test_guide(guide, tmp_path, monkeypatch, capfd):
         for command in text.splitlines():
             assert run(command) == 0, command + capfd.readouterr().err
     if guide.stem == "heads":
-        assert len(list((tmp_path / "runs/features").glob("*.npy"))) == 4  # training and validation, for all fits
+        assert (
+            len(list((tmp_path / "runs/features").glob("*.npy"))) == 4
+        )  # training and validation: two fits share, one has no cache
+        assert (tmp_path / "runs/prototypes/evaluation.md").read_text().startswith("| measure |")
+        assert len(list((tmp_path / "runs/decided/decisions").glob("*.png"))) == 4
         assert "| head |" in (tmp_path / "runs/table/leaderboard.md").read_text()
         before, after = re.findall(r"(0\.\d\d) (?:before|after)", capfd.readouterr().out)[-2:]
         assert float(after) > float(before)

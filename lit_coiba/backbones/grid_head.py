@@ -130,6 +130,8 @@ def _without_unused(model: nn.Module, size: tuple[int, int]) -> None:
     try:
         with evaluated(model), torch.inference_mode(False), torch.enable_grad():
             logits = model(torch.zeros(2, 3, *size, dtype=like.dtype, device=like.device))
+            if not logits.requires_grad:  # all that they depend on is frozen already
+                return
             gradients = torch.autograd.grad(logits.sum(), asked, allow_unused=True)
     except RuntimeError as error:
         raise InputError(f"the head does not fit the features of {type(model).__name__}: {error}") from error

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -21,9 +22,11 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import DESCRIPTION
 from lit_coiba.contracts import InputError
+from lit_coiba.data.module import BlockDataModule, Split
 from lit_coiba.heads.description import describe
 from lit_coiba.heads.head import Head
 from lit_coiba.modules.classifier import hits
+from lit_coiba.modules.feature_cache import CachedFeatures
 
 
 class Accuracy(NamedTuple):
@@ -39,8 +42,10 @@ class Accuracy(NamedTuple):
 class ExportWeights(Callback):
     """Write the network's weights in half precision, and beside them a card, the same name with ``.md``.
 
-    The card tells the command, the digest and the size of the file, and the accuracy on each test loader of the data
-    module, measured on the weights as the file holds them.
+    The card tells the command, the digest and the size of the file, the head, and the accuracy on each test loader of
+    the data module, measured on the weights as the file holds them. Where the data have no test split the accuracy is
+    that on ``val``, and called so, as it is called ``train`` where nothing is held out; where there is neither, the
+    card tells none.
 
     Args:
         file: Where to, ``NAME.safetensors``; written over.
@@ -64,7 +69,7 @@ class ExportWeights(Callback):
         head = describe(network.head) if isinstance(network.head, Head) else None
         digest = save_half(network.model, self.file, {"backbone": network.arguments, "head": head})
         load_weights(network.model, str(self.file))
-        found = {name: accuracy(network, loader) for name, loader in _test_loaders(trainer).items()}
+        found = {name: accuracy(network, loader) for name, loader in _loaders(trainer).items()}
         trained = f"{trainer.current_epoch} epochs, {trainer.global_step:,} steps, precision {trainer.precision}"
         self.file.with_suffix(".md").write_text(card(self.file, network, digest, self.command, trained, found))
 
@@ -101,14 +106,16 @@ def card(
     file: Path, network: Backbone, digest: str, command: str, trained: str, accuracies: dict[str, Accuracy]
 ) -> str:
     """What one should know about a file of weights, as Markdown."""
-    source = ("checkpoint", "checkpoint_match", "pretrained")
+    source = ("checkpoint", "checkpoint_match", "new_head", "pretrained")
     arguments = {k: v for k, v in network.arguments.items() if v not in (None, False) and k not in source}
     inputs = network.preprocessing
+    head = {"head": f"`{json.dumps(describe(network.head))}`"} if isinstance(network.head, Head) else {}
     rows = {
         "made by": f"`{command}`",
         "trained": trained,
         **{f"accuracy, {name}": str(value) for name, value in accuracies.items()},
         "network": f"`{json.dumps(arguments)}`",
+        **head,
         "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
         "input": f"{inputs.size[0]} x {inputs.size[1]} pixels, mean {inputs.mean}, std {inputs.std}",
         "file": f"{file.name}, fp16 safetensors, {file.stat().st_size:,} bytes",
@@ -116,12 +123,33 @@ def card(
         "versions": ", ".join(f"{package} {version(package)}" for package in ("torch", "timm", "lightning")),
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    return f"# {file.stem}\n\nAccuracies are those of the weights in the file.\n\n| | |\n|---|---|\n{table}\n"
+    about = "Accuracies are those of the weights in the file." if accuracies else "No accuracy was measured."
+    return f"# {file.stem}\n\n{about}\n\n| | |\n|---|---|\n{table}\n"
 
 
-def _test_loaders(trainer: Any) -> dict[str, Iterable[tuple[Tensor, Tensor]]]:
-    if trainer.datamodule is None:
+def _loaders(trainer: Any) -> dict[str, Iterable[tuple[Tensor, Tensor]]]:
+    """What accuracy is measured on, by the name it goes by: of the first of the splits test and val that is there."""
+    data = trainer.datamodule
+    if isinstance(data, CachedFeatures):  # its validation samples are features, and these weights are to see images
+        data = data.data
+        data.trainer = trainer
+    if data is None:
         return {}
-    trainer.datamodule.setup("test")
-    loaders = trainer.datamodule.test_dataloader()
-    return loaders if isinstance(loaders, dict) else {"test": loaders}
+    split: Split
+    for split, stage in (("test", "test"), ("val", "validate")):
+        data.setup(stage)
+        try:
+            found = data.test_dataloader() if split == "test" else data.val_dataloader()
+        except (InputError, MisconfigurationException):  # how our data modules, and Lightning's, say that there is none
+            continue
+        if not isinstance(found, (dict, list)):
+            return {"train" if _trained_on(data, split) else split: found}
+        if found:
+            pairs = found.items() if isinstance(found, dict) else enumerate(found)
+            return {str(name) if split == "test" else f"{split}, {name}": loader for name, loader in pairs}
+    return {}
+
+
+def _trained_on(data: Any, split: Split) -> bool:
+    """Whether a split is that of training: a folder that is not divided is all of them."""
+    return isinstance(data, BlockDataModule) and data.dataset(split).ids == data.dataset("train").ids

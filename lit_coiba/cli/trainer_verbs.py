@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
-from lightning import LightningModule
+from lightning import Callback, LightningModule
 from lightning import Trainer as LightningTrainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -75,7 +75,7 @@ class VerbCLI(LightningCLI):
             BlockDataModule,
             subclass_mode_data=True,
             trainer_class=Trainer,
-            trainer_defaults={} if verb == "fit" else dict.fromkeys(leaves_nothing, False),
+            trainer_defaults={"callbacks": [_Unvalidated()]} if verb == "fit" else dict.fromkeys(leaves_nothing, False),
             save_config_callback=_SaveConfig if verb == "fit" else None,
             seed_everything_default=0,
             parser_kwargs={
@@ -129,8 +129,12 @@ class VerbCLI(LightningCLI):
             if {"checkpoint", "pretrained"} <= set(arguments.keys()):
                 given = self.config.model.weights or arguments.checkpoint or arguments.pretrained
                 if not given:
-                    print("lit-coiba: warning: no weights are given, so the model's are random", file=sys.stderr)
+                    _warn("no weights are given, so the model's are random")
             return
+        if self.verb == "fit" and self.config.model.frozen and {"checkpoint", "pretrained"} <= set(arguments.keys()):
+            given = arguments.checkpoint or arguments.pretrained or self.config.ckpt_path
+            if not given:
+                _warn("no weights are given, so those of the frozen backbone are random, and they stay so")
         for key in ("teacher.init_args.weights", "teacher.init_args.backbone.init_args.checkpoint"):
             if given := self.config.model.get(key):
                 self.config.model[key] = _located(given)
@@ -179,6 +183,19 @@ class _SaveConfig(SaveConfigCallback):
         if folder is not None and trainer.is_global_zero:
             Path(folder).mkdir(parents=True, exist_ok=True)
             self.parser.save(self.config, Path(folder) / self.config_filename, overwrite=True, multifile=False)
+
+
+class _Unvalidated(Callback):
+    """Says so where there are no validation images."""
+
+    def on_train_start(self, trainer: LightningTrainer, pl_module: LightningModule) -> None:
+        """Once, on the first process; validation that the user switched off is no news."""
+        if trainer.is_global_zero and trainer.val_dataloaders == []:
+            _warn("the data have no validation images, so the fit goes without val/accuracy")
+
+
+def _warn(about: str) -> None:
+    print(f"lit-coiba: warning: {about}", file=sys.stderr)
 
 
 def short_names(base: type) -> list[str]:

@@ -75,7 +75,7 @@ EXAMPLES = {
     lit-coiba prototypes {_OWN} \\
         --model.weights {_CHECKPOINT} --data.root DIR --output runs/prototypes
   The same command again continues a run that was stopped. To see a thousand images first: --limit 1000
-    generated images and a shipped head   -c configs/model/synthetic_parts_infodisent.yaml --data SyntheticParts
+    generated images and a shipped head   -c configs/model/infodisent_synthetic_parts.yaml --data SyntheticParts
     other images than those of training   --split test
     all units drawn, ten a page           --pages 200
     measured: do they show one part, ...  --evaluate true

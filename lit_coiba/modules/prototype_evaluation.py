@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.contracts import Batch, InputError
+from lit_coiba.data.blocks import BlockDataset, BlockSampler
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.keypoints import Keypoints
 from lit_coiba.data.module import BlockDataModule
@@ -40,6 +42,8 @@ from lit_coiba.store.progress import progress_bar
 
 STANDARD = 224  # pixels of the side that the papers' sizes are for
 PATCH, HALF = 32, 36  # pixels of it: side of a patch, half of the side of a box
+
+_ALONE: dict[str, Any] = {"sync_on_compute": False}  # of several processes one evaluates, and the others wait
 
 
 class PrototypePatches(NamedTuple):
@@ -137,10 +141,20 @@ def evaluate_prototypes(
         streamed = _Streamed(backbone, head, settings, Points(datamodule.explained, datamodule.transform))
         streamed.to(device)
     with progress_bar("Prototypes", progress) as tell, frozen(backbone), torch.no_grad():
-        for done, batch in enumerate(datamodule.predict_dataloader()):
+        for done, batch in enumerate(_every_block(datamodule)):
             streamed.update(batch._replace(images=backbone.ordered(batch.images.to(device))))
             tell(done + 1, datamodule.total_blocks)
     return streamed.scores(purity, names)
+
+
+def _every_block(datamodule: BlockDataModule) -> DataLoader[Batch]:
+    """All blocks of what is explained, also where other processes run: they do not take part."""
+    return DataLoader(
+        BlockDataset(datamodule.explained, datamodule.transform.preprocessing, datamodule.batch_size),
+        sampler=BlockSampler(range(datamodule.total_blocks), num_replicas=1, rank=0),
+        batch_size=None,
+        num_workers=datamodule.num_workers or 0,
+    )
 
 
 class Points:
@@ -167,13 +181,15 @@ class _Streamed:
         weights = head.unit_weights()
         self.channels = weights is not None  # else units are no channels of a vector
         self.prototypes = class_prototypes(weights, head.units, head.num_classes, settings["top"])
-        self.sizes = ExplanationSize(weights, head.units, settings["size_threshold"])
+        self.sizes = ExplanationSize(weights, head.units, settings["size_threshold"], **_ALONE)
         widths = (head.units, head.in_channels)  # units, and the features that they are made of
-        self.sparsities = [ActivationSparsity() for _ in widths]
-        self.correlations = [ChannelCorrelation(width) for width in widths] if self.channels else []
-        self.purities = [StrongestPurity(width, settings["purity_images"]) for width in widths] if self.channels else []
+        self.sparsities = [ActivationSparsity(**_ALONE) for _ in widths]
+        self.correlations = [ChannelCorrelation(width, **_ALONE) for width in widths] if self.channels else []
+        self.purities = (
+            [StrongestPurity(width, settings["purity_images"], **_ALONE) for width in widths] if self.channels else []
+        )
         self.consistency: Consistency | None = None
-        self.stability = Stability(self.prototypes)
+        self.stability = Stability(self.prototypes, **_ALONE)
         self.images = self.annotated = self.failures = 0
 
     def to(self, device: torch.device) -> None:
@@ -215,7 +231,7 @@ class _Streamed:
         noisy = self._vectors(self.head.activations(self.backbone.features(disturbed).float()), labels, xy, visible)
         if self.consistency is None:
             parts, threshold = visible.shape[1], self.settings["consistency_threshold"]
-            self.consistency = Consistency(self.prototypes, parts, threshold).to(device)
+            self.consistency = Consistency(self.prototypes, parts, threshold, **_ALONE).to(device)
         self.consistency.update(clean, visible, labels)
         self.stability.update(clean, noisy, labels)
         self.annotated += len(rows)

@@ -58,6 +58,7 @@ class PurityTraining(LightningModule):
         seed: int = 42,
     ) -> None:
         super().__init__()
+        head.rotate.generator.requires_grad_(True)  # a classifier that it was attached to had no use for its gradient
         self.head = head
         self.features = features
         self.counts = [min(n, len(features)) for n in prototype_counts()] if counts is None else list(counts)

@@ -63,6 +63,11 @@ class Prototypes:
         return int(self.summary["units"])
 
     @property
+    def split(self) -> str:
+        """The split of the data that the patches are from."""
+        return str(self.manifest.identity.get("split", "train"))
+
+    @property
     def classes(self) -> list[str]:
         """Names of the classes; empty = unknown."""
         return list(self.summary["classes"])

@@ -65,12 +65,13 @@ def unit_page(prototypes: Prototypes, units: Sequence[int], title: str, weights:
         weights: Of each unit for a class, if the page is about one; else the classes that use a unit most are named.
     """
     sides = (1, -1)[: prototypes.summary["sides"]]
+    split = {"train": "training", "predict": "explained"}.get(prototypes.split, prototypes.split)
     block = SHOWN * (SIDE + _GAP)
     width, step = _MARGIN + _LEFT + len(sides) * (block + _MARGIN), SIDE + _BELOW
     page = Page(width, _HEADER + len(units) * step)
     page.text(_MARGIN, 30, title, page.width - 2 * _MARGIN, 13, bold=True)
     for place, side in enumerate(sides):
-        told = "strongest patches of the training images" if side > 0 else "most negative patches"
+        told = f"strongest patches of the {split} images" if side > 0 else "most negative patches"
         page.text(_MARGIN + _LEFT + place * (block + _MARGIN), 52, told, block, 9, FADED)
     for row, unit in enumerate(units):
         y = _HEADER + row * step

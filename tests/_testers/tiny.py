@@ -11,6 +11,7 @@ from torch import nn
 from lit_coiba.backbones import Backbone
 from lit_coiba.bottlenecks import ActivationStatistics, LeakTest, estimate_statistics
 from lit_coiba.functional import noise
+from lit_coiba.heads import InfoDisentHead
 from tests._testers.twins import Place
 
 CLASSES = 10
@@ -31,6 +32,15 @@ def swin(**arguments) -> Backbone:
     """Two stages of two and three blocks, on 8 x 8 and 4 x 4 places; windows of 4, every second one shifted."""
     sizes = {"embed_dim": 16, "depths": (3, 2), "num_heads": (2, 2), "window_size": 4}
     return _tiny("swin_tiny_patch4_window7_224", 32, **sizes, **arguments)
+
+
+def infodisent() -> Backbone:
+    """`vit` with a head whose channels are turned a little."""
+    backbone = vit()
+    head = InfoDisentHead(32, CLASSES, pooling="hard")
+    nn.init.normal_(head.rotate.generator, generator=torch.Generator().manual_seed(3))
+    backbone.attach(head)
+    return backbone.eval()
 
 
 def _tiny(name: str, size: int | tuple[int, int], seed: int = 0, **arguments: Any) -> Backbone:

@@ -3,13 +3,18 @@
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+from lit_coiba.prototypes import Prototypes
+from lit_coiba.resources import resource
 from lit_coiba.store import ExplanationStore
 
 from .conftest import CALM, TINY
 
 MODEL = [word for word in TINY if word not in ("--model.backbone.num_classes", "3")]
 FIT = [*("--model.head", "InfoDisentHead", "--model.head.pooling", "hard"), *("--model.frozen", "true")]
+SHIPPED = ["-c", "configs/model/infodisent_synthetic_parts.yaml", "--data", "SyntheticParts"]
 pytestmark = pytest.mark.filterwarnings("ignore:.*Checkpoint directory", "ignore:.*in eval mode at the start")
 
 
@@ -39,3 +44,42 @@ def test_a_head_that_there_is_not(command, photos):
     outcome = command("fit", *MODEL, "--model.head", "InfoDisentHaed", "--data.root", str(photos), *CALM)
     assert outcome.status == 2
     assert "InfoDisentHaed" in outcome.error
+
+
+def test_from_prototypes_to_decisions(command):
+    words = ["--limit", "24", "--pages", "1", "--output", "runs/prototypes", "--evaluate", "true", "--data.limit", "8"]
+    outcome = command("prototypes", *SHIPPED, *CALM, *words)
+    assert outcome.status == 0, outcome.err
+    line, *table = outcome.out.splitlines()
+    folder = Path("runs/prototypes")
+    assert line.startswith("Prototypes of 128 units are in runs/prototypes, drawn in its folders units and classes; ")
+    assert line.endswith(" show the same as another")
+    assert "\n".join(table) == (folder / "evaluation.md").read_text().rstrip()
+    assert table[0].startswith("| measure |")
+    assert any(row.startswith("| consistency |") and "8 images" in row for row in table)
+    assert [file.name for file in (folder / "units").iterdir()] == ["01.png"]
+    assert [file.name for file in (folder / "classes").iterdir()] == ["0.png"]
+    assert list((folder / "tensorboard").iterdir())
+    found = Prototypes(folder)
+    assert found.manifest.identity["samples"] == 24
+    assert all(int(patch.id[-6:]) < 10_000 for patch in found.of(0))  # training images
+
+    explained = ["--model.method", "HeadMap", "--model.method.prototypes", "runs/prototypes", "--limit", "2"]
+    outcome = command("explain", *SHIPPED, *CALM, *explained, "--store", "runs/head")
+    assert outcome.status == 0, outcome.err
+    assert "2 explanations of 2 images are in runs/head" in outcome.out
+    assert len(list(Path("runs/head/decisions").glob("*.png"))) == 2
+    for row in ExplanationStore("runs/head"):
+        for unit, rows in zip(row.extras["units"].tolist(), row.extras["looks_like"].tolist()):
+            assert {found[k].unit for k in rows if k >= 0} == {unit}
+
+    with safe_open(resource("checkpoints/infodisent_synthetic_parts.safetensors"), "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        tensors = {name: values + (name.endswith("head.weight")) for name, values in tensors.items()}
+        save_file(tensors, "other.safetensors", file.metadata())
+    outcome = command(
+        "explain", *SHIPPED, *CALM, *explained, "--model.weights", "other.safetensors", "--store", "runs/other"
+    )
+    assert outcome.status == 2
+    assert outcome.error.startswith("the prototypes in runs/prototypes are of another classifier")
+    assert not Path("runs/other").exists()

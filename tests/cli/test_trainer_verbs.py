@@ -226,6 +226,27 @@ class TestFit:
         saved = torch.load(next(Path("lightning_logs").rglob("*.ckpt")), weights_only=True)
         assert saved["hyper_parameters"]["backbone"]["num_classes"] == 5
 
+    def test_a_frozen_backbone_of_random_weights_is_told(self, fit):
+        told = "lit-coiba: warning: no weights are given, so those of the frozen backbone are random"
+        first = fit("1", "--model.frozen", "true")
+        assert first.status == 0
+        assert told in first.err
+        checkpoint = str(next(Path("lightning_logs").rglob("*.ckpt")))
+        with_weights = ["--model.backbone.checkpoint", checkpoint], ["--ckpt_path", checkpoint]
+        for quiet in ([], *(["--model.frozen", "true", *words] for words in with_weights)):
+            outcome = fit("2", *quiet)
+            assert outcome.status == 0, outcome.err
+            assert "no weights are given" not in outcome.err
+
+    def test_a_fit_without_validation_says_so(self, fit, photos, tmp_path):
+        told = "lit-coiba: warning: the data have no validation images"
+        assert fit("1").err.count(told) == 1  # six pictures that are in no split
+        for split in ("train", "val"):
+            shutil.copytree(photos, tmp_path / "split" / split)
+        with_validation = ["--data.root", str(tmp_path / "split")]
+        assert told not in fit("1", *with_validation).err
+        assert told not in fit("1", *with_validation, "--trainer.limit_val_batches", "0").err
+
     @pytest.mark.parametrize("workers", ["0", "1"])
     def test_a_broken_picture_in_training_is_named(self, fit, broken_photos, workers):
         outcome = fit("1", "--data.root", str(broken_photos), "--data.num_workers", workers)

@@ -8,7 +8,7 @@ from torch import nn
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.contracts import InputError, Preprocessing
-from lit_coiba.data import SyntheticParts
+from lit_coiba.data import SyntheticParts, blocks
 from lit_coiba.data.synthetic import PARTS
 from lit_coiba.heads import BRNPAHead, InfoDisentHead, LinearHead
 from lit_coiba.modules.prototype_evaluation import PrototypePatches, evaluate_prototypes
@@ -184,3 +184,13 @@ def test_the_network_is_left_as_it_was():
     assert backbone.training
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
     assert all(parameter.requires_grad for parameter in backbone.head.parameters())
+
+
+def test_one_of_several_processes_still_sees_all_images(monkeypatch):
+    backbone, alone = network(), evaluate(network())
+    monkeypatch.setattr(blocks.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(blocks.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(blocks.distributed, "get_rank", lambda: 0)
+    found = evaluate_prototypes(backbone, SyntheticParts(limit=8, batch_size=2, num_workers=0), progress=False)
+    assert found.images == 8
+    assert found.sizes == alone.sizes

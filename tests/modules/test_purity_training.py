@@ -10,6 +10,7 @@ from lit_coiba.heads import EPICHead
 from lit_coiba.modules.feature_cache import FeatureFile
 from lit_coiba.modules.purity_training import PurityTraining
 from lit_coiba.trainer import Trainer
+from tests._testers import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec.*")
 
@@ -99,3 +100,14 @@ def test_counts_that_cannot_be(features, counts, sentence):
 
 def test_the_default_counts_fit_few_images(features):
     assert PurityTraining(head(), features).counts == [90, 90, 81, 71, 62, 52, 43, 33, 24, 14, 5]
+
+
+def test_a_head_that_was_attached_to_a_frozen_classifier_can_still_be_turned(features):
+    backbone = tiny.vit()
+    backbone.requires_grad_(False)
+    backbone.attach(EPICHead(32, 3))  # nothing that the logits depend on asks for a gradient
+    attached = EPICHead(CHANNELS, 3)
+    attached.requires_grad_(False)
+    training = PurityTraining(attached, features, counts=[5], epochs=2)
+    trainer(**training.trainer_arguments()).fit(training)
+    assert attached.rotate.generator.abs().max() > 0

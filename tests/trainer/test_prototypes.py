@@ -6,7 +6,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lit_coiba import prototype_trainer
 from lit_coiba.contracts import InputError
+from lit_coiba.data.subset import Subset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.heads import BRNPAHead, EPICHead, InfoDisentHead, LinearHead
 from lit_coiba.modules.prototype_search import PrototypeSearch
@@ -17,13 +19,19 @@ from tests._testers.runs import NoiseData, make_trainer
 COUNT = 14
 
 
+class SplitData(NoiseData):
+    """Ten pictures to train with, and the other four to explain."""
+
+    explained_now = range(10, COUNT)
+
+    def dataset(self, split):
+        chosen = range(10) if split == "train" else self.explained_now
+        return Subset(self.pictures, chosen)
+
+
 @pytest.fixture
 def classifier():
-    backbone = tiny.vit()
-    head = InfoDisentHead(32, tiny.CLASSES, pooling="hard")
-    torch.nn.init.normal_(head.rotate.generator, generator=torch.Generator().manual_seed(3))
-    backbone.attach(head)
-    return backbone.eval()
+    return tiny.infodisent()
 
 
 def search(backbone, folder, data=None, patches=4, **arguments):
@@ -201,3 +209,41 @@ def test_the_summary_is_plain_json(classifier, tmp_path):
     weights = classifier.head.unit_weights()
     assert told["own"][2][0][0] == int(weights[2].argmax())
     assert told["users"][5][0][0] == int(weights[:, 5].argmax())
+
+
+def test_they_are_measured_once(classifier, tmp_path, monkeypatch):
+    seen, measure = [], prototype_trainer.evaluate_prototypes
+
+    def observed(network, data, patches, **arguments):
+        seen.append((data.dataset("predict").ids, set(patches.ids), len(patches.units.unique())))
+        return measure(network, data, patches, **arguments)
+
+    monkeypatch.setattr(prototype_trainer, "evaluate_prototypes", observed)
+    found = search(classifier, tmp_path / "p", SplitData(COUNT))
+    assert not list((tmp_path / "p").glob("evaluation.*"))
+    search(classifier, tmp_path / "p", SplitData(COUNT), evaluate=True)  # of what is there
+    assert found.digest() == Prototypes(tmp_path / "p").digest()
+    ((ids, sources, sides),) = seen
+    assert ids == [f"noise/{number:03d}.png" for number in range(10, COUNT)]
+    assert sources <= {f"noise/{number:03d}.png" for number in range(10)}
+    assert sides == sum(bool(found.rows(unit, side)) for unit in range(32) for side in (1, -1))
+
+    told = json.loads((tmp_path / "p" / "evaluation.json").read_text())
+    assert (told["images"], told["units"], told["part_purity"]) == (4, 32, None)  # nobody knows the parts of noise
+    table = (tmp_path / "p" / "evaluation.md").read_text()
+    assert "| channel purity |" in table
+    assert "part purity" not in table
+    times = {file: file.stat().st_mtime_ns for file in (tmp_path / "p").glob("evaluation.*")}
+    assert len(times) == 2
+    search(classifier, tmp_path / "p", SplitData(COUNT), evaluate=True)
+    assert len(seen) == 1
+    assert {file: file.stat().st_mtime_ns for file in times} == times
+    monkeypatch.setattr(SplitData, "explained_now", range(10, 12))
+    search(classifier, tmp_path / "p", SplitData(COUNT), evaluate=True)  # other images: measured anew
+    assert len(seen) == 2
+
+
+def test_only_prototypes_of_the_training_split_are_measured(classifier, tmp_path):
+    with pytest.raises(InputError, match="evaluate measures prototypes of the training split, and split is test"):
+        search(classifier, tmp_path / "p", SplitData(COUNT), split="test", evaluate=True)
+    assert not (tmp_path / "p").exists()

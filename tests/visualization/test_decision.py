@@ -6,7 +6,6 @@ import torch
 from lit_coiba.attribution import HeadMap
 from lit_coiba.contracts import InputError
 from lit_coiba.data.transforms import Transform
-from lit_coiba.heads import InfoDisentHead
 from lit_coiba.modules.prototype_search import PrototypeSearch
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.prototypes.patches import Box
@@ -21,11 +20,7 @@ MINUS = "\N{MINUS SIGN}"
 
 @pytest.fixture
 def classifier():
-    backbone = tiny.vit()
-    head = InfoDisentHead(32, tiny.CLASSES, pooling="hard")
-    torch.nn.init.normal_(head.rotate.generator, generator=torch.Generator().manual_seed(3))
-    backbone.attach(head)
-    return backbone.eval()
+    return tiny.infodisent()
 
 
 @pytest.fixture

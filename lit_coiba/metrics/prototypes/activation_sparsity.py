@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torchmetrics
 from torch import Tensor
@@ -16,6 +18,7 @@ class ActivationSparsity(torchmetrics.Metric):
     Args:
         bins: Of equal width over (0, 1]; a share on an edge belongs to the bin below it.
         threshold: Share of the maximum.
+        **kwargs: Of ``torchmetrics.Metric``.
 
     Example:
         >>> sparsity = ActivationSparsity(bins=4)
@@ -31,8 +34,8 @@ class ActivationSparsity(torchmetrics.Metric):
     total: Tensor  # () fp64: sum of the shares
     dead: Tensor  # () int64: pairs in which the channel is 0 everywhere, which are in no bin
 
-    def __init__(self, bins: int = 20, threshold: float = 0.1) -> None:
-        super().__init__()
+    def __init__(self, bins: int = 20, threshold: float = 0.1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.bins, self.threshold = bins, threshold
         self.add_state("histogram", torch.zeros(bins, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torchmetrics
 from torch import Tensor
@@ -16,6 +18,7 @@ class ChannelCorrelation(torchmetrics.Metric):
 
     Args:
         channels: D.
+        **kwargs: Of ``torchmetrics.Metric``.
     """
 
     full_state_update = False
@@ -26,8 +29,8 @@ class ChannelCorrelation(torchmetrics.Metric):
     sums: Tensor  # (D,) fp64
     products: Tensor  # (D, D) fp64
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
+    def __init__(self, channels: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.add_state("rows", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("sums", torch.zeros(channels, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("products", torch.zeros(channels, channels, dtype=torch.float64), dist_reduce_fx="sum")

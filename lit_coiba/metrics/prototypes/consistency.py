@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torchmetrics
 from torch import Tensor
@@ -17,6 +19,7 @@ class Consistency(torchmetrics.Metric):
         prototypes: Units of each class ``(K, T)``, -1 = none; see `class_prototypes`.
         parts: P.
         threshold: The share of images.
+        **kwargs: Of ``torchmetrics.Metric``.
     """
 
     full_state_update = False
@@ -27,8 +30,8 @@ class Consistency(torchmetrics.Metric):
     visible: Tensor  # (K, P) int64: images that show a part
     images: Tensor  # (K,) int64
 
-    def __init__(self, prototypes: Tensor, parts: int, threshold: float = 0.8) -> None:
-        super().__init__()
+    def __init__(self, prototypes: Tensor, parts: int, threshold: float = 0.8, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.threshold = threshold
         self.exists = prototypes >= 0
         self.add_state("inside", torch.zeros(*prototypes.shape, parts, dtype=torch.int64), dist_reduce_fx="sum")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torchmetrics
@@ -32,6 +32,7 @@ class ExplanationSize(torchmetrics.Metric):
         weights: W, ``(K, U)``; None = every class uses every unit.
         units: U.
         threshold: Share of the largest.
+        **kwargs: Of ``torchmetrics.Metric``.
 
     Example:
         >>> size = ExplanationSize(torch.tensor([[1.0, 0.5, 0.0], [0.0, 0.1, 2.0]]), 3)
@@ -47,8 +48,8 @@ class ExplanationSize(torchmetrics.Metric):
     counted: Tensor  # () int64: units over all images
     images: Tensor  # () int64
 
-    def __init__(self, weights: Tensor | None, units: int, threshold: float = 0.2) -> None:
-        super().__init__()
+    def __init__(self, weights: Tensor | None, units: int, threshold: float = 0.2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.threshold = threshold
         used = torch.ones(1, units, dtype=torch.bool) if weights is None else above_share(weights, threshold)
         self.everywhere = int(used.any(0).sum())

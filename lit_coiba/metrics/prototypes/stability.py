@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torchmetrics
 from torch import Tensor
@@ -15,6 +17,7 @@ class Stability(torchmetrics.Metric):
 
     Args:
         prototypes: Units of each class ``(K, T)``, -1 = none; see `class_prototypes`.
+        **kwargs: Of ``torchmetrics.Metric``.
     """
 
     full_state_update = False
@@ -24,8 +27,8 @@ class Stability(torchmetrics.Metric):
     unchanged: Tensor  # (K, T) int64
     images: Tensor  # (K,) int64
 
-    def __init__(self, prototypes: Tensor) -> None:
-        super().__init__()
+    def __init__(self, prototypes: Tensor, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.exists = prototypes >= 0
         self.add_state("unchanged", torch.zeros(prototypes.shape, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros(len(prototypes), dtype=torch.int64), dist_reduce_fx="sum")

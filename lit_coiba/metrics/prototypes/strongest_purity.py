@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torchmetrics
 from torch import Tensor
@@ -18,6 +20,7 @@ class StrongestPurity(torchmetrics.Metric):
     Args:
         channels: D.
         images: How many for each channel; all, where there are fewer.
+        **kwargs: Of ``torchmetrics.Metric``.
     """
 
     full_state_update = False
@@ -27,8 +30,8 @@ class StrongestPurity(torchmetrics.Metric):
     scores: Tensor  # (images, D): -inf = not there yet
     purities: Tensor  # (images, D)
 
-    def __init__(self, channels: int, images: int = 5) -> None:
-        super().__init__()
+    def __init__(self, channels: int, images: int = 5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.count = images
         self.add_state("scores", torch.full((images, channels), -torch.inf), dist_reduce_fx="cat")
         self.add_state("purities", torch.zeros(images, channels), dist_reduce_fx="cat")
