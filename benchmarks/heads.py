@@ -118,7 +118,8 @@ def images(given: Any) -> ImageFolder:
 
 def run(name: str, make: Callable[[], Backbone], seed: int, given: Any) -> dict[str, dict[str, Any]]:
     """All heads on one backbone with one seed; each is kept as soon as it is done."""
-    file = given.output / f"{name}_seed{seed}.json".replace("/", "-")
+    settings = f"{given.epochs}epochs_batch{given.batch_size}_purity{given.purity_steps}"
+    file = given.output / f"{name}_{settings}_seed{seed}.json".replace("/", "-")
     done: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
     probe: Head | None = None
     rotates = EPIC in given.heads and EPIC not in done
@@ -179,8 +180,8 @@ def main() -> None:
         if told["off"]:
             print(
                 f"{name}, EPIC: mean purity {cell(told['before'], '', 1)} before, {cell(told['after'], '', 1)} after,"
-                f" of the {SHOWN} strongest images; {cell(told['purer'])} of the channels became purer; logits are off by"
-                f" {max(told['off']):.1e} of the largest at most"
+                f" of the {SHOWN} strongest images; {cell(told['purer'])} of the channels became purer; logits are off"
+                f" by {max(told['off']):.1e} of the largest at most"
             )
 
 

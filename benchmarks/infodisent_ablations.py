@@ -115,7 +115,7 @@ def measure(head: Head, features: FeatureFile, size: int = 256) -> dict[str, flo
 
 def _key(arguments: dict[str, Any], seed: int, given: argparse.Namespace) -> str:
     """What decides a result, within one folder."""
-    return json.dumps([arguments, seed, given.epochs, given.batch_size, given.lr], sort_keys=True)
+    return json.dumps([given.data, arguments, seed, given.epochs, given.batch_size, given.lr], sort_keys=True)
 
 
 def cell(column: str, values: list[float]) -> str:

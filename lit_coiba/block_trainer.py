@@ -102,6 +102,11 @@ class BlockTrainer(FitTrainer):
             finally:
                 datamodule.limit = given
 
+    def _whole_pass(self, what: str) -> None:
+        """Refuse to run over a part of the blocks only, which would never end what is made of all of them."""
+        if isinstance(self.limit_predict_batches, int) or self.limit_predict_batches < 1.0:
+            raise InputError(f"{what} need a whole pass: leave out limit_predict_batches and fast_dev_run")
+
     def _meet(self) -> None:
         """Begin a distributed run now, not in the first `predict`: what is decided on files must be decided together.
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.tensorboard import SummaryWriter
 
 from lit_coiba.block_trainer import BlockTrainer
 from lit_coiba.callbacks import BlockProgress
@@ -24,8 +23,7 @@ from lit_coiba.modules.prototype_search import ChunkedPrototypes, PrototypeSearc
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.prototypes.table import SUMMARY, TABLE, summary, write_summary, write_table
 from lit_coiba.store import Manifest
-from lit_coiba.store.atomic import atomically
-from lit_coiba.store.manifest import FILE_NAME
+from lit_coiba.store.atomic import atomically, remove_leftovers
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.visualization.prototype_page import CLASSES, UNITS, draw_pages
 
@@ -58,7 +56,7 @@ class PrototypeTrainer(BlockTrainer):
             output: Folder for all of it.
             split: Which images: those that the head was trained on, in general.
             limit: Look for prototypes in this many images only, evenly spaced, unless the data's `limit_order` is
-                ``first``; what `evaluate` measures on is bounded by data.limit.
+                ``first``; None = in all. What `evaluate` measures on is bounded by data.limit instead.
             pages: Pages of ten units to draw, and pages of classes; 0 = none.
             evaluate: Also measure them, see `modules.prototype_evaluation`, on the images that `explain` would take:
                 do prototypes stay on one part and show one, how many make an explanation; evaluation.md and .json.
@@ -75,7 +73,7 @@ class PrototypeTrainer(BlockTrainer):
             raise InputError(f"pages is {pages}: give 0 or more")
         if evaluate and split != "train":
             raise InputError(f"evaluate measures prototypes of the training split, and split is {split}: leave one out")
-        limit = datamodule.limit if limit is None else limit
+        self._whole_pass("prototypes")
         with _taken_from(datamodule, split), self._explaining(model, datamodule, limit):
             identity = {
                 "model": model.network.digest(),
@@ -96,22 +94,27 @@ class PrototypeTrainer(BlockTrainer):
                 self._over_blocks(model, datamodule, missing, BlockProgress("Prototypes"), group=chunks.length)
             self._on_first(lambda: self._write(folder, chunks, model, datamodule, pages))
         if evaluate:
-            self._on_first(lambda: self._evaluate(folder, model, datamodule))
+            with self._explaining(model, datamodule, datamodule.limit):
+                self._on_first(lambda: self._evaluate(folder, model, datamodule))
         return Prototypes(folder)
 
     def _evaluate(self, folder: Path, model: PrototypeSearch, datamodule: BlockDataModule) -> None:
         """Measure the prototypes, unless an earlier call has, on the same images."""
-        datamodule.setup("predict")
         on = ids_digest(datamodule)
         if (folder / EVALUATION).exists() and json.loads((folder / EVALUATION).read_bytes()).get("ids") == on:
             return
         shown = self.progress_bar_callback is not None and sys.stderr.isatty()
         model.network.to(self.strategy.root_device)
         found = evaluate_prototypes(model.network, datamodule, _patches(Prototypes(folder)), progress=shown)
+        told = {"ids": on, **found.to_dict()}
+        for entry in (told["part_purity"] or {"each": ()})["each"]:
+            unit, negative = divmod(entry.pop("prototype"), 2)
+            entry |= {"unit": unit, "side": -1 if negative else 1}
+        (folder / EVALUATION).unlink(missing_ok=True)  # of other images: what follows are two files
         with atomically(folder / "evaluation.md") as out:
             out.write(f"{found}\n".encode())
         with atomically(folder / EVALUATION) as out:
-            out.write(json.dumps({"ids": on, **found.to_dict()}, allow_nan=False).encode())
+            out.write(json.dumps(told, allow_nan=False).encode())
 
     def _write(
         self, folder: Path, chunks: ChunkedPrototypes, model: PrototypeSearch, datamodule: BlockDataModule, pages: int
@@ -120,7 +123,12 @@ class PrototypeTrainer(BlockTrainer):
         shown = self.progress_bar_callback is not None and sys.stderr.isatty()
         dataset, transform = datamodule.explained, datamodule.transform
         if not (folder / SUMMARY).exists():
-            found, grid = chunks.merged()
+            try:
+                found, grid = chunks.merged()
+            except FileNotFoundError:
+                if (folder / SUMMARY).exists():  # another run into this folder was faster
+                    return
+                raise
             with progress_bar("Crops", shown) as tell:
                 write_table(folder / TABLE, found, grid, dataset, transform, tell=tell)
             named = len(dataset.classes) == model.network.num_classes
@@ -128,8 +136,9 @@ class PrototypeTrainer(BlockTrainer):
             write_summary(folder / SUMMARY, told)  # the last of what is made of the chunks
         chunks.remove()
         prototypes = Prototypes(folder)
-        with progress_bar("Pages", shown) as tell:
-            draw_pages(prototypes, folder, pages, tell)
+        if pages:
+            with progress_bar("Pages", shown) as tell:
+                draw_pages(prototypes, folder, pages, tell)
         _log(prototypes, folder)
 
 
@@ -146,9 +155,10 @@ def _taken_from(datamodule: BlockDataModule, split: Literal["train", "val", "tes
 def _claim(folder: Path, manifest: Manifest) -> None:
     """Write what decides the prototypes, or refuse a folder where that is something else."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / FILE_NAME).exists():
-        manifest.save(folder)
-    elif told := Manifest.load(folder).told(manifest):
+    remove_leftovers(folder)
+    with suppress(FileExistsError):
+        manifest.save(folder, exclusive=True)
+    if told := Manifest.load(folder).told(manifest):
         raise InputError(
             f"output {folder} was made with other arguments (old -> new): {told}; use another folder, or repeat the "
             "original arguments"
@@ -164,6 +174,8 @@ def _patches(prototypes: Prototypes) -> PrototypePatches:
 
 def _log(prototypes: Prototypes, folder: Path) -> None:
     """Pages as images, counts as scalars; in place of the logs of an earlier call."""
+    from torch.utils.tensorboard import SummaryWriter  # takes a second
+
     for old in (folder / "tensorboard").glob("events.out.tfevents.*"):
         old.unlink()
     with SummaryWriter(str(folder / "tensorboard")) as writer:

@@ -65,8 +65,7 @@ class StatisticsTrainer(BlockTrainer):
         method, network = model.method, model.network
         if not isinstance(method, NeedsStatistics):
             raise InputError(f"{type(method).__name__} needs no activation statistics: go on with `explain`")
-        if isinstance(self.limit_predict_batches, int) or self.limit_predict_batches < 1.0:
-            raise InputError("statistics need a whole pass: leave out limit_predict_batches and fast_dev_run")
+        self._whole_pass("statistics")
         layers = method.statistics_layers(network)
         blocks = datamodule.spread(images)
         sources = [preprocessing_of(datamodule), ids_digest(datamodule), datamodule.batch_size, blocks]

@@ -112,10 +112,10 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
                 sheet = folder / "contact_sheet.png"
                 if blocks or not sheet.exists():
                     pictured = datamodule.explained, datamodule.transform.preprocessing
-                    contact_sheet(opened, *pictured, sheet, named=named)
                     if isinstance(model.method, HeadMap) and model.method.prototypes is not None:
                         known = Prototypes(model.method.prototypes)
                         draw_decisions(opened, *pictured, known, folder / "decisions", named)
+                    contact_sheet(opened, *pictured, sheet, named=named)  # the last: where it is, all is drawn
 
             self._on_first(draw)
             if self.is_global_zero and not opened.missing(datamodule.total_blocks, verify=False):

@@ -95,16 +95,18 @@ class HeadMap(AttributionMethod):
                 f"the prototypes in {self.prototypes} are of a head of {self._loaded.units} units, and this one has "
                 f"{head.units}"
             )
-        sides, weights = torch.ones_like(found.units), head.unit_weights()
-        if head.two_sided and weights is not None:
+        negative, weights = torch.zeros_like(found.units), head.unit_weights()
+        if weights is not None:
             signs = found.contributions.gather(1, found.units) * weights[classes].gather(1, found.units)
-            sides = torch.where(signs < 0, -1, 1)
-        rows = [
-            self._loaded.rows(unit, side)[: self.patches]
-            for unit, side in zip(found.units.flatten().tolist(), sides.flatten().tolist())
-        ]
-        padded = [row + [-1] * (self.patches - len(row)) for row in rows]
-        return torch.tensor(padded, device=found.units.device).view(*found.units.shape, self.patches)
+            negative = (signs < 0).long()
+        return self._rows.to(found.units.device)[negative, found.units]
+
+    @cached_property
+    def _rows(self) -> Tensor:
+        """Rows of the table for each side and unit, ``(2, U, patches)``; a unit without a side has none of it."""
+        units = range(self._loaded.units)
+        rows = [[self._loaded.rows(unit, side)[: self.patches] for unit in units] for side in (1, -1)]
+        return torch.tensor([[row + [-1] * (self.patches - len(row)) for row in side] for side in rows])
 
     @cached_property
     def _loaded(self) -> Prototypes:

@@ -27,6 +27,7 @@ from lit_coiba.heads.description import describe
 from lit_coiba.heads.head import Head
 from lit_coiba.modules.classifier import hits
 from lit_coiba.modules.feature_cache import CachedFeatures
+from lit_coiba.store.atomic import atomically
 
 
 class Accuracy(NamedTuple):
@@ -86,7 +87,8 @@ def save_half(model: nn.Module, file: Path, arguments: dict[str, Any] | None = N
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     metadata = None if arguments is None else {DESCRIPTION: json.dumps(arguments)}
     content = save({name: t.half() if t.is_floating_point() else t for name, t in state.items()}, metadata)
-    file.write_bytes(content)
+    with atomically(file) as out:
+        out.write(content)
     return hashlib.sha256(content).hexdigest()
 
 

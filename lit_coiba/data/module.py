@@ -117,6 +117,15 @@ class BlockDataModule(LightningDataModule, ABC):
             **self._loading(),
         )
 
+    def every_block(self) -> DataLoader[Batch]:
+        """All blocks of `explained` for this process alone, whatever other processes there are."""
+        return DataLoader(
+            BlockDataset(self.explained, self.transform.preprocessing, self.batch_size),
+            sampler=BlockSampler(range(self.total_blocks), num_replicas=1, rank=0),
+            batch_size=None,
+            **self._loading(),
+        )
+
     def spread(self, images: int) -> list[int]:
         """Numbers of blocks of `explained` that hold about `images` images, evenly spaced over them."""
         wanted = min(self.total_blocks, -(-images // self.batch_size))

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from lightning import seed_everything
+import torch
 
 from lit_coiba.attribution import HeadMap
 from lit_coiba.backbones import Backbone
@@ -74,7 +74,7 @@ def _trained(runner: Runner, backbone: Backbone, data: FewParts, folder: Path) -
     if file.exists():
         load_trained(backbone, str(file))
         return None
-    seed_everything(0, verbose=False)
+    torch.manual_seed(0)
     classifier = Classifier(backbone, partial(InfoDisentHead, pooling="hard"), frozen=True, lr=5e-3, weight_decay=1e-4)
     with quiet():
         trainer = runner.fitting(EPOCHS)

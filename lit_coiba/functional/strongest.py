@@ -25,7 +25,7 @@ def strongest(maps: Tensor, samples: Tensor, count: int, score: Score = "max", s
 
     The strength on the positive side is a map's maximum or the sum over its positions (EPIC, arXiv 2505.12897, ranks by
     the sum and looks at the maximum), on the negative side that of minus the map. Of equal strengths the sample that
-    comes first counts, of equal positions the first.
+    comes first counts, of equal positions the first. Samples whose map is not finite are left out.
 
     Args:
         maps: ``(B, U, h, w)``.
@@ -43,6 +43,7 @@ def strongest(maps: Tensor, samples: Tensor, count: int, score: Score = "max", s
     both = torch.stack([flat, -flat][:sides])  # (S, B, U, positions)
     peaks, cells = both.max(-1)
     strengths = peaks if score == "max" else both.sum(-1)
+    strengths = torch.where(strengths.isfinite(), strengths, -torch.inf)
     numbers = samples.to(cells.device)[None, :, None].expand_as(cells)
     found = Strongest(*(values.transpose(1, 2) for values in (strengths, numbers, cells)))
     return _first(found, count)
@@ -55,9 +56,9 @@ def merge_strongest(earlier: Strongest, later: Strongest) -> Strongest:
 
 
 def twins(found: Strongest, share: float = 0.5) -> Tensor:
-    """Pairs of units that show the same: more than `share` of one's strongest positive patches are the other's too.
+    """Pairs of units that show the same: more than `share` of one's strongest patches, two at least, are the other's.
 
-    A patch is a sample and a position in it. Units without a patch have no twin.
+    A patch is a sample, a position in it, and the side of the unit.
 
     Returns:
         ``(P, 2)`` int64, the lower unit first, in order.
@@ -68,12 +69,13 @@ def twins(found: Strongest, share: float = 0.5) -> Tensor:
         tensor([[0, 1]])
     """
     found = Strongest(*(values.cpu() for values in found))
-    there = found.strengths[0] > 0
+    sides = torch.arange(len(found.strengths)).view(-1, 1, 1)
+    stride = max(int(found.cells.max()), 0) + 1
+    numbers = ((found.samples * stride + found.cells) * len(sides) + sides).transpose(0, 1).flatten(1)  # (U, S n)
+    there = (found.strengths > 0).transpose(0, 1).flatten(1)
     sizes = there.sum(-1)
     units = torch.arange(len(there)).unsqueeze(1).expand_as(there)[there]
-    stride = max(int(found.cells.max()), 0) + 1
-    patches = (found.samples[0] * stride + found.cells[0])[there]
-    columns = patches.unique(return_inverse=True)[1]
+    columns = numbers[there].unique(return_inverse=True)[1]
     common = torch.zeros(len(there), len(there))
     for start in range(0, int(columns.max()) + 1 if len(columns) else 0, _COLUMNS):
         here = (columns >= start) & (columns < start + _COLUMNS)
@@ -83,16 +85,15 @@ def twins(found: Strongest, share: float = 0.5) -> Tensor:
     first, second = common.triu(1).nonzero(as_tuple=True)
     shared = common[first, second]
     smaller = torch.minimum(sizes[first], sizes[second])
-    same = shared > share * smaller
+    same = (shared > share * smaller) & (shared >= 2)
     return torch.stack([first[same], second[same]], 1)
 
 
 def _first(found: Strongest, count: int) -> Strongest:
-    """The `count` strongest, padded where there are fewer."""
+    """The `count` strongest, padded where there are fewer; those of -inf are none."""
     order = found.strengths.sort(dim=-1, descending=True, stable=True).indices[..., :count]
     kept = Strongest(*(values.gather(-1, order) for values in found))
-    missing = count - order.shape[-1]
-    if not missing:
-        return kept
-    fill = (-torch.inf, -1, -1)
-    return Strongest(*(torch.nn.functional.pad(v, (0, missing), value=f) for v, f in zip(kept, fill)))
+    missing, fill = count - order.shape[-1], (-torch.inf, -1, -1)
+    strengths, samples, cells = (torch.nn.functional.pad(v, (0, missing), value=f) for v, f in zip(kept, fill))
+    none = strengths.isneginf()
+    return Strongest(strengths, samples.masked_fill(none, -1), cells.masked_fill(none, -1))

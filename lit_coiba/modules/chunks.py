@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lit_coiba.data.shard import Shard
 
-CHUNKS = 16  # files, at most
+CHUNKS = 16  # files, at most, where nothing else is asked for
 
 
 class Chunks:
@@ -20,11 +20,12 @@ class Chunks:
     Args:
         folder: Where the files go; made when the first one is written.
         blocks: Block numbers, at least one.
+        longest: Blocks of a chunk, at most; there may be more chunks then.
     """
 
-    def __init__(self, folder: Path, blocks: Sequence[int]) -> None:
+    def __init__(self, folder: Path, blocks: Sequence[int], longest: int | None = None) -> None:
         self.folder = folder
-        self.length = -(-len(blocks) // CHUNKS)
+        self.length = min(-(-len(blocks) // CHUNKS), longest or len(blocks))
         self.chunks = [list(blocks[i : i + self.length]) for i in range(0, len(blocks), self.length)]
         self._chunk_of = {block: number for number, chunk in enumerate(self.chunks) for block in chunk}
 

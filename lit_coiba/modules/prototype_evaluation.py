@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.contracts import Batch, InputError
-from lit_coiba.data.blocks import BlockDataset, BlockSampler
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.keypoints import Keypoints
 from lit_coiba.data.module import BlockDataModule
@@ -109,6 +107,8 @@ def evaluate_prototypes(
         raise InputError("prototypes are of the units of an interpretable head, and this model has none: attach one")
     if datamodule.preprocessing is None:
         datamodule.preprocessing = backbone.preprocessing
+    if datamodule.preprocessing != backbone.preprocessing:
+        raise InputError("the data module prepares images for another model: give a data module of its own to each")
     datamodule.setup("predict")
     side = min(backbone.preprocessing.size)
     patch_size = round(PATCH * side / STANDARD) if patch_size is None else patch_size
@@ -141,20 +141,10 @@ def evaluate_prototypes(
         streamed = _Streamed(backbone, head, settings, Points(datamodule.explained, datamodule.transform))
         streamed.to(device)
     with progress_bar("Prototypes", progress) as tell, frozen(backbone), torch.no_grad():
-        for done, batch in enumerate(_every_block(datamodule)):
+        for done, batch in enumerate(datamodule.every_block()):
             streamed.update(batch._replace(images=backbone.ordered(batch.images.to(device))))
             tell(done + 1, datamodule.total_blocks)
     return streamed.scores(purity, names)
-
-
-def _every_block(datamodule: BlockDataModule) -> DataLoader[Batch]:
-    """All blocks of what is explained, also where other processes run: they do not take part."""
-    return DataLoader(
-        BlockDataset(datamodule.explained, datamodule.transform.preprocessing, datamodule.batch_size),
-        sampler=BlockSampler(range(datamodule.total_blocks), num_replicas=1, rank=0),
-        batch_size=None,
-        num_workers=datamodule.num_workers or 0,
-    )
 
 
 class Points:
@@ -289,13 +279,13 @@ def _part_purity(
     unknown = next((name for name in patches.ids if name not in points.index), None)
     if unknown is not None:
         raise InputError(f"prototypes: {unknown} is no sample of the training split, whose patches prototypes are")
+    both = next((name for name in datamodule.explained.ids if name in points.index), None)
+    if both is not None:
+        raise InputError(f"prototypes: {both} is also among the images to evaluate: let data explain the test split")
     places = {name: points.of(name) for name in dict.fromkeys(patches.ids)}
     found = [place for name in patches.ids if (place := places[name]) is not None]
     if not found or len(found) < len(patches.ids):
         return (), None
-    both = next((name for name in datamodule.explained.ids if name in places), None)
-    if both is not None:
-        raise InputError(f"prototypes: {both} is also among the images to evaluate: let data explain the test split")
     names, into = merged_names(found[0].names, merge)
     xy, visible = torch.stack([place.xy for place in found]), torch.stack([place.visible for place in found])
     inside = parts_inside(centre_cropped(patches.boxes, size), xy, visible)

@@ -55,7 +55,13 @@ class PrototypeScores:
         if self.part_purity is not None:
             told = self.part_purity.summary()
             spread = f"{told['mean']:.3f} ± {told['std']:.3f}"
-            rows.append(("part purity", spread, f"{told['prototypes']:.0f} prototypes; share of patches with one part"))
+            rows.append(
+                (
+                    "part purity",
+                    spread,
+                    f"{told['prototypes']:.0f} prototypes; share of patches with the part, where it is visible",
+                )
+            )
             frequent = f"{told['frequent_mean']:.3f} ± {told['frequent_std']:.3f}"
             rows.append(("part purity, most frequent part", frequent, "of the part in most of a prototype's patches"))
             rows.append(("prototypes of a part", f"{told['part_related']:.0f}", "purity above 0.5"))

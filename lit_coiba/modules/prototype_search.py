@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from lightning import LightningModule
@@ -18,11 +19,20 @@ from lit_coiba.modules.chunks import Chunks
 from lit_coiba.modules.saved import load_trained
 from lit_coiba.store.atomic import atomically
 
+LONGEST = 64  # blocks of a chunk: what a killed run may have to do again
 PATCHES = 10  # of each side of a unit; part purity (PIP-Net) is over ten
 
 
 class ChunkedPrototypes(Chunks):
-    """The strongest samples of every unit, chunk by chunk on disk."""
+    """The strongest samples of every unit, chunk by chunk on disk.
+
+    Args:
+        folder: Where the files go; made when the first one is written.
+        blocks: Block numbers, at least one.
+    """
+
+    def __init__(self, folder: Path, blocks: Sequence[int]) -> None:
+        super().__init__(folder, blocks, longest=LONGEST)
 
     def write(self, chunk: int, found: Strongest | None, grid: tuple[int, int]) -> None:
         """Put what was found in a chunk in place, complete or not at all; nothing where no image could be read."""
@@ -37,16 +47,16 @@ class ChunkedPrototypes(Chunks):
         Raises:
             InputError: No image could be read.
         """
-        loaded = [load_file(self.file(number)) for number in range(len(self.chunks))]
-        parts = [Strongest(**{name: part[name] for name in Strongest._fields}) for part in loaded if part]
-        if not parts:
+        found, grid = None, (0, 0)
+        for number in range(len(self.chunks)):
+            if part := load_file(self.file(number)):
+                height, width = part.pop("grid").tolist()
+                one, grid = Strongest(**part), (height, width)
+                found = one if found is None else merge_strongest(found, one)
+        if found is None:
             self.remove()
             raise InputError("there are no prototypes, for none of the images can be read")
-        found = parts[0]
-        for part in parts[1:]:
-            found = merge_strongest(found, part)
-        height, width = next(part["grid"] for part in loaded if part).tolist()
-        return found, (height, width)
+        return found, grid
 
 
 class PrototypeSearch(LightningModule):
@@ -99,6 +109,10 @@ class PrototypeSearch(LightningModule):
     def sides(self) -> Sequence[int]:
         """The sides of a unit: positive, and negative where that is evidence too."""
         return (1, -1) if self.head[0].two_sided else (1,)
+
+    def on_predict_start(self) -> None:
+        """Begin anew: what an interrupted pass had of a chunk is found again."""
+        self._found, self._grid = None, (0, 0)
 
     def predict_step(self, batch: Batch) -> None:
         """Merge one block into its chunk, and write the chunk after its last block."""

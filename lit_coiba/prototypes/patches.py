@@ -71,6 +71,13 @@ def decode(content: bytes) -> Tensor:
     Raises:
         OSError: It is none, or far too large for one.
     """
+    try:
+        return _decoded(content)
+    except Image.DecompressionBombError as error:
+        raise OSError(str(error)) from error
+
+
+def _decoded(content: bytes) -> Tensor:
     with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
         if max(image.size) > _LARGEST:
             raise OSError(f"a crop has {image.width} x {image.height} pixels")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lit_coiba.contracts import InputError
 from lit_coiba.prototypes.patches import Box, decode
-from lit_coiba.prototypes.table import SUMMARY, TABLE
+from lit_coiba.prototypes.table import SUMMARY, TABLE, checked
 from lit_coiba.store import Manifest
 
 
@@ -47,11 +47,10 @@ class Prototypes:
         try:
             self.manifest = Manifest.load(self.path)
             self.summary: dict[str, Any] = json.loads((self.path / SUMMARY).read_bytes())
-            columns = [name for name in pq.read_schema(self.path / TABLE).names if name != "crop"]
-            self._table: pa.Table = pq.read_table(self.path / TABLE, columns=columns)
+            self._table: pa.Table = checked(self.path / TABLE, self.summary)
         except FileNotFoundError as error:
             raise InputError(f"{folder} holds no prototypes: lit-coiba prototypes --output makes them") from error
-        except (ValueError, pa.ArrowException, OSError) as error:
+        except (ValueError, pa.ArrowException, OSError, RecursionError) as error:
             raise InputError(f"the prototypes in {folder} cannot be read ({error}): make them again") from error
 
     def __len__(self) -> int:
@@ -112,8 +111,10 @@ class Prototypes:
         """A patch with its crop, by the number of its row.
 
         Raises:
-            InputError: The crop is damaged.
+            InputError: There is no such row, or its crop is damaged.
         """
+        if not 0 <= row < len(self):
+            raise InputError(f"row is {row}, but there are rows 0 to {len(self) - 1}")
         patch, content = self.place(row), self._crops[row].as_py()
         if content is None:
             return patch

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -97,6 +98,35 @@ def summary(found: Strongest, weights: Tensor | None, classes: Sequence[str]) ->
     told["own"] = _largest(weights, OWN)
     told["importance"] = (peaks * sizes).tolist()
     return told
+
+
+def checked(file: Path, told: Any) -> pa.Table:
+    """The table without its crops, whose content makes sense and goes with the summary `told`.
+
+    Raises:
+        ValueError: It does not; the message says why.
+        OSError: It cannot be read.
+    """
+    keys = {"units": int, "sides": int, "classes": list, "twins": list, "silent": list, "unused": list}
+    if not isinstance(told, dict) or any(not isinstance(told.get(key), kind) for key, kind in keys.items()):
+        raise ValueError(f"{SUMMARY} does not say what it should")
+    if len(told.get("importance", ())) != told["units"] or told["sides"] not in (1, 2):
+        raise ValueError(f"{SUMMARY} contradicts itself")
+    if not pq.read_schema(file).equals(SCHEMA):
+        raise ValueError(f"{TABLE} has other columns")
+    table = pq.read_table(file, columns=[name for name in SCHEMA.names if name != "crop"])
+    optional = ("label", "crop_top", "crop_left")
+    if any(table[name].null_count for name in table.column_names if name not in optional):
+        raise ValueError(f"{TABLE} has gaps")
+    inside = {"unit": (0, told["units"] - 1), "side": (-1, 1), "rank": (0, None), "top": (0, None), "left": (0, None)}
+    for name, (low, high) in inside.items():
+        found = pc.min_max(table[name]).as_py()
+        if table.num_rows and (found["min"] < low or (high is not None and found["max"] > high)):
+            raise ValueError(f"{TABLE} has a {name} of {found['min']} to {found['max']}")
+    for start, end in (("top", "bottom"), ("left", "right")):
+        if table.num_rows and not pc.all(pc.less(table[start], table[end])).as_py():
+            raise ValueError(f"{TABLE} has an empty box")
+    return table
 
 
 def write_summary(file: Path, told: dict[str, Any]) -> None:

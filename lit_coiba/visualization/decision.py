@@ -115,8 +115,10 @@ def _draw_unit(
     looks_like = [prototypes[k] for k in row.extras["looks_like"][number].tolist() if k >= 0]
     side = looks_like[0].side if looks_like else 1
     page.picture(x, y, framed(cut(picture, window), inner, SIDE, FRAME[side]))
-    page.text(x + SIDE + _ARROW / 2, y + SIDE / 2, "looks like", align="center", size=9, colour=FADED)
-    page.text(x + SIDE + _ARROW / 2, y + SIDE / 2 + 16, "\N{RIGHTWARDS ARROW}", align="center", size=12, colour=FADED)
+    # A head of one side has no prototypes for a unit that is negative here.
+    said = ("looks like", "\N{RIGHTWARDS ARROW}") if looks_like else ("is negative", "here")
+    for line, text in enumerate(said):
+        page.text(x + SIDE + _ARROW / 2, y + SIDE / 2 + 16 * line, text, align="center", size=9, colour=FADED)
     x += SIDE + _ARROW
     for place, patch in enumerate(patch for patch in looks_like if patch.crop is not None):
         draw_patch(page, patch, prototypes.classes, x + place * (SIDE + _GAP), y)

@@ -42,7 +42,8 @@ def draw_pages(
         shutil.rmtree(folder / kind, ignore_errors=True)
     for number, units in enumerate(parts):
         first = number * ROWS
-        title = f"Units {first + 1} to {first + len(units)} of {prototypes.units}, by what they can add to a logit"
+        order = "their strongest patch" if prototypes.summary["users"] is None else "what they can add to a logit"
+        title = f"Units {first + 1} to {first + len(units)} of {prototypes.units}, by {order}"
         unit_page(prototypes, units, title).save(folder / UNITS / f"{number + 1:02d}.png")
         tell(number + 1, len(parts) + len(own))
     for number, strongest in enumerate(own):
