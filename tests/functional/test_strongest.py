@@ -54,6 +54,16 @@ def test_memory_does_not_grow_and_missing_ones_are_marked():
     assert (again.samples >= 0).all()
 
 
+def test_samples_that_are_not_finite_are_left_out():
+    maps = torch.rand(3, 2, 2, 2)
+    maps[1, 0, 0, 0] = torch.nan
+    maps[2, 1] = torch.inf
+    found = strongest(maps, torch.arange(3), 3)
+    assert [sorted(unit) for unit in found.samples[0].tolist()] == [[-1, 0, 2], [-1, 0, 1]]
+    assert (found.cells[found.samples == -1] == -1).all()
+    assert (found.strengths[found.samples == -1] == -torch.inf).all()
+
+
 def test_half_precision_and_gradients_do_no_harm():
     maps = torch.rand(2, 3, 2, 2).bfloat16().requires_grad_()
     found = strongest(maps, torch.arange(2), 1)
@@ -83,6 +93,13 @@ class TestTwins:
         assert len(slow) > 3
         found = twins(Strongest(torch.ones(1, 30, 5), torch.zeros(1, 30, 5, dtype=torch.int64), cells[None]))
         assert found.tolist() == slow
+
+    def test_the_negative_side_counts_too_and_one_patch_is_no_proof(self):
+        cells = torch.tensor([[[0, 1], [2, 3]], [[5, 6], [5, 6]]])
+        assert twins(Strongest(torch.ones(2, 2, 2), torch.zeros_like(cells), cells)).tolist() == []  # half of them
+        strengths = torch.tensor([[[0.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]])
+        assert twins(Strongest(strengths, torch.zeros_like(cells), cells)).tolist() == [[0, 1]]
+        assert twins(self.found([[0], [0]])).tolist() == []
 
     def test_another_sample_is_another_patch(self):
         found = Strongest(torch.ones(1, 2, 1), torch.tensor([[[0], [1]]]), torch.zeros(1, 2, 1, dtype=torch.int64))

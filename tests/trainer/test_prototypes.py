@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -100,6 +102,43 @@ def test_stopped_it_goes_on_and_ends_the_same(classifier, tmp_path, monkeypatch)
     assert seen == [0, 1, 2, 3, 4, 5, 6]  # nothing was left to do
 
 
+def test_one_module_may_begin_again_after_an_error(classifier, tmp_path, monkeypatch):
+    """In the middle of a chunk of three blocks, with the very same module."""
+    data = {"count": 40, "batch_size": 1}
+    straight = search(classifier, tmp_path / "straight", NoiseData(**data))
+    model, step = PrototypeSearch(classifier, patches=4), PrototypeSearch.predict_step
+
+    def falls(self, batch):
+        if batch.block == 4:
+            raise RuntimeError("the power went out")
+        return step(self, batch)
+
+    monkeypatch.setattr(PrototypeSearch, "predict_step", falls)
+    with pytest.raises(RuntimeError, match="power"):
+        make_trainer().prototypes(model, NoiseData(**data), str(tmp_path / "p"), pages=0)
+    monkeypatch.setattr(PrototypeSearch, "predict_step", step)
+    found = make_trainer().prototypes(model, NoiseData(**data), str(tmp_path / "p"), pages=0)
+    assert found.digest() == straight.digest()
+
+
+@pytest.mark.parametrize("arguments", [{"limit_predict_batches": 1}, {"fast_dev_run": True}])
+def test_a_part_of_a_pass_is_refused(classifier, tmp_path, arguments):
+    with pytest.raises(InputError, match="prototypes need a whole pass"):
+        make_trainer(**arguments).prototypes(PrototypeSearch(classifier), NoiseData(COUNT), str(tmp_path / "p"))
+    assert not (tmp_path / "p").exists()
+
+
+def test_the_limit_of_the_data_is_for_what_is_measured(classifier, tmp_path):
+    assert search(classifier, tmp_path / "p", NoiseData(COUNT, limit=2)).manifest.identity["samples"] == COUNT
+    assert search(classifier, tmp_path / "q", limit=2).manifest.identity["samples"] == 2
+
+
+def test_pages_of_an_earlier_call_stay_where_none_are_asked_for(classifier, tmp_path):
+    search(classifier, tmp_path / "p", pages=1)
+    search(classifier, tmp_path / "p", pages=0)
+    assert (tmp_path / "p" / "units" / "01.png").exists()
+
+
 def test_blocks_of_another_size_say_the_same(classifier, tmp_path):
     few, many = (search(classifier, tmp_path / str(b), NoiseData(COUNT, batch_size=b)) for b in (3, 14))
     for unit in range(32):
@@ -187,14 +226,51 @@ def test_a_model_without_a_head_is_refused():
         PrototypeSearch(tiny.vit())
 
 
-@pytest.mark.parametrize(
-    ("file", "content"), [("prototypes.json", b"{"), ("prototypes.parquet", b"PAR1"), ("manifest.json", b"[]")]
-)
+DAMAGED = [
+    ("prototypes.json", b"{"),
+    ("prototypes.json", b"{}"),
+    ("prototypes.json", b"[]"),
+    ("prototypes.json", b"[" * 100_000),
+    ("prototypes.parquet", b"PAR1"),
+    ("manifest.json", b"[]"),
+]
+
+
+@pytest.mark.parametrize(("file", "content"), DAMAGED)
 def test_damaged_files_are_told_in_a_sentence(classifier, tmp_path, file, content):
     search(classifier, tmp_path / "p")
     (tmp_path / "p" / file).write_bytes(content)
     with pytest.raises(InputError, match=r"cannot be read|damaged"):
         Prototypes(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("unit", 32), ("unit", -1), ("side", 7), ("top", -500), ("bottom", 0), ("score", None)]
+)
+def test_a_table_that_makes_no_sense_is_refused(classifier, tmp_path, column, value):
+    search(classifier, tmp_path / "p")
+    file = tmp_path / "p" / "prototypes.parquet"
+    table = pq.read_table(file)
+    field, values = table.schema.field(column), [value, *table[column].to_pylist()[1:]]
+    place = table.schema.get_field_index(column)
+    pq.write_table(table.set_column(place, field, pa.array(values, field.type)), file)
+    with pytest.raises(InputError, match="cannot be read"):
+        Prototypes(tmp_path / "p")
+
+
+def test_a_table_of_other_columns_is_refused(classifier, tmp_path):
+    search(classifier, tmp_path / "p")
+    file = tmp_path / "p" / "prototypes.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["unit"]), file)
+    with pytest.raises(InputError, match="other columns"):
+        Prototypes(tmp_path / "p")
+
+
+def test_rows_that_there_are_not(classifier, tmp_path):
+    found = search(classifier, tmp_path / "p")
+    for row in (-1, len(found)):
+        with pytest.raises(InputError, match=f"row is {row}"):
+            found[row]
 
 
 def test_a_folder_without_prototypes(tmp_path):

@@ -1,11 +1,14 @@
 """A decision as a picture, and pages of prototypes: what is on them, and that it is right."""
 
+import shutil
+
 import pytest
 import torch
 
 from lit_coiba.attribution import HeadMap
 from lit_coiba.contracts import InputError
 from lit_coiba.data.transforms import Transform
+from lit_coiba.heads import EPICHead, LinearHead
 from lit_coiba.modules.prototype_search import PrototypeSearch
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.prototypes.patches import Box
@@ -66,6 +69,34 @@ def test_explain_draws_decisions_that_add_up(classifier, folder, tmp_path, writt
         assert numbers[0] + numbers[1] == pytest.approx(numbers[2], abs=0.02 * max(map(abs, numbers)))
         assert numbers[2] == pytest.approx(row.extras["total"].item(), rel=0.01)
     assert written.count("looks like") == 12
+
+
+def test_decisions_that_are_missing_are_drawn_again(classifier, folder, tmp_path):
+    """A run that was killed between the last block and the last picture."""
+    explain(classifier, tmp_path / "s", NoiseData(4), HeadMap(prototypes=folder))
+    (tmp_path / "s" / "contact_sheet.png").unlink()
+    shutil.rmtree(tmp_path / "s" / "decisions")
+    explain(classifier, tmp_path / "s", NoiseData(4), HeadMap(prototypes=folder))
+    assert len(list((tmp_path / "s" / "decisions").iterdir())) == 4
+
+
+@pytest.mark.parametrize("head", [LinearHead, EPICHead])
+def test_a_head_of_one_side_looks_like_nothing_where_a_unit_is_negative(head, tmp_path, written):
+    backbone = tiny.vit()
+    backbone.attach(head(32, tiny.CLASSES))
+    with torch.no_grad():
+        next(parameter for name, parameter in backbone.head.named_parameters() if "weight" in name).normal_()
+    make_trainer().prototypes(PrototypeSearch(backbone), NoiseData(14), str(tmp_path / "p"), pages=0)
+    store = explain(backbone, tmp_path / "s", NoiseData(4), HeadMap(top=8, prototypes=str(tmp_path / "p")))
+    weights, seen = backbone.head.unit_weights(), {True: 0, False: 0}
+    known = Prototypes(tmp_path / "p")
+    for row in store:
+        for unit, value, rows in zip(*(row.extras[name].tolist() for name in ("units", "contributions", "looks_like"))):
+            negative = value * weights[row.target, unit].item() < 0
+            assert (rows[0] == -1) == (negative or not known.rows(unit))
+            seen[negative] += 1
+    assert min(seen.values()) > 2
+    assert "is negative" in written
 
 
 def test_without_prototypes_nothing_is_drawn(classifier, tmp_path):
