@@ -7,11 +7,12 @@ LIT_COIBA_ASSETS, or ../shared/assets), the same seed both ways, so the same bat
 runs from its start to the end of its last training batch, without validation; the first epoch of every fit, which
 warms up, is left out. Kept features are timed before and after the images, and the mean is told. The processor's time
 stands beside the ratio of the times by the clock: other processes do not disturb it, but of worker processes it knows
-nothing. The accuracies are those of the same number of training steps both ways, on all validation images.
+nothing. The accuracies, on all validation images, are those of the same number of epochs both ways.
 
 With --batches an epoch on images is that many batches, and its time is scaled to all of them; the epochs on kept
-features are still whole, and the accuracies are those of heads that have seen these batches only, both ways. What is
-kept of an earlier run or of heads.py is used again. Without --batches and on one core this takes about an hour.
+features are still whole. So few batches train no head to speak of, and the accuracies are then those of one head, of
+the kept features, from images and from kept features. Features of heads.py are used again, which are of 32-true; other
+precisions keep their own. Without --batches this takes hours on one core, with --batches 2 some twenty minutes.
 """
 
 from __future__ import annotations
@@ -77,9 +78,9 @@ class Epochs(Callback):
 
 
 def fit(
-    make: Callable[[], Backbone], title: str, given: Any, kept: bool, batches: int | None, val: bool
-) -> tuple[Epochs, float]:
-    """Train a head: the times of its epochs, and its accuracy after the last (nan without validation)."""
+    make: Callable[[], Backbone], title: str, given: Any, kept: bool, batches: int | None = None, val: bool = True
+) -> tuple[Epochs, float, Classifier]:
+    """Train a head: the times of its epochs, its accuracy after the last (nan without validation), and itself."""
     seed_everything(0, verbose=False)
     head, lr = HEADS[title]
     classifier = Classifier(make(), head, frozen=True, lr=lr, weight_decay=1e-4)
@@ -94,24 +95,36 @@ def fit(
         callbacks=[epochs],
         **CALM,
     )
-    trainer.fit(classifier, datamodule=images(given), cache=str(given.output / "features") if kept else None)
-    accuracy = trainer.callback_metrics.get("val/accuracy")
-    return epochs, float("nan") if accuracy is None else accuracy.item()
+    own = "features" if given.precision == "32-true" else f"features_{given.precision}"
+    trainer.fit(classifier, datamodule=images(given), cache=str(given.output / own) if kept else None)
+    return epochs, _accuracy(trainer), classifier
+
+
+def from_images(classifier: Classifier, given: Any) -> float:
+    """Accuracy of a head on the validation images."""
+    trainer = Trainer(precision=given.precision, **CALM)
+    trainer.validate(classifier, datamodule=images(given), verbose=False)
+    return _accuracy(trainer)
+
+
+def _accuracy(trainer: Trainer) -> float:
+    found = trainer.callback_metrics.get("val/accuracy")
+    return float("nan") if found is None else found.item()
 
 
 def measure(name: str, make: Callable[[], Backbone], title: str, given: Any) -> None:
     """One row: a head on a backbone."""
-    before, reached = fit(make, title, given, kept=True, batches=None, val=given.batches is None)
-    slow, from_images = fit(make, title, given, kept=False, batches=given.batches, val=True)
+    before, of_kept, head = fit(make, title, given, kept=True)
+    slow, of_images, _ = fit(make, title, given, kept=False, batches=given.batches, val=given.batches is None)
     if given.batches is not None:
-        _, reached = fit(make, title, given, kept=True, batches=given.batches, val=True)
-    after, _ = fit(make, title, given, kept=True, batches=None, val=False)
+        of_images = from_images(head, given)
+    after, _, _ = fit(make, title, given, kept=True, val=False)
     quick = Seconds(*(mean(pair) for pair in zip(before.each(), after.each())))
     ratio, processors = (there / here for there, here in zip(slow.each(), quick))
     whole = before.batches
     print(
         f"| {name} | {title} | {slow.each().clock * whole:.1f} s | {quick.clock * whole:.2f} s | {ratio:.1f}"
-        f" | {processors:.1f} | {REQUIRED[title]} | {from_images:.2%} | {reached:.2%} |",
+        f" | {processors:.1f} | {REQUIRED[title]} | {of_images:.2%} | {of_kept:.2%} |",
         flush=True,
     )
 
@@ -121,11 +134,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = os.environ.get("LIT_COIBA_ASSETS", str(Path(__file__).parents[2] / "shared" / "assets"))
     parser.add_argument("--assets", type=Path, default=Path(default))
-    parser.add_argument("--output", type=Path, default=Path("runs/heads"), help="features go to its folder features")
+    parser.add_argument("--output", type=Path, default=Path("runs/heads"), help="features go to folders in it")
     parser.add_argument("--epochs", type=int, default=3, help="of every fit, at least 2")
     parser.add_argument("--batches", type=int, default=None, help="of an epoch on images; all by default")
     parser.add_argument("--batch_size", type=int, default=256)
-    parser.add_argument("--precision", default="auto", help="auto = bf16-mixed where the machine has it")
+    parser.add_argument("--precision", default="32-true", help="of all fits, as the Trainer takes it")
     parser.add_argument("--heads", nargs="+", default=list(REQUIRED), choices=list(REQUIRED))
     parser.add_argument("--backbones", nargs="+", default=None, help="of EfficientNet-Lite0 and ViT-S/14")
     given = parser.parse_args()

@@ -63,7 +63,7 @@ class CachedFeatures(LightningDataModule):
     """A data module's training and validation samples as features of the classifier's backbone.
 
     The files are named by what decides their content: the backbone's weights, the transform, the samples and their
-    labels, the number of views. They are written in one piece, so a killed run leaves none that is torn.
+    labels, the number of views, the precision. They are written in one piece, so a killed run leaves none that is torn.
 
     Args:
         data: The samples.
@@ -153,7 +153,17 @@ class CachedFeatures(LightningDataModule):
     def _key(self, body: str, split: Split | str, name: str, views: int) -> str:
         """What decides the content of a file, as a short name of it."""
         dataset = self.data.dataset(split)  # type: ignore[arg-type]
-        told = [body, repr(self.data.transform.preprocessing), dataset.ids, dataset.labels, split, name, views]
+        precision = str(self.trainer.precision) if self.trainer is not None else ""
+        told = [
+            body,
+            precision,
+            repr(self.data.transform.preprocessing),
+            dataset.ids,
+            dataset.labels,
+            split,
+            name,
+            views,
+        ]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
 
     def _compute(self, network: Backbone, examples: Any, file: Path, views: int, about: str, trainer: Any) -> None:

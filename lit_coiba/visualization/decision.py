@@ -145,6 +145,7 @@ def peak_box(values: Tensor, size: tuple[int, int]) -> Box:
     """The cell of a map ``(h, w)`` where it is largest, in pixels of a picture of this size.
 
     Example:
+        >>> import torch
         >>> peak_box(torch.tensor([[0.0, 1.0], [0.0, 0.0]]), (64, 64))
         Box(top=0, left=32, bottom=32, right=64)
     """

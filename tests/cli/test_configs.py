@@ -167,12 +167,10 @@ def test_experiments(name, command, few):
 
 def test_the_experiment_of_high_resolution(command, few):
     """Both commands of its file."""
-    name = "configs/experiment/br_npa_high_resolution_synthetic_parts.yaml"
-    words = ["fit", "-c", name, *CALM, *FAST, "--data.batch_size", "4"]
-    file = ["--trainer.callbacks.file", f"runs/{Path(name).stem}/teacher.safetensors"]
-    assert command(*words, "--model.backbone.unstrided_stages", "0", "--model.teacher", "null", *file).status == 0
-    assert command(*words).status == 0
-    assert sorted(file.stem for file in Path(file[1]).parent.glob("*.safetensors")) == ["student", "teacher"]
+    for name in ("br_npa_synthetic_parts", "br_npa_high_resolution_synthetic_parts"):
+        words = ["fit", "-c", f"configs/experiment/{name}.yaml", *CALM, *FAST, "--data.batch_size", "4"]
+        assert command(*words).status == 0
+        assert Path(f"runs/{name}/{name}.safetensors").exists()
 
 
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory", "ignore:.*in eval mode at the start")
