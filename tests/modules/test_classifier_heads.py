@@ -45,9 +45,10 @@ def test_a_head_alone_learns_and_the_backbone_stays(tmp_path, backbone, head):
     assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_infodisent_keeps_its_promises_in_training(tmp_path, precision):
-    model = Classifier(resnet(), InfoDisentHead, lr=0.01)
+# In bf16 a transformer: gradients of torch's bf16 convolutions of one position are not finite at times, on CPUs.
+@pytest.mark.parametrize(("precision", "backbone"), [("32-true", resnet), ("bf16-mixed", vit)])
+def test_infodisent_keeps_its_promises_in_training(tmp_path, precision, backbone):
+    model = Classifier(backbone(), InfoDisentHead, lr=0.01)
     fit(model, tmp_path, epochs=3, precision=precision)
     head = model.backbone.head
     assert (head.class_weights >= 0).all()
