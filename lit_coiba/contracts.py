@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -121,6 +121,14 @@ class Grid:
             return activation.movedim(-1, -3)
         return activation[:, self.prefix :].transpose(1, 2).unflatten(-1, (self.height, self.width))
 
+    def with_spatial(self, activation: Tensor, spatial: Tensor) -> Tensor:
+        """An activation of this layer with `spatial` ``(B, C, h, w)`` at its places; prefix tokens stay."""
+        if self.layout == "channels_first":
+            return spatial
+        if self.layout == "channels_last":
+            return spatial.movedim(-3, -1)
+        return torch.cat([activation[:, : self.prefix], spatial.flatten(2).transpose(1, 2)], 1)
+
 
 class State(NamedTuple):
     """Where a `Path` stands before its first target: what the tail needs, computed once per image."""
@@ -184,6 +192,9 @@ class Network(Protocol):
     def candidate_layers(self) -> list[str]:
         """Targets that the leak test may choose from; the default layers are its last entries."""
 
+    def cam_layer(self) -> str:
+        """The last layer whose places each move the logits: what class activation maps target."""
+
     def digest(self) -> str:
         """SHA-256 of architecture and weights."""
 
@@ -191,11 +202,29 @@ class Network(Protocol):
         """The weights."""
 
 
+Need = Literal["gradients", "attention", "layer", "statistics", "head", "data", "package"]
+Family = Literal["CNN", "ViT", "Swin"]
+
+
+class Card(NamedTuple):
+    """What a user wants to know of a method before running it; ``lit-coiba methods`` shows it."""
+
+    paper: str  # authors, title, year, number at arXiv; empty for a floor that nobody published
+    cost: str  # images that run forward, and backward, through the model for one map
+    needs: tuple[Need, ...] = ()  # of the model, beyond logits
+    families: tuple[Family, ...] = ("CNN", "ViT", "Swin")
+    class_dependent: bool = True
+    baseline: bool = False  # a floor for comparisons, not an explanation
+
+
 class AttributionMethod(ABC):
     """One attribution method.
 
     Constructor arguments are plain values, so that YAML can set all of them, and are kept as attributes of their names.
     """
+
+    card: ClassVar[Card] = Card("", "not stated")
+    indifferent: ClassVar[frozenset[str]] = frozenset({"chunk"})  # arguments that do not decide the maps
 
     def prepare(self, model: Network, loader: Iterable[Any]) -> None:
         """Get from data what the method needs (activation statistics); most methods need nothing.
@@ -224,4 +253,4 @@ class AttributionMethod(ABC):
 
     def identity(self) -> dict[str, Any]:
         """What decides the explanations, as plain values: the arguments, and the content of a file for its path."""
-        return self.arguments()
+        return {name: value for name, value in self.arguments().items() if name not in self.indifferent}

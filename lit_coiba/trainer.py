@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 
-from lit_coiba.attribution import HeadMap
+from lit_coiba.attribution import HeadAttribution
 from lit_coiba.benchmark import (
     DatasetRegions,
     Leaderboard,
@@ -71,7 +71,7 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
         """Explain a dataset into a store. The same call again does what is missing, and nothing twice.
 
         Statistics that the method needs and was not given are estimated first, over all images, and kept in the store.
-        At the end a contact sheet of some images is drawn beside the blocks, and decisions where `HeadMap` has
+        At the end a contact sheet of some images is drawn beside the blocks, and decisions where `HeadAttribution` has
         prototypes; when no block is missing, they are put into few files.
 
         Jobs that do not talk to one another share a run by `shard`. In one folder they share statistics too; where each
@@ -112,7 +112,7 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
                 sheet = folder / "contact_sheet.png"
                 if blocks or not sheet.exists():
                     pictured = datamodule.explained, datamodule.transform.preprocessing
-                    if isinstance(model.method, HeadMap) and model.method.prototypes is not None:
+                    if isinstance(model.method, HeadAttribution) and model.method.prototypes is not None:
                         known = Prototypes(model.method.prototypes)
                         draw_decisions(opened, *pictured, known, folder / "decisions", named)
                     contact_sheet(opened, *pictured, sheet, named=named)  # the last: where it is, all is drawn

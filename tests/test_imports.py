@@ -13,9 +13,9 @@ FILES = sorted((ROOT / "lit_coiba").rglob("*.py"))
 
 # Design, section 2: what stands to the right may import what stands to the left.
 ORDER = [
-    *("functional", "contracts", "frozen", "targets"),
+    *("functional", "contracts", "frozen", "targets", "copies"),
     *("backbones", "data", "store"),
-    *("heads", "bottlenecks", "losses", "metrics", "concepts", "prototypes", "visualization"),
+    *("heads", "bottlenecks", "bounds", "losses", "metrics", "concepts", "prototypes", "visualization"),
     "attribution",
     *("modules", "callbacks"),
     *("benchmark", "explorer"),
@@ -39,6 +39,7 @@ ONLY_IN = {
     "jsonargparse": {"cli"},
     "omegaconf": {"cli"},
     "captum": {"attribution"},
+    "zennit": {"attribution"},
 }
 FUNCTIONAL = {"torch"} | sys.stdlib_module_names
 SIBLINGS = ("attribution", "heads", "losses", "metrics")  # a folder of one method per file
@@ -48,6 +49,10 @@ SHARED = (
     "metrics.baselines",
     "heads.head",
     "heads.rotation",
+    "attribution.spatial_tail",
+    "attribution.baselines",
+    "attribution.masking",
+    "attribution.colours",
 )  # what methods of a folder are built on
 
 

@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from lit_coiba.contracts import AttributionMethod, Explanation, InputError, Network
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network
 from lit_coiba.functional import noise
 
 
@@ -21,6 +21,8 @@ class RandomMap(AttributionMethod):
             neither on its companions in a batch nor on the order; without, all images have the same map, whose maximum
             then lies in the same place for all.
     """
+
+    card = Card("", "none", class_dependent=False, baseline=True)
 
     def __init__(self, cells: int = 14, seed: int = 0, per_image: bool = True) -> None:
         if cells < 1:

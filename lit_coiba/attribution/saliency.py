@@ -9,13 +9,19 @@ import torch
 from captum.attr import Saliency as CaptumSaliency
 from torch import Tensor
 
-from lit_coiba.contracts import AttributionMethod, Explanation, Network
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network
 from lit_coiba.frozen import frozen
 from lit_coiba.targets import check_images, class_targets
 
 
 class Saliency(AttributionMethod):
-    """Maximum over the colour channels of the absolute gradient of the target's logit; maps at pixel resolution."""
+    """Maximum over the colour channels of the absolute gradient of the target's logit; maps at pixel resolution.
+
+    One gradient is noisy: neighbouring pixels differ, and a saturated unit says nothing. It is the cheapest method, and
+    what the others are compared with.
+    """
+
+    card = Card("Simonyan, Vedaldi and Zisserman, 2013 (arXiv 1312.6034)", "1 forward, 1 backward", ("gradients",))
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lit_coiba.backbones.chains import Link, chain
 from lit_coiba.backbones.construction import Interpolation, build, preprocessing_of
-from lit_coiba.backbones.defaults import candidate_layers, default_layers
+from lit_coiba.backbones.defaults import cam_layer, candidate_layers, default_layers
 from lit_coiba.backbones.digest import digest_of, printed
 from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_output, final_features, pooled_norm
 from lit_coiba.backbones.grids import Metadata, ambiguous, grid_of, grids
@@ -191,6 +191,10 @@ class Backbone(nn.Module):
     def candidate_layers(self) -> list[str]:
         """Layers at which targets may start; the default layers are the last of them."""
         return candidate_layers(self.model, self._grids())
+
+    def cam_layer(self) -> str:
+        """What class activation maps target where nothing else is asked for."""
+        return cam_layer(self.model, self._grids())
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Pixels in [0, 1], ``(..., 3, H, W)``, as model input."""

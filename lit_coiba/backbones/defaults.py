@@ -29,6 +29,23 @@ def candidate_layers(model: nn.Module, grids: dict[str, Grid]) -> list[str]:
     return _token_norms(grids) or _deepest_stage(model, grids)
 
 
+def cam_layer(model: nn.Module, grids: dict[str, Grid]) -> str:
+    """What class activation maps target: the last layer, or the last above which its places are still mixed.
+
+    After the last attention of a transformer that classifies by its CLS token the other tokens are not read any more,
+    so there it is the first norm of the last block, or what goes into that block.
+
+    Raises:
+        InputError: No layer lies on a grid.
+    """
+    if norms := _token_norms(grids):
+        return norms[-1]
+    if not grids:
+        raise InputError(f"{type(model).__name__} has no layer with a spatial grid, which class activation maps need")
+    last = next(reversed(grids))
+    return _deepest_stage(model, grids)[-2] if grids[last].prefix else last
+
+
 def _token_norms(grids: dict[str, Grid]) -> list[str]:
     """``blocks.0.norm1`` and so on, if all blocks of the model see the same tokens."""
     groups = defaultdict(list)

@@ -17,7 +17,7 @@ from lit_coiba.bottlenecks.leak import choose_layers
 from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
-from lit_coiba.contracts import Explanation, Grid, InputError, Network
+from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import (
     BITS_PER_NAT,
@@ -54,6 +54,12 @@ class CoIBA(BottleneckMethod):
     Extras of the explanation, per image: ``bits`` (all positions), ``cross_entropy_start`` and ``cross_entropy`` in
     nats (noised, at the first and the last pass).
     """
+
+    card = Card(
+        "Hong, Kim, Jeon and Lee, 2025 (arXiv 2507.04388)",
+        "(steps - 1) x copies forwards and backwards above the first layer (90)",
+        ("gradients", "layer", "statistics"),
+    )
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from lit_coiba.bottlenecks.leak import choose_layers
 from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
-from lit_coiba.contracts import Explanation, Grid, InputError, Network
+from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import BITS_PER_NAT, gaussian_kernel, information, information_of_ratio, smooth
 from lit_coiba.targets import check_images, class_targets
@@ -47,6 +47,12 @@ class IBA(BottleneckMethod):
     Extras of the explanation, per image: ``bits`` (all units), ``cross_entropy_start`` and ``cross_entropy`` in nats
     (noised, at the first and the last pass).
     """
+
+    card = Card(
+        "Schulz, Sixt, Tombari and Landgraf, 2020 (arXiv 2001.00396)",
+        "(steps - 1) x copies forwards and backwards above the layer (90)",
+        ("gradients", "layer", "statistics"),
+    )
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ examples:
   Train a head that explains itself, see what its units stand for, and explain decisions by them:
     lit-coiba fit --model.backbone.name resnet18 --model.head InfoDisentHead --data.root images/ ...
     lit-coiba prototypes ... --model.weights NAME.ckpt --output runs/prototypes        (model and data as above)
-    lit-coiba explain ... --model.method HeadMap --model.method.prototypes runs/prototypes --store runs/head
+    lit-coiba explain ... --model.method HeadAttribution --model.method.prototypes runs/prototypes --store runs/head
 
 configuration:
   Any key can stand in a YAML file or on the command line. Several -c FILE are merged, the last word counts, and

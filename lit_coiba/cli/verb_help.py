@@ -79,7 +79,7 @@ EXAMPLES = {
     other images than those of training   --split test
     all units drawn, ten a page           --pages 200
     measured: do they show one part, ...  --evaluate true
-  Then decisions with them, as pictures   lit-coiba explain ... --model.method HeadMap \\
+  Then decisions with them, as pictures   lit-coiba explain ... --model.method HeadAttribution \\
                                             --model.method.prototypes runs/prototypes --store runs/head""",
     **{
         verb: _EVALUATION.format(verb=verb, checkpoint=_CHECKPOINT, own=_OWN)

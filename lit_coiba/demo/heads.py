@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from lit_coiba.attribution import HeadMap
+from lit_coiba.attribution import HeadAttribution
 from lit_coiba.backbones import Backbone
 from lit_coiba.callbacks.export_weights import save_half
 from lit_coiba.data.dataset import ImageDataset
@@ -63,8 +63,8 @@ def explain(runner: Runner, folder: Path) -> Trained:
     runner.console.print("[bold]InfoDisent head on the ViT: prototypes and decisions[/bold]", highlight=False)
     with quiet():
         found = runner.trainer().prototypes(PrototypeSearch(backbone), data, str(folder / "prototypes"), pages=2)
-        explainer = Explainer(backbone, HeadMap(prototypes=str(folder / "prototypes")))
-        decisions = runner.trainer().explain(explainer, data, str(folder / "HeadMap"))
+        explainer = Explainer(backbone, HeadAttribution(prototypes=str(folder / "prototypes")))
+        decisions = runner.trainer().explain(explainer, data, str(folder / "HeadAttribution"))
     return Trained(accuracy, found, decisions)
 
 

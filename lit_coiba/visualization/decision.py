@@ -36,7 +36,7 @@ def draw_decisions(
     folder: Path,
     named: bool = True,
 ) -> list[Path]:
-    """Draw some decisions of a store that `HeadMap` made with prototypes, evenly spaced, one PNG each.
+    """Draw some decisions of a store that `HeadAttribution` made with prototypes, evenly spaced, one PNG each.
 
     Args:
         store: The explanations.
@@ -70,7 +70,7 @@ def decision(
     the image where the unit is strongest, the training patches it looks like, and what the unit adds to the logit.
 
     Args:
-        row: An explanation by `HeadMap` with prototypes.
+        row: An explanation by `HeadAttribution` with prototypes.
         dataset: The images.
         index: Of the image.
         transform: How it became model input.

@@ -4,6 +4,7 @@ A test of a method names the method and its arguments, and inherits the rest::
 
     class TestSaliency(MethodTester):
         method = Saliency
+        evaluations = (1, 1)
 """
 
 from __future__ import annotations
@@ -22,22 +23,36 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.contracts import AttributionMethod, Explanation, InputError
 from tests._testers import tiny
 
-NETWORKS = {"vit": tiny.vit, "cnn": tiny.resnet}
+FAMILIES = {"vit": tiny.vit, "cnn": tiny.resnet, "registers": tiny.vit_with_registers, "swin": tiny.swin}
+THOROUGH = ("vit", "cnn")  # run every test
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_state_dict_hooks")
 
 
 class MethodTester:
-    """Inputs: the class attributes. Every test runs on a tiny ViT and on a tiny CNN."""
+    """Inputs: the class attributes. Every test runs on a tiny ViT and CNN, the essential ones on all families."""
 
     method: ClassVar[type[AttributionMethod]]
     arguments: ClassVar[dict[str, Any]] = {}  # few steps are enough here
     class_dependent: ClassVar[bool] = True
     runs_model: ClassVar[bool] = True  # a method that does not cannot fail with it
     follows_precision: ClassVar[bool] = True  # maps of a float64 model are float64
+    networks: ClassVar[dict[str, Any]] = FAMILIES
+    unsupported: ClassVar[dict[str, str]] = {}  # network -> what the refusal says
+    evaluations: ClassVar[tuple[int, int] | None] = None  # images forward and backward for one map, at `arguments`
 
-    @pytest.fixture(params=NETWORKS)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        names = [name for name in self.networks if name in THOROUGH and name not in self.unsupported]
+        for fixture, chosen in (("model", names), ("family", list(self.networks))):
+            if fixture in metafunc.fixturenames:
+                metafunc.parametrize(fixture, chosen, indirect=True)
+
+    @pytest.fixture
     def model(self, request: pytest.FixtureRequest) -> Backbone:
-        return NETWORKS[request.param]()
+        return self.networks[request.param]()
+
+    @pytest.fixture
+    def family(self, request: pytest.FixtureRequest) -> tuple[str, Backbone]:
+        return request.param, self.networks[request.param]()
 
     def build(self, model: Backbone, **arguments: Any) -> AttributionMethod:
         """An instance that is prepared for `model`."""
@@ -48,9 +63,86 @@ class MethodTester:
             method.prepare(model, images.to(next(model.parameters())).split(12))
         return method
 
+    def failing(self, model: Backbone) -> nn.Module:
+        """A module that the method runs, and that is made to fail."""
+        return model.model.get_classifier()
+
     def inputs(self, model: Backbone, count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
         images = tiny.images(count, model.preprocessing.size, seed=3)
         return images.to(next(model.parameters())), torch.arange(count) * 4 % tiny.CLASSES
+
+    def test_every_family_is_explained_or_refused_in_one_sentence(self, family):
+        name, model = family
+        images, targets = self.inputs(model, 2)
+        if name in self.unsupported:
+            with pytest.raises(InputError, match=self.unsupported[name]) as refusal:
+                self.build(model).explain(model, images, targets)
+            assert len(str(refusal.value)) < 300
+            assert "\n" not in str(refusal.value)
+            return
+        method, before = self.build(model), state(model)
+        together = method.explain(model, images, targets)
+        assert together.maps.isfinite().all()
+        assert (together.maps.flatten(1).std(1) > 0).all()  # no constant map
+        alone = [method.explain(model, images[i : i + 1], targets[i : i + 1]).maps for i in range(2)]
+        assert_near(torch.cat(alone), together.maps, 1e-4)
+        other = method.explain(model, images, (targets + 1) % tiny.CLASSES).maps
+        assert torch.equal(other, together.maps) != self.class_dependent
+        assert_same_state(state(model), before)
+
+    def test_the_card_tells_what_the_method_is(self):
+        card = self.method.card
+        assert card.class_dependent == self.class_dependent
+        assert card.baseline or card.paper
+        assert card.cost != "not stated"
+        families = {"cnn": "CNN", "vit": "ViT", "registers": "ViT", "swin": "Swin"}
+        assert set(card.families) == {family for name, family in families.items() if name not in self.unsupported}
+
+    def test_it_costs_what_it_is_said_to_cost(self, model):
+        if self.evaluations is None:
+            pytest.skip("the cost depends on the images")
+        method, (images, targets) = self.build(model), self.inputs(model, 2)
+        counts = [0, 0]
+
+        def count(_: nn.Module, __: Any, output: torch.Tensor) -> None:
+            counts[0] += len(output)
+            if output.requires_grad:
+                output.register_hook(lambda gradient: counts.__setitem__(1, counts[1] + len(gradient)))
+
+        handle = model.model.get_classifier().register_forward_hook(count)
+        method.explain(model, images, targets)
+        handle.remove()
+        assert (counts[0] / 2, counts[1] / 2) == self.evaluations
+
+    @pytest.mark.parametrize("chunk", [1, 5])
+    def test_the_size_of_pieces_does_not_change_the_map(self, model, chunk):
+        if "chunk" not in self.method(**self.arguments).arguments():
+            pytest.skip("the method evaluates no copies")
+        model = model.double()
+        images, targets = self.inputs(model)
+        expected = self.build(model).explain(model, images, targets).maps
+        assert_near(self.build(model, chunk=chunk).explain(model, images, targets).maps, expected, 1e-10)
+        assert self.build(model, chunk=chunk).identity() == self.build(model).identity()
+
+    def test_where_memory_runs_out_the_map_stays_the_same(self, model, monkeypatch):
+        if "chunk" not in self.method(**self.arguments).arguments():
+            pytest.skip("the method evaluates no copies")
+        model = model.double()
+        method, (images, targets) = self.build(model), self.inputs(model)
+        expected = method.explain(model, images, targets).maps
+        forward = model.model.get_classifier().forward
+
+        def limited(inputs: torch.Tensor) -> torch.Tensor:
+            if len(inputs) > 3:
+                raise torch.OutOfMemoryError("an artificial limit")
+            return forward(inputs)
+
+        monkeypatch.setattr(model.model.get_classifier(), "forward", limited)
+        with pytest.warns(UserWarning, match="memory ran out with .* at once: going on with") as told:
+            found = method.explain(model, images, targets).maps
+        assert len([w for w in told if "memory ran out" in str(w.message)]) == 1
+        assert_near(found, expected, 1e-10)
+        method.explain(model, images, targets)  # says no more: warnings are errors
 
     @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
     def test_a_batch_equals_its_images_one_by_one(self, model, dtype, tolerance):
@@ -167,8 +259,8 @@ class MethodTester:
             pytest.skip("the method does not run the model")
         method, (images, targets) = self.build(model), self.inputs(model)
         disturb(model)
-        bomb = Bomb(model.model.get_classifier())
-        monkeypatch.setattr(model.model.get_classifier(), "forward", bomb)
+        bomb = Bomb(self.failing(model))
+        monkeypatch.setattr(self.failing(model), "forward", bomb)
         method.explain(model, images, targets)
         for fuse in sorted({1, bomb.calls}):  # in the first pass and in the last
             bomb.calls, bomb.fuse = 0, fuse

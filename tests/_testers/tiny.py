@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,11 @@ def vit(**arguments) -> Backbone:
     return _tiny("vit_tiny_patch16_224", 32, patch_size=8, embed_dim=32, depth=6, num_heads=4, **arguments)
 
 
+def vit_with_registers() -> Backbone:
+    """`vit` with two register tokens behind CLS, and three blocks."""
+    return _tiny("vit_tiny_patch16_224", 32, patch_size=8, embed_dim=32, depth=3, num_heads=4, reg_tokens=2)
+
+
 def resnet(**arguments) -> Backbone:
     """ResNet with three blocks in its second stage, on 8 x 8 places; smooth, so that rounding moves no gradient far."""
     arguments = {"act_layer": "silu", **arguments}
@@ -36,8 +42,13 @@ def swin(**arguments) -> Backbone:
 
 def infodisent() -> Backbone:
     """`vit` with a head whose channels are turned a little."""
-    backbone = vit()
-    head = InfoDisentHead(32, CLASSES, pooling="hard")
+    return with_head(vit)
+
+
+def with_head(build: Callable[[], Backbone]) -> Backbone:
+    """What `build` makes, with an InfoDisent head whose channels are turned a little."""
+    backbone = build()
+    head = InfoDisentHead(backbone.feature_channels, CLASSES, pooling="hard")
     nn.init.normal_(head.rotate.generator, generator=torch.Generator().manual_seed(3))
     backbone.attach(head)
     return backbone.eval()

@@ -7,6 +7,7 @@ from tests._testers.methods import MethodTester
 
 class TestSaliency(MethodTester):
     method = Saliency
+    evaluations = (1, 1)
 
     def test_it_is_the_largest_gradient_of_a_colour(self, model):
         model = model.double()

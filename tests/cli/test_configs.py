@@ -69,7 +69,7 @@ def trained_head(file: str) -> str:
 @FEW
 @pytest.mark.parametrize("name", of("method"))
 def test_methods(name, command, photos):
-    words = ["--model.weights", trained_head("head.safetensors")] if "head_map" in name else []
+    words = ["--model.weights", trained_head("head.safetensors")] if "head_attribution" in name else []
     assert command("explain", "-c", name, *TINY, *CALM, *words, "--data.root", str(photos), "--store", "x").status == 0
     store = ExplanationStore("x")
     assert len(store) == 6

@@ -30,7 +30,7 @@ def test_from_the_first_fit_to_the_table(command, photos):
     assert command("fit", *again, "--cache", "features", "--trainer.max_epochs", "2").status == 0
     assert sorted(Path("features").iterdir()) == files
     weights = [*MODEL, "--model.backbone.num_classes", "3", "--model.weights", str(saved), *CALM]
-    explained = ["--model.method", "HeadMap", "--data.root", str(photos), "--store", "runs/head"]
+    explained = ["--model.method", "HeadAttribution", "--data.root", str(photos), "--store", "runs/head"]
     assert command("explain", *weights, *explained).status == 0
     row = next(iter(ExplanationStore("runs/head")))
     assert row.map.shape == (4, 4)
@@ -64,7 +64,7 @@ def test_from_prototypes_to_decisions(command):
     assert found.manifest.identity["samples"] == 24
     assert all(int(patch.id[-6:]) < 10_000 for patch in found.of(0))  # training images
 
-    explained = ["--model.method", "HeadMap", "--model.method.prototypes", "runs/prototypes", "--limit", "2"]
+    explained = ["--model.method", "HeadAttribution", "--model.method.prototypes", "runs/prototypes", "--limit", "2"]
     outcome = command("explain", *SHIPPED, *CALM, *explained, "--store", "runs/head")
     assert outcome.status == 0, outcome.err
     assert "2 explanations of 2 images are in runs/head" in outcome.out

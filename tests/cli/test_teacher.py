@@ -54,7 +54,7 @@ def test_from_the_fit_to_the_students_maps(command, teacher):
     assert again["hyper_parameters"]["teacher"] == told["teacher"]
     Path("teacher.yaml").unlink()
     assert command("test", "--ckpt_path", str(saved), *DATA).status == 0
-    maps = [*("-c", "configs/method/head_map.yaml"), *STUDENT, "--model.backbone.checkpoint", "null"]
+    maps = [*("-c", "configs/method/head_attribution.yaml"), *STUDENT, "--model.backbone.checkpoint", "null"]
     maps += ["--model.weights", str(saved), *DATA, "--store", "maps"]
     assert command("explain", *maps).status == 0
     assert next(iter(ExplanationStore("maps"))).map.shape == (8, 8)

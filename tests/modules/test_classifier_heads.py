@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 
-from lit_coiba.attribution import HeadMap, Saliency
+from lit_coiba.attribution import HeadAttribution, Saliency
 from lit_coiba.backbones import Backbone
 from lit_coiba.callbacks import ExportWeights
 from lit_coiba.contracts import InputError
@@ -81,7 +81,7 @@ def test_a_checkpoint_and_exported_weights_bring_the_head(tmp_path, head):
     torch.testing.assert_close(loaded(images), logits, rtol=1e-6, atol=1e-6)
     assert loaded.backbone.head.arguments() == model.backbone.head.arguments()
     for file, tolerance in ((saved.last_model_path, 1e-6), (str(export.file), 2e-2)):
-        explainer = Explainer(resnet(), HeadMap(), weights=file).eval()
+        explainer = Explainer(resnet(), HeadAttribution(), weights=file).eval()
         torch.testing.assert_close(explainer(images), logits, rtol=tolerance, atol=tolerance)
 
 
@@ -106,7 +106,7 @@ def test_parts_of_a_heads_own_explanation_sum_to_the_logit(head):
     backbone.attach(HEADS[head](backbone.feature_channels, CLASSES))
     backbone.eval()
     images = colours(5)[0]
-    found = HeadMap(top=3).explain(backbone, images)
+    found = HeadAttribution(top=3).explain(backbone, images)
     logits = backbone(images)
     torch.testing.assert_close(found.extras["total"] + found.extras["bias"], logits.amax(1), rtol=1e-4, atol=1e-5)
     assert found.maps.shape == (5, 2, 2)
@@ -122,9 +122,9 @@ def test_any_method_explains_a_classifier_with_a_head():
 
 def test_a_model_without_a_head_has_no_map_of_it():
     with pytest.raises(InputError, match="this model has none: train one"):
-        HeadMap().explain(vit(), colours(2)[0])
+        HeadAttribution().explain(vit(), colours(2)[0])
     with pytest.raises(InputError, match="top is 0"):
-        HeadMap(top=0)
+        HeadAttribution(top=0)
 
 
 @pytest.mark.parametrize("mixing", [{"mixup": 0.2}, {"cutmix": 1.0}, {"mixup": 0.2, "cutmix": 1.0}])

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch.distributions import Categorical, kl_divergence
 
-from lit_coiba.attribution import HeadMap
+from lit_coiba.attribution import HeadAttribution
 from lit_coiba.backbones import Backbone
 from lit_coiba.callbacks.export_weights import save_half
 from lit_coiba.contracts import InputError
@@ -49,7 +49,7 @@ def file(tmp_path):
 
 
 def loaded(file):
-    explainer = Explainer(resnet(), HeadMap(), weights=file)
+    explainer = Explainer(resnet(), HeadAttribution(), weights=file)
     return explainer.network.eval()
 
 
@@ -193,5 +193,5 @@ def test_weights_of_other_strides_are_refused(tmp_path):
     told = {"backbone": high.backbone.arguments, "head": describe(high.backbone.head)}
     save_half(high.backbone.model, tmp_path / "high.safetensors", told)
     with pytest.raises(InputError, match=r"trained with unstrided_stages 2, and the backbone has 0: set .* to 2"):
-        Explainer(resnet(), HeadMap(), weights=str(tmp_path / "high.safetensors"))
-    Explainer(resnet(unstrided_stages=2), HeadMap(), weights=str(tmp_path / "high.safetensors"))
+        Explainer(resnet(), HeadAttribution(), weights=str(tmp_path / "high.safetensors"))
+    Explainer(resnet(unstrided_stages=2), HeadAttribution(), weights=str(tmp_path / "high.safetensors"))

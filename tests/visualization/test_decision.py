@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from lit_coiba.attribution import HeadMap
+from lit_coiba.attribution import HeadAttribution
 from lit_coiba.contracts import InputError
 from lit_coiba.data.transforms import Transform
 from lit_coiba.heads import EPICHead, LinearHead
@@ -46,7 +46,7 @@ def written(monkeypatch):
 
 
 def test_a_store_names_the_prototypes_of_each_unit(classifier, folder, tmp_path):
-    store = explain(classifier, tmp_path / "s", NoiseData(4), HeadMap(top=3, prototypes=folder, patches=2))
+    store = explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(top=3, prototypes=folder, patches=2))
     known = Prototypes(folder)
     for row in store:
         for unit, value, rows in zip(*(row.extras[name].tolist() for name in ("units", "contributions", "looks_like"))):
@@ -59,7 +59,7 @@ def test_a_store_names_the_prototypes_of_each_unit(classifier, folder, tmp_path)
 
 
 def test_explain_draws_decisions_that_add_up(classifier, folder, tmp_path, written):
-    store = explain(classifier, tmp_path / "s", NoiseData(4), HeadMap(top=3, prototypes=folder))
+    store = explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(top=3, prototypes=folder))
     assert sorted(file.name for file in (tmp_path / "s" / "decisions").iterdir()) == [f"{i:02d}.png" for i in range(4)]
     sums = [text for text in written if text.startswith("these 3 units")]
     assert len(sums) == 4
@@ -73,10 +73,10 @@ def test_explain_draws_decisions_that_add_up(classifier, folder, tmp_path, writt
 
 def test_decisions_that_are_missing_are_drawn_again(classifier, folder, tmp_path):
     """A run that was killed between the last block and the last picture."""
-    explain(classifier, tmp_path / "s", NoiseData(4), HeadMap(prototypes=folder))
+    explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(prototypes=folder))
     (tmp_path / "s" / "contact_sheet.png").unlink()
     shutil.rmtree(tmp_path / "s" / "decisions")
-    explain(classifier, tmp_path / "s", NoiseData(4), HeadMap(prototypes=folder))
+    explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(prototypes=folder))
     assert len(list((tmp_path / "s" / "decisions").iterdir())) == 4
 
 
@@ -87,7 +87,7 @@ def test_a_head_of_one_side_looks_like_nothing_where_a_unit_is_negative(head, tm
     with torch.no_grad():
         next(parameter for name, parameter in backbone.head.named_parameters() if "weight" in name).normal_()
     make_trainer().prototypes(PrototypeSearch(backbone), NoiseData(14), str(tmp_path / "p"), pages=0)
-    store = explain(backbone, tmp_path / "s", NoiseData(4), HeadMap(top=8, prototypes=str(tmp_path / "p")))
+    store = explain(backbone, tmp_path / "s", NoiseData(4), HeadAttribution(top=8, prototypes=str(tmp_path / "p")))
     weights, seen = backbone.head.unit_weights(), {True: 0, False: 0}
     known = Prototypes(tmp_path / "p")
     for row in store:
@@ -100,7 +100,7 @@ def test_a_head_of_one_side_looks_like_nothing_where_a_unit_is_negative(head, tm
 
 
 def test_without_prototypes_nothing_is_drawn(classifier, tmp_path):
-    explain(classifier, tmp_path / "s", NoiseData(2), HeadMap())
+    explain(classifier, tmp_path / "s", NoiseData(2), HeadAttribution())
     assert not (tmp_path / "s" / "decisions").exists()
 
 
@@ -108,19 +108,19 @@ def test_prototypes_of_another_classifier_are_refused(classifier, folder, tmp_pa
     with torch.no_grad():
         classifier.head.weight += 1
     with pytest.raises(InputError, match="of another classifier"):
-        explain(classifier, tmp_path / "s", NoiseData(2), HeadMap(prototypes=folder))
+        explain(classifier, tmp_path / "s", NoiseData(2), HeadAttribution(prototypes=folder))
     assert not (tmp_path / "s").exists()
 
 
 def test_a_folder_by_another_name_resumes_the_same_store(classifier, folder, tmp_path):
-    explain(classifier, tmp_path / "s", NoiseData(4), HeadMap(prototypes=folder), limit=2)
+    explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(prototypes=folder), limit=2)
     (tmp_path / "p").rename(tmp_path / "q")
-    moved = HeadMap(prototypes=str(tmp_path / "q"))
+    moved = HeadAttribution(prototypes=str(tmp_path / "q"))
     assert len(explain(classifier, tmp_path / "s", NoiseData(4), moved, limit=2)) == 2
 
 
 def test_an_image_that_is_gone_is_left_out(classifier, folder, tmp_path):
-    store = explain(classifier, tmp_path / "s", NoiseData(4), HeadMap(prototypes=folder))
+    store = explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(prototypes=folder))
     torn = NoiseData(4, broken=(1,)).dataset("predict")
     drawn = module.draw_decisions(store, torn, classifier.preprocessing, Prototypes(folder), tmp_path / "d")
     assert [file.name for file in drawn] == ["00.png", "02.png", "03.png"]
@@ -136,7 +136,7 @@ def test_the_patch_that_is_shown_is_where_the_unit_is_strongest(classifier, fold
 
     monkeypatch.setattr(module, "framed", remember)
     data = NoiseData(1)
-    (row,) = explain(classifier, tmp_path / "s", data, HeadMap(top=2, prototypes=folder))
+    (row,) = explain(classifier, tmp_path / "s", data, HeadAttribution(top=2, prototypes=folder))
     shown.clear()
     dataset, transform = data.dataset("predict"), Transform(classifier.preprocessing)
     module.decision(row, dataset, 0, transform, Prototypes(folder))
@@ -151,7 +151,7 @@ def test_names_of_classes_are_text_and_nothing_else(classifier, folder, tmp_path
     """Neither mathematics nor control characters do anything."""
     data = NoiseData(1)
     data.pictures.classes = [r"$\frac{1}{0}$", "<script>", *["\x1b[31m"] * 8]
-    store = explain(classifier, tmp_path / "s", data, HeadMap(prototypes=folder))
+    store = explain(classifier, tmp_path / "s", data, HeadAttribution(prototypes=folder))
     assert (tmp_path / "s" / "decisions" / "00.png").exists()
     assert len(store) == 1
 

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_coiba.contracts import AttributionMethod, Explanation, HeadExplanation, InputError, Network
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, HeadExplanation, InputError, Network
 from lit_coiba.frozen import frozen
 from lit_coiba.heads.head import Head
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.targets import check_images, class_targets
 
 
-class HeadMap(AttributionMethod):
+class HeadAttribution(AttributionMethod):
     """The map of the evidence for the target by the head of an interpretable classifier, and its strongest units.
 
     Beside the map there are ``units`` ``(B, top)``, the strongest first, their share of the logit ``contributions``
@@ -32,6 +32,8 @@ class HeadMap(AttributionMethod):
     Raises:
         InputError: No units or patches; the prototypes cannot be read.
     """
+
+    card = Card("the head's own: InfoDisent, BR-NPA, EPIC or a linear one", "1 forward", ("head",))
 
     def __init__(self, top: int = 8, prototypes: str | None = None, patches: int = 4) -> None:
         for name, value in (("top", top), ("patches", patches)):
@@ -70,8 +72,8 @@ class HeadMap(AttributionMethod):
         head = getattr(model, "head", None)
         if not isinstance(head, Head):
             raise InputError(
-                "HeadMap explains a classifier by its own head, and this model has none: train one, model.head in fit,"
-                " and give its weights"
+                "HeadAttribution explains a classifier by its own head, and this model has none: train one (model.head"
+                " of fit) and give its weights"
             )
         with frozen(model), torch.no_grad():
             features = model.features(images)

@@ -1,0 +1,47 @@
+"""Images that stand for "nothing there": where a path starts, or what a masked pixel shows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lit_coiba.contracts import Network
+from lit_coiba.functional import blur_images, noise
+
+Baseline = Literal["zero", "black", "mean", "blur", "noise", "uniform", "opposite"]
+
+NOISE = 0.2  # standard deviation of `noise`, as a share of the range of a pixel
+BLUR = 1 / 16  # standard deviation of `blur`, as a share of the shorter side
+
+
+def baseline_images(kind: Baseline, images: Tensor, model: Network, seed: int = 0) -> Tensor:
+    """Baselines ``(B, 3, H, W)`` of normalised images ``(B, 3, H, W)``.
+
+    Args:
+        kind: ``zero`` = zeros of model input, the mean colour of the training data; ``black``; ``mean`` = the image's
+            own mean colour; ``blur``; ``noise`` = the image with Gaussian noise, in the range of pixels; ``uniform`` =
+            random pixels; ``opposite`` = black or white, whichever is farther, for every colour value.
+        images: What is explained.
+        model: Its preprocessing tells what black is.
+        seed: Of the noise, which all images share.
+    """
+    if kind == "zero":
+        return torch.zeros_like(images)
+    if kind == "mean":
+        return images.mean((-2, -1), keepdim=True).expand_as(images).contiguous()
+    if kind == "blur":
+        sigma = max(1.0, BLUR * min(images.shape[-2:]))
+        return blur_images(images, "gaussian", 2 * round(2 * sigma) + 1, sigma)
+    mean, std = (images.new_tensor(v).view(-1, 1, 1) for v in (model.preprocessing.mean, model.preprocessing.std))
+    pixels = images * std + mean
+    if kind == "black":
+        pixels = torch.zeros_like(pixels)
+    elif kind == "opposite":
+        pixels = (pixels < 0.5).to(pixels)
+    else:
+        normal = noise(seed, 0, 0, images.shape[1:]).to(pixels)
+        uniform = 0.5 * (1 + (normal / 2**0.5).erf())
+        pixels = (pixels + NOISE * normal).clamp(0, 1) if kind == "noise" else uniform.expand_as(pixels)
+    return (pixels - mean) / std

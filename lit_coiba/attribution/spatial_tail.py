@@ -1,0 +1,32 @@
+"""The network above one layer as a function of that layer's activation in space: what class activation maps explain."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from lit_coiba.contracts import Network
+
+
+class SpatialTail(nn.Module):
+    """Logits ``(B, K)`` as a function of an activation ``(B, C, h, w)``, whatever the layer's own layout.
+
+    What lies below the layer is run once, without gradients; prefix tokens (CLS, registers) keep their values.
+
+    Args:
+        model: The model, frozen.
+        layer: The layer; None = `Network.cam_layer`.
+        images: ``(B, 3, H, W)``.
+    """
+
+    def __init__(self, model: Network, layer: str | None, images: Tensor) -> None:
+        super().__init__()
+        self.path = model.path([layer or model.cam_layer()])
+        self.grid = self.path.grids[0]
+        self.state = self.path.prefix(images)
+        self.spatial = nn.Identity()  # the layer as libraries know layers: a module
+        self.activation = self.grid.to_spatial(self.state.activation).detach()  # (B, C, h, w)
+
+    def forward(self, activation: Tensor) -> Tensor:
+        """Logits ``(B, K)`` of `activation` ``(B, C, h, w)``, that of the images or another one for each."""
+        placed = self.grid.with_spatial(self.state.activation, self.spatial(activation))
+        return self.path.tail(self.state, lambda _, __: placed)
