@@ -136,12 +136,17 @@ class State(NamedTuple):
     stream: Tensor  # input of the first link that is run again
     activation: Tensor  # clean activation of the first target
 
+    def rows(self, rows: slice) -> State:
+        """This state for some of the images."""
+        return self._each(lambda tensor: tensor[rows])
+
     def repeat(self, copies: int) -> State:
         """This state for `copies` copies of every image, ``(copies * B, ...)``, copy-major: index ``n * B + b``."""
-        stream = self.stream.repeat(copies, *[1] * (self.stream.dim() - 1))
-        if self.activation is self.stream:
-            return State(stream, stream)
-        return State(stream, self.activation.repeat(copies, *[1] * (self.activation.dim() - 1)))
+        return self._each(lambda tensor: tensor.repeat(copies, *[1] * (tensor.dim() - 1)))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> State:
+        stream = change(self.stream)
+        return State(stream, stream if self.activation is self.stream else change(self.activation))
 
 
 Edit = Callable[[int, Tensor], Tensor]
@@ -155,6 +160,9 @@ class Path(Protocol):
 
     def prefix(self, images: Tensor) -> State:
         """The clean stream and the first target's activation for images ``(B, 3, H, W)``, without gradients."""
+
+    def activation(self, images: Tensor) -> Tensor:
+        """The first target's activation for images ``(B, 3, H, W)``, with gradients with respect to them."""
 
     def tail(self, state: State, edit: Edit) -> Tensor:
         """Logits ``(B, K)`` with ``edit(i, activation)`` in place of the activation of the i-th target."""

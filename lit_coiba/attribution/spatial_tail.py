@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from lit_coiba.contracts import Network
+from lit_coiba.targets import Output, class_scores
 
 
 class SpatialTail(nn.Module):
@@ -25,6 +27,11 @@ class SpatialTail(nn.Module):
         self.state = self.path.prefix(images)
         self.spatial = nn.Identity()  # the layer as libraries know layers: a module
         self.activation = self.grid.to_spatial(self.state.activation).detach()  # (B, C, h, w)
+
+    def gradient(self, targets: Tensor, output: Output) -> Tensor:
+        """Of the targets' scores with respect to the activation of the images, ``(B, C, h, w)``."""
+        activation = self.activation.clone().requires_grad_(True)
+        return torch.autograd.grad(class_scores(self(activation), targets, output).sum(), activation)[0]
 
     def forward(self, activation: Tensor) -> Tensor:
         """Logits ``(B, K)`` of `activation` ``(B, C, h, w)``, that of the images or another one for each."""

@@ -1,0 +1,53 @@
+"""HiResCAM: feature maps times their gradients, place by place.
+
+Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks", 2020
+(arXiv 2011.08891).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lit_coiba.attribution.spatial_tail import SpatialTail
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
+from lit_coiba.frozen import frozen
+from lit_coiba.targets import Output, check_images, class_targets
+
+
+class HiResCAM(AttributionMethod):
+    """Sum over the channels of one layer of activation times gradient of the target's score.
+
+    The map has the layer's grid. Where only pooling and a linear classifier lie above the layer its sum is the logit
+    without its bias, and the map is Grad-CAM's.
+
+    Args:
+        layer: Layer on a grid, by its name in the model. None: the last one whose places each move the logits; of a
+            ViT the first norm of the last block.
+        relu: Keep positive evidence only, as Grad-CAM does.
+        output: Score that is differentiated: logit, or softmax probability.
+    """
+
+    card = Card(
+        "Draelos and Carin, 2020 (arXiv 2011.08891)", "1 forward, 1 backward above the layer", ("gradients", "layer")
+    )
+
+    def __init__(self, layer: str | None = None, relu: bool = True, output: Output = "logit") -> None:
+        self.layer = layer
+        self.relu = relu
+        self.output = chosen(output, Output, "output")
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+
+        Raises:
+            InputError: The layer lies on no grid.
+        """
+        check_images(model, images)
+        with frozen(model):
+            tail = SpatialTail(model, self.layer, images)
+            classes = class_targets(targets, images, model.num_classes, lambda: tail(tail.activation))
+            gradient = tail.gradient(classes, self.output)
+        maps = (gradient * tail.activation.to(gradient.dtype)).sum(1)
+        maps = maps.clamp_min(0) if self.relu else maps
+        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})

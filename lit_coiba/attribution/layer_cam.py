@@ -1,0 +1,52 @@
+"""LayerCAM: each place of a feature map weighted by its own positive gradient.
+
+Jiang, Zhang, Hou, Cheng and Wei, "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", IEEE
+Transactions on Image Processing, 2021.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lit_coiba.attribution.spatial_tail import SpatialTail
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
+from lit_coiba.frozen import frozen
+from lit_coiba.targets import Output, check_images, class_targets
+
+
+class LayerCAM(AttributionMethod):
+    """Positive part of the sum over the channels of one layer, each place weighted by its own positive gradient.
+
+    The map has the layer's grid. Since places keep their own weights it can be asked of early layers too, whose grids
+    are finer. Gradients below zero count as none, so evidence against the class is not seen.
+
+    Args:
+        layer: Layer on a grid, by its name in the model. None: the last one whose places each move the logits; of a
+            ViT the first norm of the last block.
+        output: Score that is differentiated: logit, or softmax probability.
+    """
+
+    card = Card(
+        "Jiang, Zhang, Hou, Cheng and Wei, 2021 (IEEE Transactions on Image Processing 30)",
+        "1 forward, 1 backward above the layer",
+        ("gradients", "layer"),
+    )
+
+    def __init__(self, layer: str | None = None, output: Output = "logit") -> None:
+        self.layer = layer
+        self.output = chosen(output, Output, "output")
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+
+        Raises:
+            InputError: The layer lies on no grid.
+        """
+        check_images(model, images)
+        with frozen(model):
+            tail = SpatialTail(model, self.layer, images)
+            classes = class_targets(targets, images, model.num_classes, lambda: tail(tail.activation))
+            gradient = tail.gradient(classes, self.output)
+        maps = (gradient.clamp_min(0) * tail.activation.to(gradient.dtype)).sum(1).clamp_min(0)
+        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})

@@ -1,0 +1,96 @@
+"""NIB: the narrowing information bottleneck, which has no noise: gradients along a path at one hidden layer.
+
+"Narrowing Information Bottleneck Theory for Multimodal Image-Text Representations Interpretability", ICLR 2025 (arXiv
+2502.14889); here for the score of a class instead of the similarity of an image and a text.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.copies import Chunk, Copies
+from lit_coiba.frozen import frozen
+from lit_coiba.targets import Output, check_images, class_scores, class_targets
+
+
+class NIB(AttributionMethod):
+    """Hidden activation times its mean gradient while it grows from zero to itself, summed over channels.
+
+    It is integrated gradients at one layer, from zero, by the right Riemann sum; only the network above the layer is
+    run. The map has the layer's grid, and prefix tokens (CLS, registers), which have no place on it, grow with it. With
+    a linear network above the layer the map is activation times weight, whatever the steps. In the last block of a ViT
+    it is zero at every patch: layer norm does not see how long a token is, so choose an earlier one.
+
+    Args:
+        layer: Layer on a grid, by its name in the model. None: of a ViT the output of the block at three quarters of
+            the depth (the paper's layer 9 of 12), else the last layer whose places each move the logits.
+        steps: Points of the path; 10 is the paper's.
+        relu: Keep positive evidence only (ours; the paper keeps signs).
+        output: Score that is differentiated: logit, or softmax probability.
+        chunk: Copies of images at once; ``auto`` = as many as are fast, halved where memory runs out.
+    """
+
+    card = Card(
+        "Narrowing Information Bottleneck Theory, ICLR 2025 (arXiv 2502.14889)",
+        "steps forwards and backwards above the layer (10)",
+        ("gradients", "layer"),
+    )
+
+    def __init__(
+        self,
+        layer: str | None = None,
+        steps: int = 10,
+        relu: bool = False,
+        output: Output = "logit",
+        chunk: Chunk = "auto",
+    ) -> None:
+        if steps < 1:
+            raise InputError(f"steps is {steps}: give 1 or more")
+        self.layer = layer
+        self.steps = steps
+        self.relu = relu
+        self.output = chosen(output, Output, "output")
+        self.chunk = chunk
+        self._copies = Copies(chunk)
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+
+        Raises:
+            InputError: The layer lies on no grid.
+        """
+        check_images(model, images)
+        with frozen(model):
+            path = model.path([self.layer or _default_layer(model)])
+            grid, state = path.grids[0], path.prefix(images)
+            hidden = state.activation.detach()
+            classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, lambda _, a: a))
+            shares = torch.arange(1, self.steps + 1, device=hidden.device, dtype=hidden.dtype) / self.steps
+
+            def gradients(steps: slice, rows: slice) -> Tensor:
+                """Sum over some points of the path of the gradient at the hidden layer, ``(r, ...)``."""
+                scale = shares[steps].view(-1, *[1] * hidden.dim())
+                points = (scale * hidden[rows]).flatten(0, 1).requires_grad_(True)
+                copies = state.rows(rows).repeat(len(shares[steps]))
+                logits = path.tail(copies, lambda _, __: points)
+                scores = class_scores(logits, classes[rows].repeat(len(shares[steps])), self.output)
+                return torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (-1, rows.stop - rows.start)).sum(0)
+
+            mean = self._copies.accumulate(images, self.steps, gradients) / self.steps
+        precise = torch.promote_types(mean.dtype, torch.float32)
+        maps = grid.to_map(grid.over_channels(hidden.to(precise) * mean.to(precise)) * grid.channels)
+        return Explanation(maps.clamp_min(0) if self.relu else maps, {})
+
+
+def _default_layer(model: Network) -> str:
+    """Of a ViT the output of the block at three quarters of its depth, else what class activation maps target.
+
+    Two blocks at least stay above it: a layer norm does not see how long a token is, so a path that makes tokens longer
+    moves nothing in the last block, which reads the patches through its norm only.
+    """
+    norms = model.candidate_layers()
+    if not norms[0].endswith(".norm1"):
+        return model.cam_layer()
+    return norms[max(0, min(3 * len(norms) // 4 - 1, len(norms) - 3))].removesuffix(".norm1")
