@@ -43,6 +43,10 @@ def _run(verb: str, args: list[str]) -> int:
         from lit_coiba.cli.demo_verb import run_demo
 
         return run_demo(args)
+    if verb == "methods":
+        from lit_coiba.cli.methods_verb import run_methods
+
+        return run_methods(args)
     if verb in ("merge", "export"):
         from lit_coiba.cli.store_verbs import run_store_verb
 

@@ -10,6 +10,7 @@ from lit_coiba import __version__
 VERBS = {
     "demo": "see it work, in minutes and without data: explain generated objects and photographs, measure the maps",
     "explain": "explain every image of a dataset with one method, into a store that a stopped run continues",
+    "methods": "list the attribution methods: paper, cost, what they need, which models they explain",
     "statistics": "estimate the activation statistics that CoIBA and IBA need, once for many runs of explain",
     "benchmark": "score the explanations of several stores by the same metrics: a table with 95% intervals",
     "prototypes": "find the training patches that each unit of an interpretable head stands for: tables and pages",
@@ -38,7 +39,7 @@ examples:
         --model.backbone.checkpoint weights.safetensors --data.root images/ --store runs/coiba
   The same command again continues a stopped run, and does nothing twice. Faster, nearly the same maps:
     -c configs/method/coiba_fast.yaml
-  Another method, other classes than the predicted ones, the first images only:
+  Another method, other classes than the predicted ones, the first images only (lit-coiba methods lists the methods):
     --model.method IBA  --model.targets top3  --limit 100
 
   Many processes, or jobs that do not talk to one another; then the maps as pictures:
