@@ -1,0 +1,191 @@
+"""Every method on the same images: maps, checks of the maps, and the table that says which of them to believe.
+
+    python benchmarks/methods.py --on parts_cnn parts_vit boxes caltech --output runs/methods
+
+Sets: ``parts_cnn`` and ``parts_vit``, test images of SyntheticParts with the shipped models; ``boxes``, Tiny-ImageNet
+images with boxes and EfficientNet-Lite0; ``caltech``, Caltech-101 with a ViT-S. The last two need the project's assets.
+Perturbation methods run with fewer evaluations than by default (`FEWER`), and on eight real images only. Killed and
+started again it goes on where it stopped. For each set there are a table of checks and a leaderboard, as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+from rich.console import Console
+
+from lit_coiba import attribution
+from lit_coiba.backbones import Backbone
+from lit_coiba.contracts import AttributionMethod, InputError
+from lit_coiba.data import ImageFolder, SyntheticParts
+from lit_coiba.data.module import BlockDataModule
+from lit_coiba.demo.synthetic import shipped_model
+from lit_coiba.frozen import frozen
+from lit_coiba.metrics import Deletion, EnergyPointing, Insertion
+from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.scorer import Scorer
+from lit_coiba.quiet import quiet
+from lit_coiba.resources import resource
+from lit_coiba.store import ExplanationStore
+from lit_coiba.trainer import Trainer
+
+ASSETS = Path(os.environ.get("LIT_COIBA_ASSETS", "../shared/assets"))
+LEFT_OUT = {"head_attribution", "random"}  # needs a trained head; in every leaderboard anyway
+# At most 512 evaluations of an image where the default has more.
+FEWER: dict[str, dict[str, Any]] = {
+    "sobol": {"grid": 7, "n": 8},
+    "hsic": {"grid": 7, "n": 500},
+    "rise": {"n": 512},
+    "lime": {"n": 500},
+    "kernel_shap": {"n": 500},
+    "score_cam": {"channels": 512},
+    "occlusion": {},
+    "vit_cx": {},
+    "eva": {},
+    "input_iba": {},
+}
+
+
+class Setting(NamedTuple):
+    """A model and images."""
+
+    model: Backbone
+    data: BlockDataModule
+    images: int
+    few: int  # images for methods of many evaluations
+    cells: int  # of the grid that is ranked for insertion and deletion
+    steps: int  # of insertion and deletion
+    pixels: int  # of a side; windows are a share of it
+
+
+def setting(name: str) -> Setting:
+    """A set by its name."""
+    if name.startswith("parts_"):
+        model = shipped_model(f"synthetic_parts_{name.removeprefix('parts_')}")
+        return Setting(model, SyntheticParts(batch_size=16), 200, 200, 8, 16, 64)
+    if name == "boxes":
+        half = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "interpolation": "bicubic", "crop_pct": 1.0}
+        weights = str(ASSETS / "models/tf_efficientnet_lite0.fp16.safetensors")
+        model = Backbone("tf_efficientnet_lite0", checkpoint=weights, image_size=224, **half)
+        folder = ASSETS / "tiny-imagenet-boxes"
+        columns = {"label": "imagenet_index"}
+        data = ImageFolder(str(folder / "images"), csv=str(folder / "boxes.csv"), columns=columns, limit_order="first")
+        return Setting(model, data, 60, 8, 14, 7, 224)
+    if name == "caltech":
+        weights = str(ASSETS / "models/vit_small_patch14_caltech101.fp16.safetensors")
+        model = Backbone("vit_small_patch14_dinov2", checkpoint=weights, num_classes=101, image_size=168, crop_pct=1.0)
+        return Setting(model, _spread(ASSETS / "caltech101/val", 60), 60, 8, 12, 6, 168)
+    raise SystemExit(f"there is no set {name!r}: parts_cnn, parts_vit, boxes, caltech")
+
+
+def _spread(root: Path, count: int) -> ImageFolder:
+    """`count` files evenly spaced over `root`; their first ones are those that methods of many evaluations explain."""
+    files = sorted(str(file.relative_to(root)) for file in root.rglob("*.jpg"))
+    classes = sorted({Path(file).parts[0] for file in files})
+    chosen = [files[i * len(files) // count] for i in range(count)]
+    table = Path("runs/methods") / f"{root.parent.name}_{count}.csv"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text("file,label\n" + "".join(f"{f},{classes.index(Path(f).parts[0])}\n" for f in chosen))
+    return ImageFolder(str(root), csv=str(table), limit_order="first")
+
+
+def configured(name: str, changes: dict[str, Any]) -> AttributionMethod:
+    """The method of ``configs/method/NAME.yaml`` with some arguments changed."""
+    method = yaml.safe_load(resource(f"configs/method/{name}.yaml").read_text(encoding="utf-8"))["model"]["method"]
+    arguments = {**method.get("init_args", {}), **changes}
+    return getattr(attribution, method["class_path"].rpartition(".")[2])(**arguments)
+
+
+def check(method: AttributionMethod, used: Setting, store: ExplanationStore) -> dict[str, Any]:
+    """What every map has to be: finite, not constant, another one for another image and for another class."""
+    maps = [row.map for row in store]
+    spreads = torch.stack([map.std() for map in maps])
+    same = sum(torch.equal(maps[0], map) for map in maps[1:])
+    batch = next(iter(used.data.predict_dataloader())).images[:2]
+    with quiet():
+        used_model = used.model.eval()
+        with frozen(used_model), torch.no_grad():
+            best, second = used_model(batch).topk(2).indices.T
+        first, other = (method.attribute(used_model, batch, targets) for targets in (best, second))
+    moved = ((first - other).abs().amax((1, 2)) / first.abs().amax((1, 2)).clamp_min(1e-12)).min()
+    return {
+        "images": len(maps),
+        "failures": len(store.failures()),
+        "constant": int((spreads == 0).sum()),
+        "same": same,
+        "class": float(moved),
+    }
+
+
+def run(name: str, output: Path, only: list[str], limit: int | None) -> None:
+    """Explain, check and score one set."""
+    used, folder, console = setting(name), output / name, Console()
+    files = [file.stem for file in resource("configs/method").glob("*.yaml") if not file.stem.endswith("_fast")]
+    chosen = sorted(file for file in files if file not in LEFT_OUT and (not only or file in only))
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+    stores: dict[str, tuple[str, int]] = {}
+    lines = ["| method | images | s per image | failures | constant maps | same as the first | moved by the class |"]
+    lines.append("|---|--:|--:|--:|--:|--:|--:|")
+    for file in chosen:
+        many = file in FEWER
+        changes = dict(FEWER.get(file, {}))
+        if file == "occlusion":
+            changes = {"window": used.pixels // 8}
+        method = configured(file, changes)
+        count = min(limit or used.images, used.few if many else used.images)
+        console.print(f"{name}: {file} on {count} images", highlight=False)
+        began = time.monotonic()
+        try:
+            with quiet():
+                store = Trainer(devices=1, **kept).explain(
+                    Explainer(used.model, method), used.data, str(folder / file), count
+                )
+        except InputError as error:
+            console.print(f"  {error}", highlight=False)
+            lines.append(f"| {file} | unsupported: {error} | | | | | |")
+            continue
+        seconds = time.monotonic() - began
+        stores[file] = str(folder / file), count
+        found = check(method, used, store)
+        lines.append(
+            f"| {file} | {found['images']} | {seconds / count:.2f} | {found['failures']} | {found['constant']}"
+            f" | {found['same']} | {found['class']:.3g} |"
+        )
+    (folder / "checks.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    console.print("\n".join(lines), highlight=False, markup=False)
+    for count in sorted({count for _, count in stores.values()}, reverse=True):
+        scored = [path for path, images in stores.values() if images >= count]
+        metrics = {
+            "insertion": Insertion(cells=used.cells, steps=used.steps),
+            "deletion": Deletion(cells=used.cells, steps=used.steps),
+        }
+        if name != "caltech":
+            metrics["energy"] = EnergyPointing()
+        with quiet():
+            board = Trainer(devices=1, **kept).benchmark(
+                Scorer(used.model, metrics), used.data, scored, str(folder / f"scores_{count}"), count
+            )
+        board.show(console)
+
+
+def main() -> None:
+    """Read the words and run the sets."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--on", nargs="+", default=["parts_cnn", "parts_vit"])
+    parser.add_argument("--output", type=Path, default=Path("runs/methods"))
+    parser.add_argument("--methods", nargs="*", default=[], help="names of files in configs/method; default all")
+    parser.add_argument("--images", type=int, help="fewer images than a set has")
+    arguments = parser.parse_args()
+    for name in arguments.on:
+        run(name, arguments.output, arguments.methods, arguments.images)
+
+
+if __name__ == "__main__":
+    main()
