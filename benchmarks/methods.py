@@ -4,23 +4,21 @@
 
 Sets: ``parts_cnn`` and ``parts_vit``, test images of SyntheticParts with the shipped models; ``boxes``, Tiny-ImageNet
 images with boxes and EfficientNet-Lite0; ``caltech``, Caltech-101 with a ViT-S. The last two need the project's assets.
-Perturbation methods run with fewer evaluations than by default (`FEWER`), and on eight real images only. Killed and
+Perturbation methods run with fewer evaluations (`FEWER` in _methods.py), and on eight real images only. Killed and
 started again it goes on where it stopped. For each set there are a table of checks and a leaderboard, as Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import yaml
+from _methods import ASSETS, FEWER, configured, files
 from rich.console import Console
 
-from lit_coiba import attribution
 from lit_coiba.backbones import Backbone
 from lit_coiba.contracts import AttributionMethod, InputError
 from lit_coiba.data import ImageFolder, SyntheticParts
@@ -31,25 +29,8 @@ from lit_coiba.metrics import Deletion, EnergyPointing, Insertion
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.scorer import Scorer
 from lit_coiba.quiet import quiet
-from lit_coiba.resources import resource
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer import Trainer
-
-ASSETS = Path(os.environ.get("LIT_COIBA_ASSETS", "../shared/assets"))
-LEFT_OUT = {"head_attribution", "random"}  # needs a trained head; in every leaderboard anyway
-# At most 512 evaluations of an image where the default has more.
-FEWER: dict[str, dict[str, Any]] = {
-    "sobol": {"grid": 7, "n": 8},
-    "hsic": {"grid": 7, "n": 500},
-    "rise": {"n": 512},
-    "lime": {"n": 500},
-    "kernel_shap": {"n": 500},
-    "score_cam": {"channels": 512},
-    "occlusion": {},
-    "vit_cx": {},
-    "eva": {},
-    "input_iba": {},
-}
 
 
 class Setting(NamedTuple):
@@ -95,13 +76,6 @@ def _spread(root: Path, count: int) -> ImageFolder:
     return ImageFolder(str(root), csv=str(table), limit_order="first")
 
 
-def configured(name: str, changes: dict[str, Any]) -> AttributionMethod:
-    """The method of ``configs/method/NAME.yaml`` with some arguments changed."""
-    method = yaml.safe_load(resource(f"configs/method/{name}.yaml").read_text(encoding="utf-8"))["model"]["method"]
-    arguments = {**method.get("init_args", {}), **changes}
-    return getattr(attribution, method["class_path"].rpartition(".")[2])(**arguments)
-
-
 def check(method: AttributionMethod, used: Setting, store: ExplanationStore) -> dict[str, Any]:
     """What every map has to be: finite, not constant, another one for another image and for another class."""
     maps = [row.map for row in store]
@@ -126,14 +100,12 @@ def check(method: AttributionMethod, used: Setting, store: ExplanationStore) -> 
 def run(name: str, output: Path, only: list[str], limit: int | None) -> None:
     """Explain, check and score one set."""
     used, folder, console = setting(name), output / name, Console()
-    files = [file.stem for file in resource("configs/method").glob("*.yaml") if not file.stem.endswith("_fast")]
-    chosen = sorted(file for file in files if file not in LEFT_OUT and (not only or file in only))
     folder.mkdir(parents=True, exist_ok=True)
     kept = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
     stores: dict[str, tuple[str, int]] = {}
     lines = ["| method | images | s per image | failures | constant maps | same as the first | moved by the class |"]
     lines.append("|---|--:|--:|--:|--:|--:|--:|")
-    for file in chosen:
+    for file in files(only):
         many = file in FEWER
         changes = dict(FEWER.get(file, {}))
         if file == "occlusion":

@@ -15,6 +15,7 @@ from torch import nn
 from lit_coiba.contracts import Grid, InputError
 
 CELLS = 12  # cells along the shorter side from which on a map is worth looking at
+CAM_CELLS = 4  # the same for class activation maps, which are made of the deepest layers
 _NORM = re.compile(r"^(?P<blocks>(?:.+\.)?blocks)\.\d+\.norm1$")
 
 
@@ -30,10 +31,11 @@ def candidate_layers(model: nn.Module, grids: dict[str, Grid]) -> list[str]:
 
 
 def cam_layer(model: nn.Module, grids: dict[str, Grid]) -> str:
-    """What class activation maps target: the last layer, or the last above which its places are still mixed.
+    """What class activation maps target: the last layer with 4 x 4 cells, if there is one, where all of them count.
 
     After the last attention of a transformer that classifies by its CLS token the other tokens are not read any more,
-    so there it is the first norm of the last block, or what goes into that block.
+    so there it is the first norm of the last block, or what goes into that block. A CNN of small images may end on a
+    grid of 2 x 2 cells, which shows nothing; at 224 pixels it is the last layer.
 
     Raises:
         InputError: No layer lies on a grid.
@@ -43,7 +45,10 @@ def cam_layer(model: nn.Module, grids: dict[str, Grid]) -> str:
     if not grids:
         raise InputError(f"{type(model).__name__} has no layer with a spatial grid, which class activation maps need")
     last = next(reversed(grids))
-    return _deepest_stage(model, grids)[-2] if grids[last].prefix else last
+    if grids[last].prefix:
+        return _deepest_stage(model, grids)[-2]
+    wide = [name for name, grid in grids.items() if min(grid.height, grid.width) >= CAM_CELLS]
+    return wide[-1] if wide else last
 
 
 def _token_norms(grids: dict[str, Grid]) -> list[str]:

@@ -1,0 +1,43 @@
+"""What the scripts about all methods share: which there are, and with how many evaluations they run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lit_coiba import attribution
+from lit_coiba.contracts import AttributionMethod
+from lit_coiba.resources import resource
+
+ASSETS = Path(os.environ.get("LIT_COIBA_ASSETS", "../shared/assets"))
+# Needs a trained head; in every leaderboard anyway; presets of the same methods.
+LEFT_OUT = {"head_attribution", "random", "coiba_fast", "iba_fast"}
+# At most 512 evaluations of an image where the default has more.
+FEWER: dict[str, dict[str, Any]] = {
+    "sobol": {"grid": 7, "n": 8},
+    "hsic": {"grid": 7, "n": 500},
+    "rise": {"n": 512},
+    "lime": {"n": 500},
+    "kernel_shap": {"n": 500},
+    "score_cam": {"channels": 512},
+    "occlusion": {},
+    "vit_cx": {},
+    "eva": {},
+    "input_iba": {},
+}
+
+
+def configured(name: str, changes: dict[str, Any]) -> AttributionMethod:
+    """The method of ``configs/method/NAME.yaml`` with some arguments changed."""
+    method = yaml.safe_load(resource(f"configs/method/{name}.yaml").read_text(encoding="utf-8"))["model"]["method"]
+    arguments = {**method.get("init_args", {}), **changes}
+    return getattr(attribution, method["class_path"].rpartition(".")[2])(**arguments)
+
+
+def files(only: list[str]) -> list[str]:
+    """Names of configs/method, those of `only` if there are any."""
+    every = sorted(file.stem for file in resource("configs/method").glob("*.yaml"))
+    return [file for file in every if file not in LEFT_OUT and (not only or file in only)]
