@@ -16,7 +16,7 @@ Chunk = int | Literal["auto"]
 Evaluate = Callable[[slice, slice], Tensor]
 Join = Callable[[list[Tensor]], Tensor]
 
-CPU_PIXELS = 32 * 224 * 224  # of the copies that run at once; more is no faster on a CPU
+CPU_PIXELS = 8 * 224 * 224  # of the copies that run at once; more is slower on a CPU, whose caches they leave
 GPU_PIXELS = 256 * 224 * 224
 FEWEST, MOST = 8, 512  # copies that `auto` starts with, whatever their size
 
@@ -75,32 +75,42 @@ class Copies:
             rows.append(total.to(part.dtype))
         return torch.cat(rows)
 
+    def at_once(self, images: Tensor) -> int:
+        """Model inputs of the size and on the device of `images` that run at once."""
+        if self._limit is not None:
+            return self._limit
+        if self.chunk != "auto":
+            return int(self.chunk)
+        pixels = max(1, images[0].numel() // 3)
+        return max(FEWEST, min(MOST, (GPU_PIXELS if images.is_cuda else CPU_PIXELS) // pixels))
+
     def _rows(self, images: Tensor) -> Iterator[slice]:
         start = 0
         while start < len(images):
-            stop = min(len(images), start + self._at_once(images))
+            stop = min(len(images), start + self.at_once(images))
             yield slice(start, stop)
             start = stop
 
     def _parts(self, copies: int, rows: slice, images: Tensor) -> Iterator[slice]:
         start = 0
         while start < copies:
-            stop = min(copies, start + max(1, self._at_once(images) // (rows.stop - rows.start)))
+            stop = min(copies, start + max(1, self.at_once(images) // (rows.stop - rows.start)))
             yield slice(start, stop)
             start = stop
 
     def _halving(self, evaluate: Evaluate, copies: slice, rows: slice, join: Join, axis: int, images: Tensor) -> Tensor:
         """One piece; where it does not fit in memory, its halves: of the copies or, of a single copy, of the images."""
         count, height = copies.stop - copies.start, rows.stop - rows.start
-        try:
-            return evaluate(copies, rows)
-        except (RuntimeError, MemoryError) as error:
-            if count * height == 1 or not _out_of_memory(error):
-                raise
-        gc.collect()  # what the failed forward held
-        if images.is_cuda:
-            torch.cuda.empty_cache()
-        self._learn(count * height)
+        if self._limit is None or count * height <= self._limit:  # else it is known not to fit
+            try:
+                return evaluate(copies, rows)
+            except (RuntimeError, MemoryError) as error:
+                if count * height == 1 or not _out_of_memory(error):
+                    raise
+            gc.collect()  # what the failed forward held
+            if images.is_cuda:
+                torch.cuda.empty_cache()
+            self._learn(count * height)
         if count > 1:
             halves = _halves(copies)
             return join([self._halving(evaluate, half, rows, join, axis, images) for half in halves])
@@ -116,14 +126,6 @@ class Copies:
                 " out again; the maps stay the same. A smaller chunk starts lower",
                 stacklevel=2,
             )
-
-    def _at_once(self, images: Tensor) -> int:
-        if self._limit is not None:
-            return self._limit
-        if self.chunk != "auto":
-            return int(self.chunk)
-        pixels = max(1, images[0].numel() // 3)
-        return max(FEWEST, min(MOST, (GPU_PIXELS if images.is_cuda else CPU_PIXELS) // pixels))
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lit_coiba.contracts import Network
+from lit_coiba.contracts import Network, chosen
 from lit_coiba.functional import blur_images, noise
 
 Baseline = Literal["zero", "black", "mean", "blur", "noise", "uniform", "opposite"]
@@ -26,7 +26,11 @@ def baseline_images(kind: Baseline, images: Tensor, model: Network, seed: int = 
         images: What is explained.
         model: Its preprocessing tells what black is.
         seed: Of the noise, which all images share.
+
+    Raises:
+        InputError: No such kind.
     """
+    chosen(kind, Baseline, "baseline")
     if kind == "zero":
         return torch.zeros_like(images)
     if kind == "mean":

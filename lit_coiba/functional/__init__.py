@@ -1,8 +1,16 @@
 """Pure tensor mathematics; imports torch only."""
 
 from lit_coiba.functional.blur import blur_images, folded_gaussian_window, gaussian_window
+from lit_coiba.functional.coalitions import coalitions, shapley_values
 from lit_coiba.functional.curves import area_under_curve, perturb, resample_curve, step_counts
-from lit_coiba.functional.information import BITS_PER_NAT, information, information_gradient, information_of_ratio
+from lit_coiba.functional.hsic import hsic
+from lit_coiba.functional.information import (
+    BITS_PER_NAT,
+    beyond_masked_prior,
+    information,
+    information_gradient,
+    information_of_ratio,
+)
 from lit_coiba.functional.intervals import Interval, bootstrap_interval, paired_intervals
 from lit_coiba.functional.localisation import energy_inside, pointing_hit, relevance_rank
 from lit_coiba.functional.maps import convolve, gaussian_kernel, resize_map, resize_ratio, smooth
@@ -26,10 +34,14 @@ from lit_coiba.functional.pooling import (
     spatial_average,
 )
 from lit_coiba.functional.purity import channel_purity, pair_purity, prototype_counts
+from lit_coiba.functional.quasi_random import sobol_sequence
+from lit_coiba.functional.random_masks import random_cells, shifted_masks
 from lit_coiba.functional.ranking import cell_values, ranks, spread_cells
 from lit_coiba.functional.representatives import Representatives, representatives
 from lit_coiba.functional.rv import ChannelRV, channel_rv, rv_coefficient
+from lit_coiba.functional.sobol_indices import first_order, replicated_rows, total_order
 from lit_coiba.functional.strongest import Strongest, merge_strongest, strongest, twins
+from lit_coiba.functional.surrogate import cosine_similarity_weights, explained_variance, weighted_lasso, weighted_ridge
 
 __all__ = [
     "BITS_PER_NAT",
@@ -42,17 +54,23 @@ __all__ = [
     "Strongest",
     "antithetic_noise",
     "area_under_curve",
+    "beyond_masked_prior",
     "blur_images",
     "bootstrap_interval",
     "cell_values",
     "centre_cropped",
     "channel_purity",
     "channel_rv",
+    "coalitions",
     "convolve",
+    "cosine_similarity_weights",
     "energy_inside",
+    "explained_variance",
+    "first_order",
     "folded_gaussian_window",
     "gaussian_kernel",
     "gaussian_window",
+    "hsic",
     "information",
     "information_gradient",
     "information_of_ratio",
@@ -68,22 +86,30 @@ __all__ = [
     "perturb",
     "pointing_hit",
     "prototype_counts",
+    "random_cells",
     "ranks",
     "relevance_rank",
+    "replicated_rows",
     "representatives",
     "resample_curve",
     "resize_map",
     "resize_ratio",
     "rv_coefficient",
     "sample_noise",
+    "shapley_values",
+    "shifted_masks",
     "signed_gumbel",
     "signed_log_sum_exp",
     "signed_max",
     "signed_top_k",
     "smooth",
+    "sobol_sequence",
     "spatial_average",
     "spread_cells",
     "step_counts",
     "strongest",
+    "total_order",
     "twins",
+    "weighted_lasso",
+    "weighted_ridge",
 ]

@@ -49,3 +49,29 @@ def information_of_ratio(ratio: Tensor, noise: Tensor, squared: Tensor) -> Tenso
     small = torch.log1p(-ratio.clamp_max(0.5))
     log_noise = torch.where(ratio < 0.5, small, noise.clamp_min(torch.finfo(noise.dtype).tiny).log())
     return 0.5 * ratio.square() * (squared + 1) - (ratio + log_noise)
+
+
+def beyond_masked_prior(ratio: Tensor, noise: Tensor, closed: Tensor) -> tuple[Tensor, Tensor]:
+    """The ratio that `information_of_ratio` counts where the prior itself passes part of the signal.
+
+    InputIBA (Zhang et al., 2021) measures z = lambda * x + (1 - lambda) * (mu + s * eps) against what is left of x when
+    it is damped by lambda * g, N(g lambda x + (1 - g lambda) mu, ((1 - g lambda) s)^2). With rn = (x - mu) (1 - g) /
+    ((1 - g lambda) s) and v = (1 - lambda)^2 / (1 - g lambda)^2 their divergence is -1/2 (1 + ln v - (lambda rn)^2 - v)
+    nats, which is the plain form at the ratio 1 - sqrt(v) = lambda (1 - g) / (1 - g lambda): lambda itself at g = 0,
+    and zero, free of charge, at g = 1.
+
+    Args:
+        ratio: lambda.
+        noise: 1 - lambda, computed without cancellation.
+        closed: 1 - g, what the prior holds back, computed without cancellation.
+
+    Returns:
+        This ratio, and one minus it.
+
+    Example:
+        >>> beyond_masked_prior(torch.tensor(0.5), torch.tensor(0.5), torch.tensor([1.0, 0.25, 0.0]))
+        (tensor([0.5000, 0.2000, 0.0000]), tensor([0.5000, 0.8000, 1.0000]))
+    """
+    signal = ratio * closed
+    total = (noise + signal).clamp_min(torch.finfo(noise.dtype).tiny)
+    return signal / total, noise / total

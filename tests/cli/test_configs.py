@@ -27,6 +27,8 @@ from .conftest import CALM, TINY
 
 CONFIGS = sorted(str(file.relative_to(resource("configs"))) for file in resource("configs").rglob("*.yaml"))
 HEADS = ("linear", "infodisent", "br_npa")
+CONVOLUTIONAL = ("deep_lift",)  # methods that refuse a transformer
+CNN = ["--model.backbone.name", "resnet18", "--model.backbone.image_size", "64", "--model.backbone.num_classes", "3"]
 BODY = [word for word in TINY if word not in ("--model.backbone.num_classes", "3")]  # the data tell how many there are
 FAST = ["--trainer.fast_dev_run", "true", "--trainer.enable_model_summary", "false"]
 FEW = pytest.mark.filterwarnings(  # of a handful of images, and of random weights
@@ -70,7 +72,8 @@ def trained_head(file: str) -> str:
 @pytest.mark.parametrize("name", of("method"))
 def test_methods(name, command, photos):
     words = ["--model.weights", trained_head("head.safetensors")] if "head_attribution" in name else []
-    assert command("explain", "-c", name, *TINY, *CALM, *words, "--data.root", str(photos), "--store", "x").status == 0
+    body = CNN if Path(name).stem in CONVOLUTIONAL else TINY
+    assert command("explain", "-c", name, *body, *CALM, *words, "--data.root", str(photos), "--store", "x").status == 0
     store = ExplanationStore("x")
     assert len(store) == 6
     identity = store.manifest.identity

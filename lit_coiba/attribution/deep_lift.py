@@ -1,0 +1,222 @@
+"""DeepLIFT with the rescale rule: differences from a reference, handed back layer by layer.
+
+Shrikumar, Greenside and Kundaje, "Learning Important Features Through Propagating Activation Differences", 2017 (arXiv
+1704.02685); Captum's implementation, with rules for all elementwise activations and for overlapping pools.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from captum.attr import DeepLift as CaptumDeepLift
+from torch import Tensor, nn
+
+from lit_coiba.attribution.baselines import Baseline, baseline_images
+from lit_coiba.attribution.colours import Reduce, over_colours
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.frozen import frozen
+from lit_coiba.targets import check_images, class_targets
+
+ELEMENTWISE = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
+    *(nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Hardshrink, nn.Softshrink, nn.Threshold),
+    *(nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Tanhshrink, nn.Softsign),
+)
+TIMM_ACTIVATIONS = "timm.layers.activations"  # the modules in which all of timm's own activations stand
+POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+WITHOUT_RULE = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.MultiheadAttention, nn.Softmax)
+MISSING = 0.1  # share of the difference in logits beyond which a user is told
+
+
+class DeepLift(AttributionMethod):
+    """What each pixel's difference from a reference image contributes to the difference in the target's logit; signed.
+
+    Every activation passes back the ratio of its differences instead of its slope, so a saturated unit does not hide
+    what it saw. Two inputs through the model, and on most CNNs close to `IntegratedGradients`.
+
+    Trust it where the extra ``attribution_sum`` is near the extra ``score_difference``, the logit at the image minus
+    that at the reference. They agree up to rounding for convolutions, batch norm, elementwise activations (torch's and
+    timm's) and max pools that are modules, as in ResNet, DenseNet and EfficientNet-Lite. What else is not linear, such
+    as the products of squeeze-and-excitation or an activation called as a function, has no rule and counts as linear: a
+    warning tells where more than a tenth is missing. Attention and norms over the input itself are refused. The logit
+    is explained, since the rule for a softmax would depend on the other images.
+
+    Args:
+        baseline: The reference: ``zero`` = zeros of model input, the mean colour of the training data (Captum's
+            default); ``black``; ``mean`` = the image's own mean colour; ``blur``; ``noise`` = the image with Gaussian
+            noise; ``uniform`` = random pixels; ``opposite`` = black or white, whichever is farther.
+        reduce: Over the colours; ``sum`` keeps the sum of a map.
+        seed: Of random baselines, which all images share.
+
+    Raises:
+        InputError: A value that is not among its choices; a model with attention, layer norm, or an activation module
+            that is run twice.
+    """
+
+    card = Card(
+        "Shrikumar, Greenside and Kundaje, 2017 (arXiv 1704.02685)",
+        "2 forwards, 2 backwards",
+        ("gradients",),
+        families=("CNN",),
+    )
+
+    def __init__(self, baseline: Baseline = "zero", reduce: Reduce = "sum", seed: int = 0) -> None:
+        self.baseline: Baseline = chosen(baseline, Baseline, "baseline")
+        self.reduce: Reduce = chosen(reduce, Reduce, "reduce")
+        self.seed = seed
+        self._told = False
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
+        check_images(model, images)
+        with frozen(model), _explainable(model) as network:
+            pixels = images.detach().clone().requires_grad_()
+            with torch.no_grad():
+                classes = class_targets(targets, images, model.num_classes, lambda: model(pixels.detach()))
+            references = baseline_images(self.baseline, pixels.detach(), model, self.seed)
+            values = RescaleRule(network).attribute(pixels, references, target=classes).detach()
+        scores = network.logits.gather(1, classes.repeat(2).unsqueeze(1)).flatten()
+        difference = scores[: len(images)] - scores[len(images) :]
+        total = values.flatten(1).sum(1, dtype=torch.promote_types(values.dtype, torch.float32))
+        self._tell((total - difference).abs().sum() / difference.abs().sum())
+        maps = over_colours(values, self.reduce)
+        maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        return Explanation(maps, {"attribution_sum": total, "score_difference": difference})
+
+    def _tell(self, missing: Tensor) -> None:
+        if missing > MISSING and not self._told:
+            self._told = True
+            warnings.warn(
+                f"DeepLift: {float(missing):.0%} of the differences in logits are not in the maps, since the model has"
+                " operations without a rescale rule, such as products (squeeze-and-excitation) or activations that are"
+                " no modules: compare attribution_sum with score_difference, or take IntegratedGradients",
+                stacklevel=3,
+            )
+
+
+class RescaleRule(CaptumDeepLift):
+    """Captum's DeepLift with more rules, and blind to what else an activation's input is used for.
+
+    Captum's rule for max pools loses contributions where windows overlap; its hook on an activation takes the gradient
+    before the rule of a pool right behind it, and replaces what other users of the activation's input send back.
+    """
+
+    def __init__(self, model: Recorder) -> None:
+        super().__init__(model, eps=1e-10 if model.dtype == torch.float64 else 1e-7)
+
+    def attribute(self, inputs: Tensor, baselines: Tensor, target: Tensor) -> Tensor:
+        """Contributions of `inputs`, ``(B, 3, H, W)``."""
+        before = [(module, dict(module.__dict__)) for module in self.model.modules() if self._is_non_linear(module)]
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Setting forward, backward hooks")
+                values: Tensor = super().attribute(inputs, baselines, target)
+                return values
+        finally:
+            for module, attributes in before:
+                for name in ("input", "output"):
+                    if name in attributes:
+                        module.__dict__[name] = attributes[name]
+                    else:
+                        module.__dict__.pop(name, None)
+
+    def _is_non_linear(self, module: nn.Module) -> bool:
+        return elementwise(module) or isinstance(module, POOLS)
+
+    def _register_hooks(self, module: nn.Module, attribute_to_layer_input: bool = True) -> None:
+        if self._is_non_linear(module):  # a tensor of its own, which nobody else uses
+            self.forward_handles.append(module.register_forward_pre_hook(lambda _, inputs: (inputs[0].clone(),)))
+        super()._register_hooks(module, attribute_to_layer_input)
+
+    def _forward_hook(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
+        if "output" in module.__dict__:
+            name = next(name for name, other in self.model.named_modules() if other is module)
+            raise InputError(
+                f"DeepLift: {name.removeprefix('network.')} ({type(module).__name__}) is run twice, and its differences"
+                " are kept once: give each use a module of its own, or take IntegratedGradients"
+            )
+        super()._forward_hook(module, inputs, outputs)
+
+    def _backward_hook(self, module: nn.Module, grad_input: Tensor, grad_output: Tensor) -> Tensor:
+        rule = pooled if isinstance(module, POOLS) else rescaled
+        return rule(module, module.input, module.output, grad_input, grad_output, self.eps)  # type: ignore[arg-type]
+
+
+class Recorder(nn.Module):
+    """A network that keeps its last logits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.logits = torch.empty(0)
+        self.dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``(B, K)``, in fp32 at least."""
+        logits: Tensor = self.network(images)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        self.logits = logits.detach()
+        return logits
+
+
+def elementwise(module: nn.Module) -> bool:
+    """Whether a module is an activation that treats every number alike; all of them share the rescale rule."""
+    return isinstance(module, ELEMENTWISE) or type(module).__module__.startswith(TIMM_ACTIVATIONS)
+
+
+def rescaled(_: nn.Module, inputs: Tensor, outputs: Tensor, slope: Tensor, gradient: Tensor, eps: float) -> Tensor:
+    """Gradient of the outputs times the ratio of differences; the slope where the inputs do not differ."""
+    change, effect = difference(inputs), difference(outputs)
+    same = change.abs() < eps
+    return torch.where(same, slope, gradient * effect / change.masked_fill(same, 1))
+
+
+def pooled(pool: nn.Module, inputs: Tensor, outputs: Tensor, slope: Tensor, gradient: Tensor, eps: float) -> Tensor:
+    """The rule of a max pool: a rise belongs to the winner in the image, a fall to the winner in the reference.
+
+    Contributions of overlapping windows to the same place add up.
+    """
+    image, reference = outputs.chunk(2)
+    highest = torch.maximum(image, reference)
+    effects = gradient * torch.cat([highest - reference, image - highest])
+    with torch.enable_grad():
+        places = inputs.detach().clone().requires_grad_()
+        (found,) = torch.autograd.grad(type(pool).forward(pool, places), places, effects)
+    contributions, change = torch.stack(found.chunk(2)).sum(0), difference(inputs)
+    same = change.abs() < eps
+    return torch.where(same, slope, torch.cat([contributions, contributions]) / change.masked_fill(same, 1))
+
+
+def difference(values: Tensor) -> Tensor:
+    """Image minus reference, for both halves of ``(2 * B, ...)``."""
+    image, reference = values.chunk(2)
+    return torch.cat([image - reference] * 2)
+
+
+@contextmanager
+def _explainable(model: Network) -> Iterator[Recorder]:
+    """The model, with activations that leave their inputs alone; on leaving they are as they were.
+
+    Raises:
+        InputError: It has modules that the rescale rule does not cover.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError("DeepLift needs the modules of a model: give a torch module, such as a Backbone")
+    for name, module in model.named_modules():
+        if isinstance(module, WITHOUT_RULE) or isinstance(getattr(module, "fused_attn", None), bool):
+            raise InputError(
+                f"DeepLift has no rule for {type(module).__name__} (first at {name}), as in transformers: take"
+                " IntegratedGradients instead"
+            )
+    working = [m for m in model.modules() if elementwise(m) and getattr(m, "inplace", None) is True]
+    try:
+        for module in working:
+            module.inplace = False  # type: ignore[assignment]
+        yield Recorder(model)
+    finally:
+        for module in working:
+            module.inplace = True  # type: ignore[assignment]

@@ -1,0 +1,101 @@
+"""Dependence of the score on the cells of an image.
+
+Novello, Fel and Vigouroux, "Making Sense of Dependence: Efficient Black-box Explanations Using Dependence Measure",
+2022 (arXiv 2206.06219).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lit_coiba.attribution.masking import Perturbation, cell_masks, checked, copy_scores, perturbed, target_classes
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.copies import Chunk, Copies
+from lit_coiba.frozen import frozen
+from lit_coiba.functional.hsic import Bandwidth, Kernel, hsic
+from lit_coiba.functional.quasi_random import MOST_DIMENSIONS, sobol_sequence
+from lit_coiba.targets import Output, check_images
+
+
+class HSIC(AttributionMethod):
+    """How strongly the score depends on whether each cell is shown, by the Hilbert-Schmidt independence criterion.
+
+    Half of the g x g cells are hidden at random, n times; all images share the masks. Maps are the g x g criteria, at
+    least zero, without a unit: only their order and proportions within a map mean something, and a cell that speaks
+    against the class counts like one that speaks for it. The cost does not depend on the number of cells, which is the
+    method's point. It sees each cell on its own: where only
+    two cells together matter, as in an exclusive or, both have a criterion of about zero, and Sobol's total order is
+    the one to ask.
+
+    Args:
+        grid: g, cells along a side, at most 145; the authors' 8.
+        n: Masks; the authors' 500.
+        kernel: Of the cells: ``binary`` (the authors' default); ``rbf`` and ``sobolev`` take masks with values in
+            [0, 1], as they offer too.
+        bandwidth: Of the scores' kernel: ``median_distance`` = the median distance of scores that differ (ours);
+            ``median_y`` = the median score, as in the authors' code: it changes with a constant added to the score.
+        perturbation: ``inpainting`` = x m, zeros of model input where a cell is hidden; ``blur`` = a box blur of 10 x
+            10 pixels there; ``amplitude`` = x + (m - 1/2) strength.
+        strength: Of ``amplitude``, in units of model input.
+        scramble: Scramble the Sobol sequence that the masks are rounded from; the authors do not.
+        output: Explain the ``logit`` or the ``prob`` of the class.
+        chunk: Model inputs at once.
+        seed: Of the scrambling.
+
+    Raises:
+        InputError: A number outside its range.
+    """
+
+    card = Card("Novello, Fel and Vigouroux, 2022 (arXiv 2206.06219)", "n forwards (500)")
+
+    def __init__(
+        self,
+        grid: int = 8,
+        n: int = 500,
+        kernel: Kernel = "binary",
+        bandwidth: Bandwidth = "median_distance",
+        perturbation: Perturbation = "inpainting",
+        strength: float = 1.0,
+        scramble: bool = True,
+        output: Output = "logit",
+        chunk: Chunk = "auto",
+        seed: int = 0,
+    ) -> None:
+        checked(grid=grid)
+        checked(2, n=n)
+        if grid**2 > MOST_DIMENSIONS:
+            most = int(MOST_DIMENSIONS**0.5)
+            raise InputError(f"grid is {grid}: a Sobol sequence has dimensions for {most} cells along a side at most")
+        self.grid = grid
+        self.n = n
+        self.kernel = chosen(kernel, Kernel, "kernel")
+        self.bandwidth = chosen(bandwidth, Bandwidth, "bandwidth")
+        self.perturbation = chosen(perturbation, Perturbation, "perturbation")
+        self.strength = strength
+        self.scramble = scramble
+        self.output = chosen(output, Output, "output")
+        self.chunk = chunk
+        self.seed = seed
+        self._copies = Copies(chunk)
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
+        check_images(model, images)
+        with frozen(model), torch.no_grad():
+            images = images.detach().contiguous()
+            classes = target_classes(model, images, targets, self._copies)
+            design = sobol_sequence(self.n, self.grid**2, self.seed if self.scramble else None)
+            if self.kernel == "binary":
+                design = design.round()
+            shown = design.to(images.device, images.dtype)
+
+            def make(some: slice, rows: slice) -> Tensor:
+                masks = cell_masks(shown[some], images.shape[-2:])
+                return perturbed(images[rows], masks, self.perturbation, self.strength)
+
+            scores = copy_scores(model, images, classes, self.n, make, self._copies, self.output)
+            device = torch.device("cpu") if images.device.type == "mps" else images.device  # MPS has no fp64
+            criteria = hsic(design.to(device), scores.to(device), self.kernel, self.bandwidth)
+        maps = criteria.T.unflatten(-1, (self.grid, self.grid))
+        return Explanation(maps.to(images.device, torch.promote_types(images.dtype, torch.float32)), {})

@@ -1,0 +1,131 @@
+"""A linear model of the score around an image.
+
+Ribeiro, Singh and Guestrin, ""Why Should I Trust You?": Explaining the Predictions of Any Classifier", 2016
+(arXiv 1602.04938).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lit_coiba.attribution.baselines import Baseline
+from lit_coiba.attribution.masking import baseline_or_zeros, checked, target_classes
+from lit_coiba.attribution.segments import Segments, explain_segments, segment_explanation, segments_of
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.copies import Chunk, Copies
+from lit_coiba.frozen import frozen
+from lit_coiba.functional.noise import noise
+from lit_coiba.functional.surrogate import (
+    cosine_similarity_weights,
+    explained_variance,
+    weighted_lasso,
+    weighted_ridge,
+)
+from lit_coiba.targets import Output, check_images
+
+Surrogate = Literal["ridge", "lasso"]
+
+
+class LIME(AttributionMethod):
+    """Coefficients of a linear model that imitates the score while segments of the image are hidden at random.
+
+    Each segment is shown in half of n copies; copies that show more of the image weigh more. A coefficient is what
+    showing the segment adds to the score, on average over what else is shown, shrunk towards zero; above zero speaks
+    for the class. Maps have a value per cell ``(B, cells, cells)`` where segments are a grid, and at pixels
+    ``(B, H, W)`` for superpixels. Draws are the same for all images. ``extras["r2"]`` ``(B,)`` is the share of the
+    weighted variance that the linear model explains: where it is low, do not trust the map.
+
+    Args:
+        cells: Cells along a side of the grid; about ``cells * cells`` superpixels for ``slic``.
+        n: Copies; 1,000 in the authors' package for images, Captum's default is 50.
+        segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour (needs scikit-image). Others can be
+            given to `explain`.
+        surrogate: ``ridge`` (the authors' package) or ``lasso`` (Captum's default).
+        alpha: Penalty: 1 for the authors' ridge; 0.01 for Captum's lasso.
+        kernel_width: Of the weights, in cosine distance from the whole image; 0.25 in the authors' package.
+        baseline: What hidden segments show; zeros of model input as in Captum (the authors' package: the segment's mean
+            colour).
+        output: Explain the ``logit`` or the ``prob`` of the class.
+        chunk: Model inputs at once.
+        seed: Of the draws.
+
+    Raises:
+        InputError: A number outside its range.
+    """
+
+    card = Card("Ribeiro, Singh and Guestrin, LIME, 2016 (arXiv 1602.04938)", "n forwards (1,000)")
+
+    def __init__(
+        self,
+        cells: int = 8,
+        n: int = 1000,
+        segments: Segments = "grid",
+        surrogate: Surrogate = "ridge",
+        alpha: float = 1.0,
+        kernel_width: float = 0.25,
+        baseline: Baseline = "zero",
+        output: Output = "logit",
+        chunk: Chunk = "auto",
+        seed: int = 0,
+    ) -> None:
+        checked(cells=cells)
+        checked(2, n=n)
+        if not alpha >= 0:
+            raise InputError(f"alpha is {alpha}: give a penalty of 0 or more")
+        if not kernel_width > 0:
+            raise InputError(f"kernel_width is {kernel_width}: give a width above 0")
+        self.cells = cells
+        self.n = n
+        self.segments = chosen(segments, Segments, "segments")
+        self.surrogate = chosen(surrogate, Surrogate, "surrogate")
+        self.alpha = alpha
+        self.kernel_width = kernel_width
+        self.baseline = chosen(baseline, Baseline, "baseline")
+        self.output = chosen(output, Output, "output")
+        self.chunk = chunk
+        self.seed = seed
+        self._copies = Copies(chunk)
+
+    def explain(
+        self,
+        model: Network,
+        images: Tensor,
+        targets: Tensor | int | None = None,
+        regions: Tensor | None = None,
+    ) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+
+        Args:
+            model: Any classifier.
+            images: Normalised.
+            targets: Classes.
+            regions: Segments in place of those of the constructor: their numbers ``(H, W)``, or ``(B, H, W)``; maps
+                are at pixels then.
+
+        Raises:
+            InputError: `regions` are not integers of the images' size; scikit-image is missing for ``slic``.
+        """
+        check_images(model, images)
+        with frozen(model), torch.no_grad():
+            images = images.detach().contiguous()
+            classes = target_classes(model, images, targets, self._copies)
+            hidden = baseline_or_zeros(self.baseline, images, model, self.seed)
+            places = segments_of(images, model, self.segments, self.cells, regions)
+            values, extras = explain_segments(
+                model, images, classes, places, hidden, self._copies, self.output, self._fit
+            )
+        side = self.cells if regions is None and self.segments == "grid" else None
+        return segment_explanation(images, values, extras, places, side)
+
+    def _fit(self, parts: int, scores: Callable[[Tensor], Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Coefficients ``(b, parts)`` and how good the linear model is, for images with that many segments."""
+        shown = (noise(self.seed, 0, 0, (self.n, parts)) > 0).double()
+        weights = cosine_similarity_weights(shown, self.kernel_width)
+        found = scores(shown).T
+        fit = weighted_ridge if self.surrogate == "ridge" else weighted_lasso
+        coefficients, intercepts = fit(shown, found, weights, self.alpha)
+        return coefficients, {"r2": explained_variance(shown, found, weights, coefficients, intercepts)}

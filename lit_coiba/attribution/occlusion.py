@@ -1,0 +1,124 @@
+"""What the score loses when a window of the image is hidden.
+
+Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2013 (arXiv 1311.2901); Captum's
+implementation.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from captum.attr import Occlusion as CaptumOcclusion
+from torch import Tensor
+
+from lit_coiba.attribution.baselines import Baseline, baseline_images
+from lit_coiba.attribution.masking import checked, target_classes
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.copies import Chunk, Copies
+from lit_coiba.frozen import frozen
+from lit_coiba.targets import Output, check_images, class_scores
+
+Overlap = Literal["mean", "sum"]
+
+WINDOWS = 8  # along the shorter side, where no window is given: as many as Sobol and HSIC have cells
+
+
+class Occlusion(AttributionMethod):
+    """Score of the image minus its score with a square window hidden: above zero where the window speaks for the class.
+
+    Windows that lie side by side (stride = window) have a map of one value each, ``(B, windows, windows)``: the fall of
+    the score when that window is hidden, the last ones cut off where the window does not divide the image. Windows
+    that overlap have a map at pixel resolution, where each pixel has the mean over the windows that cover it. A window
+    at a time says nothing about evidence that is there twice: hiding one of two equal parts may cost nothing.
+
+    Args:
+        window: Side of the window, pixels; null = an eighth of the image's shorter side (ours).
+        stride: Pixels between windows, at most the window; null = the window (ours; Captum has no default).
+        overlap: What a pixel has of the windows that cover it: their ``mean`` (Captum), or ``sum`` (Xplique).
+        baseline: What the window shows; zeros of model input (ours; Captum's too).
+        output: Explain the ``logit`` or the ``prob`` of the class.
+        chunk: Model inputs at once.
+        seed: Of a random baseline.
+
+    Raises:
+        InputError: A window or stride below 1; a stride above the window, which would leave pixels out.
+    """
+
+    card = Card("Zeiler and Fergus, 2013 (arXiv 1311.2901)", "1 + windows forwards (65)")
+
+    def __init__(
+        self,
+        window: int | None = None,
+        stride: int | None = None,
+        overlap: Overlap = "mean",
+        baseline: Baseline = "zero",
+        output: Output = "logit",
+        chunk: Chunk = "auto",
+        seed: int = 0,
+    ) -> None:
+        checked(**{name: v for name, v in (("window", window), ("stride", stride)) if v is not None})
+        if window is not None and stride is not None and stride > window:
+            raise InputError(f"stride is {stride}: give at most the window, {window}, or pixels are never hidden")
+        self.window = window
+        self.stride = stride
+        self.overlap = chosen(overlap, Overlap, "overlap")
+        self.baseline = chosen(baseline, Baseline, "baseline")
+        self.output = chosen(output, Output, "output")
+        self.chunk = chunk
+        self.seed = seed
+        self._copies = Copies(chunk)
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+
+        Raises:
+            InputError: The window is larger than the image, or the stride larger than the window.
+        """
+        check_images(model, images)
+        window, stride = self._sizes(images)
+        with frozen(model), torch.no_grad():
+            images = images.detach().contiguous()
+            classes = target_classes(model, images, targets, self._copies)
+            hidden = baseline_images(self.baseline, images, model, self.seed)
+
+            def score(copies: Tensor, targets: Tensor) -> Tensor:  # in pieces: Captum would fail where memory runs out
+                return self._copies.gather(
+                    copies, 1, lambda _, rows: class_scores(model(copies[rows]), targets[rows], self.output)[None]
+                )[0]
+
+            occlusion = CaptumOcclusion(score)
+            occlusion.use_weights = False  # the sum over windows: Captum's mean is rounded to single precision
+            values = occlusion.attribute(
+                images,
+                (3, window, window),
+                (3, stride, stride),
+                hidden,
+                additional_forward_args=classes,
+                perturbations_per_eval=max(1, self._copies.at_once(images) // len(images)),
+            )
+        maps = values[:, 0]  # a window hides all colours, which share its value
+        if stride == window:
+            maps = maps[:, ::window, ::window].contiguous()
+        elif self.overlap == "mean":
+            rows, columns = (_windows_over(pixels, window, stride).to(maps) for pixels in maps.shape[-2:])
+            maps = maps / (rows.unsqueeze(-1) * columns)
+        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})
+
+    def _sizes(self, images: Tensor) -> tuple[int, int]:
+        """Window and stride for images of this size."""
+        shorter = min(images.shape[-2:])
+        window = self.window or max(1, round(shorter / WINDOWS))
+        stride = self.stride or window
+        if window > shorter:
+            raise InputError(f"window is {window}, larger than the image: give at most {shorter} pixels")
+        if stride > window:
+            raise InputError(f"stride is {stride}: give at most the window, {window}, or pixels are never hidden")
+        return window, stride
+
+
+def _windows_over(pixels: int, window: int, stride: int) -> Tensor:
+    """How many windows lie over each pixel of one axis, ``(pixels,)``."""
+    starts = stride * torch.arange(-(-(pixels - window) // stride) + 1).unsqueeze(-1)
+    places = torch.arange(pixels)
+    return ((starts <= places) & (places < starts + window)).sum(0)

@@ -1,0 +1,205 @@
+"""UNI: gradients along a short path that starts where the model has forgotten the image.
+
+Choi, Duplessis and Belongie, "Unlearning-based Neural Interpretations", ICLR 2025 (arXiv 2410.08069).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lit_coiba.attribution.colours import Reduce, over_colours
+from lit_coiba.backbones.attention import explicit_attention
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.copies import Chunk, Copies
+from lit_coiba.frozen import frozen
+from lit_coiba.functional import noise
+from lit_coiba.functional.unlearning import (
+    FLAT,
+    MATCHED,
+    Projection,
+    divergence,
+    lengths,
+    log_probabilities,
+    match,
+    project,
+    unit,
+    unlearned_logits,
+)
+from lit_coiba.targets import Output, check_images, class_scores, class_targets
+
+NUMBERS = ("confidence", "baseline_confidence", "unlearned_confidence", "kl_image", "kl_baseline", "radius")
+WEIGHT_BYTES = 4 << 30  # of all copies of the weights that are in flight on an accelerator
+
+
+class UNI(AttributionMethod):
+    """Integrated gradients from a baseline made for the image: a near input that the model takes for a forgotten one.
+
+    One step of gradient ascent in the weights, of length `eta`, makes the model forget the image; `matching_steps`
+    steps in the input then look for a neighbour of the image, within `eps`, for which the unchanged model gives the
+    forgotten prediction. The map is the right Riemann sum of gradients from there to the image, times the difference.
+
+    Maps are signed, at pixel resolution, and sum to the score at the image minus the score at the baseline, up to an
+    error of the order of ``eps ** 2 / steps``. No static baseline has to be chosen, none of its colours is favoured.
+    The baseline looks like the image, so values are small; compare maps after a normalisation. Where forgetting does
+    not change the prediction (``eta=0``, or a flat model), the map is zero.
+
+    Extras: the probability of the target at the image, at the baseline and under the unlearned weights; the divergence
+    from the unlearned prediction in nats at the image and at the baseline; the distance between the two.
+
+    Args:
+        eta: Length of the step in the weights, in L2 over all of them (paper).
+        matching_steps: Steps in the input, T (paper).
+        mu: Length of the first of them, in units of model input.
+        eps: Radius around the image, in units of model input; may be infinite for a ball.
+        steps: Points of the Riemann sum, B (paper).
+        norm: Of `mu` and `eps`: 1, 2, ..., or infinity.
+        projection: ``ball`` = anywhere within `eps`; ``sphere`` = at `eps` exactly.
+        delta0: The search starts at the image (``zero``), or `mu` away from it in a random direction.
+        decay: Factor of `mu` from one step to the next; steps of constant length do not converge.
+        output: What is explained: ``prob``, as in the paper, or ``logit``.
+        reduce: Over the colours; ``sum`` keeps the sum of a map.
+        seed: Of the random start, which all images share.
+        chunk: Model inputs at once.
+
+    Raises:
+        InputError: A value out of its range.
+    """
+
+    card = Card(
+        "Choi, Duplessis and Belongie, Unlearning-based Neural Interpretations, 2025 (arXiv 2410.08069)",
+        "4 + T + B forwards (29), 3 + T + B backwards (28)",
+        ("gradients",),
+    )
+
+    def __init__(
+        self,
+        eta: float = 1.0,
+        matching_steps: int = 10,
+        mu: float = 0.1,
+        eps: float = 0.25,
+        steps: int = 15,
+        norm: float = 2.0,
+        projection: Projection = "ball",
+        delta0: Literal["zero", "random"] = "zero",
+        decay: float = 1.0,
+        output: Output = "prob",
+        reduce: Reduce = "sum",
+        seed: int = 0,
+        chunk: Chunk = "auto",
+    ) -> None:
+        for name, value, least in (("eta", eta, 0), ("matching_steps", matching_steps, 0), ("steps", steps, 1)):
+            if not least <= value < torch.inf:
+                raise InputError(f"{name} is {value}: give {least} or more")
+        for name, number in (("mu", mu), ("eps", eps), ("decay", decay)):
+            if not number > 0:
+                raise InputError(f"{name} is {number}: give a positive number")
+        if not norm >= 1:
+            raise InputError(f"norm is {norm}: give 1 or more, 2 for Euclidean lengths")
+        if projection == "sphere" and eps == torch.inf:
+            raise InputError("eps is infinite, and no point lies on such a sphere: give a radius, or projection ball")
+        self.eta, self.matching_steps, self.mu, self.eps, self.steps = eta, matching_steps, mu, eps, steps
+        self.norm, self.decay, self.seed, self.chunk = norm, decay, seed, chunk
+        self.projection: Projection = chosen(projection, Projection, "projection")
+        self.delta0 = chosen(delta0, Literal["zero", "random"], "delta0")
+        self.output: Output = chosen(output, Output, "output")
+        self.reduce: Reduce = chosen(reduce, Reduce, "reduce")
+        self._copies = Copies(chunk)
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
+        check_images(model, images)
+        with frozen(model):
+            images, classes = images.detach().clone(), self._classes(model, images, targets)
+            baselines, numbers = self._baselines(model, images, classes)
+
+            def slopes(some: slice, rows: slice) -> Tensor:
+                """Sum of the gradients at points number `some` of the paths of images `rows`."""
+                shares = torch.arange(some.start + 1, some.stop + 1).to(images).view(-1, 1, 1, 1, 1) / self.steps
+                points = (baselines[rows] + shares * (images - baselines)[rows]).flatten(0, 1).requires_grad_()
+                repeated = classes[rows].repeat(some.stop - some.start)
+                scores = class_scores(model(points), repeated, self.output)
+                return torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (len(shares), -1)).sum(0)
+
+            values = (images - baselines) * self._copies.accumulate(images, self.steps, slopes) / self.steps
+        maps = over_colours(values, self.reduce)
+        maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        return Explanation(maps, dict(zip(NUMBERS, numbers.unbind(1))))
+
+    def baseline(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Tensor:
+        """Where the paths of `images` start: model input ``(B, 3, H, W)`` that is predicted as a forgotten image is."""
+        check_images(model, images)
+        with frozen(model):
+            return self._baselines(model, images.detach().clone(), self._classes(model, images, targets))[0]
+
+    def _classes(self, model: Network, images: Tensor, targets: Tensor | int | None) -> Tensor:
+        if not isinstance(model, nn.Module):
+            raise InputError("UNI unlearns in the weights: give a torch module, such as a Backbone")
+        with torch.no_grad():
+            return class_targets(targets, images, model.num_classes, lambda: model(images.detach()))
+
+    def _baselines(self, model: Network, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Baselines ``(B, 3, H, W)`` and the numbers that tell of them, ``(B, 6)``."""
+
+        def search(_: slice, rows: slice) -> Tensor:
+            shift, numbers = self._search(model, images[rows], classes[rows])
+            return torch.cat([shift.flatten(1).to(numbers.dtype), numbers], 1).unsqueeze(0)
+
+        found = self._copies.gather(images, 1, search).squeeze(0)
+        shift, numbers = found[:, : -len(NUMBERS)], found[:, -len(NUMBERS) :]
+        return images + shift.view_as(images).to(images.dtype), numbers
+
+    def _search(self, model: Network, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """What to add to the images, and what came of it."""
+        unlearned = log_probabilities(self._unlearned(model, images, classes)).exp()
+        shift = torch.zeros_like(images)
+        if self.delta0 == "random":
+            direction = unit(noise(self.seed, 0, 0, (1, *images.shape[1:])), self.norm).to(images)
+            shift = project(self.mu * direction + shift, self.eps, self.norm, self.projection)
+        image, log_prob, matched = self._unchanged(model, images, classes, unlearned)
+        found = match(
+            model,
+            images,
+            unlearned,
+            shift,
+            steps=self.matching_steps,
+            mu=self.mu,
+            decay=self.decay,
+            eps=self.eps,
+            norm=self.norm,
+            projection=self.projection,
+        )
+        shift = torch.where(matched.view(-1, 1, 1, 1), 0, found.shift)
+        end = torch.where(matched, image, found.end)
+        last = torch.where(matched.unsqueeze(-1), log_prob, found.log_prob)
+        confidences = [p.gather(-1, classes.unsqueeze(-1)).squeeze(-1) for p in (log_prob.exp(), last.exp(), unlearned)]
+        return shift, torch.stack([*confidences, image, end, lengths(shift, self.norm).flatten().to(end)], 1)
+
+    def _unchanged(
+        self, model: Network, images: Tensor, classes: Tensor, unlearned: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Divergence ``(B,)`` and log-probabilities ``(B, K)`` at the image, and whether there is nothing to match.
+
+        There is nothing where the divergence or its gradient is rounding: normalised steps would follow noise.
+        """
+        pixels = images.detach().clone().requires_grad_()
+        logits = model(pixels)
+        log_prob = log_probabilities(logits)
+        cost = divergence(unlearned, log_prob)
+        own = log_prob.gather(-1, classes.unsqueeze(-1)).sum()
+        steep, scale = (
+            lengths(torch.autograd.grad(value, pixels, retain_graph=keep)[0], 2).flatten()
+            for value, keep in ((cost.sum(), True), (own, False))
+        )
+        least = max(MATCHED, torch.finfo(logits.dtype).eps ** 2)  # low precision rounds more
+        return cost.detach(), log_prob.detach(), (cost.detach() < least) | (steep <= FLAT * scale)
+
+    def _unlearned(self, model: Network, images: Tensor, classes: Tensor) -> Tensor:
+        assert isinstance(model, nn.Module)
+        if not images.is_cuda:
+            return unlearned_logits(model, images, classes, self.eta)
+        size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+        with explicit_attention(model):  # fused kernels are not vectorised over weights
+            return unlearned_logits(model, images, classes, self.eta, max(1, WEIGHT_BYTES // (3 * size)))

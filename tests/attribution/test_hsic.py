@@ -1,0 +1,70 @@
+from typing import ClassVar
+
+import pytest
+import torch
+
+from lit_coiba.attribution import HSIC
+from lit_coiba.contracts import InputError
+from lit_coiba.functional import hsic, sobol_sequence
+from lit_coiba.targets import class_scores
+from tests._testers.methods import MethodTester, assert_near
+
+
+class TestHSIC(MethodTester):
+    method = HSIC
+    arguments: ClassVar = {"grid": 2, "n": 8}
+    evaluations = (8, 0)
+
+    @pytest.mark.parametrize("output", ["logit", "prob"])
+    def test_it_is_the_dependence_of_the_scores_of_single_copies(self, model, output):
+        model = model.double()
+        images, targets = self.inputs(model, 2)
+        masks, side = sobol_sequence(8, 4, seed=0).round(), images.shape[-1] // 2
+        for image, target in zip(images, targets):
+            scores = []
+            for top_left, top_right, low_left, low_right in masks.tolist():
+                copy = image.clone()
+                copy[:, :side, :side] *= top_left
+                copy[:, :side, side:] *= top_right
+                copy[:, side:, :side] *= low_left
+                copy[:, side:, side:] *= low_right
+                with torch.no_grad():
+                    scores.append(class_scores(model(copy[None]), target[None], output))
+            expected = hsic(masks, torch.stack(scores)).view(1, 2, 2)
+            method = HSIC(grid=2, n=8, output=output)
+            assert_near(method.explain(model, image[None], target[None]).maps, expected, 1e-9)
+
+    def test_options_make_a_difference(self, model):
+        images, targets = self.inputs(model, 2)
+        plain = self.build(model).explain(model, images, targets).maps
+        for arguments in (
+            {"kernel": "rbf"},
+            {"kernel": "sobolev"},
+            {"bandwidth": "median_y"},
+            {"perturbation": "blur"},
+            {"perturbation": "amplitude", "strength": 2.0},
+            {"scramble": False},
+            {"seed": 1, "n": 9},
+        ):
+            maps = self.build(model, **arguments).explain(model, images, targets).maps
+            assert maps.isfinite().all()
+            assert not torch.allclose(maps, plain)
+
+    def test_a_constant_model_has_zeros(self, model):
+        images, targets = self.inputs(model)
+        torch.nn.init.zeros_(model.model.get_classifier().weight)
+        assert not self.build(model).explain(model, images, targets).maps.any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"grid": 146}, "grid is 146: .* 145 cells"),
+        ({"n": 1}, "n is 1"),
+        ({"kernel": "linear"}, "kernel is 'linear': choose binary"),
+        ({"bandwidth": "mean"}, "bandwidth is 'mean'"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        HSIC(**arguments)

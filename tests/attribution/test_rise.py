@@ -1,0 +1,63 @@
+from typing import ClassVar
+
+import pytest
+import torch
+
+from lit_coiba.attribution import RISE
+from lit_coiba.contracts import InputError
+from lit_coiba.functional import random_cells, shifted_masks
+from lit_coiba.targets import class_scores
+from tests._testers.methods import MethodTester, assert_near
+
+
+class TestRISE(MethodTester):
+    method = RISE
+    arguments: ClassVar = {"cells": 3, "n": 8}
+    evaluations = (8, 0)
+
+    @pytest.mark.parametrize("normalisation", ["expected", "coverage"])
+    def test_it_is_the_mean_mask_weighted_by_scores(self, model, normalisation):
+        model = model.double()
+        images, targets = self.inputs(model, 2)
+        kept, shifts = random_cells(0, 8, 3, 0.5)
+        masks = shifted_masks(kept.double(), shifts, images.shape[-2:])
+        maps = self.build(model, normalisation=normalisation, output="prob").explain(model, images, targets).maps
+        for image, target, found in zip(images, targets, maps):
+            total, shown = torch.zeros_like(masks[0]), torch.zeros_like(masks[0])
+            for mask in masks:
+                with torch.no_grad():
+                    score = class_scores(model((image * mask)[None]), target[None], "prob")
+                total, shown = total + score * mask, shown + mask
+            expected = total / (8 * 0.5) if normalisation == "expected" else (total / shown).nan_to_num()
+            assert_near(found, expected, 1e-9)
+
+    def test_a_constant_score_has_the_map_of_the_masks(self, model):
+        images, targets = self.inputs(model, 2)
+        with torch.no_grad():
+            model.model.get_classifier().weight.zero_()
+            model.model.get_classifier().bias.fill_(2.0)
+        kept, shifts = random_cells(0, 8, 3, 0.5)
+        masks = shifted_masks(kept.float(), shifts, images.shape[-2:])
+        maps = self.build(model).explain(model, images, targets).maps
+        torch.testing.assert_close(maps, (2 * masks.sum(0) / 4).expand_as(maps))
+        covered = self.build(model, normalisation="coverage").explain(model, images, targets).maps
+        torch.testing.assert_close(covered, torch.where(masks.sum(0) > 0, 2.0, 0.0).expand_as(maps))
+
+    def test_other_pixels_can_show_through(self, model):
+        images, targets = self.inputs(model, 2)
+        plain = self.build(model).explain(model, images, targets).maps
+        assert not torch.allclose(self.build(model, baseline="blur").explain(model, images, targets).maps, plain)
+        assert not torch.allclose(self.build(model, seed=1).explain(model, images, targets).maps, plain)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"keep": 0.0}, "keep is 0.0: give the probability"),
+        ({"n": 0}, "n is 0: give a whole number, 1 or more"),
+        ({"normalisation": "none"}, "normalisation is 'none'"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        RISE(**arguments)
