@@ -58,23 +58,19 @@ class ChainPath:
         Raises:
             InputError: The images have another size than those that the grids are for.
         """
-        if tuple(images.shape[-2:]) != self._seen.size:
-            (height, width), (expected_height, expected_width) = images.shape[-2:], self._seen.size
-            raise InputError(
-                f"the images are {height} x {width} pixels, the model's input {expected_height} x {expected_width}: "
-                "resize the images, or build the model with another image_size"
-            )
-        first = self._targets[0]
+        self._check_size(images)
         with torch.no_grad():
-            stream = self._unwritten(self._ordered(images.detach()), 0)
-            for link in self._links[: first.link]:
-                stream = link.forward(stream)
-            whole = self._links[first.link].forward
-            if first.module is None:
-                activation = stream = whole(stream)
-            else:
-                activation = _capture(first.module, whole, self._unwritten(stream, first.link))
-        return State(stream, activation)
+            return self._below(images.detach())
+
+    def activation(self, images: Tensor) -> Tensor:
+        """Activation of the first target for images ``(B, 3, H, W)``, with gradients with respect to `images`.
+
+        Raises:
+            InputError: The images have another size than those that the grids are for.
+        """
+        self._check_size(images)
+        with plain_attention(self._attention, images):
+            return self._below(images).activation
 
     def tail(self, state: State, edit: Edit) -> Tensor:
         """Logits ``(B, K)`` with ``edit(i, activation)`` in place of the activation of the i-th layer.
@@ -102,6 +98,27 @@ class ChainPath:
                 if k in after:
                     stream = after[k](stream)
         return stream
+
+    def _check_size(self, images: Tensor) -> None:
+        if tuple(images.shape[-2:]) != self._seen.size:
+            (height, width), (expected_height, expected_width) = images.shape[-2:], self._seen.size
+            raise InputError(
+                f"the images are {height} x {width} pixels, the model's input {expected_height} x {expected_width}: "
+                "resize the images, or build the model with another image_size"
+            )
+
+    def _below(self, images: Tensor) -> State:
+        """What lies below the first target, and its activation."""
+        first = self._targets[0]
+        stream = self._unwritten(self._ordered(images), 0)
+        for link in self._links[: first.link]:
+            stream = link.forward(stream)
+        whole = self._links[first.link].forward
+        if first.module is None:
+            activation = stream = whole(stream)
+        else:
+            activation = _capture(first.module, whole, self._unwritten(stream, first.link))
+        return State(stream, activation)
 
     def _change(self, edit: Edit, index: int) -> Change:
         """The edit of one target: its result has the right shape and memory order, and memory of its own.

@@ -2,6 +2,7 @@
 
 from lit_coiba.bottlenecks.coiba import CoIBA
 from lit_coiba.bottlenecks.iba import IBA
+from lit_coiba.bottlenecks.input_iba import InputIBA
 from lit_coiba.bottlenecks.leak import choose_layers, leak
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, LeakTest, NeedsStatistics, estimate_statistics
 
@@ -9,6 +10,7 @@ __all__ = [
     "IBA",
     "ActivationStatistics",
     "CoIBA",
+    "InputIBA",
     "LeakTest",
     "NeedsStatistics",
     "choose_layers",

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from lit_coiba.bottlenecks.fitting import cross_entropy_of_copies, fit, unchanged
-from lit_coiba.bottlenecks.leak import choose_layers
 from lit_coiba.bottlenecks.method import BottleneckMethod
+from lit_coiba.bottlenecks.one_layer import choose_layer, chosen_layer, first_layers
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
 from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network
@@ -98,26 +98,21 @@ class IBA(BottleneckMethod):
         Raises:
             InputError: It lies on no grid, or on one too small to smooth.
         """
-        layers = [self.layer] if self.layer else _candidates(model)
+        layers = [self.layer] if self.layer else first_layers(model)
         for layer in layers:
             self._check_smoothing(model.grid(layer))
         return layers
 
     def adopt(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> ActivationStatistics:
         """Use `statistics`; where tokens lie outside the map, test on batches of `images` what these know alone."""
-        self._slot.fill(model, statistics)
         layers = self.statistics_layers(model)
-        if statistics.leak is None and model.grid(layers[0]).prefix:
-            choices = [[layer] for layer in reversed(layers)]
-            found = choose_layers(model, statistics, images, choices, self.min_std, self.seed, keep_prefix=True)
-            self._slot.replace(statistics.with_leak(found))
-        return self._slot.of(model)
+        return choose_layer(self._slot, model, statistics, images, layers, self.min_std, self.seed)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
         check_images(model, images)
         statistics = self._slot.of(model)
-        layer = self._targeted(model, statistics)
+        layer = chosen_layer(self.statistics_layers(model), statistics)
         with frozen(model):
             path = model.path([layer])
             grid, prior = path.grids[0], self._prior(statistics, layer)
@@ -148,13 +143,6 @@ class IBA(BottleneckMethod):
             bits = grid.over_channels(bits) * grid.channels
         extras = {"bits": bits.sum(-1), "cross_entropy_start": entropies[0], "cross_entropy": entropies[-1]}
         return Explanation(grid.to_map(bits), extras)
-
-    def _targeted(self, model: Network, statistics: ActivationStatistics) -> str:
-        layers = self.statistics_layers(model)
-        tested = statistics.leak.layers if statistics.leak else ()
-        layer = next((layer for layer in layers if tested == (layer,)), layers[-1])
-        statistics.require([layer])
-        return layer
 
     def _information(self, alpha: Tensor, squared: Tensor, grid: Grid) -> Tensor:
         """Nats per unit, ``(B, *activation)``."""
@@ -192,11 +180,3 @@ class IBA(BottleneckMethod):
         return self._priors.of(
             PriorSettings(statistics, (layer,), self.copies, self.min_std, self.antithetic, self.seed)
         )
-
-
-def _candidates(model: Network) -> list[str]:
-    """Outputs of blocks, up to the one whose norm is CoIBA's first default target; elsewhere that target itself."""
-    first, norms = model.default_layers()[0], model.candidate_layers()
-    if not first.endswith(".norm1"):
-        return [first]
-    return [norm.removesuffix(".norm1") for norm in norms[: norms.index(first) + 1]]
