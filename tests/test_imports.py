@@ -52,6 +52,7 @@ SHARED = (
     "attribution.spatial_tail",
     "attribution.baselines",
     "attribution.masking",
+    "attribution.segments",
     "attribution.colours",
 )  # what methods of a folder are built on
 

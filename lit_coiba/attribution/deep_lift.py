@@ -17,16 +17,11 @@ from torch import Tensor, nn
 
 from lit_coiba.attribution.baselines import Baseline, baseline_images
 from lit_coiba.attribution.colours import Reduce, over_colours
+from lit_coiba.backbones.activations import elementwise
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.frozen import frozen
 from lit_coiba.targets import check_images, class_targets
 
-ELEMENTWISE = (
-    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
-    *(nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Hardshrink, nn.Softshrink, nn.Threshold),
-    *(nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Tanhshrink, nn.Softsign),
-)
-TIMM_ACTIVATIONS = "timm.layers.activations"  # the modules in which all of timm's own activations stand
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 WITHOUT_RULE = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.MultiheadAttention, nn.Softmax)
 MISSING = 0.1  # share of the difference in logits beyond which a user is told
@@ -161,11 +156,6 @@ class Recorder(nn.Module):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         self.logits = logits.detach()
         return logits
-
-
-def elementwise(module: nn.Module) -> bool:
-    """Whether a module is an activation that treats every number alike; all of them share the rescale rule."""
-    return isinstance(module, ELEMENTWISE) or type(module).__module__.startswith(TIMM_ACTIVATIONS)
 
 
 def rescaled(_: nn.Module, inputs: Tensor, outputs: Tensor, slope: Tensor, gradient: Tensor, eps: float) -> Tensor:

@@ -1,28 +1,40 @@
-"""Attention weights of a transformer, which fused kernels never show."""
+"""Attention weights of a transformer, which fused kernels never show, and the tokens that its classifier reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
+from lit_coiba.backbones.backbone import Backbone
 from lit_coiba.backbones.fused_attention import attention_modules
+from lit_coiba.backbones.grid_head import attached
+from lit_coiba.contracts import Grid, InputError
+
+Change = Callable[[Tensor], Tensor]
 
 
-def attention_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Names and modules of timm's attentions over one sequence of all tokens, in the order of execution.
+def attention_layers(model: nn.Module, windows: bool = False) -> list[tuple[str, nn.Module]]:
+    """Names and modules of attentions over one sequence of all tokens, in the order in which the model holds them.
 
-    Each has ``qkv``, and ``attn_drop``, which is given the weights. Attention in windows is not among them.
+    timm's, which have ``qkv``, and ``attn_drop`` that is given the weights, and torch's ``MultiheadAttention``.
+
+    Args:
+        model: The model.
+        windows: Also attention within windows.
     """
     found = [(name, module) for name, module in model.named_modules() if _is_attention(module)]
-    return [(name, module) for name, module in found if not hasattr(module, "window_size")]
+    return [(name, module) for name, module in found if windows or not hasattr(module, "window_size")]
 
 
 @contextmanager
 def explicit_attention(model: nn.Module) -> Iterator[None]:
-    """Attention computed step by step, so that weights exist; on leaving, the flags are as they were."""
+    """timm's attention computed step by step, so that weights exist; on leaving, the flags are as they were."""
     flags = [(module, module.fused_attn) for module in attention_modules(model)]
     try:
         for module, _ in flags:
@@ -31,6 +43,32 @@ def explicit_attention(model: nn.Module) -> Iterator[None]:
     finally:
         for module, flag in flags:
             module.fused_attn = flag
+
+
+@contextmanager
+def edited_attention(
+    model: nn.Module, qkv: Change | None = None, weights: Change | None = None, windows: bool = True
+) -> Iterator[None]:
+    """Attention computed step by step, with edits of what it computes; on leaving, the model is as it was.
+
+    Args:
+        model: Its attentions are timm's, or torch's ``MultiheadAttention``, whose forward is written out here.
+        qkv: Of queries, keys and values side by side, ``(..., T, 3 C)``.
+        weights: Of the attention weights, ``(B, heads, T, T)``.
+        windows: Also of attention within windows, whose weights are ``(B * windows, heads, T, T)``.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(explicit_attention(model))
+        for _, module in attention_layers(model, windows):
+            if isinstance(module, nn.MultiheadAttention):
+                stack.enter_context(_computed_by(module, partial(_multihead, module, qkv, weights)))
+                continue
+            parts: Any = module
+            if qkv is not None:
+                stack.callback(parts.qkv.register_forward_hook(_edited(qkv)).remove)
+            if weights is not None:
+                stack.callback(parts.attn_drop.register_forward_hook(_edited(weights)).remove)
+        yield
 
 
 @contextmanager
@@ -43,24 +81,133 @@ def recorded_attention(model: nn.Module) -> Iterator[list[Tensor]]:
             logits = model(images)
         gradients = torch.autograd.grad(logits[:, 0].sum(), weights)
     """
-    weights: list[Tensor] = []
+    recorded: list[Tensor] = []
 
-    def record(_: nn.Module, __: Any, output: Tensor) -> None:
-        weights.append(output)
+    def record(weights: Tensor) -> Tensor:
+        recorded.append(weights)
+        return weights
 
-    handles = []
-    try:
-        with explicit_attention(model):
-            for _, module in attention_layers(model):
-                drop: Any = module.attn_drop
-                handles.append(drop.register_forward_hook(record))
-            yield weights
-    finally:
-        for handle in handles:
-            handle.remove()
+    with edited_attention(model, weights=record, windows=False):
+        yield recorded
+
+
+def token_grid(model: nn.Module, method: str) -> Grid:
+    """How the tokens that all attentions of `model` see lie in space.
+
+    Args:
+        model: A `Backbone`.
+        method: Who asks, for the message.
+
+    Raises:
+        InputError: It is no transformer whose attentions all see the same sequence of tokens.
+    """
+    inner = model.model if isinstance(model, Backbone) else model
+    layers, found, why = attention_layers(inner), None, "has no attention"
+    if layers and isinstance(model, Backbone):
+        grids = {name: model.grid(name) for name in model.layers()}
+        around = [_enclosing(name, grids) for name, _ in layers]
+        same = len({grid and (grid.layout, grid.prefix, grid.height, grid.width) for grid in around}) == 1
+        found = around[-1] if same and around[-1] is not None and around[-1].layout == "tokens" else None
+        why = "attends over tokens that change from block to block"
+    elif attention_layers(inner, windows=True):
+        why = "attends within windows only"
+    if found is None:
+        raise InputError(
+            f"{method} needs attention over all tokens, and this model {why}: take GradCAM, InputXGradient or RISE"
+        )
+    return found
+
+
+def read_tokens(model: nn.Module, grid: Grid) -> Tensor:
+    """What share of the classification is read from each token, ``(T,)``, which sums to 1.
+
+    All from the CLS token, the first one; where the classifier pools the patches (timm's ``global_pool`` other than
+    ``token``, no CLS, or a head on the feature grid), the same share from each patch and none from prefix tokens.
+    """
+    inner: Any = model.model if isinstance(model, Backbone) else model
+    start = torch.zeros(grid.positions)
+    pools_patches = getattr(inner, "global_pool", "token") != "token" or attached(inner) is not None
+    if grid.prefix and not pools_patches:
+        start[0] = 1
+    else:
+        start[grid.prefix :] = 1 / (grid.positions - grid.prefix)
+    return start
+
+
+def flow(start: Tensor, steps: Sequence[Tensor]) -> Tensor:
+    """Row vector ``start . steps[-1] ... steps[0]``: shares of the last layer's tokens led back to the first one's.
+
+    Args:
+        start: ``(T,)``.
+        steps: From the first block to the last, ``(B, T, T)`` each: row i tells where token i has its content from.
+
+    Example:
+        >>> mixing = torch.tensor([[[0.5, 0.5], [0.0, 1.0]]])
+        >>> flow(torch.tensor([1.0, 0.0]), [mixing, mixing])
+        tensor([[0.2500, 0.7500]])
+    """
+    row = start.to(steps[-1]).expand(len(steps[-1]), -1)
+    for step in reversed(steps):
+        row = (row.unsqueeze(2) * step).sum(1)  # autocast would make a matrix product less precise
+    return row
+
+
+def _enclosing(name: str, grids: dict[str, Grid]) -> Grid | None:
+    """The grid of the module `name`, or of the nearest one around it that has one."""
+    while name:
+        if name in grids:
+            return grids[name]
+        name = name.rpartition(".")[0]
+    return None
 
 
 def _is_attention(module: nn.Module) -> bool:
-    return isinstance(getattr(module, "qkv", None), nn.Module) and isinstance(
-        getattr(module, "attn_drop", None), nn.Module
-    )
+    if isinstance(module, nn.MultiheadAttention):
+        return True
+    parts = (getattr(module, part, None) for part in ("qkv", "attn_drop"))
+    return all(isinstance(part, nn.Module) for part in parts)
+
+
+def _multihead(
+    module: nn.MultiheadAttention,
+    qkv: Change | None,
+    weights: Change | None,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_padding_mask: Tensor | None = None,
+    need_weights: bool = True,
+    attn_mask: Tensor | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """The forward of self-attention in steps that autograd sees; average weights are not returned."""
+    if query is not key or key is not value or key_padding_mask is not None or attn_mask is not None:
+        raise InputError("MultiheadAttention is used with a mask or on several sequences: only ViTs are explained")
+    if module.bias_k is not None or module.add_zero_attn:
+        raise InputError("MultiheadAttention has keys of its own: only plain self-attention is explained")
+    tokens = query if module.batch_first else query.transpose(0, 1)
+    projected = linear(tokens, module.in_proj_weight, module.in_proj_bias)
+    projected = projected if qkv is None else qkv(projected)
+    q, k, v = projected.unflatten(-1, (3, module.num_heads, module.head_dim)).permute(2, 0, 3, 1, 4)
+    attention = ((q * module.head_dim**-0.5) @ k.transpose(-2, -1)).softmax(-1)
+    attention = attention if weights is None else weights(attention)
+    output = module.out_proj((attention @ v).transpose(1, 2).flatten(2))
+    return (output if module.batch_first else output.transpose(0, 1)), None
+
+
+def _edited(change: Change) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+    return lambda module, inputs, output: change(output)
+
+
+@contextmanager
+def _computed_by(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """`module` is computed by `forward`; on leaving, by what it was computed before."""
+    before = vars(module).get("forward")
+    vars(module)["forward"] = forward
+    try:
+        yield
+    finally:
+        if before is None:
+            del vars(module)["forward"]
+        else:
+            vars(module)["forward"] = before

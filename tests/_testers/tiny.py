@@ -20,7 +20,8 @@ CLASSES = 10
 
 def vit(**arguments) -> Backbone:
     """Six blocks, 16 patches and CLS, 32 channels, images of 32 x 32 pixels."""
-    return _tiny("vit_tiny_patch16_224", 32, patch_size=8, embed_dim=32, depth=6, num_heads=4, **arguments)
+    sizes = {"patch_size": 8, "embed_dim": 32, "depth": 6, "num_heads": 4}
+    return _tiny("vit_tiny_patch16_224", 32, **{**sizes, **arguments})
 
 
 def vit_with_registers() -> Backbone:

@@ -27,7 +27,12 @@ from .conftest import CALM, TINY
 
 CONFIGS = sorted(str(file.relative_to(resource("configs"))) for file in resource("configs").rglob("*.yaml"))
 HEADS = ("linear", "infodisent", "br_npa")
-CONVOLUTIONAL = ("deep_lift",)  # methods that refuse a transformer
+CONVOLUTIONAL = ("composite_lrp", "deep_lift", "eva")  # methods that refuse a transformer
+# Less of what costs minutes on images of this size, too.
+LESS = {
+    "eva": ["--model.method.patch", "32"],
+    "input_iba": ["--model.method.steps", "4", "--model.method.epochs", "1"],
+}
 CNN = ["--model.backbone.name", "resnet18", "--model.backbone.image_size", "64", "--model.backbone.num_classes", "3"]
 BODY = [word for word in TINY if word not in ("--model.backbone.num_classes", "3")]  # the data tell how many there are
 FAST = ["--trainer.fast_dev_run", "true", "--trainer.enable_model_summary", "false"]
@@ -73,6 +78,7 @@ def trained_head(file: str) -> str:
 def test_methods(name, command, photos):
     words = ["--model.weights", trained_head("head.safetensors")] if "head_attribution" in name else []
     body = CNN if Path(name).stem in CONVOLUTIONAL else TINY
+    words += LESS.get(Path(name).stem, [])
     assert command("explain", "-c", name, *body, *CALM, *words, "--data.root", str(photos), "--store", "x").status == 0
     store = ExplanationStore("x")
     assert len(store) == 6

@@ -1,0 +1,86 @@
+"""Attention rollout: through all blocks back to the patches, by the attention weights alone.
+
+Abnar and Zuidema, "Quantifying Attention Flow in Transformers", 2020 (arXiv 2005.00928), section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lit_coiba.backbones.attention import flow, read_tokens, recorded_attention, token_grid
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.frozen import frozen
+from lit_coiba.targets import check_images, class_targets
+
+Heads = Literal["mean", "max", "min"]
+
+
+class AttentionRollout(AttributionMethod):
+    """How much of each patch reaches the CLS token, if attention weights were all that moves content.
+
+    The product over the blocks of A~ = residual I + (1 - residual) A, with A the attention averaged over heads, whose
+    rows sum to 1; the map is its CLS row. One value a patch, not negative; the map and the shares of CLS and registers,
+    which are left out, sum to 1. **It is the same for every class**: a picture of where a model looks, not why it
+    decides. Values and MLPs are ignored, so large weights on tokens that carry nothing show as hot patches, as in
+    models without registers.
+
+    Without a CLS token, with averaged patches or a head on the feature grid, it is the mean over the rows of patches.
+
+    Args:
+        residual: Share of the skip connection in a block, 0 to 1; 0.5 in the paper.
+        heads: How heads are joined: ``mean`` (the paper), or ``max`` or ``min``, with rows brought back to a sum of 1.
+
+    Raises:
+        InputError: A value that is not among its choices or out of range.
+    """
+
+    card = Card(
+        "Abnar and Zuidema, Quantifying Attention Flow in Transformers, 2020 (arXiv 2005.00928)",
+        "1 forward",
+        ("attention",),
+        ("ViT",),
+        class_dependent=False,
+    )
+
+    def __init__(self, residual: float = 0.5, heads: Heads = "mean") -> None:
+        if not 0 <= residual < 1:
+            raise InputError(f"residual is {residual}: give the share of the skip connection, 0 or more and below 1")
+        self.residual = residual
+        self.heads = chosen(heads, Heads, "heads")
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)``; `targets` are checked, and make no difference.
+
+        Raises:
+            InputError: The model is no transformer on one sequence of tokens.
+        """
+        check_images(model, images)
+        module: Any = model
+        with frozen(model), torch.no_grad():
+            grid = token_grid(module, "AttentionRollout")
+            with recorded_attention(module) as weights:
+                logits = model(images)
+            class_targets(targets, images, model.num_classes, lambda: logits)
+            steps = [mixing(weight, self.residual, self.heads) for weight in weights]
+            maps = grid.to_map(flow(read_tokens(module, grid), steps))
+        return Explanation(maps, {})
+
+
+def mixing(weights: Tensor, residual: float = 0.5, heads: Heads = "mean") -> Tensor:
+    """A~ of one block, ``(B, heads, T, T)`` -> ``(B, T, T)``; each row sums to 1."""
+    precise = weights.to(torch.promote_types(weights.dtype, torch.float32))
+    joined = precise.mean(1) if heads == "mean" else precise.amax(1) if heads == "max" else precise.amin(1)
+    joined = joined / joined.sum(-1, keepdim=True)  # also what low precision rounds away
+    return (1 - residual) * joined + residual * torch.eye(joined.shape[-1]).to(joined)
+
+
+def rollout(weights: Sequence[Tensor]) -> Tensor:
+    """R = A~_L ... A~_1 of all blocks' weights ``(B, heads, T, T)``, ``(B, T, T)``; each row sums to 1."""
+    total = mixing(weights[0])
+    for weight in weights[1:]:
+        total = mixing(weight) @ total
+    return total

@@ -1,0 +1,64 @@
+"""AttnLRP and CP-LRP: layer-wise relevance propagation for transformers, in one backward pass.
+
+Achtibat et al., "AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for Transformers", 2024 (arXiv 2402.05602);
+CP-LRP: Ali et al., "XAI for Transformers: Better Explanations through Conservative Propagation", 2022 (arXiv
+2202.07304).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lit_coiba.attribution.colours import Reduce, over_colours
+from lit_coiba.backbones.edited_attention import all_attention
+from lit_coiba.backbones.relevance import relevance_rules
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.frozen import frozen
+from lit_coiba.targets import check_images, class_targets
+
+
+class AttnLRP(AttributionMethod):
+    """Relevance of each pixel for the logit: input times a gradient modified inside norms, activations and attention.
+
+    The standard deviations of layer norms and the ratios of activations count as constants; the two products of
+    attention share relevance evenly, and the softmax keeps its gradient. Signed, at pixel resolution, about the cost of
+    one backward pass. Single pixels are noisy, since the patch embedding has no rule of its own: look at sums over
+    patches. Values of the model stay the same to the bit.
+
+    The LRP family is subject to a patent: its authors allow personal and scientific use; ask them before another one.
+
+    Args:
+        conserving: CP-LRP: attention weights count as constants. Without biases relevance then sums to the logit
+            exactly, which AttnLRP's softmax prevents; evidence that attention itself carries is not seen.
+        reduce: Over the colours; ``sum`` keeps the sum of a map.
+    """
+
+    card = Card(
+        "Achtibat et al., AttnLRP, 2024 (arXiv 2402.05602); CP-LRP: Ali et al., 2022 (arXiv 2202.07304)",
+        "1 forward, 1 backward",
+        ("gradients", "attention"),
+        families=("ViT", "Swin"),
+    )
+
+    def __init__(self, conserving: bool = False, reduce: Reduce = "sum") -> None:
+        self.conserving = conserving
+        self.reduce = chosen(reduce, Reduce, "reduce")
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+
+        Raises:
+            InputError: The model has no attention.
+        """
+        check_images(model, images)
+        if not isinstance(model, nn.Module) or not all_attention(model):
+            raise InputError("AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP")
+        with frozen(model), relevance_rules(model, self.conserving):
+            pixels = images.detach().clone().requires_grad_(True)
+            logits = model(pixels)
+            classes = class_targets(targets, images, model.num_classes, logits.detach)
+            score = logits.gather(1, classes.unsqueeze(1)).sum()
+            values = pixels.detach() * torch.autograd.grad(score, pixels)[0]
+        maps = over_colours(values, self.reduce)
+        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})

@@ -1,0 +1,72 @@
+"""Transformer relevance by Chefer, Gur and Wolf: attention rollout, each weight counted by its gradient.
+
+"Generic Attention-model Explainability for Interpreting Bi-Modal and Encoder-Decoder Transformers", 2021 (arXiv
+2103.15679), equations 5 and 6 for self-attention.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_coiba.backbones.attention import flow, read_tokens, recorded_attention, token_grid
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
+from lit_coiba.frozen import frozen
+from lit_coiba.targets import Output, check_images, class_scores, class_targets
+
+
+class Chefer(AttributionMethod):
+    """Relevance of each patch for the class: attention weights times their positive gradients, led back block by block.
+
+    Abar = mean over heads of the positive part of A * dF/dA; R <- R + Abar R from the first block to the last, from
+    R = I; the map is the CLS row of R. One value a patch, not negative: evidence against a class does not show. Its
+    scale has no unit. Only attention is followed: what MLPs and values do shows through gradients alone.
+
+    This is the generic rule of ICCV 2021, not that of CVPR 2021 (arXiv 2012.09838), which takes LRP's relevance of the
+    weights for A. Without a CLS token, with averaged patches or a head on the feature grid, the map is the mean over
+    the rows of patches.
+
+    Args:
+        output: What is explained: ``logit`` (the paper) or ``prob``.
+
+    Raises:
+        InputError: No such output.
+    """
+
+    card = Card(
+        "Chefer, Gur and Wolf, Generic Attention-model Explainability, 2021 (arXiv 2103.15679)",
+        "1 forward, 1 backward",
+        ("attention", "gradients"),
+        ("ViT",),
+    )
+
+    def __init__(self, output: Output = "logit") -> None:
+        self.output: Output = chosen(output, Output, "output")
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+
+        Raises:
+            InputError: The model is no transformer on one sequence of tokens.
+        """
+        check_images(model, images)
+        module: Any = model
+        with frozen(model):
+            grid = token_grid(module, "Chefer")
+            pixels = images.detach().clone().requires_grad_()  # so that there is a graph: the weights are frozen
+            with recorded_attention(module) as weights:
+                logits = model(pixels)
+            classes = class_targets(targets, images, model.num_classes, lambda: logits.detach())
+            scores = class_scores(logits, classes, self.output)
+            gradients = torch.autograd.grad(scores.sum(), weights)
+            steps = [_relevance(weight.detach(), gradient) for weight, gradient in zip(weights, gradients)]
+        return Explanation(grid.to_map(flow(read_tokens(module, grid), steps)), {})
+
+
+def _relevance(weights: Tensor, gradients: Tensor) -> Tensor:
+    """I + Abar of one block, from ``(B, heads, T, T)`` each to ``(B, T, T)``."""
+    precise = torch.promote_types(weights.dtype, torch.float32)
+    counted = (weights.to(precise) * gradients.to(precise)).clamp_min(0).mean(1)
+    return counted + torch.eye(counted.shape[-1]).to(counted)

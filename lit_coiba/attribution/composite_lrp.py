@@ -1,0 +1,106 @@
+"""Layer-wise relevance propagation for CNNs, with a rule for each kind of layer; zennit's rules and composites.
+
+Bach et al., "On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation", 2015;
+composites: Montavon et al., "Layer-Wise Relevance Propagation: An Overview", 2019; zennit: Anders et al., "Software for
+Dataset-wide XAI", 2021 (arXiv 2106.13200).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lit_coiba.attribution.colours import Reduce, over_colours
+from lit_coiba.backbones.edited_attention import all_attention
+from lit_coiba.backbones.relevance_graph import relevance_graph
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.frozen import frozen
+from lit_coiba.targets import check_images, class_targets
+
+Composite = Literal[
+    "epsilon",
+    "epsilon_plus",
+    "epsilon_plus_flat",
+    "epsilon_alpha2_beta1",
+    "epsilon_alpha2_beta1_flat",
+    "epsilon_gamma_box",
+]
+
+
+class CompositeLRP(AttributionMethod):
+    """The target's logit, handed back from layer to layer to the pixels, by rules that keep its sum.
+
+    Batch norms are put into their convolutions first, sums of branches share relevance by what each branch adds, and
+    activations pass it on; what biases hold is lost on the way. Signed, at pixel resolution. The plain ``epsilon`` rule
+    is input times gradient on networks of ReLUs, as noisy as that; ``plus`` and ``alpha2_beta1`` favour positive
+    contributions and are smooth, but hardly know which class they explain; ``gamma`` lies between.
+
+    Needs the package zennit, under the LGPL: ``pip install 'lit-coiba[lrp]'``. The LRP family is subject to a patent:
+    its authors allow personal and scientific use; ask them before another one.
+
+    Args:
+        composite: Rules of dense layers, of convolutions and of the first one: ``epsilon`` everywhere;
+            ``epsilon_plus`` = epsilon, z+; ``epsilon_plus_flat`` the same with a flat first layer;
+            ``epsilon_alpha2_beta1`` = epsilon, alpha 2 and beta 1; ``..._flat`` the same with a flat first layer;
+            ``epsilon_gamma_box`` = epsilon, gamma 0.25, and the box rule for pixels (ours).
+        epsilon: What stabilises quotients; zennit's.
+        reduce: Over the colours; ``sum`` keeps the sum of a map.
+    """
+
+    card = Card(
+        "Bach et al., 2015; Montavon et al., 2019; Anders et al., 2021 (arXiv 2106.13200)",
+        "1 forward, 1 backward",
+        ("gradients", "package"),
+        families=("CNN",),
+    )
+
+    def __init__(
+        self, composite: Composite = "epsilon_gamma_box", epsilon: float = 1e-6, reduce: Reduce = "sum"
+    ) -> None:
+        if not epsilon > 0:
+            raise InputError(f"epsilon is {epsilon}: give a positive number")
+        self.composite = chosen(composite, Composite, "composite")
+        self.epsilon = epsilon
+        self.reduce = chosen(reduce, Reduce, "reduce")
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+
+        Raises:
+            InputError: zennit is missing, or the model is no CNN whose steps can be listed.
+        """
+        check_images(model, images)
+        if not isinstance(model, nn.Module) or all_attention(model):
+            raise InputError("CompositeLRP has rules for CNNs, and none for attention: take AttnLRP for transformers")
+        with frozen(model), torch.autocast(images.device.type, enabled=False):
+            pixels = images.detach().to(next(model.parameters()).dtype).clone()
+            rules, addition = self._rules(model, pixels)
+            network = relevance_graph(model, addition, "CompositeLRP").eval()
+            pixels.requires_grad_(True)
+            with rules.context(network) as listening:
+                logits = listening(pixels)
+                classes = class_targets(targets, images, model.num_classes, logits.detach)
+                start = torch.zeros_like(logits).scatter(1, classes.unsqueeze(1), 1) * logits.detach()
+                values = torch.autograd.grad(logits, pixels, start)[0]
+        maps = over_colours(values.detach(), self.reduce)
+        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})
+
+    def _rules(self, model: Network, images: Tensor) -> tuple[Any, type[nn.Module]]:
+        """zennit's composite, and its module that sums branches."""
+        try:
+            from zennit import composites, rules, types
+            from zennit.layer import Sum
+        except ImportError as error:
+            raise InputError("CompositeLRP needs the package zennit: pip install 'lit-coiba[lrp]'") from error
+        if self.composite == "epsilon":
+            layers = [(types.Convolution, rules.Epsilon(self.epsilon)), (nn.Linear, rules.Epsilon(self.epsilon))]
+            base = composites.layer_map_base(self.epsilon)
+            return composites.LayerMapComposite([*base, *layers]), Sum
+        known: dict[str, Any] = {"epsilon": self.epsilon, "stabilizer": self.epsilon}
+        if self.composite == "epsilon_gamma_box":
+            preprocessing = model.preprocessing
+            mean, std = (images.new_tensor(v).view(-1, 1, 1) for v in (preprocessing.mean, preprocessing.std))
+            known |= {"low": (-mean / std).expand_as(images), "high": ((1 - mean) / std).expand_as(images)}
+        return composites.COMPOSITES[self.composite](**known), Sum

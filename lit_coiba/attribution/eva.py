@@ -1,0 +1,199 @@
+"""EVA: which region, held fixed, improves the verified worst case most.
+
+Fel et al., "Don't Lie to Me! Robust and Efficient Explainability with Verified Perturbation Analysis", CVPR 2023 (arXiv
+2202.07728).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_coiba.bounds import Bound, Box, Form, overlap, trace
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.copies import Chunk, Copies
+from lit_coiba.frozen import frozen
+from lit_coiba.functional import noise
+from lit_coiba.targets import check_images, class_targets
+
+
+class EVA(AttributionMethod):
+    """Drop of the verified adversarial overlap when a region may not be perturbed, for each region.
+
+    The overlap of a set of perturbations is the most by which another logit can exceed the target's; bound propagation
+    gives an upper bound of it over all perturbations at once, not only over some that were drawn. A region's score is
+    the bound over the whole ball minus the bound with the region held fixed, in units of the logit: large where the
+    decision is fragile because of this region. One value per square patch, or pixels with `masks`. A score below zero
+    is no mistake: CROWN chooses its lines anew for each region, and an empirical box is drawn.
+
+    Only for CNNs: convolutions and linear layers, batch norms, the usual activations, pooling, sums and products of
+    branches. Attention and LayerNorm have no rule. Bounds grow with depth until they say nothing: look at the extra
+    ``overlap``, which should be of the size of the logits. Where it is not, take a later `start_layer`, or a smaller
+    radius: 1e-10 for a ResNet-18 end to end, where there is little left but absolute gradients. Without a
+    `start_layer`, an ``overlap`` below zero proves that no perturbation in the ball changes the class, up to rounding.
+    ``margin`` is the overlap of the image alone.
+
+    Args:
+        radius: Of the ball, in L-infinity, in units of the model's input; no value is published.
+        patch: Side of the square patches in pixels, a divisor of both sides of the image; 1 = single pixels; None = the
+            regions are `masks`. No value is published.
+        samples: N, perturbations drawn for each region to find the box of the start layer; no value is published.
+            Only with a `start_layer`, and needed there.
+        start_layer: Layer behind which bounds are propagated, from the smallest box that holds its activation for the
+            image and its N perturbations (the paper's mode for large networks); guarantees hold from there on. None =
+            from the images, verified end to end.
+        bound: ``ibp`` (interval arithmetic, about 2 forwards), ``crown_ibp`` (tighter; carries one row per other class
+            back through the network), or ``crown`` (tightest, one row per neuron: for small networks).
+        form: ``margin`` bounds differences of two logits; ``independent`` each logit alone, which is looser.
+        rival: The only class that counts as another one; None = all (as in the paper).
+        masks: File of a bool tensor ``(d, H, W)``, written by ``torch.save``: regions of the user's. A pixel's value is
+            the mean score of the regions that hold it, 0 where none does.
+        seed: Of the perturbations, which all images and regions share.
+        chunk: Boxes at once; ``auto`` = as many as are fast, halved where memory runs out.
+
+    Raises:
+        InputError: Not exactly one of `patch` and `masks`, `samples` without `start_layer`, or a value out of range.
+    """
+
+    card = Card(
+        "Fel, Ducoffe, Vigouroux, Cadene, Capelle, Nicodeme and Serre, 2023 (arXiv 2202.07728)",
+        "2 forwards per region (ibp), and a backward per region and other class (crown_ibp)",
+        (),
+        ("CNN",),
+    )
+
+    def __init__(
+        self,
+        radius: float,
+        patch: int | None,
+        samples: int | None = None,
+        start_layer: str | None = None,
+        bound: Bound = "crown_ibp",
+        form: Form = "margin",
+        rival: int | None = None,
+        masks: str | None = None,
+        seed: int = 0,
+        chunk: Chunk = "auto",
+    ) -> None:
+        if not 0 <= radius < float("inf"):
+            raise InputError(f"radius is {radius}: give a number, 0 or more, in units of the model's input")
+        if (patch is None) == (masks is None) or (patch is not None and patch < 1):
+            raise InputError(f"patch is {patch} and masks {masks}: give the side of the patches in pixels, or masks")
+        if (samples is None) != (start_layer is None) or (samples is not None and samples < 1):
+            raise InputError(
+                f"samples is {samples} with start_layer {start_layer}: give 1 or more with a start_layer, and neither"
+                " for bounds from the images on"
+            )
+        self.radius, self.patch, self.samples = radius, patch, samples
+        self.start_layer, self.rival, self.masks = start_layer, rival, masks
+        self.bound = chosen(bound, Bound, "bound")
+        self.form = chosen(form, Form, "form")
+        self.seed, self.chunk = seed, chunk
+        self._copies = Copies(chunk)
+
+    def identity(self) -> dict[str, Any]:
+        """The arguments, and the content of the file of masks for its path."""
+        given = super().identity()
+        if self.masks is not None:
+            given["masks"] = hashlib.sha256(_read(self.masks)).hexdigest()
+        return given
+
+    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
+        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+
+        Raises:
+            InputError: A layer without a rule, patches that do not tile the image, masks of another size, a rival that
+                is a target, or bounds that overflow.
+        """
+        check_images(model, images)
+        if model.num_classes < 2:
+            raise InputError("EVA compares the target with other classes, and this model has one: take another method")
+        regions = self._regions(images)
+        with frozen(model), torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+            logits = model(images)
+            classes = class_targets(targets, images, model.num_classes, lambda: logits)
+            self._check_rival(classes, model.num_classes)
+            dtype = torch.float32 if images.device.type == "mps" else torch.float64  # radii far below fp32's rounding
+            program = trace(model, self.start_layer, dtype)  # type: ignore[arg-type]
+            free = torch.cat([torch.zeros_like(regions[:1]), regions]).logical_not()  # the first: the whole ball
+
+            def bounds(copies: slice, rows: slice) -> Tensor:
+                """Of the overlap with some regions fixed, ``(k, r)``."""
+                allowed = free[copies].unsqueeze(1).unsqueeze(1)  # (k, 1, 1, H, W)
+                box = self._box(model, images[rows], allowed, dtype)
+                several = classes[rows].repeat(len(allowed))
+                return overlap(program, box, several, model.num_classes, self.bound, self.form, self.rival).unflatten(
+                    0, (len(allowed), -1)
+                )
+
+            found = self._copies.gather(images, len(free), bounds)
+        if not found.isfinite().all():
+            raise InputError(
+                f"EVA's bounds overflow at radius {self.radius}: take a smaller one, or a later start_layer"
+            )
+        scores = (found[0] - found[1:]).T  # (B, d)
+        precision = torch.promote_types(images.dtype, torch.float32)
+        extras = {"overlap": found[0], "margin": self._margin(logits, classes)}
+        return Explanation(
+            self._map(scores, regions).to(precision), {name: values.to(precision) for name, values in extras.items()}
+        )
+
+    def _regions(self, images: Tensor) -> Tensor:
+        """What is held fixed, ``(d, H, W)`` bool."""
+        height, width = images.shape[-2:]
+        if self.masks is not None:
+            regions = torch.load(self.masks, map_location=images.device, weights_only=True)
+            if not isinstance(regions, Tensor) or regions.dtype != torch.bool or regions.shape[1:] != (height, width):
+                raise InputError(f"masks {self.masks} is no bool tensor (d, {height}, {width}): save one")
+            return regions
+        assert self.patch is not None
+        if height % self.patch or width % self.patch:
+            raise InputError(f"patch {self.patch} does not divide images of {height}x{width}: take a divisor of both")
+        rows, columns = (torch.arange(size, device=images.device) // self.patch for size in (height, width))
+        number = rows.unsqueeze(1) * (width // self.patch) + columns
+        return number == torch.arange(int(number.max()) + 1, device=images.device).view(-1, 1, 1)
+
+    def _box(self, model: Network, images: Tensor, allowed: Tensor, dtype: torch.dtype) -> Box:
+        """Boxes of the program's start for some images and regions, ``(k * r, ...)``."""
+        radius = self.radius * allowed.to(dtype)
+        if self.start_layer is None:
+            return Box(*(end.flatten(0, 1) for end in Box.around(images.to(dtype), radius)))
+        path = model.path([self.start_layer])
+        lowest = highest = None
+        assert self.samples is not None
+        for step in range(self.samples + 1):  # the first is the image itself
+            draw = torch.erf(noise(self.seed, step, 0, images.shape[1:]) / 2**0.5).to(images.device)  # uniform, (-1, 1)
+            shift = radius * (draw.to(dtype) if step else 0.0)
+            there = (images.to(dtype) + shift).flatten(0, 1).to(images.dtype)
+            activation = path.prefix(there).activation.to(dtype)
+            lowest = activation if lowest is None else torch.minimum(lowest, activation)
+            highest = activation if highest is None else torch.maximum(highest, activation)
+        assert lowest is not None
+        assert highest is not None
+        return Box(lowest, highest)
+
+    def _map(self, scores: Tensor, regions: Tensor) -> Tensor:
+        if self.patch is not None:
+            return scores.unflatten(1, (regions.shape[1] // self.patch, regions.shape[2] // self.patch))
+        inside = regions.to(scores.dtype)
+        return torch.einsum("bd,dhw->bhw", scores, inside) / inside.sum(0).clamp_min(1)
+
+    def _margin(self, logits: Tensor, classes: Tensor) -> Tensor:
+        own = classes.unsqueeze(1)
+        others = logits.scatter(1, own, -torch.inf).amax(1) if self.rival is None else logits[:, self.rival]
+        return others - logits.gather(1, own).squeeze(1)
+
+    def _check_rival(self, classes: Tensor, num_classes: int) -> None:
+        if self.rival is not None and (not 0 <= self.rival < num_classes or bool((classes == self.rival).any())):
+            raise InputError(f"rival is {self.rival}: give a class of the model that is no target, or null for all")
+
+
+def _read(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise InputError(f"masks: {file} cannot be read ({error.strerror}): give a file of torch.save") from error

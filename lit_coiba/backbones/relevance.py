@@ -1,0 +1,96 @@
+"""Rules of layer-wise relevance propagation for transformers, as gradients: relevance is input times modified gradient.
+
+Achtibat et al., "AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for Transformers", 2024 (arXiv 2402.05602).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lit_coiba.backbones.activations import elementwise
+from lit_coiba.backbones.edited_attention import edited_attention
+
+NORMS = (nn.LayerNorm, nn.RMSNorm)
+TINY = 1e-6  # an activation's ratio of output to input is taken here where the input is smaller
+
+
+@contextmanager
+def relevance_rules(model: nn.Module, conserving: bool = False) -> Iterator[None]:
+    """Modified gradients inside; every value that the model computes stays the same, to the bit.
+
+    - Layer norm: its standard deviation is a constant.
+    - Activations: output over input is a constant (the identity rule).
+    - The two products of attention share relevance evenly: queries and keys take part in both, so their gradients are
+      a quarter, those of values a half. The softmax keeps its own gradient.
+
+    Args:
+        model: The model, frozen.
+        conserving: CP-LRP instead: attention weights are constants, and values have it all. Without biases the
+            relevance of all inputs then adds up to the logit, which the softmax prevents otherwise.
+    """
+    with ExitStack() as stack:
+        if conserving:
+            stack.enter_context(edited_attention(model, weights=torch.Tensor.detach))
+        else:
+            stack.enter_context(edited_attention(model, qkv=_shared))
+        for module in model.modules():
+            if isinstance(module, NORMS):
+                stack.callback(module.register_forward_hook(_normalised).remove)
+            elif elementwise(module):
+                stack.callback(module.register_forward_hook(_activated).remove)
+                if getattr(module, "inplace", None) is True:  # the ratio needs the input afterwards
+                    stack.callback(setattr, module, "inplace", True)
+                    module.inplace = False  # type: ignore[assignment]
+        yield
+
+
+def _shared(qkv: Tensor) -> Tensor:
+    """Queries, keys and values with a quarter, a quarter and a half of their gradients."""
+    if not qkv.requires_grad:
+        return qkv
+    third = qkv.shape[-1] // 3
+    scale = torch.cat([qkv.new_full((2 * third,), 0.25), qkv.new_full((third,), 0.5)])
+    passed = qkv.view_as(qkv)  # a tensor of its own, so that nobody else's gradient is scaled
+    passed.register_hook(lambda gradient: gradient * scale)
+    return passed
+
+
+def _normalised(module: Any, inputs: Any, output: Tensor) -> Tensor:
+    x = inputs[0]
+    axes = tuple(range(-len(module.normalized_shape), 0))
+    precise = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+    if isinstance(module, nn.LayerNorm):
+        spread, centred = precise.var(axes, correction=0, keepdim=True), x - x.mean(axes, keepdim=True)
+    else:
+        spread, centred = precise.square().mean(axes, keepdim=True), x
+    eps = module.eps if module.eps is not None else torch.finfo(x.dtype).eps
+    scaled = centred * (spread + eps).rsqrt().to(x.dtype)
+    return _valued(output, scaled if module.weight is None else scaled * module.weight)
+
+
+def _activated(module: Any, inputs: Any, output: Tensor) -> Tensor:
+    x = inputs[0]
+    small = x.detach().abs() < TINY
+    slope = type(module).forward(module, x.new_full((1,), TINY)) / TINY  # that at zero, of what is zero there
+    ratio = torch.where(small, slope, output.detach() / x.detach().masked_fill(small, 1))
+    return _valued(output, x * ratio)
+
+
+def _valued(value: Tensor, gradient: Tensor) -> Tensor:
+    """A tensor with the values of one and the gradient of another."""
+    return _Valued.apply(gradient, value.detach())
+
+
+class _Valued(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, value: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None

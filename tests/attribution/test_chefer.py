@@ -1,0 +1,67 @@
+import torch
+
+from lit_coiba.attribution import Chefer
+from tests._testers import tiny
+from tests._testers.methods import MethodTester
+
+NONE = "Chefer needs attention over all tokens, and this model"
+
+
+class TestChefer(MethodTester):
+    method = Chefer
+    evaluations = (1, 1)
+    unsupported = {"cnn": f"{NONE} has no attention", "swin": f"{NONE} attends within windows only"}  # noqa: RUF012
+
+
+def test_it_is_the_rule_of_the_paper_with_gradients_by_differences():
+    """The attention of each block is moved a little, entry by entry, and the logit is looked at."""
+    model, images, target = tiny.vit(depth=2, embed_dim=8, num_heads=2).double(), tiny.images(1, (32, 32)).double(), 3
+    weights = attention(model, images)
+    total = torch.eye(17).double()
+    for block, weight in enumerate(weights):
+        gradient = torch.zeros_like(weight)
+        for place in zip(*torch.nonzero(weight > 1e-4, as_tuple=True)):
+            moved = [moved_logit(model, images, block, place, step, target) for step in (1e-5, -1e-5)]
+            gradient[place] = (moved[0] - moved[1]) / 2e-5
+        total = total + (weight * gradient).clamp_min(0)[0].mean(0) @ total
+    found = Chefer().attribute(model, images, target)[0]
+    torch.testing.assert_close(found.flatten(), total[0, 1:], rtol=1e-3, atol=1e-5)
+
+
+def attention(model, images):
+    """Softmax of queries and keys, block by block, from the weights."""
+    found, tokens = [], model.model.patch_embed(images)
+    tokens = torch.cat([model.model.cls_token.expand(len(tokens), -1, -1), tokens], 1) + model.model.pos_embed
+    for block in model.model.blocks:
+        q, k, v = block.attn.qkv(block.norm1(tokens)).unflatten(-1, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+        found.append((q @ k.mT / 2).softmax(-1).detach())
+        tokens = tokens + block.attn.proj((found[-1] @ v).transpose(1, 2).flatten(2))
+        tokens = tokens + block.mlp(block.norm2(tokens))
+    return found
+
+
+def moved_logit(model, images, block, place, step, target):
+    tokens = model.model.patch_embed(images)
+    tokens = torch.cat([model.model.cls_token.expand(len(tokens), -1, -1), tokens], 1) + model.model.pos_embed
+    with torch.no_grad():
+        for k, layer in enumerate(model.model.blocks):
+            q, key, v = layer.attn.qkv(layer.norm1(tokens)).unflatten(-1, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+            weight = (q @ key.mT / 2).softmax(-1)
+            if k == block:
+                weight[place] += step
+            tokens = tokens + layer.attn.proj((weight @ v).transpose(1, 2).flatten(2))
+            tokens = tokens + layer.mlp(layer.norm2(tokens))
+        return model.model.head(model.model.norm(tokens)[:, 0])[0, target]
+
+
+def test_nothing_is_negative_and_the_head_makes_a_difference():
+    model, images = tiny.vit(), tiny.images(2, (32, 32))
+    before = Chefer().attribute(model, images, 1)
+    assert (before >= 0).all()
+    torch.nn.init.normal_(model.model.head.weight, generator=torch.Generator().manual_seed(1))
+    assert not torch.allclose(Chefer().attribute(model, images, 1), before, rtol=0.1)
+
+
+def test_a_head_that_reads_patches_is_explained():
+    maps = Chefer().attribute(tiny.infodisent(), tiny.images(2, (32, 32)), 1)
+    assert (maps.flatten(1).std(1) > 0).all()

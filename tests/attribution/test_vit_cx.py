@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from lit_coiba.attribution import ViTCX
+from lit_coiba.attribution.vit_cx import joined, unit_range
+from lit_coiba.contracts import InputError
+from lit_coiba.functional import noise, resize_map
+from tests._testers import tiny
+from tests._testers.methods import MethodTester
+
+
+class TestViTCX(MethodTester):
+    method = ViTCX
+    arguments = {"delta": 0.6, "output": "logit"}  # noqa: RUF012 - few masks
+
+
+def test_masks_that_are_all_equal_give_a_constant_map(monkeypatch):
+    mask = torch.rand(4, 4, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr("lit_coiba.attribution.vit_cx.joined", lambda channels, delta: mask.expand(5, 4, 4))
+    map = ViTCX().attribute(tiny.vit(), tiny.images(1, (32, 32)), 1)[0]
+    assert map.max() - map.min() < 1e-6
+    assert map.min() > 0
+
+
+def test_it_is_the_mean_score_over_the_masks_that_cover_a_place():
+    model, images, target = tiny.vit().double(), tiny.images(1, (32, 32)).double(), 2
+    seen = {}
+    handle = model.model.blocks[5].register_forward_hook(lambda module, args, output: seen.update(tokens=output))
+    with torch.no_grad():
+        model(images)
+    handle.remove()
+    channels = [c.reshape(4, 4) for c in seen["tokens"][0, 1:].T]
+    channels = torch.stack([(c - c.min()) / (c.max() - c.min()) for c in channels])
+    masks = joined(channels, 0.1)
+    fill = noise(0, 0, 0, (3, 32, 32)).double()
+    total = cover = 0
+    for mask in masks:
+        large = resize_map(mask[None], (32, 32))[0]
+        with torch.no_grad():
+            score = model((images[0] * large + fill * (1 - large))[None]).softmax(1)[0, target]
+        total, cover = total + score * large, cover + large
+    explained = ViTCX().explain(model, images, target)
+    torch.testing.assert_close(explained.maps[0], total / cover, rtol=1e-9, atol=1e-12)
+    assert explained.extras["masks"].tolist() == [len(masks)]
+
+
+def test_channels_of_one_direction_are_one_mask():
+    first, second = torch.rand(2, 16, generator=torch.Generator().manual_seed(3)).round()
+    channels = unit_range(torch.stack([first, 0.5 * first, second, 1e-3 + 0 * first])).unflatten(1, (4, 4))
+    masks = joined(channels, 0.1)
+    assert len(masks) == 2  # the constant one shows nothing
+    assert {tuple(mask.flatten().tolist()) for mask in masks} == {tuple(v.tolist()) for v in (first, second)}
+    assert torch.equal(joined(torch.zeros(3, 4, 4), 0.1), torch.ones(1, 4, 4))
+
+
+@pytest.mark.parametrize("arguments", [{"delta": -0.1}, {"noise_scale": -1.0}])
+def test_values_out_of_range_are_refused(arguments):
+    with pytest.raises(InputError, match="delta is"):
+        ViTCX(**arguments)
