@@ -23,11 +23,25 @@ FEWER: dict[str, dict[str, Any]] = {
     "lime": {"n": 500},
     "kernel_shap": {"n": 500},
     "score_cam": {"channels": 512},
-    "occlusion": {},
     "vit_cx": {},
-    "eva": {},
+    "occlusion": {},
+    "eva": {"radius": 0.05, "start_layer": "layer3", "samples": 8, "bound": "ibp"},
     "input_iba": {},
 }
+# The same for models of 224 pixels.
+LARGE: dict[str, dict[str, Any]] = {
+    "occlusion": {"window": 32},
+    "eva": {"radius": 0.1, "patch": 32, "start_layer": "blocks.6", "samples": 4, "bound": "ibp"},
+    "input_iba": {"steps": 20, "copies": 3, "epochs": 4},
+}
+# Images at most, of methods that take seconds or minutes for one.
+FEWEST = {"eva": 24, "input_iba": 16}
+
+
+def changes(name: str, pixels: int) -> dict[str, Any]:
+    """What differs from the file of a method, for a model of so many pixels a side."""
+    large = LARGE.get(name, {}) if pixels > 100 else {}
+    return {**FEWER.get(name, {}), **large}
 
 
 def configured(name: str, changes: dict[str, Any]) -> AttributionMethod:

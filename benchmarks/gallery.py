@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 import torch
-from _methods import FEWER, configured, files
+from _methods import changes, configured, files
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
@@ -60,9 +60,8 @@ def main() -> None:
     for file in files(arguments.methods):
         maps[file] = []
         for model, images, seen in models:
-            changes = {"window": images.shape[-1] // 8} if file == "occlusion" else FEWER.get(file, {})
             try:
-                method = configured(file, changes)
+                method = configured(file, changes(file, images.shape[-1]))
                 method.prepare(model.eval(), seen)
                 maps[file] += list(method.attribute(model, images))
             except InputError as error:

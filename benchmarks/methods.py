@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from _methods import ASSETS, FEWER, configured, files
+from _methods import ASSETS, FEWER, FEWEST, changes, configured, files
 from rich.console import Console
 
 from lit_coiba.backbones import Backbone
@@ -42,7 +42,7 @@ class Setting(NamedTuple):
     few: int  # images for methods of many evaluations
     cells: int  # of the grid that is ranked for insertion and deletion
     steps: int  # of insertion and deletion
-    pixels: int  # of a side; windows are a share of it
+    pixels: int  # of a side
 
 
 def setting(name: str) -> Setting:
@@ -106,12 +106,8 @@ def run(name: str, output: Path, only: list[str], limit: int | None) -> None:
     lines = ["| method | images | s per image | failures | constant maps | same as the first | moved by the class |"]
     lines.append("|---|--:|--:|--:|--:|--:|--:|")
     for file in files(only):
-        many = file in FEWER
-        changes = dict(FEWER.get(file, {}))
-        if file == "occlusion":
-            changes = {"window": used.pixels // 8}
-        method = configured(file, changes)
-        count = min(limit or used.images, used.few if many else used.images)
+        method = configured(file, changes(file, used.pixels))
+        count = min(limit or used.images, used.few if file in FEWER else used.images, FEWEST.get(file, used.images))
         console.print(f"{name}: {file} on {count} images", highlight=False)
         began = time.monotonic()
         try:
