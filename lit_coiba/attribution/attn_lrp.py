@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.attribution.colours import Reduce, over_colours
-from lit_coiba.backbones.edited_attention import all_attention
+from lit_coiba.backbones.attention import attention_layers
 from lit_coiba.backbones.relevance import relevance_rules
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.frozen import frozen
@@ -52,7 +52,7 @@ class AttnLRP(AttributionMethod):
             InputError: The model has no attention.
         """
         check_images(model, images)
-        if not isinstance(model, nn.Module) or not all_attention(model):
+        if not isinstance(model, nn.Module) or not attention_layers(model, windows=True):
             raise InputError("AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP")
         with frozen(model), relevance_rules(model, self.conserving):
             pixels = images.detach().clone().requires_grad_(True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.backbones.activations import elementwise
-from lit_coiba.backbones.edited_attention import edited_attention
+from lit_coiba.backbones.attention import edited_attention
 
 NORMS = (nn.LayerNorm, nn.RMSNorm)
 TINY = 1e-6  # an activation's ratio of output to input is taken here where the input is smaller

@@ -20,7 +20,7 @@ def test_it_is_the_rule_of_the_paper_with_gradients_by_differences():
     total = torch.eye(17).double()
     for block, weight in enumerate(weights):
         gradient = torch.zeros_like(weight)
-        for place in zip(*torch.nonzero(weight > 1e-4, as_tuple=True)):
+        for place in zip(*torch.nonzero(weight >= 0, as_tuple=True)):
             moved = [moved_logit(model, images, block, place, step, target) for step in (1e-5, -1e-5)]
             gradient[place] = (moved[0] - moved[1]) / 2e-5
         total = total + (weight * gradient).clamp_min(0)[0].mean(0) @ total

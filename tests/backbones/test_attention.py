@@ -1,0 +1,118 @@
+"""Attention weights are those of the model, and recording them leaves nothing behind."""
+
+import pytest
+import torch
+import torchvision
+
+from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.attention import (
+    attention_layers,
+    edited_attention,
+    explicit_attention,
+    flow,
+    read_tokens,
+    recorded_attention,
+    token_grid,
+)
+from lit_coiba.contracts import InputError
+from tests._testers import tiny
+from tests._testers.methods import assert_same_state, disturb, state
+
+
+def torchvision_vit() -> Backbone:
+    net = torchvision.models.VisionTransformer(32, 8, 3, 2, 16, 32, num_classes=tiny.CLASSES)
+    tiny.randomise(net, 0)
+    return Backbone.wrap(net.eval(), image_size=32)
+
+
+@pytest.mark.parametrize("build", [tiny.vit, tiny.vit_with_registers, torchvision_vit])
+def test_weights_are_recorded_block_by_block_and_logits_stay(build):
+    model, images = build(), tiny.images(2, (32, 32))
+    with torch.no_grad():
+        expected = model(images)
+        with recorded_attention(model) as weights:
+            torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
+    grid = token_grid(model, "This")
+    assert len(weights) == len(attention_layers(model))
+    for weight in weights:
+        assert weight.shape[0] == 2
+        assert weight.shape[-2:] == (grid.positions, grid.positions)
+        torch.testing.assert_close(weight.sum(-1), torch.ones(weight.shape[:-1]))
+
+
+def test_torch_s_own_attention_says_the_same():
+    model, images = torchvision_vit(), tiny.images(2, (32, 32))
+    inner, seen = model.model.encoder.layers[0].self_attention, {}
+    handle = inner.register_forward_pre_hook(lambda module, args: seen.update(tokens=args[0]))
+    with torch.no_grad(), recorded_attention(model) as weights:
+        model(images)
+    handle.remove()
+    with torch.no_grad():
+        tokens = seen["tokens"]
+        _, expected = inner(tokens, tokens, tokens, need_weights=True, average_attn_weights=False)
+    torch.testing.assert_close(weights[0], expected)
+
+
+@pytest.mark.parametrize("build", [tiny.vit, tiny.swin, torchvision_vit])
+def test_edits_reach_queries_keys_values_and_weights(build):
+    model = build()
+    images, count = tiny.images(1, model.preprocessing.size), len(attention_layers(model, windows=True))
+    calls = {"qkv": 0, "weights": 0}
+
+    def counted(name):
+        def change(tensor):
+            calls[name] += 1
+            return torch.zeros_like(tensor)
+
+        return change
+
+    with torch.no_grad():
+        plain = model(images)
+        with edited_attention(model, qkv=counted("qkv")):
+            assert not torch.allclose(model(images), plain, rtol=1e-2)
+        with edited_attention(model, weights=counted("weights")):
+            assert not torch.allclose(model(images), plain, rtol=1e-2)
+    assert calls == {"qkv": count, "weights": count}
+
+
+@pytest.mark.parametrize("build", [tiny.vit, tiny.swin, torchvision_vit])
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_left_behind(build, fails):
+    model = build()
+    disturb(model)
+    before = state(model)
+    for around in (recorded_attention, explicit_attention, lambda m: edited_attention(m, torch.clone, torch.clone)):
+        try:
+            with around(model):
+                assert not any(getattr(module, "fused_attn", False) for module in model.modules())
+                if fails:
+                    raise RuntimeError("inside")
+        except RuntimeError:
+            assert fails
+        assert_same_state(state(model), before)
+
+
+def test_the_classifier_reads_cls_or_all_patches():
+    share = torch.full((16,), 1 / 16)
+    for model, expected in (
+        (tiny.vit(), torch.eye(17)[0]),
+        (tiny.vit_with_registers(), torch.eye(19)[0]),
+        (tiny.vit(global_pool="avg"), torch.cat([torch.zeros(1), share])),
+        (tiny.vit(global_pool="avg", class_token=False), share),
+        (tiny.infodisent(), torch.cat([torch.zeros(1), share])),
+    ):
+        torch.testing.assert_close(read_tokens(model, token_grid(model, "This")), expected)
+
+
+def test_flow_is_a_product_of_matrices():
+    steps = [torch.rand(2, 5, 5, generator=torch.Generator().manual_seed(k)) for k in range(3)]
+    start = torch.rand(5)
+    torch.testing.assert_close(flow(start, steps), (start @ (steps[2] @ steps[1] @ steps[0])))
+
+
+@pytest.mark.parametrize(
+    ("build", "why"), [(tiny.resnet, "has no attention"), (tiny.swin, "attends within windows only")]
+)
+def test_a_model_without_attention_over_all_tokens_is_refused(build, why):
+    with pytest.raises(InputError, match=f"This needs attention over all tokens, and this model {why}"):
+        token_grid(build(), "This")
