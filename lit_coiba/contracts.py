@@ -210,7 +210,7 @@ class Network(Protocol):
         """The weights."""
 
 
-Need = Literal["gradients", "attention", "layer", "statistics", "head", "data", "package"]
+Need = Literal["gradients", "attention", "layer", "modules", "statistics", "head", "package"]
 Family = Literal["CNN", "ViT", "Swin"]
 
 

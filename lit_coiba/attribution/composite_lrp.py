@@ -52,7 +52,7 @@ class CompositeLRP(AttributionMethod):
     card = Card(
         "Bach et al., 2015; Montavon et al., 2019; Anders et al., 2021 (arXiv 2106.13200)",
         "1 forward, 1 backward",
-        ("gradients", "package"),
+        ("gradients", "modules", "package"),
         families=("CNN",),
     )
 

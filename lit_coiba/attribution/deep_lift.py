@@ -55,7 +55,7 @@ class DeepLift(AttributionMethod):
     card = Card(
         "Shrikumar, Greenside and Kundaje, 2017 (arXiv 1704.02685)",
         "2 forwards, 2 backwards",
-        ("gradients",),
+        ("gradients", "modules"),
         families=("CNN",),
     )
 

@@ -62,7 +62,7 @@ class EVA(AttributionMethod):
     card = Card(
         "Fel, Ducoffe, Vigouroux, Cadene, Capelle, Nicodeme and Serre, 2023 (arXiv 2202.07728)",
         "2 forwards per region (ibp), and a backward per region and other class (crown_ibp)",
-        (),
+        ("modules",),
         ("CNN",),
     )
 

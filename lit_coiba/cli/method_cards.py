@@ -19,7 +19,7 @@ NEEDS = {
     "attention": "attention over all tokens",
     "statistics": "activation statistics of a dataset",
     "head": "a head that explains itself, trained by lit-coiba fit",
-    "data": "images of the dataset",
+    "modules": "modules that there are rules for",
     "package": "another package, see below",
 }
 
@@ -55,7 +55,7 @@ class MethodPage(NamedTuple):
         if self.arguments:
             lines += ["", "| argument | default | meaning |", "|---|---|---|"]
             lines += [f"| `{name}` | {default} | {_cell(meaning)} |" for name, default, meaning in self.arguments]
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines).replace("``", "`") + "\n"
 
 
 def pages() -> list[MethodPage]:
