@@ -37,12 +37,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "Occlusion": {},
     "LIME": {"n": 64},
     "KernelSHAP": {"n": 64},
-    "SmoothGrad": {},
-    "IntegratedGradients": {},
+    "SmoothGrad": {"copies": 32},
+    "IntegratedGradients": {"steps": 32},
+    "NIB": {"steps": 32},
     "UNI": {},
-    "ScoreCAM": {},
+    "ScoreCAM": {"channels": 64},
     "ViTCX": {},
-    "EVA": {},
+    "EVA": {"radius": 1e-9, "patch": 16, "bound": "ibp"},
 }
 MODELS = {
     "cnn": ("resnet18", {"channels": [32, 48, 96, 160], "avg_down": True}),

@@ -1,0 +1,55 @@
+"""A map under a limit of memory that its first pieces do not fit into, beside the map without.
+
+    python benchmarks/memory_limit.py
+
+The address space of the process is limited to what it has plus some hundred megabytes; RISE then starts with more
+copies at once than fit, halves them until they do, and says so once.
+"""
+
+from __future__ import annotations
+
+import resource
+import warnings
+
+import torch
+
+from lit_coiba.attribution import NIB, RISE, IntegratedGradients, Sobol
+from lit_coiba.contracts import AttributionMethod
+from lit_coiba.data.transforms import Transform
+from lit_coiba.demo.photographs import efficientnet_lite0, photograph
+
+MEGABYTES = 300
+START = 128  # copies at once, which need more
+
+
+def methods(chunk: int) -> list[AttributionMethod]:
+    """Methods of many copies that start with so many at once."""
+    return [
+        RISE(n=128, chunk=chunk),
+        Sobol(grid=4, n=8, chunk=chunk),
+        IntegratedGradients(steps=32, chunk=chunk),
+        NIB(steps=128, layer="blocks.3.0", chunk=chunk),
+    ]
+
+
+def main() -> None:
+    """Print a line for each method."""
+    model = efficientnet_lite0().eval()
+    images = torch.stack([Transform(model.preprocessing)(photograph(name)) for name in ("chelsea",)])
+    expected = [method.attribute(model, images) for method in methods(16)]
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEGABYTES * 2**20,) * 2)
+    print(f"| method, {START} copies at once, {MEGABYTES} MB more memory | largest difference | warnings | ends with |")
+    print("|---|--:|--:|--:|")
+    for method, map in zip(methods(START), expected):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            found = method.attribute(model, images)
+        difference = ((found - map).abs().max() / map.abs().max()).item()
+        count = sum("memory ran out" in str(one.message) for one in told)
+        print(f"| {type(method).__name__} | {difference:.1e} | {count} | {method._copies.at_once(images)} |")  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()
