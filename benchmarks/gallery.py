@@ -28,6 +28,17 @@ OBJECT = 7  # of the test images of SyntheticParts
 SEEN = 64  # images for activation statistics
 
 
+def explained(file: str, model: Backbone, images: Tensor, seen: Tensor) -> list[Tensor | None]:
+    """Maps of the images by the method of ``configs/method/FILE.yaml``; None where it cannot explain the model."""
+    try:
+        method = configured(file, changes(file, images.shape[-1]))
+        method.prepare(model.eval(), seen)
+        return list(method.attribute(model, images))
+    except InputError as error:
+        print(f"{file}: {error}")
+        return [None] * len(images)
+
+
 def main() -> None:
     """Draw it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -58,15 +69,7 @@ def main() -> None:
     ]
     maps: dict[str, list[Tensor | None]] = {}
     for file in files(arguments.methods):
-        maps[file] = []
-        for model, images, seen in models:
-            try:
-                method = configured(file, changes(file, images.shape[-1]))
-                method.prepare(model.eval(), seen)
-                maps[file] += list(method.attribute(model, images))
-            except InputError as error:
-                print(f"{file}: {error}")
-                maps[file] += [None] * len(images)
+        maps[file] = [map for model in models for map in explained(file, *model)]
         print(file, flush=True)
     gallery(pictures, [*PHOTOGRAPHS, "parts, CNN", "parts, ViT"], maps, arguments.file)
     print(f"The gallery is {arguments.file}")

@@ -10,7 +10,7 @@ from lit_coiba.contracts import Preprocessing
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.store import Row
-from lit_coiba.visualization.overlay import enlarged, full_scale, heat, overlay
+from lit_coiba.visualization.overlay import enlarged, full_scale, heat, overlay, zero_scale
 from lit_coiba.visualization.page import ALERT, FADED, Page, fitted
 
 SIDE = 160  # pixels, of the longer side of a panel
@@ -93,7 +93,9 @@ def _panel_size(preprocessing: Preprocessing) -> tuple[int, int]:
 
 def _write_caption(page: Page, row: Row, classes: list[str] | None, x: int, y: int, width: int) -> None:
     right, unit = x + width, " bits" if "bits" in row.extras else ""
-    scale = f"full scale {rounded(full_scale(row.map))}{unit}"
+    low = zero_scale(row.map)
+    shown = f"{rounded(low)} to" if low else "full scale"
+    scale = f"{shown} {rounded(full_scale(row.map))}{unit}"
     peak = page.text(right, y + 12, scale, size=8, colour=FADED, align="right")
     share = f"  {percent(row.probability)}"
     room = width - peak - 60

@@ -16,6 +16,7 @@ OPACITY = 0.9  # of the heat at full scale
 GAMMA = 0.75  # of the opacity: below 1, a faint place is still seen
 GRID_CELLS = 64 * 64  # a map with more cells has one for each pixel or so
 PERCENTILE = 0.99  # of such a map, what is shown as its brightest colour
+OFFSET = 0.5  # a map that is everywhere above this share of its full scale is shown from its minimum on
 PAPER = 0.75  # how far the picture below the heat keeps its contrast; the rest is white
 
 _GREY = torch.tensor([0.299, 0.587, 0.114])  # luma of RGB, ITU-R BT.601
@@ -34,20 +35,33 @@ def full_scale(values: Tensor) -> float:
     return float(positive.max()) if len(positive) else 0.0
 
 
+def zero_scale(values: Tensor) -> float:
+    """The value of a map ``(h, w)`` that is shown as nothing: 0, or the minimum of one that is nowhere near 0.
+
+    RISE and ViT-CX put a mean score everywhere; what they say is in the differences.
+    """
+    lowest = float(values.detach().double().nan_to_num(0.0, 0.0, 0.0).amin()) if values.numel() else 0.0
+    highest = full_scale(values)
+    return lowest if OFFSET * highest < lowest < highest else 0.0
+
+
 def relative(values: Tensor, scale: float | None = None) -> Tensor:
-    """A map ``(h, w)`` as shares of its full scale: 0 at and below 0, 1 at and above `scale`; NaN becomes 0.
+    """A map ``(h, w)`` as shares of its full scale: 0 at and below `zero_scale`, 1 at and above the full scale.
+
+    NaN becomes 0.
 
     Args:
         values: The map.
-        scale: Another full scale than its own.
+        scale: Another full scale than its own, above 0.
 
     Example:
         >>> relative(torch.tensor([[-1.0, 2.0, 4.0]]))
         tensor([[0.0000, 0.5000, 1.0000]])
     """
-    scale = full_scale(values) if scale is None else scale
-    positive = _positive(values)
-    return (positive / scale).clamp_max(1).float() if scale > 0 else torch.zeros_like(positive).float()
+    low = zero_scale(values) if scale is None else 0.0
+    above = (full_scale(values) if scale is None else scale) - low
+    positive = (_positive(values) - low).clamp_min(0)
+    return (positive / above).clamp_max(1).float() if above > 0 else torch.zeros_like(positive).float()
 
 
 def heat(values: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import matplotlib
 import pytest
 import torch
 
-from lit_coiba.visualization.overlay import enlarged, full_scale, heat, overlay, relative
+from lit_coiba.visualization.overlay import enlarged, full_scale, heat, overlay, relative, zero_scale
 
 
 def test_full_scale_of_a_small_map_is_its_maximum():
@@ -32,6 +32,15 @@ def test_relative_is_linear_up_to_the_scale():
     values = torch.tensor([[torch.nan, -5.0, 0.0], [1.0, 2.0, 8.0]])
     assert relative(values).tolist() == [[0.0, 0.0, 0.0], [0.125, 0.25, 1.0]]
     assert relative(values, scale=4.0).tolist() == [[0.0, 0.0, 0.0], [0.25, 0.5, 1.0]]
+
+
+def test_a_map_that_is_nowhere_near_zero_is_shown_from_its_minimum():
+    values = torch.tensor([[8.0, 9.0], [9.5, 10.0]])
+    assert relative(values).tolist() == [[0.0, 0.5], [0.75, 1.0]]
+    torch.testing.assert_close(relative(values, scale=10.0), values / 10)
+    assert zero_scale(values) == 8.0
+    assert zero_scale(torch.tensor([[4.0, 10.0]])) == 0.0
+    assert relative(torch.full((2, 2), 3.0)).tolist() == [[1.0, 1.0], [1.0, 1.0]]  # a constant has no differences
 
 
 def test_scale_of_a_map_does_not_matter():
