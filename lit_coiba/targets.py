@@ -17,13 +17,18 @@ def check_images(model: Network, images: Tensor) -> None:
     """Refuse what is no batch of model input.
 
     Raises:
-        InputError: Not ``(B, 3, H, W)`` of floating-point numbers at the model's size.
+        InputError: Not ``(B, 3, H, W)`` of floating-point numbers at the model's size, or none at all.
     """
+    if not hasattr(model, "preprocessing"):
+        what = type(model).__name__
+        raise InputError(f"the model is a {what} of its own: wrap it first, Backbone.wrap(model, image_size=...)")
     if images.dim() != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise InputError(
             f"images are {images.dtype} of shape {tuple(images.shape)}: give normalised model input (B, 3, H, W), as"
             " Backbone.normalize makes of pixels in [0, 1]"
         )
+    if not len(images):
+        raise InputError("images has no image in it: give one or more, or skip the batch")
     if tuple(images.shape[-2:]) != tuple(model.preprocessing.size):
         given, size = (f"{height}x{width}" for height, width in (images.shape[-2:], model.preprocessing.size))
         raise InputError(

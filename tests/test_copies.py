@@ -3,8 +3,10 @@ import warnings
 import pytest
 import torch
 
+from lit_coiba import attribution
 from lit_coiba.contracts import InputError
 from lit_coiba.copies import CPU_PIXELS, FEWEST, MOST, Copies
+from tests._testers import tiny
 
 IMAGES = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 3, 4, 4).contiguous()
 COPIES = 7
@@ -115,3 +117,19 @@ def test_auto_looks_at_the_size_of_the_images():
 def test_a_chunk_that_is_no_count_is_refused(chunk):
     with pytest.raises(InputError, match=r"chunk is .*: give the number of model inputs at once, 1 or more, or auto"):
         Copies(chunk)
+
+
+@pytest.mark.parametrize(
+    ("build", "few"),
+    [
+        (attribution.SmoothGrad, {"copies": 2}),
+        (attribution.IntegratedGradients, {"steps": 2}),
+        (attribution.UNI, {"steps": 2}),
+        (attribution.RISE, {"n": 4}),
+    ],
+)
+def test_the_predicted_classes_are_found_in_pieces_as_well(build, few):
+    model, most = tiny.resnet(), []
+    model.model.get_classifier().register_forward_pre_hook(lambda _, inputs: most.append(len(inputs[0])))
+    build(chunk=2, **few).explain(model, tiny.images(5, (64, 64)))
+    assert max(most) == 2

@@ -3,7 +3,7 @@ import torch
 
 from lit_coiba.attribution import IBA, CoIBA, Saliency
 from lit_coiba.contracts import InputError
-from lit_coiba.targets import class_targets
+from lit_coiba.targets import check_images, class_targets
 from tests._testers import tiny
 
 IMAGES = torch.zeros(3, 3, 4, 4)
@@ -72,3 +72,9 @@ def test_one_class_for_all_images():
 def test_images_are_looked_at_before_anything_else(method, images, sentence):
     with pytest.raises(InputError, match=sentence):
         method.explain(tiny.vit(), images)
+
+
+def test_a_batch_without_images_is_refused():
+    model = tiny.resnet()
+    with pytest.raises(InputError, match="images has no image in it: give one or more, or skip the batch"):
+        check_images(model, tiny.images(1, model.preprocessing.size)[:0])

@@ -74,8 +74,9 @@ def mixing(weights: Tensor, residual: float = 0.5, heads: Heads = "mean") -> Ten
     """A~ of one block, ``(B, heads, T, T)`` -> ``(B, T, T)``; each row sums to 1."""
     precise = weights.to(torch.promote_types(weights.dtype, torch.float32))
     joined = precise.mean(1) if heads == "mean" else precise.amax(1) if heads == "max" else precise.amin(1)
-    joined = joined / joined.sum(-1, keepdim=True)  # also what low precision rounds away
-    return (1 - residual) * joined + residual * torch.eye(joined.shape[-1]).to(joined)
+    total, own = joined.sum(-1, keepdim=True), torch.eye(joined.shape[-1]).to(joined)
+    joined = torch.where(total > 0, joined / total, own)  # also what low precision rounds away
+    return (1 - residual) * joined + residual * own  # heads that share no token, of `min`, mix nothing
 
 
 def rollout(weights: Sequence[Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.attribution.colours import Reduce, over_colours
-from lit_coiba.backbones.attention import attention_layers
+from lit_coiba.backbones.attention import attention_layers, other_attention
 from lit_coiba.backbones.relevance import relevance_rules
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.frozen import frozen
@@ -49,11 +49,14 @@ class AttnLRP(AttributionMethod):
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
 
         Raises:
-            InputError: The model has no attention.
+            InputError: The model has no attention, or one for which there is no rule.
         """
         check_images(model, images)
-        if not isinstance(model, nn.Module) or not attention_layers(model, windows=True):
+        if not isinstance(model, nn.Module) or not (attention_layers(model, True) or other_attention(model, True)):
             raise InputError("AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP")
+        others = other_attention(model, windows=True)
+        if others:
+            raise InputError(f"AttnLRP has no rule for the attention at {others[0]}: take InputXGradient or RISE")
         with frozen(model), relevance_rules(model, self.conserving):
             pixels = images.detach().clone().requires_grad_(True)
             logits = model(pixels)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.attribution.colours import Reduce, over_colours
-from lit_coiba.backbones.attention import attention_layers
+from lit_coiba.backbones.attention import attention_layers, other_attention
 from lit_coiba.backbones.relevance_graph import relevance_graph
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.frozen import frozen
@@ -72,7 +72,7 @@ class CompositeLRP(AttributionMethod):
             InputError: zennit is missing, or the model is no CNN whose steps can be listed.
         """
         check_images(model, images)
-        if not isinstance(model, nn.Module) or attention_layers(model, windows=True):
+        if not isinstance(model, nn.Module) or attention_layers(model, True) or other_attention(model, True):
             raise InputError("CompositeLRP has rules for CNNs, and none for attention: take AttnLRP for transformers")
         with frozen(model), torch.autocast(images.device.type, enabled=False):
             pixels = images.detach().to(next(model.parameters()).dtype).clone()

@@ -35,7 +35,8 @@ class DeepLift(AttributionMethod):
 
     Trust it where the extra ``attribution_sum`` is near the extra ``score_difference``, the logit at the image minus
     that at the reference. They agree up to rounding for convolutions, batch norm, elementwise activations (torch's and
-    timm's) and max pools that are modules, as in ResNet, DenseNet and EfficientNet-Lite. What else is not linear, such
+    timm's) and max pools that are modules, as in timm's ResNet, DenseNet and EfficientNet-Lite; torchvision's ResNets
+    run one ReLU several times and are refused. What else is not linear, such
     as the products of squeeze-and-excitation or an activation called as a function, has no rule and counts as linear: a
     warning tells where more than a tenth is missing. Attention and norms over the input itself are refused. The logit
     is explained, since the rule for a softmax would depend on the other images.
@@ -130,9 +131,10 @@ class RescaleRule(CaptumDeepLift):
     def _forward_hook(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
         if "output" in module.__dict__:
             name = next(name for name, other in self.model.named_modules() if other is module)
+            name = name.removeprefix("network.").removeprefix("model.")
             raise InputError(
-                f"DeepLift: {name.removeprefix('network.')} ({type(module).__name__}) is run twice, and its differences"
-                " are kept once: give each use a module of its own, or take IntegratedGradients"
+                f"DeepLift: {name} ({type(module).__name__}) is run twice in a forward, as in torchvision's ResNets:"
+                " give each use a module of its own, take timm's model of the same name, or IntegratedGradients"
             )
         super()._forward_hook(module, inputs, outputs)
 

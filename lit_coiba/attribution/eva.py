@@ -7,6 +7,7 @@ Fel et al., "Don't Lie to Me! Robust and Efficient Explainability with Verified 
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -146,10 +147,11 @@ class EVA(AttributionMethod):
         """What is held fixed, ``(d, H, W)`` bool."""
         height, width = images.shape[-2:]
         if self.masks is not None:
-            regions = torch.load(self.masks, map_location=images.device, weights_only=True)
-            if not isinstance(regions, Tensor) or regions.dtype != torch.bool or regions.shape[1:] != (height, width):
+            regions = _loaded(self.masks)
+            fits = isinstance(regions, Tensor) and regions.dtype == torch.bool and len(regions.shape) == 3
+            if not fits or regions.shape[1:] != (height, width) or not len(regions):
                 raise InputError(f"masks {self.masks} is no bool tensor (d, {height}, {width}): save one")
-            return regions
+            return regions.to(images.device)
         assert self.patch is not None
         if height % self.patch or width % self.patch:
             raise InputError(f"patch {self.patch} does not divide images of {height}x{width}: take a divisor of both")
@@ -190,6 +192,14 @@ class EVA(AttributionMethod):
     def _check_rival(self, classes: Tensor, num_classes: int) -> None:
         if self.rival is not None and (not 0 <= self.rival < num_classes or bool((classes == self.rival).any())):
             raise InputError(f"rival is {self.rival}: give a class of the model that is no target, or null for all")
+
+
+def _loaded(file: str) -> Any:
+    content = _read(file)
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a file that is something else makes of it; code in it is not run
+        raise InputError(f"masks: {file} was not written by torch.save: save a bool tensor (d, H, W)") from error
 
 
 def _read(file: str) -> bytes:

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from lit_coiba.attribution.baselines import Baseline, baseline_images
 from lit_coiba.attribution.colours import Reduce, over_colours
+from lit_coiba.attribution.masking import target_classes
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
-from lit_coiba.targets import Output, check_images, class_scores, class_targets
+from lit_coiba.targets import Output, check_images, class_scores
 
 Rule = Literal["gausslegendre", "riemann_right", "riemann_left", "riemann_middle"]
 
@@ -75,7 +76,7 @@ class IntegratedGradients(AttributionMethod):
         with frozen(model):
             images = images.detach().clone()
             with torch.no_grad():
-                classes = class_targets(targets, images, model.num_classes, lambda: model(images))
+                classes = target_classes(model, images, targets, self._copies)
             baselines = baseline_images(self.baseline, images, model, self.seed)
 
             def score(points: Tensor, labels: Tensor) -> Tensor:

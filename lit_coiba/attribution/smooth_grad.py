@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from lit_coiba.attribution.colours import Reduce, over_colours
+from lit_coiba.attribution.masking import target_classes
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import noise
-from lit_coiba.targets import Output, check_images, class_scores, class_targets
+from lit_coiba.targets import Output, check_images, class_scores
 
 Kind = Literal["smooth", "square", "var"]
 
@@ -74,7 +75,7 @@ class SmoothGrad(AttributionMethod):
         with frozen(model):
             images = images.detach().clone()
             with torch.no_grad():
-                classes = class_targets(targets, images, model.num_classes, lambda: model(images))
+                classes = target_classes(model, images, targets, self._copies)
             scale = self.sigma / images.new_tensor(model.preprocessing.std).view(-1, 1, 1)  # in units of model input
 
             def gradients(some: slice, rows: slice) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.attribution.colours import Reduce, over_colours
+from lit_coiba.attribution.masking import target_classes
 from lit_coiba.backbones.attention import explicit_attention
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.copies import Chunk, Copies
@@ -28,7 +29,7 @@ from lit_coiba.functional.unlearning import (
     unit,
     unlearned_logits,
 )
-from lit_coiba.targets import Output, check_images, class_scores, class_targets
+from lit_coiba.targets import Output, check_images, class_scores
 
 NUMBERS = ("confidence", "baseline_confidence", "unlearned_confidence", "kl_image", "kl_baseline", "radius")
 WEIGHT_BYTES = 4 << 30  # of all copies of the weights that are in flight on an accelerator
@@ -138,7 +139,7 @@ class UNI(AttributionMethod):
         if not isinstance(model, nn.Module):
             raise InputError("UNI unlearns in the weights: give a torch module, such as a Backbone")
         with torch.no_grad():
-            return class_targets(targets, images, model.num_classes, lambda: model(images.detach()))
+            return target_classes(model, images.detach(), targets, self._copies)
 
     def _baselines(self, model: Network, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Baselines ``(B, 3, H, W)`` and the numbers that tell of them, ``(B, 6)``."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
+from torch.utils.hooks import RemovableHandle
 
 from lit_coiba.backbones.backbone import Backbone
 from lit_coiba.backbones.fused_attention import attention_modules
@@ -29,7 +30,15 @@ def attention_layers(model: nn.Module, windows: bool = False) -> list[tuple[str,
         windows: Also attention within windows.
     """
     found = [(name, module) for name, module in model.named_modules() if _is_attention(module)]
-    return [(name, module) for name, module in found if windows or not hasattr(module, "window_size")]
+    return [(name, module) for name, module in found if windows or _over_tokens(module)]
+
+
+def other_attention(model: nn.Module, windows: bool = False) -> list[str]:
+    """Names of attentions that `attention_layers` leaves out: within windows, over channels, or of another build."""
+    known = {module for _, module in attention_layers(model, windows)}
+    found = {name for name, _ in attention_layers(model, windows=True)}
+    switched = set(attention_modules(model))
+    return [name for name, m in model.named_modules() if m not in known and (name in found or m in switched)]
 
 
 @contextmanager
@@ -56,6 +65,9 @@ def edited_attention(
         qkv: Of queries, keys and values side by side, ``(..., T, 3 C)``.
         weights: Of the attention weights, ``(B, heads, T, T)``.
         windows: Also of attention within windows, whose weights are ``(B * windows, heads, T, T)``.
+
+    Raises:
+        InputError: `qkv` cannot be edited, since an attention has it in another order, or computes it by itself.
     """
     with ExitStack() as stack:
         stack.enter_context(explicit_attention(model))
@@ -65,7 +77,8 @@ def edited_attention(
                 continue
             parts: Any = module
             if qkv is not None:
-                stack.callback(parts.qkv.register_forward_hook(_edited(qkv)).remove)
+                for handle in _edit_qkv(parts, qkv):
+                    stack.callback(handle.remove)
             if weights is not None:
                 stack.callback(parts.attn_drop.register_forward_hook(_edited(weights)).remove)
         yield
@@ -102,15 +115,18 @@ def token_grid(model: nn.Module, method: str) -> Grid:
         InputError: It is no transformer whose attentions all see the same sequence of tokens.
     """
     inner = model.model if isinstance(model, Backbone) else model
-    layers, found, why = attention_layers(inner), None, "has no attention"
-    if layers and isinstance(model, Backbone):
+    layers, others, found, why = attention_layers(inner), other_attention(inner), None, "has no attention"
+    if layers and others:
+        why = f"has attention of another kind as well ({others[0]})"
+    elif layers and isinstance(model, Backbone):
         grids = {name: model.grid(name) for name in model.layers()}
         around = [_enclosing(name, grids) for name, _ in layers]
         same = len({grid and (grid.layout, grid.prefix, grid.height, grid.width) for grid in around}) == 1
         found = around[-1] if same and around[-1] is not None and around[-1].layout == "tokens" else None
         why = "attends over tokens that change from block to block"
-    elif attention_layers(inner, windows=True):
-        why = "attends within windows only"
+    elif others:
+        where = [name for name, module in inner.named_modules() if name in others and hasattr(module, "window_size")]
+        why = "attends within windows only" if where else f"has attention of another kind ({others[0]})"
     if found is None:
         raise InputError(
             f"{method} needs attention over all tokens, and this model {why}: take GradCAM, InputXGradient or RISE"
@@ -166,6 +182,33 @@ def _is_attention(module: nn.Module) -> bool:
         return True
     parts = (getattr(module, part, None) for part in ("qkv", "attn_drop"))
     return all(isinstance(part, nn.Module) for part in parts)
+
+
+def _over_tokens(module: nn.Module) -> bool:
+    """Not within windows, and not over channels: timm's cross-covariance attentions alone have a temperature."""
+    return not hasattr(module, "window_size") and not hasattr(module, "temperature")
+
+
+def _edit_qkv(attention: Any, change: Change) -> list[RemovableHandle]:
+    """Hooks that edit the output of ``attention.qkv``, and see that it is run.
+
+    timm's attentions with a bias on queries and values alone (BEiT, EVA, Swin v2) use its weight without running it.
+    """
+    refusal = f"{type(attention).__name__} does not compute queries, keys and values side by side by a linear layer"
+    if not isinstance(attention.qkv, nn.Linear) or getattr(attention, "head_first", False):
+        raise InputError(f"{refusal}, so AttnLRP cannot share relevance among them: take conserving=True")
+    edited: list[bool] = []
+
+    def edit(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        edited.append(True)
+        return change(output)
+
+    def see(_: nn.Module, __: Any, ___: Any) -> None:
+        if not edited:
+            raise InputError(f"{refusal}, so AttnLRP cannot share relevance among them: take conserving=True")
+        edited.clear()
+
+    return [attention.qkv.register_forward_hook(edit), attention.register_forward_hook(see)]
 
 
 def _multihead(

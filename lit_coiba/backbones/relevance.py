@@ -62,6 +62,12 @@ def _shared(qkv: Tensor) -> Tensor:
 
 def _normalised(module: Any, inputs: Any, output: Tensor) -> Tensor:
     x = inputs[0]
+    if "2d" in type(module).__name__:  # of torchvision and timm: over the channels (B, C, h, w)
+        return _normalised_last(module, x.movedim(1, -1), output.movedim(1, -1)).movedim(-1, 1)
+    return _normalised_last(module, x, output)
+
+
+def _normalised_last(module: Any, x: Tensor, output: Tensor) -> Tensor:
     axes = tuple(range(-len(module.normalized_shape), 0))
     precise = x.detach().to(torch.promote_types(x.dtype, torch.float32))
     if isinstance(module, nn.LayerNorm):

@@ -13,6 +13,7 @@ from lit_coiba.contracts import InputError
 
 _ADDS = (operator.add, operator.iadd, torch.add)
 _PRODUCTS = (operator.mul, operator.imul, torch.mul)
+_ATTENTION = ("softmax", "matmul", "bmm", "scaled_dot_product_attention", "shifted_window_attention")
 _WHOLE = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)  # with what timm derives from them
 
 
@@ -28,7 +29,7 @@ def relevance_graph(model: nn.Module, addition: type[nn.Module], method: str) ->
         method: Whose name begins the sentence of a refusal.
 
     Raises:
-        InputError: The forward depends on values, so its steps cannot be listed.
+        InputError: The forward depends on values, so its steps cannot be listed; or it attends.
     """
     try:
         graph = _Tracer().trace(model)
@@ -36,6 +37,9 @@ def relevance_graph(model: nn.Module, addition: type[nn.Module], method: str) ->
         raise InputError(
             f"{method} cannot list the steps of this model, whose forward depends on values: take IntegratedGradients"
         ) from error
+    for node in graph.nodes:
+        if node.op.startswith("call_") and getattr(node.target, "__name__", node.target) in _ATTENTION:
+            raise InputError(f"{method} has rules for CNNs, and none for attention ({node.name}): take another method")
     module = fx.GraphModule(model, graph)
     for node in list(graph.nodes):
         if node.op == "call_module" and isinstance(module.get_submodule(str(node.target)), nn.BatchNorm2d):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import NamedTuple
@@ -55,7 +56,7 @@ class MethodPage(NamedTuple):
         if self.arguments:
             lines += ["", "| argument | default | meaning |", "|---|---|---|"]
             lines += [f"| `{name}` | {default} | {_cell(meaning)} |" for name, default, meaning in self.arguments]
-        return "\n".join(lines).replace("``", "`") + "\n"
+        return _single("\n".join(lines)) + "\n"
 
 
 def pages() -> list[MethodPage]:
@@ -121,6 +122,11 @@ def _default(parameter: Parameter) -> str:
     if parameter.default is None:
         return "null"
     return str(parameter.default).lower() if isinstance(parameter.default, bool) else str(parameter.default)
+
+
+def _single(text: str) -> str:
+    """Code in single backticks, as Markdown has it, but for fences."""
+    return re.sub(r"(?<!`)``(?!`)", "`", text)
 
 
 def _cell(text: str) -> str:

@@ -36,7 +36,7 @@ def hsic(inputs: Tensor, scores: Tensor, kernel: Kernel = "binary", bandwidth: B
     Example:
         >>> corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
         >>> hsic(corners, corners[:, :1])
-        tensor([[0.1967],
+        tensor([[0.3935],
                 [0.0000]], dtype=torch.float64)
     """
     n, smallest = len(scores), ROUNDING * torch.finfo(scores.dtype).eps * scores.abs().amax(0)

@@ -51,7 +51,8 @@ def unlearned_logits(model: nn.Module, images: Tensor, classes: Tensor, eta: flo
 
     def step(gradient: Weights) -> Weights:
         length = torch.stack([g.to(torch.promote_types(g.dtype, torch.float32)).norm() for g in gradient.values()])
-        scale = eta / length.norm().clamp_min(torch.finfo(length.dtype).tiny)
+        whole = length.norm()
+        scale = eta / torch.where(whole > 0, whole, torch.inf)  # without a direction nothing moves, however large eta
         return {name: weights[name] + (scale * gradient[name]).to(weights[name].dtype) for name in weights}
 
     def mapped(image: Tensor, label: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 import torch
 
 from lit_coiba.attribution import AttentionRollout
-from lit_coiba.attribution.attention_rollout import rollout
+from lit_coiba.attribution.attention_rollout import mixing, rollout
 from lit_coiba.backbones.attention import recorded_attention
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
@@ -62,3 +62,8 @@ def test_where_patches_are_averaged_so_are_their_rows():
         headed(images)
     expected = rollout(weights)[:, 1:].mean(1)[:, 1:].unflatten(1, (4, 4))
     torch.testing.assert_close(AttentionRollout().attribute(headed, images), expected)
+
+
+def test_heads_that_share_no_token_mix_nothing():
+    apart = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]]])
+    torch.testing.assert_close(mixing(apart, heads="min"), torch.eye(2).unsqueeze(0))

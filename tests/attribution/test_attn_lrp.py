@@ -1,12 +1,14 @@
 import pytest
 import torch
+from timm.layers import LayerNorm2d
 from torch import nn
 
 from lit_coiba.attribution import AttnLRP, InputXGradient
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.relevance import relevance_rules
+from lit_coiba.contracts import InputError
 from tests._testers import tiny
-from tests._testers.methods import MethodTester
+from tests._testers.methods import MethodTester, assert_same_state, state
 
 NO_ATTENTION = "AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP"
 
@@ -165,3 +167,47 @@ def test_torchvision_transformers_are_explained():
         assert torch.equal(model(images), expected)
         with relevance_rules(model):
             torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
+
+
+SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 4, "patch_size": 8}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("beit_base_patch16_224", SMALL),  # these use the weight of `qkv` without running it
+        ("eva_giant_patch14_224", SMALL),
+        ("swinv2_tiny_window8_256", {"embed_dim": 16, "depths": (2,), "num_heads": (2,), "window_size": 4}),
+        ("coatnet_nano_rw_224", {}),  # queries, keys and values lie head by head, along the channels of a convolution
+    ],
+)
+def test_attention_whose_queries_keys_and_values_cannot_be_told_apart_is_refused(name, arguments):
+    model = Backbone(name, num_classes=10, timm_kwargs=arguments, image_size=32).eval()
+    images, before = tiny.images(1, (32, 32)), state(model)
+    with pytest.raises(InputError, match=r"does not compute queries, keys and values side by side .* conserving=True"):
+        AttnLRP().attribute(model, images, 1)
+    assert_same_state(state(model), before)
+    assert AttnLRP(conserving=True).attribute(model, images, 1).isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["cait_xxs24_224", "pvt_v2_b0"])
+def test_attention_of_another_build_is_refused(name):
+    arguments = SMALL if name.startswith("cait") else {}
+    model = Backbone(name, num_classes=10, timm_kwargs=arguments, image_size=32).eval()
+    with pytest.raises(InputError, match="AttnLRP has no rule for the attention at model"):
+        AttnLRP().attribute(model, tiny.images(1, (32, 32)), 1)
+
+
+@pytest.mark.parametrize("width", [5, 6])  # one of them the number of channels
+def test_a_norm_over_channels_of_a_picture_has_the_rule_of_a_norm(width):
+    norm = LayerNorm2d(6).double()
+    nn.init.normal_(norm.weight)
+    images = torch.randn(2, 6, 4, width).double().requires_grad_()
+    weights = torch.randn(2, 6, 4, width).double()
+    with relevance_rules(nn.Sequential(norm)):
+        output = norm(images)
+    assert torch.equal(output, norm(images))
+    deviation = (images.detach().var(1, correction=0, keepdim=True) + norm.eps).sqrt()
+    expected = (images - images.mean(1, keepdim=True)) / deviation * norm.weight[:, None, None]
+    found, wanted = (torch.autograd.grad((o * weights).sum(), images)[0] for o in (output, expected))
+    torch.testing.assert_close(found, wanted)

@@ -2,6 +2,7 @@ import builtins
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from lit_coiba.attribution import CompositeLRP, InputXGradient
@@ -115,3 +116,15 @@ def test_a_forward_that_depends_on_values_is_refused():
     model = Backbone.wrap(Branching().eval(), num_classes=2, image_size=8)
     with pytest.raises(InputError, match="cannot list the steps of this model"):
         CompositeLRP().explain(model, torch.rand(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [
+        (lambda: Backbone("pvt_v2_b0", num_classes=3, image_size=32), 32),  # attention without one layer for all three
+        (lambda: Backbone.wrap(torchvision.models.swin_t(num_classes=3), image_size=64), 64),  # one function
+    ],
+)
+def test_attention_of_any_build_is_refused(model, size):
+    with pytest.raises(InputError, match="CompositeLRP has rules for CNNs, and none for attention"):
+        CompositeLRP().attribute(model().eval(), tiny.images(1, (size, size)), 1)

@@ -203,3 +203,21 @@ def test_masks_are_regions(tmp_path):
 def test_wrong_arguments_are_refused(arguments, what):
     with pytest.raises(InputError, match=what):
         EVA(**arguments).attribute(wrapped(Small(), 8), some(1, 8), 1)
+
+
+class Code:
+    def __reduce__(self):
+        return print, ("a pickle ran",)
+
+
+@pytest.mark.parametrize("content", [None, b"something else", Code(), torch.zeros(0, 8, 8).bool(), {"masks": 1}])
+def test_a_file_that_holds_no_masks_is_refused_in_one_sentence(tmp_path, capsys, content):
+    file = tmp_path / "masks.pt"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content is not None:
+        torch.save(content, file)
+    with pytest.raises(InputError, match=r"^masks") as refusal:
+        EVA(0.1, None, masks=str(file)).explain(wrapped(Small(), 8), some(2, 8))
+    assert "\n" not in str(refusal.value)
+    assert capsys.readouterr().out == ""

@@ -116,3 +116,18 @@ def test_flow_is_a_product_of_matrices():
 def test_a_model_without_attention_over_all_tokens_is_refused(build, why):
     with pytest.raises(InputError, match=f"This needs attention over all tokens, and this model {why}"):
         token_grid(build(), "This")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("xcit_nano_12_p16_224", "has attention of another kind"),  # over channels, in matrices that are square too
+        ("cait_xxs24_224", "has attention of another kind as well"),  # whose class token attends in the last blocks
+        ("pvt_v2_b0", "has attention of another kind"),
+    ],
+)
+def test_attention_that_cannot_be_read_is_refused(name, why):
+    sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
+    model = Backbone(name, num_classes=3, timm_kwargs={} if name.startswith("pvt") else sizes, image_size=32)
+    with pytest.raises(InputError, match=rf"this model {why} \("):
+        token_grid(model.eval(), "This")

@@ -11,7 +11,7 @@ from lit_coiba.cli.help import parameters
 from lit_coiba.cli.overview import VERBS, overview
 from lit_coiba.resources import resource
 
-TRAINED = sorted(VERBS.keys() - {"demo", "merge", "export"})
+TRAINED = sorted(VERBS.keys() - {"demo", "merge", "methods", "export"})
 
 
 def flat(values: dict, prefix: str = "") -> set[str]:

@@ -73,3 +73,12 @@ def test_constant_scores_have_no_coefficients_and_nothing_to_explain():
         assert coefficients.abs().max() < 1e-12
         torch.testing.assert_close(intercepts, torch.full((2,), 3.0).double())
         assert explained_variance(shown, scores, weights, coefficients, intercepts).isfinite().all()
+
+
+def test_a_lasso_does_not_stop_early_beside_one_of_large_scores():
+    generator = torch.Generator().manual_seed(0)
+    shown = (torch.rand(24, 12, generator=generator) > 0.5).double()
+    weights = torch.ones(24)
+    scores = torch.stack([torch.randn(24, generator=generator).double(), 1e14 * shown[:, 0]])
+    together, alone = (weighted_lasso(shown, y, weights, 1e-9)[0] for y in (scores, scores[:1]))
+    torch.testing.assert_close(together[:1], alone, rtol=1e-6, atol=1e-14)

@@ -95,3 +95,9 @@ def test_the_best_shift_is_kept():
     assert not found.shift.any()
     assert found.end == found.start
     torch.testing.assert_close(found.log_prob.exp(), torch.tensor([[0.5, 0.5]]))
+
+
+def test_where_there_is_no_direction_nothing_is_unlearned_however_long_the_step():
+    model, images = nn.Linear(4, 1), torch.ones(2, 4)  # one class: no odds, no gradient
+    found = unlearned_logits(model, images, torch.zeros(2, dtype=torch.long), 1e3)
+    torch.testing.assert_close(found, model(images).detach())
