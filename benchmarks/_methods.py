@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,7 +10,6 @@ from lit_coiba import attribution
 from lit_coiba.contracts import AttributionMethod
 from lit_coiba.resources import resource
 
-ASSETS = Path(os.environ.get("LIT_COIBA_ASSETS", "../shared/assets"))
 # Needs a trained head; in every leaderboard anyway; presets of the same methods.
 LEFT_OUT = {"head_attribution", "random", "coiba_fast", "iba_fast"}
 # At most 512 evaluations of an image where the default has more.

@@ -26,8 +26,8 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.contracts import AttributionMethod
 from lit_coiba.data import SyntheticParts
 from lit_coiba.data.blocks import BlockDataset
+from lit_coiba.demo.synthetic import shipped_model
 from lit_coiba.functional import replicated_rows, sobol_sequence, total_order
-from lit_coiba.resources import resource
 
 # A few evaluations each; what is not in this version of the package is left out.
 METHODS: dict[str, dict[str, Any]] = {
@@ -45,24 +45,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "ViTCX": {},
     "EVA": {"radius": 1e-9, "patch": 16, "bound": "ibp"},
 }
-MODELS = {
-    "cnn": ("resnet18", {"channels": [32, 48, 96, 160], "avg_down": True}),
-    "vit": ("vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4}),
-}
-
-
-def load(name: str) -> Backbone:
-    timm_name, sizes = MODELS[name]
-    return Backbone(
-        timm_name,
-        str(resource(f"checkpoints/synthetic_parts_{name}.safetensors")),
-        num_classes=20,
-        image_size=64,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        crop_pct=1.0,
-        timm_kwargs=sizes,
-    ).eval()
+MODELS = ("cnn", "vit")
 
 
 def pictures(model: Backbone, count: int) -> Tensor:
@@ -149,7 +132,7 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{given.images} images, {torch.get_num_threads()} threads, torch {torch.__version__}")
     for name in given.models:
-        model = load(name)
+        model = shipped_model(f"synthetic_parts_{name}").eval()
         images = pictures(model, given.images)
         with torch.no_grad():
             targets = model(images).argmax(-1)

@@ -13,11 +13,10 @@ import time
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.backbones import Backbone
 from lit_coiba.bounds import Bound, Box, Form, overlap, trace, upper_bounds
 from lit_coiba.data import SyntheticParts
 from lit_coiba.data.transforms import Transform
-from lit_coiba.resources import resource
+from lit_coiba.demo.synthetic import shipped_model
 
 BOUNDS: tuple[Bound, ...] = ("ibp", "crown_ibp", "crown")
 FORMS: tuple[Form, ...] = ("independent", "margin")
@@ -34,17 +33,6 @@ def small() -> nn.Module:
         deviation = parameter[0].numel() ** -0.5 if parameter.dim() > 1 else 0.1
         nn.init.normal_(parameter, 0, deviation, generator=generator)
     return layers.double().eval()
-
-
-def shipped() -> Backbone:
-    """The ResNet of configs/model/synthetic_parts_cnn.yaml."""
-    file = str(resource("checkpoints") / "synthetic_parts_cnn.safetensors")
-    sizes = {"channels": (32, 48, 96, 160), "avg_down": True}
-    half = (0.5, 0.5, 0.5)
-    model = Backbone(
-        "resnet18", file, num_classes=20, image_size=64, mean=half, std=half, crop_pct=1.0, timm_kwargs=sizes
-    )
-    return model.double().eval()
 
 
 def tightness(model: nn.Module, images: Tensor, classes: Tensor, count: int, radii: list[float], bounds: tuple) -> None:
@@ -92,7 +80,7 @@ def main() -> None:
         print(f"violations in {arguments.draws} draws at radius {radius}: {found}", flush=True)
     print("\nSmall network\n")
     tightness(model, images, model(images).argmax(1), 10, [0.001, 0.01, 0.1], BOUNDS)
-    network, data = shipped(), SyntheticParts().drawn("test")
+    network, data = shipped_model("synthetic_parts_cnn").double().eval(), SyntheticParts().drawn("test")
     transform = Transform(network.preprocessing)
     pictures = torch.stack([transform(data.image(index)) for index in range(arguments.images)]).double()
     print("\nShipped CNN of SyntheticParts (full CROWN has a row per neuron: left out)\n")

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from _models import caltech_vit, efficientnet_lite0
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
@@ -43,23 +44,11 @@ def models(assets: Path) -> Iterator[tuple[str, Backbone, BlockDataModule]]:
     """Name, model and data of every row."""
     for kind in ("vit", "cnn"):
         yield f"shipped {kind}", shipped_model(f"synthetic_parts_{kind}"), SyntheticParts()
-    weights = assets / "models"
-    if not weights.exists():
+    if not (assets / "models").exists():
         print(f"no assets in {assets}: two rows are left out")
         return
-    vit = Backbone(
-        "vit_small_patch14_dinov2",
-        str(weights / "vit_small_patch14_caltech101.fp16.safetensors"),
-        num_classes=101,
-        image_size=168,
-        crop_pct=1.0,
-    )
-    yield "ViT-S/14, Caltech-101", vit, ImageFolder(str(assets / "caltech101" / "val"))
-    half = (0.5, 0.5, 0.5)
-    lite = Backbone(
-        "tf_efficientnet_lite0", str(weights / "tf_efficientnet_lite0.fp16.safetensors"), mean=half, std=half
-    )
-    yield "EfficientNet-Lite0", lite, ImageFolder(str(assets / "imagenet-samples" / "images"))
+    yield "ViT-S/14, Caltech-101", caltech_vit(assets), ImageFolder(str(assets / "caltech101" / "val"))
+    yield "EfficientNet-Lite0", efficientnet_lite0(assets), ImageFolder(str(assets / "imagenet-samples" / "images"))
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from _methods import ASSETS, FEWER, FEWEST, changes, configured, files
+from _methods import FEWER, FEWEST, changes, configured, files
+from _models import ASSETS, caltech_vit, efficientnet_lite0
 from rich.console import Console
 
 from lit_coiba.backbones import Backbone
@@ -51,17 +52,13 @@ def setting(name: str) -> Setting:
         model = shipped_model(f"synthetic_parts_{name.removeprefix('parts_')}")
         return Setting(model, SyntheticParts(batch_size=16), 200, 200, 8, 16, 64)
     if name == "boxes":
-        half = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5), "interpolation": "bicubic", "crop_pct": 1.0}
-        weights = str(ASSETS / "models/tf_efficientnet_lite0.fp16.safetensors")
-        model = Backbone("tf_efficientnet_lite0", checkpoint=weights, image_size=224, **half)
+        model = efficientnet_lite0(image_size=224, interpolation="bicubic", crop_pct=1.0)
         folder = ASSETS / "tiny-imagenet-boxes"
         columns = {"label": "imagenet_index"}
         data = ImageFolder(str(folder / "images"), csv=str(folder / "boxes.csv"), columns=columns, limit_order="first")
         return Setting(model, data, 60, 8, 14, 7, 224)
     if name == "caltech":
-        weights = str(ASSETS / "models/vit_small_patch14_caltech101.fp16.safetensors")
-        model = Backbone("vit_small_patch14_dinov2", checkpoint=weights, num_classes=101, image_size=168, crop_pct=1.0)
-        return Setting(model, _spread(ASSETS / "caltech101/val", 60), 60, 8, 12, 6, 168)
+        return Setting(caltech_vit(), _spread(ASSETS / "caltech101/val", 60), 60, 8, 12, 6, 168)
     raise SystemExit(f"there is no set {name!r}: parts_cnn, parts_vit, boxes, caltech")
 
 

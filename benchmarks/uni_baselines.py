@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 import torch
+from _models import caltech_vit, efficientnet_lite0
 from torch import Tensor
 
 from lit_coiba.attribution import UNI
@@ -30,20 +31,9 @@ POINTS = 16  # of a path, both ends among them
 
 def settings(assets: Path) -> dict[str, tuple[Backbone, Path]]:
     """Name -> model and its images."""
-    weights, half = assets / "models", (0.5, 0.5, 0.5)
-    lite = Backbone(
-        "tf_efficientnet_lite0", str(weights / "tf_efficientnet_lite0.fp16.safetensors"), mean=half, std=half
-    )
-    vit = Backbone(
-        "vit_small_patch14_dinov2",
-        str(weights / "vit_small_patch14_caltech101.fp16.safetensors"),
-        num_classes=101,
-        image_size=168,
-        crop_pct=1.0,
-    )
     return {
-        "EfficientNet-Lite0, ImageNet": (lite.eval(), assets / "imagenet-samples" / "images"),
-        "ViT-S/14, Caltech-101": (vit.eval(), assets / "caltech101" / "val"),
+        "EfficientNet-Lite0, ImageNet": (efficientnet_lite0(assets).eval(), assets / "imagenet-samples" / "images"),
+        "ViT-S/14, Caltech-101": (caltech_vit(assets).eval(), assets / "caltech101" / "val"),
     }
 
 

@@ -74,6 +74,20 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Pixels in [0, 1], ``(..., 3, H, W)``, as model input."""
+        mean, std = self._moments(pixels)
+        return (pixels - mean) / std
+
+    def denormalize(self, images: Tensor) -> Tensor:
+        """Model input ``(..., 3, H, W)`` as pixels in [0, 1]."""
+        mean, std = self._moments(images)
+        return images * std + mean
+
+    def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        mean, std = (like.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        return mean, std
+
 
 @dataclass(frozen=True)
 class Grid:

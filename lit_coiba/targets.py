@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.contracts import InputError, Network
+from lit_coiba.functional import precise
 
 Output = Literal["logit", "prob"]
 
@@ -84,6 +85,5 @@ def class_scores(logits: Tensor, targets: Tensor, output: Output = "logit") -> T
         >>> class_scores(torch.zeros(1, 4), torch.tensor([2]), "prob")
         tensor([0.2500])
     """
-    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    scores = precise.softmax(-1) if output == "prob" else precise
+    scores = precise(logits).softmax(-1) if output == "prob" else precise(logits)
     return scores.gather(-1, targets.unsqueeze(-1)).squeeze(-1)

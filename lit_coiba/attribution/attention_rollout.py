@@ -5,7 +5,6 @@ Abnar and Zuidema, "Quantifying Attention Flow in Transformers", 2020 (arXiv 200
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from lit_coiba.backbones.attention import flow, read_tokens, recorded_attention, token_grid
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.frozen import frozen
+from lit_coiba.functional import precise
 from lit_coiba.targets import check_images, class_targets
 
 Heads = Literal["mean", "max", "min"]
@@ -72,16 +72,8 @@ class AttentionRollout(AttributionMethod):
 
 def mixing(weights: Tensor, residual: float = 0.5, heads: Heads = "mean") -> Tensor:
     """A~ of one block, ``(B, heads, T, T)`` -> ``(B, T, T)``; each row sums to 1."""
-    precise = weights.to(torch.promote_types(weights.dtype, torch.float32))
-    joined = precise.mean(1) if heads == "mean" else precise.amax(1) if heads == "max" else precise.amin(1)
+    every = precise(weights)
+    joined = every.mean(1) if heads == "mean" else every.amax(1) if heads == "max" else every.amin(1)
     total, own = joined.sum(-1, keepdim=True), torch.eye(joined.shape[-1]).to(joined)
     joined = torch.where(total > 0, joined / total, own)  # also what low precision rounds away
     return (1 - residual) * joined + residual * own  # heads that share no token, of `min`, mix nothing
-
-
-def rollout(weights: Sequence[Tensor]) -> Tensor:
-    """R = A~_L ... A~_1 of all blocks' weights ``(B, heads, T, T)``, ``(B, T, T)``; each row sums to 1."""
-    total = mixing(weights[0])
-    for weight in weights[1:]:
-        total = mixing(weight) @ total
-    return total

@@ -15,6 +15,7 @@ from lit_coiba.backbones.attention import attention_layers, other_attention
 from lit_coiba.backbones.relevance import relevance_rules
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.frozen import frozen
+from lit_coiba.functional import precise
 from lit_coiba.targets import check_images, class_targets
 
 
@@ -64,4 +65,4 @@ class AttnLRP(AttributionMethod):
             score = logits.gather(1, classes.unsqueeze(1)).sum()
             values = pixels.detach() * torch.autograd.grad(score, pixels)[0]
         maps = over_colours(values, self.reduce)
-        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})
+        return Explanation(precise(maps), {})

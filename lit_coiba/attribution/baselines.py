@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.contracts import Network, chosen
-from lit_coiba.functional import blur_images, noise
+from lit_coiba.functional import blur_images, noise, uniform
 
 Baseline = Literal["zero", "black", "mean", "blur", "noise", "uniform", "opposite"]
 
@@ -24,7 +24,7 @@ def baseline_images(kind: Baseline, images: Tensor, model: Network, seed: int = 
             own mean colour; ``blur``; ``noise`` = the image with Gaussian noise, in the range of pixels; ``uniform`` =
             random pixels; ``opposite`` = black or white, whichever is farther, for every colour value.
         images: What is explained.
-        model: Its preprocessing tells what black is.
+        model: Its normalisation tells what black is.
         seed: Of the noise, which all images share.
 
     Raises:
@@ -38,14 +38,12 @@ def baseline_images(kind: Baseline, images: Tensor, model: Network, seed: int = 
     if kind == "blur":
         sigma = max(1.0, BLUR * min(images.shape[-2:]))
         return blur_images(images, "gaussian", 2 * round(2 * sigma) + 1, sigma)
-    mean, std = (images.new_tensor(v).view(-1, 1, 1) for v in (model.preprocessing.mean, model.preprocessing.std))
-    pixels = images * std + mean
+    pixels = model.preprocessing.denormalize(images)
     if kind == "black":
         pixels = torch.zeros_like(pixels)
     elif kind == "opposite":
         pixels = (pixels < 0.5).to(pixels)
     else:
         normal = noise(seed, 0, 0, images.shape[1:]).to(pixels)
-        uniform = 0.5 * (1 + (normal / 2**0.5).erf())
-        pixels = (pixels + NOISE * normal).clamp(0, 1) if kind == "noise" else uniform.expand_as(pixels)
-    return (pixels - mean) / std
+        pixels = (pixels + NOISE * normal).clamp(0, 1) if kind == "noise" else uniform(normal).expand_as(pixels)
+    return model.preprocessing.normalize(pixels)

@@ -17,6 +17,7 @@ from lit_coiba.backbones.attention import attention_layers, other_attention
 from lit_coiba.backbones.relevance_graph import relevance_graph
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.frozen import frozen
+from lit_coiba.functional import precise
 from lit_coiba.targets import check_images, class_targets
 
 Composite = Literal[
@@ -85,7 +86,7 @@ class CompositeLRP(AttributionMethod):
                 start = torch.zeros_like(logits).scatter(1, classes.unsqueeze(1), 1) * logits.detach()
                 values = torch.autograd.grad(logits, pixels, start)[0]
         maps = over_colours(values.detach(), self.reduce)
-        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})
+        return Explanation(precise(maps), {})
 
     def _rules(self, model: Network, images: Tensor) -> tuple[Any, type[nn.Module]]:
         """zennit's composite, and its module that sums branches."""
@@ -100,7 +101,6 @@ class CompositeLRP(AttributionMethod):
             return composites.LayerMapComposite([*base, *layers]), Sum
         known: dict[str, Any] = {"epsilon": self.epsilon, "stabilizer": self.epsilon}
         if self.composite == "epsilon_gamma_box":
-            preprocessing = model.preprocessing
-            mean, std = (images.new_tensor(v).view(-1, 1, 1) for v in (preprocessing.mean, preprocessing.std))
-            known |= {"low": (-mean / std).expand_as(images), "high": ((1 - mean) / std).expand_as(images)}
+            black = torch.zeros_like(images)
+            known |= {"low": model.preprocessing.normalize(black), "high": model.preprocessing.normalize(black + 1)}
         return composites.COMPOSITES[self.composite](**known), Sum

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from lit_coiba.attribution.baselines import Baseline, baseline_images
 from lit_coiba.attribution.colours import Reduce, over_colours
-from lit_coiba.backbones.activations import elementwise
+from lit_coiba.backbones.activations import elementwise, out_of_place
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.frozen import frozen
+from lit_coiba.functional import precise
 from lit_coiba.targets import check_images, class_targets
 
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
@@ -80,7 +81,7 @@ class DeepLift(AttributionMethod):
         total = values.flatten(1).sum(1, dtype=torch.promote_types(values.dtype, torch.float32))
         self._tell((total - difference).abs().sum() / difference.abs().sum())
         maps = over_colours(values, self.reduce)
-        maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        maps = precise(maps)
         return Explanation(maps, {"attribution_sum": total, "score_difference": difference})
 
     def _tell(self, missing: Tensor) -> None:
@@ -155,7 +156,7 @@ class Recorder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, K)``, in fp32 at least."""
         logits: Tensor = self.network(images)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits = precise(logits)
         self.logits = logits.detach()
         return logits
 
@@ -204,11 +205,5 @@ def _explainable(model: Network) -> Iterator[Recorder]:
                 f"DeepLift has no rule for {type(module).__name__} (first at {name}), as in transformers: take"
                 " IntegratedGradients instead"
             )
-    working = [m for m in model.modules() if elementwise(m) and getattr(m, "inplace", None) is True]
-    try:
-        for module in working:
-            module.inplace = False  # type: ignore[assignment]
+    with out_of_place(model):
         yield Recorder(model)
-    finally:
-        for module in working:
-            module.inplace = True  # type: ignore[assignment]

@@ -5,14 +5,14 @@ Selvaraju, Cogswell, Das, Vedantam, Parikh and Batra, "Grad-CAM", 2016 (arXiv 16
 
 from __future__ import annotations
 
-import torch
 from captum.attr import LayerGradCam
 from torch import Tensor
 
 from lit_coiba.attribution.spatial_tail import SpatialTail
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
 from lit_coiba.frozen import frozen
-from lit_coiba.targets import Output, check_images, class_scores, class_targets
+from lit_coiba.functional import precise
+from lit_coiba.targets import Output, check_images, class_scores
 
 
 class GradCAM(AttributionMethod):
@@ -49,8 +49,8 @@ class GradCAM(AttributionMethod):
         check_images(model, images)
         with frozen(model):
             tail = SpatialTail(model, self.layer, images)
-            classes = class_targets(targets, images, model.num_classes, lambda: tail(tail.activation))
+            classes = tail.classes(targets)
             explainer = LayerGradCam(lambda inputs: class_scores(tail(inputs), classes, self.output), tail.spatial)
             maps = explainer.attribute(tail.activation.requires_grad_(True), relu_attributions=self.relu)
         maps = maps.detach().squeeze(1)
-        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})
+        return Explanation(precise(maps), {})

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, HeadExplanation, InputError, Network
 from lit_coiba.frozen import frozen
+from lit_coiba.functional import precise
 from lit_coiba.heads.head import Head
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.targets import check_images, class_targets
@@ -88,7 +89,7 @@ class HeadAttribution(AttributionMethod):
             }
             if self.prototypes is not None:
                 extras["looks_like"] = self._looks_like(head, found, classes)
-        return Explanation(found.maps.to(torch.promote_types(found.maps.dtype, torch.float32)), extras)
+        return Explanation(precise(found.maps), extras)
 
     def _looks_like(self, head: Head, found: HeadExplanation, classes: Tensor) -> Tensor:
         """Rows of the prototypes of each unit, on the side that it has here, ``(B, top, patches)``."""

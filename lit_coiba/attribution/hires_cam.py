@@ -6,13 +6,13 @@ Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations o
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from lit_coiba.attribution.spatial_tail import SpatialTail
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
 from lit_coiba.frozen import frozen
-from lit_coiba.targets import Output, check_images, class_targets
+from lit_coiba.functional import precise
+from lit_coiba.targets import Output, check_images
 
 
 class HiResCAM(AttributionMethod):
@@ -46,8 +46,8 @@ class HiResCAM(AttributionMethod):
         check_images(model, images)
         with frozen(model):
             tail = SpatialTail(model, self.layer, images)
-            classes = class_targets(targets, images, model.num_classes, lambda: tail(tail.activation))
+            classes = tail.classes(targets)
             gradient = tail.gradient(classes, self.output)
         maps = (gradient * tail.activation.to(gradient.dtype)).sum(1)
         maps = maps.clamp_min(0) if self.relu else maps
-        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})
+        return Explanation(precise(maps), {})

@@ -12,6 +12,7 @@ from torch import Tensor
 from lit_coiba.attribution.colours import Reduce, over_colours
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
 from lit_coiba.frozen import frozen
+from lit_coiba.functional import precise
 from lit_coiba.targets import Output, check_images, class_scores, class_targets
 
 
@@ -53,4 +54,4 @@ class InputXGradient(AttributionMethod):
 
             values = CaptumInputXGradient(score).attribute(pixels).detach()
         maps = over_colours(values, self.reduce)
-        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})
+        return Explanation(precise(maps), {})

@@ -18,6 +18,7 @@ from lit_coiba.attribution.masking import target_classes
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
+from lit_coiba.functional import precise
 from lit_coiba.targets import Output, check_images, class_scores
 
 Rule = Literal["gausslegendre", "riemann_right", "riemann_left", "riemann_middle"]
@@ -106,5 +107,5 @@ class IntegratedGradients(AttributionMethod):
                 )
         total = values.flatten(1).sum(1, dtype=torch.promote_types(values.dtype, torch.float32))
         maps = over_colours(values, self.reduce)
-        maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        maps = precise(maps)
         return Explanation(maps, {"attribution_sum": total, "score_difference": ends[0] - ends[1]})

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from lit_coiba.attribution.baselines import Baseline
-from lit_coiba.attribution.masking import baseline_or_zeros, checked, target_classes
-from lit_coiba.attribution.segments import Segments, explain_segments, segment_explanation, segments_of
+from lit_coiba.attribution.masking import checked
+from lit_coiba.attribution.segments import Segments, explain_by_segments
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
 from lit_coiba.copies import Chunk, Copies
-from lit_coiba.frozen import frozen
 from lit_coiba.functional.coalitions import coalitions, shapley_values
-from lit_coiba.targets import Output, check_images
+from lit_coiba.targets import Output
 
 
 class KernelSHAP(AttributionMethod):
@@ -86,17 +85,7 @@ class KernelSHAP(AttributionMethod):
         Raises:
             InputError: `regions` are not integers of the images' size; scikit-image is missing for ``slic``.
         """
-        check_images(model, images)
-        with frozen(model), torch.no_grad():
-            images = images.detach().contiguous()
-            classes = target_classes(model, images, targets, self._copies)
-            hidden = baseline_or_zeros(self.baseline, images, model, self.seed)
-            places = segments_of(images, model, self.segments, self.cells, regions)
-            values, extras = explain_segments(
-                model, images, classes, places, hidden, self._copies, self.output, self._fit
-            )
-        side = self.cells if regions is None and self.segments == "grid" else None
-        return segment_explanation(images, values, extras, places, side)
+        return explain_by_segments(self, model, images, targets, regions, self._copies, self._fit)
 
     def _fit(self, parts: int, scores: Callable[[Tensor], Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Shapley values ``(b, parts)`` and the baseline's score, for images with that many segments."""

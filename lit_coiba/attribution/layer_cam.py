@@ -6,13 +6,13 @@ Transactions on Image Processing, 2021.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from lit_coiba.attribution.spatial_tail import SpatialTail
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
 from lit_coiba.frozen import frozen
-from lit_coiba.targets import Output, check_images, class_targets
+from lit_coiba.functional import precise
+from lit_coiba.targets import Output, check_images
 
 
 class LayerCAM(AttributionMethod):
@@ -46,7 +46,7 @@ class LayerCAM(AttributionMethod):
         check_images(model, images)
         with frozen(model):
             tail = SpatialTail(model, self.layer, images)
-            classes = class_targets(targets, images, model.num_classes, lambda: tail(tail.activation))
+            classes = tail.classes(targets)
             gradient = tail.gradient(classes, self.output)
         maps = (gradient.clamp_min(0) * tail.activation.to(gradient.dtype)).sum(1).clamp_min(0)
-        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})
+        return Explanation(precise(maps), {})

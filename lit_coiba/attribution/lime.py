@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from lit_coiba.attribution.baselines import Baseline
-from lit_coiba.attribution.masking import baseline_or_zeros, checked, target_classes
-from lit_coiba.attribution.segments import Segments, explain_segments, segment_explanation, segments_of
+from lit_coiba.attribution.masking import checked
+from lit_coiba.attribution.segments import Segments, explain_by_segments
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.copies import Chunk, Copies
-from lit_coiba.frozen import frozen
 from lit_coiba.functional.noise import noise
 from lit_coiba.functional.surrogate import (
     cosine_similarity_weights,
@@ -25,7 +23,7 @@ from lit_coiba.functional.surrogate import (
     weighted_lasso,
     weighted_ridge,
 )
-from lit_coiba.targets import Output, check_images
+from lit_coiba.targets import Output
 
 Surrogate = Literal["ridge", "lasso"]
 
@@ -109,17 +107,7 @@ class LIME(AttributionMethod):
         Raises:
             InputError: `regions` are not integers of the images' size; scikit-image is missing for ``slic``.
         """
-        check_images(model, images)
-        with frozen(model), torch.no_grad():
-            images = images.detach().contiguous()
-            classes = target_classes(model, images, targets, self._copies)
-            hidden = baseline_or_zeros(self.baseline, images, model, self.seed)
-            places = segments_of(images, model, self.segments, self.cells, regions)
-            values, extras = explain_segments(
-                model, images, classes, places, hidden, self._copies, self.output, self._fit
-            )
-        side = self.cells if regions is None and self.segments == "grid" else None
-        return segment_explanation(images, values, extras, places, side)
+        return explain_by_segments(self, model, images, targets, regions, self._copies, self._fit)
 
     def _fit(self, parts: int, scores: Callable[[Tensor], Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Coefficients ``(b, parts)`` and how good the linear model is, for images with that many segments."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lit_coiba.backbones.defaults import block_outputs
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
@@ -90,7 +91,5 @@ def _default_layer(model: Network) -> str:
     Two blocks at least stay above it: a layer norm does not see how long a token is, so a path that makes tokens longer
     moves nothing in the last block, which reads the patches through its norm only.
     """
-    norms = model.candidate_layers()
-    if not norms[0].endswith(".norm1"):
-        return model.cam_layer()
-    return norms[max(0, min(3 * len(norms) // 4 - 1, len(norms) - 3))].removesuffix(".norm1")
+    blocks = block_outputs(model.candidate_layers())
+    return blocks[max(0, min(3 * len(blocks) // 4 - 1, len(blocks) - 3))] if blocks else model.cam_layer()

@@ -17,6 +17,7 @@ from lit_coiba.attribution.masking import checked, target_classes
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
+from lit_coiba.functional import precise
 from lit_coiba.targets import Output, check_images, class_scores
 
 Overlap = Literal["mean", "sum"]
@@ -103,7 +104,7 @@ class Occlusion(AttributionMethod):
         elif self.overlap == "mean":
             rows, columns = (_windows_over(pixels, window, stride).to(maps) for pixels in maps.shape[-2:])
             maps = maps / (rows.unsqueeze(-1) * columns)
-        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})
+        return Explanation(precise(maps), {})
 
     def _sizes(self, images: Tensor) -> tuple[int, int]:
         """Window and stride for images of this size."""

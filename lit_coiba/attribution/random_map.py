@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network
-from lit_coiba.functional import noise
+from lit_coiba.functional import noise, uniform
 
 
 class RandomMap(AttributionMethod):
@@ -38,8 +38,7 @@ class RandomMap(AttributionMethod):
             normal = torch.stack([noise(self.seed, _number(image), 0, shape) for image in images.detach().cpu()])
         else:
             normal = noise(self.seed, 0, 0, (1, *shape)).expand(len(images), -1, -1)
-        uniform = 0.5 * (1 + (normal / 2**0.5).erf())
-        return Explanation(uniform.to(images.device), {})
+        return Explanation(uniform(normal).to(images.device), {})
 
 
 def _number(image: Tensor) -> int:

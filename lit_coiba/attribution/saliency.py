@@ -5,12 +5,12 @@ Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks", 2013 (arX
 
 from __future__ import annotations
 
-import torch
 from captum.attr import Saliency as CaptumSaliency
 from torch import Tensor
 
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network
 from lit_coiba.frozen import frozen
+from lit_coiba.functional import precise
 from lit_coiba.targets import check_images, class_targets
 
 
@@ -31,4 +31,4 @@ class Saliency(AttributionMethod):
             classes = class_targets(targets, images, model.num_classes, lambda: model(pixels.detach()))
             gradient = CaptumSaliency(model).attribute(pixels, target=classes, abs=True)
         maps = gradient.detach().amax(1)
-        return Explanation(maps.to(torch.promote_types(maps.dtype, torch.float32)), {})
+        return Explanation(precise(maps), {})

@@ -14,7 +14,7 @@ from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import resize_map
-from lit_coiba.targets import Output, check_images, class_scores, class_targets
+from lit_coiba.targets import Output, check_images, class_scores
 
 
 class ScoreCAM(AttributionMethod):
@@ -62,7 +62,7 @@ class ScoreCAM(AttributionMethod):
         check_images(model, images)
         with frozen(model), torch.no_grad():
             tail = SpatialTail(model, self.layer, images)
-            classes = class_targets(targets, images, model.num_classes, lambda: tail(tail.activation))
+            classes = tail.classes(targets)
             features = self._chosen(tail.activation.to(torch.promote_types(images.dtype, torch.float32)))
             size = (images.shape[-2], images.shape[-1])
 

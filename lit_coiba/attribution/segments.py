@@ -3,18 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.masking import copy_scores, masked
+from lit_coiba.attribution.baselines import Baseline
+from lit_coiba.attribution.masking import baseline_or_zeros, copy_scores, masked, target_classes
 from lit_coiba.contracts import Explanation, InputError, Network
 from lit_coiba.copies import Copies
-from lit_coiba.targets import Output
+from lit_coiba.frozen import frozen
+from lit_coiba.targets import Output, check_images
 
 Segments = Literal["grid", "slic"]
 Fit = Callable[[int, Callable[[Tensor], Tensor]], tuple[Tensor, dict[str, Tensor]]]
+
+
+class SegmentMethod(Protocol):
+    """Arguments that LIME and KernelSHAP share."""
+
+    cells: int
+    segments: Segments
+    baseline: Baseline
+    output: Output
+    seed: int
+
+
+def explain_by_segments(
+    method: SegmentMethod,
+    model: Network,
+    images: Tensor,
+    targets: Tensor | int | None,
+    regions: Tensor | None,
+    copies: Copies,
+    fit: Fit,
+) -> Explanation:
+    """What LIME and KernelSHAP have in common: segments, their scores, and a map of the values that `fit` finds.
+
+    Args:
+        method: How the image is cut up and hidden.
+        model: Any classifier.
+        images: ``(B, 3, H, W)``.
+        targets: Classes.
+        regions: Segments in place of those of the method, ``(H, W)`` or ``(B, H, W)``.
+        copies: Decides how many copies at once.
+        fit: As `_values` says.
+
+    Raises:
+        InputError: `regions` are not integers of the images' size; scikit-image is missing for ``slic``.
+    """
+    check_images(model, images)
+    with frozen(model), torch.no_grad():
+        images = images.detach().contiguous()
+        classes = target_classes(model, images, targets, copies)
+        hidden = baseline_or_zeros(method.baseline, images, model, method.seed)
+        places = segments_of(images, model, method.segments, method.cells, regions)
+        values, extras = _values(model, images, classes, places, hidden, copies, method.output, fit)
+    side = method.cells if regions is None and method.segments == "grid" else None
+    return _explanation(images, values, extras, places, side)
 
 
 def segments_of(images: Tensor, model: Network, segments: Segments, cells: int, regions: Tensor | None) -> Tensor:
@@ -22,7 +68,7 @@ def segments_of(images: Tensor, model: Network, segments: Segments, cells: int, 
 
     Args:
         images: ``(B, 3, H, W)``.
-        model: Its preprocessing tells what colours the pixels have.
+        model: Its normalisation tells what colours the pixels have.
         segments: How, where the user gives none.
         cells: Along a side of a grid; the square of it is about the number of superpixels.
         regions: Segments of the user's, ``(H, W)`` or ``(B, H, W)``.
@@ -36,11 +82,10 @@ def segments_of(images: Tensor, model: Network, segments: Segments, cells: int, 
         if cells > min(images.shape[-2:]):
             raise InputError(f"cells is {cells}, more than the image has pixels: give at most {min(images.shape[-2:])}")
         return grid_segments(cells, (images.shape[-2], images.shape[-1])).to(images.device)
-    mean, std = (images.new_tensor(v).view(-1, 1, 1) for v in (model.preprocessing.mean, model.preprocessing.std))
-    return superpixels(images * std + mean, cells**2).to(images.device)
+    return superpixels(model.preprocessing.denormalize(images), cells**2).to(images.device)
 
 
-def explain_segments(
+def _values(
     model: Network,
     images: Tensor,
     classes: Tensor,
@@ -96,7 +141,7 @@ def explain_segments(
     return values, extras
 
 
-def segment_explanation(
+def _explanation(
     images: Tensor, values: Tensor, extras: dict[str, Tensor], places: Tensor, side: int | None
 ) -> Explanation:
     """Values per segment ``(B, d)`` as maps: of a grid with `side` cells along a side, or at pixels."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.contracts import Network
-from lit_coiba.targets import Output, class_scores
+from lit_coiba.targets import Output, class_scores, class_targets
 
 
 class SpatialTail(nn.Module):
@@ -22,11 +22,16 @@ class SpatialTail(nn.Module):
 
     def __init__(self, model: Network, layer: str | None, images: Tensor) -> None:
         super().__init__()
+        self.num_classes = model.num_classes
         self.path = model.path([layer or model.cam_layer()])
         self.grid = self.path.grids[0]
         self.state = self.path.prefix(images)
         self.spatial = nn.Identity()  # the layer as libraries know layers: a module
         self.activation = self.grid.to_spatial(self.state.activation).detach()  # (B, C, h, w)
+
+    def classes(self, targets: Tensor | int | None) -> Tensor:
+        """A class for each image, ``(B,)``; where none is given the predicted one, by the network above the layer."""
+        return class_targets(targets, self.activation, self.num_classes, lambda: self(self.activation))
 
     def gradient(self, targets: Tensor, output: Output) -> Tensor:
         """Of the targets' scores with respect to the activation of the images, ``(B, C, h, w)``."""

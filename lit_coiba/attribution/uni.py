@@ -16,7 +16,7 @@ from lit_coiba.backbones.attention import explicit_attention
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
-from lit_coiba.functional import noise
+from lit_coiba.functional import noise, precise
 from lit_coiba.functional.unlearning import (
     FLAT,
     MATCHED,
@@ -126,7 +126,7 @@ class UNI(AttributionMethod):
 
             values = (images - baselines) * self._copies.accumulate(images, self.steps, slopes) / self.steps
         maps = over_colours(values, self.reduce)
-        maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
+        maps = precise(maps)
         return Explanation(maps, dict(zip(NUMBERS, numbers.unbind(1))))
 
     def baseline(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Tensor:

@@ -10,11 +10,12 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from torch import Tensor
 
 from lit_coiba.attribution.spatial_tail import SpatialTail
+from lit_coiba.backbones.defaults import block_outputs
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import noise, resize_map
-from lit_coiba.targets import Output, check_images, class_scores, class_targets
+from lit_coiba.targets import Output, check_images, class_scores
 
 PIXELS = 2**22  # of masks that are added up at once
 
@@ -76,7 +77,7 @@ class ViTCX(AttributionMethod):
         precise = torch.promote_types(images.dtype, torch.float32)
         with frozen(model), torch.no_grad():
             tail = SpatialTail(model, self.layer or _last_block(model), images)
-            classes = class_targets(targets, images, model.num_classes, lambda: tail(tail.activation))
+            classes = tail.classes(targets)
             channels = unit_range(tail.activation.to(precise).flatten(2)).unflatten(2, tail.activation.shape[-2:])
             found = [joined(one, self.delta) for one in channels]  # per image (k, h, w)
             masks, counts = torch.cat(found), [len(one) for one in found]
@@ -132,5 +133,5 @@ def _covered(masks: Tensor, weights: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _last_block(model: Network) -> str:
-    norms = model.candidate_layers()
-    return norms[-1].removesuffix(".norm1") if norms[-1].endswith(".norm1") else model.cam_layer()
+    blocks = block_outputs(model.candidate_layers())
+    return blocks[-1] if blocks else model.cam_layer()

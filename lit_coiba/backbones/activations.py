@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 
 _TORCH = (
@@ -15,3 +18,16 @@ _TIMM = "timm.layers.activations"  # the modules in which all of timm's own acti
 def elementwise(module: nn.Module) -> bool:
     """Whether a module is an activation, of torch or of timm, that treats every number alike."""
     return isinstance(module, _TORCH) or type(module).__module__.startswith(_TIMM)
+
+
+@contextmanager
+def out_of_place(model: nn.Module) -> Iterator[None]:
+    """Activations leave their inputs alone; on leaving, those that wrote into them do so again."""
+    working = [m for m in model.modules() if elementwise(m) and getattr(m, "inplace", None) is True]
+    try:
+        for module in working:
+            module.inplace = False  # type: ignore[assignment]
+        yield
+    finally:
+        for module in working:
+            module.inplace = True  # type: ignore[assignment]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -13,11 +13,10 @@ from torch.nn.functional import linear
 from torch.utils.hooks import RemovableHandle
 
 from lit_coiba.backbones.backbone import Backbone
-from lit_coiba.backbones.fused_attention import attention_modules
+from lit_coiba.backbones.forwards import Change, changing, computed_by
+from lit_coiba.backbones.fused_attention import attention_modules, unfused
 from lit_coiba.backbones.grid_head import attached
 from lit_coiba.contracts import Grid, InputError
-
-Change = Callable[[Tensor], Tensor]
 
 
 def attention_layers(model: nn.Module, windows: bool = False) -> list[tuple[str, nn.Module]]:
@@ -44,14 +43,8 @@ def other_attention(model: nn.Module, windows: bool = False) -> list[str]:
 @contextmanager
 def explicit_attention(model: nn.Module) -> Iterator[None]:
     """timm's attention computed step by step, so that weights exist; on leaving, the flags are as they were."""
-    flags = [(module, module.fused_attn) for module in attention_modules(model)]
-    try:
-        for module, _ in flags:
-            module.fused_attn = False  # type: ignore[assignment]
+    with unfused(attention_modules(model)):
         yield
-    finally:
-        for module, flag in flags:
-            module.fused_attn = flag
 
 
 @contextmanager
@@ -73,14 +66,14 @@ def edited_attention(
         stack.enter_context(explicit_attention(model))
         for _, module in attention_layers(model, windows):
             if isinstance(module, nn.MultiheadAttention):
-                stack.enter_context(_computed_by(module, partial(_multihead, module, qkv, weights)))
+                stack.enter_context(computed_by(module, partial(_multihead, module, qkv, weights)))
                 continue
             parts: Any = module
             if qkv is not None:
                 for handle in _edit_qkv(parts, qkv):
                     stack.callback(handle.remove)
             if weights is not None:
-                stack.callback(parts.attn_drop.register_forward_hook(_edited(weights)).remove)
+                stack.callback(parts.attn_drop.register_forward_hook(changing(weights)).remove)
         yield
 
 
@@ -236,21 +229,3 @@ def _multihead(
     attention = attention if weights is None else weights(attention)
     output = module.out_proj((attention @ v).transpose(1, 2).flatten(2))
     return (output if module.batch_first else output.transpose(0, 1)), None
-
-
-def _edited(change: Change) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-    return lambda module, inputs, output: change(output)
-
-
-@contextmanager
-def _computed_by(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """`module` is computed by `forward`; on leaving, by what it was computed before."""
-    before = vars(module).get("forward")
-    vars(module)["forward"] = forward
-    try:
-        yield
-    finally:
-        if before is None:
-            del vars(module)["forward"]
-        else:
-            vars(module)["forward"] = before

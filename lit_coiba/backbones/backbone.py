@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from lit_coiba.backbones.chains import Link, chain
-from lit_coiba.backbones.construction import Interpolation, build, preprocessing_of
+from lit_coiba.backbones.construction import Interpolation, build, pair, preprocessing_of
 from lit_coiba.backbones.defaults import cam_layer, candidate_layers, default_layers
 from lit_coiba.backbones.digest import digest_of, printed
 from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_output, final_features, pooled_norm
@@ -76,7 +76,7 @@ class Backbone(nn.Module):
         super().__init__()
         if checkpoint and pretrained:
             raise InputError("checkpoint and pretrained are both set: choose one source of weights")
-        size = _pair(image_size)
+        size = pair(image_size)
         model = build(name, pretrained, num_classes, size, **(timm_kwargs or {}))
         remove_strides(model, unstrided_stages)
         if checkpoint:
@@ -102,7 +102,7 @@ class Backbone(nn.Module):
         backbone = cls.__new__(cls)
         nn.Module.__init__(backbone)
         preprocessing = preprocessing or preprocessing_of(module)
-        preprocessing = replace(preprocessing, size=_pair(image_size) or preprocessing.size)
+        preprocessing = replace(preprocessing, size=pair(image_size) or preprocessing.size)
         backbone._adopt(module, preprocessing, num_classes, {})
         return backbone
 
@@ -198,13 +198,11 @@ class Backbone(nn.Module):
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Pixels in [0, 1], ``(..., 3, H, W)``, as model input."""
-        mean, std = self._moments(pixels)
-        return (pixels - mean) / std
+        return self.preprocessing.normalize(pixels)
 
     def denormalize(self, images: Tensor) -> Tensor:
         """Model input ``(..., 3, H, W)`` as pixels in [0, 1]."""
-        mean, std = self._moments(images)
-        return images * std + mean
+        return self.preprocessing.denormalize(images)
 
     def digest(self, head: bool = True) -> str:
         """SHA-256 of the architecture and of every weight's name, dtype, shape and bytes.
@@ -290,13 +288,3 @@ class Backbone(nn.Module):
         finally:
             handle.remove()
         return self.grid(layer).to_spatial(found[0])
-
-    def _moments(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = (like.new_tensor(v).view(3, 1, 1) for v in (self.preprocessing.mean, self.preprocessing.std))
-        return mean, std
-
-
-def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))

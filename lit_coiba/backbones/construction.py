@@ -99,3 +99,10 @@ def _three(name: str, values: Sequence[float]) -> tuple[float, float, float]:
     if len(values) != 3:
         raise InputError(f"{name} has {len(values)} values: give one for each of the 3 channels")
     return float(values[0]), float(values[1]), float(values[2])
+
+
+def pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width of a size that may be one number for both."""
+    if size is None:
+        return None
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))

@@ -51,6 +51,16 @@ def cam_layer(model: nn.Module, grids: dict[str, Grid]) -> str:
     return wide[-1] if wide else last
 
 
+def block_outputs(candidates: list[str]) -> list[str]:
+    """Outputs of the blocks whose first norms are `candidates`; none where these are layers of another kind.
+
+    Example:
+        >>> block_outputs(["blocks.0.norm1", "blocks.1.norm1"])
+        ['blocks.0', 'blocks.1']
+    """
+    return [name.removesuffix(".norm1") for name in candidates if name.endswith(".norm1")]
+
+
 def _token_norms(grids: dict[str, Grid]) -> list[str]:
     """``blocks.0.norm1`` and so on, if all blocks of the model see the same tokens."""
     groups = defaultdict(list)

@@ -25,6 +25,13 @@ def plain_attention(modules: Sequence[nn.Module], stream: Tensor) -> Iterator[No
     autocast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") in low
     if stream.device.type != "cpu" or not torch.is_grad_enabled() or not (autocast or stream.dtype in low):
         modules = ()
+    with unfused(modules):
+        yield
+
+
+@contextmanager
+def unfused(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Attention of `modules` computed step by step; on leaving, their switches are as they were."""
     flags = [(module, module.fused_attn) for module in modules]
     try:
         for module, _ in flags:

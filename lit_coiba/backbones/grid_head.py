@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lit_coiba.backbones.probe import evaluated
 from lit_coiba.contracts import Grid, InputError
+from lit_coiba.functional import precise
 
 PLACE = "forward_head"  # timm's verb from features to logits, in all its models
 
@@ -94,7 +95,7 @@ def final_features(output: Tensor, grid: Grid, norm: nn.LayerNorm | None) -> Ten
     if norm is None:
         return features
     eps, weight, bias = norm.eps, norm.weight, norm.bias
-    pooled = features.to(torch.promote_types(features.dtype, torch.float32)).mean((-2, -1), keepdim=True)
+    pooled = precise(features).mean((-2, -1), keepdim=True)
     mean, variance = pooled.mean(1, keepdim=True), pooled.var(1, correction=0, keepdim=True)
     normalised = ((features - mean) * (variance + eps).rsqrt()).to(features.dtype)
     return normalised * weight.view(-1, 1, 1) + bias.view(-1, 1, 1)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lit_coiba.backbones.chains import Link
+from lit_coiba.backbones.forwards import Change, changing, computed_by
 from lit_coiba.backbones.fused_attention import attention_modules, plain_attention
 from lit_coiba.backbones.probe import Probe
 from lit_coiba.backbones.read_rows import read_rows_only
 from lit_coiba.contracts import Edit, Grid, InputError, State
-
-Change = Callable[[Tensor], Tensor]
 
 
 class _Target(NamedTuple):
@@ -87,12 +85,12 @@ class ChainPath:
             stack.enter_context(plain_attention(self._attention, state.stream))
             for target, change in zip(others, changes[1:]):
                 if target.module is not None:
-                    stack.callback(target.module.register_forward_hook(_replacing(change)).remove)
+                    stack.callback(target.module.register_forward_hook(changing(change)).remove)
             if first.module is None:
                 start, stream = first.link + 1, changes[0](state.activation)
             else:
                 start, stream = first.link, self._unwritten(self._ordered(state.stream), first.link)
-                stack.enter_context(_answering(first.module, lambda: changes[0](state.activation)))
+                stack.enter_context(computed_by(first.module, lambda *_, **__: changes[0](state.activation)))
             for k, link in enumerate(self._tail_links[start:], start):
                 stream = link.forward(stream)
                 if k in after:
@@ -175,21 +173,3 @@ def _capture(module: nn.Module, link: Change, stream: Tensor) -> Tensor:
 
 class _Found(Exception):
     """The activation is there: the rest of the link need not run."""
-
-
-@contextmanager
-def _answering(module: nn.Module, answer: Callable[[], Tensor]) -> Iterator[None]:
-    """`module` returns ``answer()`` instead of computing anything."""
-    before = module.__dict__.get("forward")
-    module.__dict__["forward"] = lambda *args, **kwargs: answer()
-    try:
-        yield
-    finally:
-        if before is None:
-            del module.__dict__["forward"]
-        else:
-            module.__dict__["forward"] = before
-
-
-def _replacing(change: Change) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-    return lambda module, args, output: change(output)

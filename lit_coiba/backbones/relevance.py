@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.backbones.activations import elementwise
+from lit_coiba.backbones.activations import elementwise, out_of_place
 from lit_coiba.backbones.attention import edited_attention
+from lit_coiba.functional import precise
 
 NORMS = (nn.LayerNorm, nn.RMSNorm)
 TINY = 1e-6  # an activation's ratio of output to input is taken here where the input is smaller
@@ -34,6 +35,7 @@ def relevance_rules(model: nn.Module, conserving: bool = False) -> Iterator[None
             relevance of all inputs then adds up to the logit, which the softmax prevents otherwise.
     """
     with ExitStack() as stack:
+        stack.enter_context(out_of_place(model))  # the ratio of an activation needs its input afterwards
         if conserving:
             stack.enter_context(edited_attention(model, weights=torch.Tensor.detach))
         else:
@@ -43,9 +45,6 @@ def relevance_rules(model: nn.Module, conserving: bool = False) -> Iterator[None
                 stack.callback(module.register_forward_hook(_normalised).remove)
             elif elementwise(module):
                 stack.callback(module.register_forward_hook(_activated).remove)
-                if getattr(module, "inplace", None) is True:  # the ratio needs the input afterwards
-                    stack.callback(setattr, module, "inplace", True)
-                    module.inplace = False  # type: ignore[assignment]
         yield
 
 
@@ -69,11 +68,11 @@ def _normalised(module: Any, inputs: Any, output: Tensor) -> Tensor:
 
 def _normalised_last(module: Any, x: Tensor, output: Tensor) -> Tensor:
     axes = tuple(range(-len(module.normalized_shape), 0))
-    precise = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+    values = precise(x.detach())
     if isinstance(module, nn.LayerNorm):
-        spread, centred = precise.var(axes, correction=0, keepdim=True), x - x.mean(axes, keepdim=True)
+        spread, centred = values.var(axes, correction=0, keepdim=True), x - x.mean(axes, keepdim=True)
     else:
-        spread, centred = precise.square().mean(axes, keepdim=True), x
+        spread, centred = values.square().mean(axes, keepdim=True), x
     eps = module.eps if module.eps is not None else torch.finfo(x.dtype).eps
     scaled = centred * (spread + eps).rsqrt().to(x.dtype)
     return _valued(output, scaled if module.weight is None else scaled * module.weight)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lit_coiba.functional import precise
+
 
 def unchanged(_: int, activation: Tensor) -> Tensor:
     """The edit that leaves every target as it is: the clean network."""
@@ -24,8 +26,7 @@ def cross_entropy_of_copies(logits: Tensor, targets: Tensor, copies: int) -> Ten
     Returns:
         ``(B,)``.
     """
-    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    log_probabilities = precise.log_softmax(-1).unflatten(0, (copies, -1))
+    log_probabilities = precise(logits).log_softmax(-1).unflatten(0, (copies, -1))
     return -log_probabilities.gather(-1, targets.expand(copies, -1).unsqueeze(-1)).squeeze(-1).mean(0)
 
 

@@ -155,10 +155,7 @@ class IBA(BottleneckMethod):
         """Values per unit, each channel smoothed over the places of the grid."""
         if not (sigma := self._sigma(grid)):
             return values
-        places = smooth(grid.to_spatial(values), sigma)
-        if grid.layout == "tokens":
-            return torch.cat([values[:, : grid.prefix], places.flatten(2).transpose(1, 2)], 1)
-        return places if grid.layout == "channels_first" else places.movedim(-3, -1)
+        return grid.with_spatial(values, smooth(grid.to_spatial(values), sigma))
 
     def _sigma(self, grid: Grid) -> float:
         """Cells that the ratios on `grid` are smoothed over."""

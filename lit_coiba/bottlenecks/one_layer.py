@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from lit_coiba.backbones.defaults import block_outputs
 from lit_coiba.bottlenecks.leak import choose_layers
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
 from lit_coiba.contracts import Network
@@ -17,10 +18,8 @@ def first_layers(model: Network) -> list[str]:
     The last candidate is the default; the earlier ones are taken where the leak test finds that by then CLS alone knows
     the class. Elsewhere it is the first of the model's default layers.
     """
-    first, norms = model.default_layers()[0], model.candidate_layers()
-    if not first.endswith(".norm1"):
-        return [first]
-    return [norm.removesuffix(".norm1") for norm in norms[: norms.index(first) + 1]]
+    first, candidates = model.default_layers()[0], model.candidate_layers()
+    return block_outputs(candidates[: candidates.index(first) + 1]) or [first]
 
 
 def choose_layer(

@@ -15,7 +15,7 @@ from lit_coiba.functional.intervals import Interval, bootstrap_interval, paired_
 from lit_coiba.functional.localisation import energy_inside, pointing_hit, relevance_rank
 from lit_coiba.functional.maps import convolve, gaussian_kernel, resize_map, resize_ratio, smooth
 from lit_coiba.functional.moments import Moments
-from lit_coiba.functional.noise import antithetic_noise, noise
+from lit_coiba.functional.noise import antithetic_noise, noise, uniform
 from lit_coiba.functional.part_purity import (
     LEFT_RIGHT,
     PartPurity,
@@ -33,6 +33,7 @@ from lit_coiba.functional.pooling import (
     signed_top_k,
     spatial_average,
 )
+from lit_coiba.functional.precise import precise
 from lit_coiba.functional.purity import channel_purity, pair_purity, prototype_counts
 from lit_coiba.functional.quasi_random import sobol_sequence
 from lit_coiba.functional.random_masks import random_cells, shifted_masks
@@ -85,6 +86,7 @@ __all__ = [
     "parts_inside",
     "perturb",
     "pointing_hit",
+    "precise",
     "prototype_counts",
     "random_cells",
     "ranks",
@@ -110,6 +112,7 @@ __all__ = [
     "strongest",
     "total_order",
     "twins",
+    "uniform",
     "weighted_lasso",
     "weighted_ridge",
 ]

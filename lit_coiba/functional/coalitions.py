@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from lit_coiba.functional.noise import noise
+from lit_coiba.functional.noise import noise, uniform
 
 
 def coalitions(players: int, most: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -41,8 +41,8 @@ def coalitions(players: int, most: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         return members.double(), torch.tensor(kernel, dtype=torch.float64)[sizes - 1]
     pairs = (most + 1) // 2
     mass = torch.tensor([1 / (s * (players - s)) for s in range(1, players)], dtype=torch.float64)
-    uniform = 0.5 * (1 + (noise(seed, 0, 0, (pairs,)).double() / 2**0.5).erf())
-    sizes = 1 + torch.searchsorted(mass.cumsum(0) / mass.sum(), uniform).clamp_max(players - 2)
+    shares = uniform(noise(seed, 0, 0, (pairs,)).double())
+    sizes = 1 + torch.searchsorted(mass.cumsum(0) / mass.sum(), shares).clamp_max(players - 2)
     ranks = noise(seed, 0, 1, (pairs, players)).argsort(-1).argsort(-1)
     members = (ranks < sizes.unsqueeze(-1)).double()
     both = torch.stack([members, 1 - members], 1).flatten(0, 1)[:most]

@@ -22,6 +22,16 @@ def noise(seed: int, step: int, layer: int, shape: Sequence[int]) -> Tensor:
     return torch.randn(tuple(shape), generator=generator, dtype=torch.float32, device="cpu")
 
 
+def uniform(normal: Tensor) -> Tensor:
+    """Standard normal numbers as uniform ones in [0, 1], in their order.
+
+    Example:
+        >>> uniform(torch.tensor([-torch.inf, 0.0, torch.inf]))
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    return 0.5 * (1 + (normal / 2**0.5).erf())
+
+
 def antithetic_noise(seed: int, step: int, layer: int, shape: Sequence[int]) -> Tensor:
     """`noise` in pairs of opposite sign along the first axis: the mean over an even number of copies is zero."""
     half = noise(seed, step, layer, ((shape[0] + 1) // 2, *shape[1:]))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lit_coiba.functional.precise import precise
+
 
 def signed_max(maps: Tensor) -> Tensor:
     """Largest positive value minus the size of the most negative one, each 0 if there is none; ``(B, D)``.
@@ -23,7 +25,7 @@ def signed_max(maps: Tensor) -> Tensor:
     """
     flat = maps.flatten(2)
     positive, negative = flat.max(-1).values, flat.min(-1).values
-    return _precise(positive).relu() - _precise(-negative).relu()
+    return precise(positive).relu() - precise(-negative).relu()
 
 
 def signed_gumbel(maps: Tensor, tau: float, noise: Tensor | None = None, hard: bool = True) -> Tensor:
@@ -45,7 +47,7 @@ def signed_gumbel(maps: Tensor, tau: float, noise: Tensor | None = None, hard: b
         >>> signed_gumbel(maps, 1.0, noise), signed_gumbel(maps, 1.0, noise, hard=False)
         (tensor([[2.]]), tensor([[2.0590]]))
     """
-    flat = _precise(maps.flatten(2))
+    flat = precise(maps.flatten(2))
     sides = torch.stack([flat, -flat]).relu()
     noise = _gumbel(sides) if noise is None else noise.flatten(3).to(sides)
     scores = sides / tau + noise
@@ -69,7 +71,7 @@ def signed_top_k(maps: Tensor, k: int) -> Tensor:
     flat = maps.flatten(2)
     k = min(k, flat.shape[-1])
     positive, negative = flat.topk(k).values, flat.topk(k, largest=False).values
-    return _precise(positive).relu().mean(-1) - _precise(-negative).relu().mean(-1)
+    return precise(positive).relu().mean(-1) - precise(-negative).relu().mean(-1)
 
 
 def signed_log_sum_exp(maps: Tensor, tau: float) -> Tensor:
@@ -82,7 +84,7 @@ def signed_log_sum_exp(maps: Tensor, tau: float) -> Tensor:
         >>> signed_log_sum_exp(maps, 1e-3), signed_log_sum_exp(maps, 1e3)
         (tensor([[2.0000]]), tensor([[1.3340]]))
     """
-    flat = _precise(maps.flatten(2))
+    flat = precise(maps.flatten(2))
     positive, negative = (torch.stack([flat, -flat]).relu() / tau).logsumexp(-1)
     return tau * (positive - negative)  # the means' ln of the number of positions cancels
 
@@ -94,14 +96,10 @@ def spatial_average(maps: Tensor) -> Tensor:
         >>> spatial_average(torch.tensor([[[[3.0, -1.0, 4.0]]]]))
         tensor([[2.]])
     """
-    return _precise(maps).mean((-2, -1))
+    return precise(maps).mean((-2, -1))
 
 
 def _gumbel(like: Tensor) -> Tensor:
     """Standard Gumbel noise; from uniform numbers, which CPUs draw several times faster than exponential ones."""
     uniform = torch.rand_like(like).clamp_min_(torch.finfo(like.dtype).tiny)
     return uniform.log_().neg_().log_().neg_()
-
-
-def _precise(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))

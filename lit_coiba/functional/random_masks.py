@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from lit_coiba.functional.noise import noise
+from lit_coiba.functional.noise import noise, uniform
 
 
 def random_cells(seed: int, masks: int, cells: int, keep: float) -> tuple[Tensor, Tensor]:
@@ -24,7 +24,8 @@ def random_cells(seed: int, masks: int, cells: int, keep: float) -> tuple[Tensor
         >>> random_cells(0, 1000, 7, 0.5)[0].double().mean()
         tensor(0.5001, dtype=torch.float64)
     """
-    return _uniform(noise(seed, 0, 0, (masks, cells, cells))) < keep, _uniform(noise(seed, 0, 1, (masks, 2)))
+    shares = uniform(noise(seed, 0, 0, (masks, cells, cells)).double())
+    return shares < keep, uniform(noise(seed, 0, 1, (masks, 2)).double())
 
 
 def shifted_masks(kept: Tensor, shifts: Tensor, size: tuple[int, int]) -> Tensor:
@@ -47,8 +48,3 @@ def shifted_masks(kept: Tensor, shifts: Tensor, size: tuple[int, int]) -> Tensor
     rows, columns = (start.unsqueeze(-1) + torch.arange(p, device=kept.device) for start, p in zip(starts.T, size))
     copies = torch.arange(len(kept), device=kept.device).view(-1, 1, 1)
     return masks[copies, rows.unsqueeze(-1), columns.unsqueeze(-2)]
-
-
-def _uniform(normal: Tensor) -> Tensor:
-    """Standard normal numbers as uniform ones."""
-    return 0.5 * (1 + (normal.double() / 2**0.5).erf())

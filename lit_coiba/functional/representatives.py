@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lit_coiba.functional.precise import precise
+
 
 class Representatives(NamedTuple):
     """Parts of each image, the most active first."""
@@ -56,7 +58,7 @@ def representatives(
     """
     grid = (features.shape[-2], features.shape[-1])
     with torch.autocast(features.device.type, enabled=False):
-        x = features.to(torch.promote_types(features.dtype, torch.float32)).flatten(2)
+        x = precise(features).flatten(2)
         norms = torch.linalg.vector_norm(x, dim=1) + epsilon
         activities, seeds, similarities = [norms], [], []
         for part in range(parts):

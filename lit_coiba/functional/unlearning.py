@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from lit_coiba.functional.precise import precise
+
 Projection = Literal["ball", "sphere"]
 Weights = dict[str, Tensor]
 
@@ -50,7 +52,7 @@ def unlearned_logits(model: nn.Module, images: Tensor, classes: Tensor, eta: flo
         return against(logits, label.unsqueeze(0)).sum()
 
     def step(gradient: Weights) -> Weights:
-        length = torch.stack([g.to(torch.promote_types(g.dtype, torch.float32)).norm() for g in gradient.values()])
+        length = torch.stack([precise(g).norm() for g in gradient.values()])
         whole = length.norm()
         scale = eta / torch.where(whole > 0, whole, torch.inf)  # without a direction nothing moves, however large eta
         return {name: weights[name] + (scale * gradient[name]).to(weights[name].dtype) for name in weights}
@@ -85,7 +87,7 @@ def against(logits: Tensor, classes: Tensor) -> Tensor:
         >>> against(torch.zeros(1, 4), torch.tensor([2])).exp()
         tensor([3.])
     """
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = precise(logits)
     own = logits.gather(-1, classes.unsqueeze(-1))
     if logits.shape[-1] == 1:
         return (own - own).squeeze(-1)
@@ -180,4 +182,4 @@ def match(
 
 def log_probabilities(logits: Tensor) -> Tensor:
     """``log softmax``, in fp32 at least."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+    return precise(logits).log_softmax(-1)

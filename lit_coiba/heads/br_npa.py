@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.contracts import InputError, chosen
-from lit_coiba.functional import Representatives, representatives
-from lit_coiba.heads.head import Head, Terms, at_least_one, exact_linear, exact_matmul, precise
+from lit_coiba.functional import Representatives, precise, representatives
+from lit_coiba.heads.head import Head, Terms, at_least_one, exact_linear, exact_matmul
 
 Evidence = Literal["contrast", "additive", "first"]
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.contracts import HeadExplanation, InputError
+from lit_coiba.functional import precise
 from lit_coiba.functional.strongest import Score
 from lit_coiba.targets import class_targets
 
@@ -131,11 +132,6 @@ class Head(nn.Module, ABC):
 
     def _classes(self, features: Tensor, targets: Tensor | int | None) -> Tensor:
         return class_targets(targets, self._checked(features), self.num_classes, lambda: self(features))
-
-
-def precise(values: Tensor) -> Tensor:
-    """Values in float32 at least."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def exact_matmul(first: Tensor, second: Tensor) -> Tensor:

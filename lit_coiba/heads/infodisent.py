@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from lit_coiba.contracts import InputError, chosen
-from lit_coiba.functional import signed_gumbel, signed_log_sum_exp, signed_max, signed_top_k, spatial_average
-from lit_coiba.heads.head import Head, Terms, at_least_one, exact_linear, precise
+from lit_coiba.functional import precise, signed_gumbel, signed_log_sum_exp, signed_max, signed_top_k, spatial_average
+from lit_coiba.heads.head import Head, Terms, at_least_one, exact_linear
 from lit_coiba.heads.rotation import Parametrization, Rotation
 
 Pooling = Literal["gumbel", "hard", "average", "top_k", "log_sum_exp"]

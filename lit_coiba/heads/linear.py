@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lit_coiba.functional import spatial_average
-from lit_coiba.heads.head import Head, Terms, exact_linear, precise
+from lit_coiba.functional import precise, spatial_average
+from lit_coiba.heads.head import Head, Terms, exact_linear
 
 
 class LinearHead(Head):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from lit_coiba.contracts import InputError, chosen
+from lit_coiba.functional import precise
 from lit_coiba.heads.head import at_least_one
 
 Form = Literal["orthogonal", "invertible"]
@@ -96,7 +97,7 @@ class Rotation(nn.Module):
 
     def _matrix_of(self, free: Tensor) -> Tensor:
         with torch.autocast(free.device.type, enabled=False):
-            free = free.to(torch.promote_types(free.dtype, torch.float32))
+            free = precise(free)
             if self.form == "invertible":
                 return torch.linalg.matrix_exp(free)
             skew = free - free.T

@@ -14,6 +14,7 @@ from lit_coiba.functional import (
     cell_values,
     noise,
     perturb,
+    precise,
     ranks,
     resample_curve,
     spread_cells,
@@ -223,7 +224,7 @@ class PerturbationCurve(Faithfulness):
             raise InputError(
                 f"the model gives {tuple(logits.shape)} for {len(images)} images: it must give (B, K) logits"
             )
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return precise(logits)
 
     def _outputs(self, logits: Tensor, classes: Tensor) -> Tensor:
         outputs: Tensor = OUTPUTS[self.output](logits)

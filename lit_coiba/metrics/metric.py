@@ -13,7 +13,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from lit_coiba.contracts import InputError
-from lit_coiba.functional import resize_map
+from lit_coiba.functional import precise, resize_map
 
 CIRCUMSTANTIAL = ("chunk", "keep_samples")  # settings that decide no score
 Model = Callable[[Tensor], Tensor]  # normalised images (B, C, H, W) -> logits (B, K)
@@ -160,7 +160,7 @@ def checked_maps(maps: Tensor, samples: int) -> Tensor:
             f"maps are {maps.dtype} of shape {tuple(maps.shape)}: give one map (h, w) of floating-point numbers for"
             f" each of the {samples} samples"
         )
-    return maps.detach().to(torch.promote_types(maps.dtype, torch.float32))
+    return precise(maps.detach())
 
 
 def not_finite(maps: Tensor) -> Tensor:

@@ -22,10 +22,10 @@ from torch import nn
 from lit_coiba.backbones import Backbone
 from lit_coiba.contracts import AttributionMethod, Explanation, InputError
 from tests._testers import tiny
+from tests._testers.model_state import Bomb, assert_near, assert_same_state, disturb, state
 
 FAMILIES = {"vit": tiny.vit, "cnn": tiny.resnet, "registers": tiny.vit_with_registers, "swin": tiny.swin}
 THOROUGH = ("vit", "cnn")  # run every test
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks", "_state_dict_hooks")
 
 
 class MethodTester:
@@ -115,36 +115,6 @@ class MethodTester:
         method.explain(model, images, targets)
         handle.remove()
         assert (counts[0] / 2, counts[1] / 2) == self.evaluations
-
-    @pytest.mark.parametrize("chunk", [1, 5])
-    def test_the_size_of_pieces_does_not_change_the_map(self, model, chunk):
-        if "chunk" not in self.method(**self.arguments).arguments():
-            pytest.skip("the method evaluates no copies")
-        model = model.double()
-        images, targets = self.inputs(model)
-        expected = self.build(model).explain(model, images, targets).maps
-        assert_near(self.build(model, chunk=chunk).explain(model, images, targets).maps, expected, 1e-10)
-        assert self.build(model, chunk=chunk).identity() == self.build(model).identity()
-
-    def test_where_memory_runs_out_the_map_stays_the_same(self, model, monkeypatch):
-        if "chunk" not in self.method(**self.arguments).arguments():
-            pytest.skip("the method evaluates no copies")
-        model = model.double()
-        method, (images, targets) = self.build(model), self.inputs(model)
-        expected = method.explain(model, images, targets).maps
-        forward = model.model.get_classifier().forward
-
-        def limited(inputs: torch.Tensor) -> torch.Tensor:
-            if len(inputs) > 3:
-                raise torch.OutOfMemoryError("an artificial limit")
-            return forward(inputs)
-
-        monkeypatch.setattr(model.model.get_classifier(), "forward", limited)
-        with pytest.warns(UserWarning, match="memory ran out with .* at once: going on with") as told:
-            found = method.explain(model, images, targets).maps
-        assert len([w for w in told if "memory ran out" in str(w.message)]) == 1
-        assert_near(found, expected, 1e-10)
-        method.explain(model, images, targets)  # says no more: warnings are errors
 
     @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
     def test_a_batch_equals_its_images_one_by_one(self, model, dtype, tolerance):
@@ -278,6 +248,7 @@ class MethodTester:
     def test_arguments_are_plain_values_and_rebuild_the_method(self, model):
         method = self.method(**self.arguments)
         arguments = json.loads(json.dumps(method.arguments()))
+        assert ("chunk" in arguments) == isinstance(self, CopiesTester)
         assert {name: arguments[name] for name in self.arguments} == self.arguments
         assert type(method)(**arguments).arguments() == method.arguments()
 
@@ -288,66 +259,31 @@ class MethodTester:
             assert torch.equal(other.explain(model, images, targets).maps, expected)
 
 
-class Bomb:
-    """The forward of a layer, which fails in call number `fuse`."""
+class CopiesTester(MethodTester):
+    """For methods with the option `chunk`, which evaluate many copies of an image."""
 
-    def __init__(self, layer: nn.Module) -> None:
-        self.forward, self.calls, self.fuse = layer.forward, 0, None
+    @pytest.mark.parametrize("chunk", [1, 5])
+    def test_the_size_of_pieces_does_not_change_the_map(self, model, chunk):
+        model = model.double()
+        images, targets = self.inputs(model)
+        expected = self.build(model).explain(model, images, targets).maps
+        assert_near(self.build(model, chunk=chunk).explain(model, images, targets).maps, expected, 1e-10)
+        assert self.build(model, chunk=chunk).identity() == self.build(model).identity()
 
-    def __call__(self, *args: Any) -> torch.Tensor:
-        self.calls += 1
-        if self.calls == self.fuse:
-            raise RuntimeError("the model failed")
-        return self.forward(*args)
+    def test_where_memory_runs_out_the_map_stays_the_same(self, model, monkeypatch):
+        model = model.double()
+        method, (images, targets) = self.build(model), self.inputs(model)
+        expected = method.explain(model, images, targets).maps
+        forward = model.model.get_classifier().forward
 
+        def limited(inputs: torch.Tensor) -> torch.Tensor:
+            if len(inputs) > 3:
+                raise torch.OutOfMemoryError("an artificial limit")
+            return forward(inputs)
 
-def disturb(model: Backbone) -> None:
-    """What a caller may have done: mixed train flags, frozen weights, gradients, hooks, one plain attention."""
-    modules = list(model.modules())
-    model.train()
-    for module in modules[::3]:
-        module.training = False
-    parameters = list(model.parameters())
-    for parameter in parameters[::2]:
-        parameter.requires_grad_(False)
-    for parameter in parameters[1::4]:
-        parameter.grad = torch.ones_like(parameter)
-    modules[-2].register_forward_hook(lambda module, args, output: None)
-    modules[-1].register_forward_pre_hook(lambda module, args: None)
-    fused = [module for module in modules if hasattr(module, "fused_attn")]
-    for module in fused[::2]:
-        module.fused_attn = not module.fused_attn
-
-
-def state(model: Backbone) -> dict[str, Any]:
-    """Everything of a model, and of torch, that explaining has to leave as it is."""
-    modules = dict(model.named_modules())
-    return {
-        "parameters": {name: p.detach().clone() for name, p in model.named_parameters()},
-        "buffers": {name: b.clone() for name, b in model.named_buffers()},
-        "gradients": {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()},
-        "requires_grad": {name: p.requires_grad for name, p in model.named_parameters()},
-        "training": {name: m.training for name, m in modules.items()},
-        "hooks": {name: [list(getattr(m, kind)) for kind in HOOKS] for name, m in modules.items()},
-        "attributes": {name: sorted(m.__dict__) for name, m in modules.items()},
-        "fused attention": {name: getattr(m, "fused_attn", None) for name, m in modules.items()},
-        "random state": torch.get_rng_state(),
-        "modes": (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")),
-    }
-
-
-def assert_same_state(after: dict[str, Any], before: dict[str, Any]) -> None:
-    for part, expected in before.items():
-        assert same(after[part], expected), f"{part} of the model changed"
-
-
-def same(first: Any, second: Any) -> bool:
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
-    return torch.equal(first, second) if isinstance(first, torch.Tensor) else first == second
-
-
-def assert_near(found: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
-    """Equal up to `tolerance`, relative to the largest value."""
-    assert found.shape == expected.shape
-    assert (found - expected).abs().max() <= tolerance * expected.abs().max()
+        monkeypatch.setattr(model.model.get_classifier(), "forward", limited)
+        with pytest.warns(UserWarning, match="memory ran out with .* at once: going on with") as told:
+            found = method.explain(model, images, targets).maps
+        assert len([w for w in told if "memory ran out" in str(w.message)]) == 1
+        assert_near(found, expected, 1e-10)
+        method.explain(model, images, targets)  # says no more: warnings are errors

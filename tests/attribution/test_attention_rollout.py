@@ -1,7 +1,7 @@
 import torch
 
 from lit_coiba.attribution import AttentionRollout
-from lit_coiba.attribution.attention_rollout import mixing, rollout
+from lit_coiba.attribution.attention_rollout import mixing
 from lit_coiba.backbones.attention import recorded_attention
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
@@ -67,3 +67,11 @@ def test_where_patches_are_averaged_so_are_their_rows():
 def test_heads_that_share_no_token_mix_nothing():
     apart = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]]])
     torch.testing.assert_close(mixing(apart, heads="min"), torch.eye(2).unsqueeze(0))
+
+
+def rollout(weights):
+    """R = A~_L ... A~_1 of all blocks' weights ``(B, heads, T, T)``, ``(B, T, T)``; each row sums to 1."""
+    total = mixing(weights[0])
+    for weight in weights[1:]:
+        total = mixing(weight) @ total
+    return total

@@ -8,7 +8,8 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.relevance import relevance_rules
 from lit_coiba.contracts import InputError
 from tests._testers import tiny
-from tests._testers.methods import MethodTester, assert_same_state, state
+from tests._testers.methods import MethodTester
+from tests._testers.model_state import assert_same_state, state
 
 NO_ATTENTION = "AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP"
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lit_coiba.attribution.baselines import Baseline, baseline_images
-from lit_coiba.contracts import InputError
+from lit_coiba.contracts import InputError, Preprocessing
 
 MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in ((0.5, 0.4, 0.3), (0.2, 0.25, 0.1)))
 
@@ -13,8 +13,7 @@ MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in ((0.5, 0.4, 0.3), 
 class Normalised:
     """As much of a model as baselines ask for."""
 
-    class preprocessing:
-        mean, std = MEAN.flatten().tolist(), STD.flatten().tolist()
+    preprocessing = Preprocessing(mean=tuple(MEAN.flatten().tolist()), std=tuple(STD.flatten().tolist()))
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from lit_coiba.contracts import InputError
 from lit_coiba.frozen import frozen
 from tests._testers import tiny
 from tests._testers.analytic import Analytic, Linear, network
-from tests._testers.methods import MethodTester, assert_near, state
+from tests._testers.methods import MethodTester
+from tests._testers.model_state import assert_near, state
 
 
 class TestDeepLift(MethodTester):

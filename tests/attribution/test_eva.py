@@ -8,12 +8,13 @@ from lit_coiba.attribution import EVA
 from lit_coiba.backbones import Backbone
 from lit_coiba.contracts import InputError
 from tests._testers import tiny
-from tests._testers.methods import MethodTester, assert_near
+from tests._testers.methods import CopiesTester
+from tests._testers.model_state import assert_near
 
 REFUSED = "no rule for verified bounds through LayerNorm .*: name a start_layer above it, or take a method that samples"
 
 
-class TestEVA(MethodTester):
+class TestEVA(CopiesTester):
     method = EVA
     arguments: ClassVar = {"radius": 1e-3, "patch": 32, "bound": "ibp"}
     unsupported: ClassVar = {"vit": REFUSED, "registers": REFUSED, "swin": REFUSED}

@@ -7,10 +7,11 @@ from lit_coiba.attribution import HSIC
 from lit_coiba.contracts import InputError
 from lit_coiba.functional import hsic, sobol_sequence
 from lit_coiba.targets import class_scores
-from tests._testers.methods import MethodTester, assert_near
+from tests._testers.methods import CopiesTester
+from tests._testers.model_state import assert_near
 
 
-class TestHSIC(MethodTester):
+class TestHSIC(CopiesTester):
     method = HSIC
     arguments: ClassVar = {"grid": 2, "n": 8}
     evaluations = (8, 0)

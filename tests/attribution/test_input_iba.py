@@ -1,10 +1,10 @@
 """What InputIBA owes as an attribution method; what it computes is tested in tests/bottlenecks/test_input_iba.py."""
 
 from lit_coiba.attribution import InputIBA
-from tests._testers.methods import MethodTester
+from tests._testers.methods import CopiesTester
 
 
-class TestInputIBA(MethodTester):
+class TestInputIBA(CopiesTester):
     method = InputIBA
     arguments = {  # noqa: RUF012
         "feature_steps": 3,

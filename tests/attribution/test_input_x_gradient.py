@@ -6,7 +6,8 @@ from lit_coiba.attribution import InputXGradient, IntegratedGradients
 from lit_coiba.contracts import InputError
 from tests._testers import tiny
 from tests._testers.analytic import Linear, network
-from tests._testers.methods import MethodTester, assert_near
+from tests._testers.methods import MethodTester
+from tests._testers.model_state import assert_near
 
 
 class TestInputXGradient(MethodTester):

@@ -10,10 +10,11 @@ from lit_coiba.attribution import IntegratedGradients
 from lit_coiba.contracts import InputError
 from tests._testers import tiny
 from tests._testers.analytic import Linear, network
-from tests._testers.methods import MethodTester, assert_near
+from tests._testers.methods import CopiesTester
+from tests._testers.model_state import assert_near
 
 
-class TestIntegratedGradients(MethodTester):
+class TestIntegratedGradients(CopiesTester):
     method = IntegratedGradients
     arguments: ClassVar = {"steps": 4}
     evaluations = (6, 4)

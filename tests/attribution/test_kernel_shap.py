@@ -9,10 +9,11 @@ from lit_coiba.attribution import KernelSHAP
 from lit_coiba.attribution.segments import grid_segments
 from lit_coiba.contracts import InputError
 from lit_coiba.targets import class_scores
-from tests._testers.methods import MethodTester, assert_near
+from tests._testers.methods import CopiesTester
+from tests._testers.model_state import assert_near
 
 
-class TestKernelSHAP(MethodTester):
+class TestKernelSHAP(CopiesTester):
     method = KernelSHAP
     arguments: ClassVar = {"cells": 2, "n": 12}  # of 14 coalitions, so they are drawn
     evaluations = (14, 0)

@@ -8,10 +8,11 @@ from lit_coiba.attribution import LIME
 from lit_coiba.attribution.segments import grid_segments
 from lit_coiba.contracts import InputError
 from lit_coiba.functional import cosine_similarity_weights, noise
-from tests._testers.methods import MethodTester, assert_near
+from tests._testers.methods import CopiesTester
+from tests._testers.model_state import assert_near
 
 
-class TestLIME(MethodTester):
+class TestLIME(CopiesTester):
     method = LIME
     arguments: ClassVar = {"cells": 2, "n": 10}
     evaluations = (10, 0)

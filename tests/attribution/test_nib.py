@@ -5,10 +5,10 @@ from torch import nn
 from lit_coiba.attribution import NIB
 from lit_coiba.contracts import InputError
 from tests._testers import cams, tiny
-from tests._testers.methods import MethodTester
+from tests._testers.methods import CopiesTester
 
 
-class TestNIB(MethodTester):
+class TestNIB(CopiesTester):
     method = NIB
     arguments = {"steps": 4}  # noqa: RUF012
     evaluations = (4, 4)

@@ -8,7 +8,8 @@ from lit_coiba.attribution import Occlusion
 from lit_coiba.contracts import InputError, Preprocessing
 from lit_coiba.targets import class_scores
 from tests._testers import tiny
-from tests._testers.methods import MethodTester, assert_near
+from tests._testers.methods import CopiesTester
+from tests._testers.model_state import assert_near
 
 
 class Linear(torch.nn.Module):
@@ -26,7 +27,7 @@ class Linear(torch.nn.Module):
         return torch.einsum("bcyx,kcyx->bk", images, self.weights)
 
 
-class TestOcclusion(MethodTester):
+class TestOcclusion(CopiesTester):
     method = Occlusion
     arguments: ClassVar = {"window": 16}
 

@@ -7,10 +7,11 @@ from lit_coiba.attribution import RISE
 from lit_coiba.contracts import InputError
 from lit_coiba.functional import random_cells, shifted_masks
 from lit_coiba.targets import class_scores
-from tests._testers.methods import MethodTester, assert_near
+from tests._testers.methods import CopiesTester
+from tests._testers.model_state import assert_near
 
 
-class TestRISE(MethodTester):
+class TestRISE(CopiesTester):
     method = RISE
     arguments: ClassVar = {"cells": 3, "n": 8}
     evaluations = (8, 0)

@@ -4,10 +4,10 @@ import torch
 from lit_coiba.attribution import ScoreCAM
 from lit_coiba.contracts import InputError
 from tests._testers import cams
-from tests._testers.methods import MethodTester
+from tests._testers.methods import CopiesTester
 
 
-class TestScoreCAM(MethodTester):
+class TestScoreCAM(CopiesTester):
     method = ScoreCAM
     arguments = {"channels": 6}  # noqa: RUF012
     evaluations = (6, 0)

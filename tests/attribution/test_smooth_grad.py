@@ -11,24 +11,25 @@ from lit_coiba.contracts import InputError
 from lit_coiba.functional import noise
 from tests._testers import tiny
 from tests._testers.analytic import Linear, network
-from tests._testers.methods import MethodTester, assert_near
+from tests._testers.methods import CopiesTester
+from tests._testers.model_state import assert_near
 
 CAPTUM = {"smooth": "smoothgrad", "square": "smoothgrad_sq", "var": "vargrad"}
 
 
-class TestSmoothGrad(MethodTester):
+class TestSmoothGrad(CopiesTester):
     method = SmoothGrad
     arguments: ClassVar = {"copies": 4}
     evaluations = (4, 4)
 
 
-class TestSquareGrad(MethodTester):
+class TestSquareGrad(CopiesTester):
     method = SmoothGrad
     arguments: ClassVar = {"copies": 4, "kind": "square"}
     evaluations = (4, 4)
 
 
-class TestVarGrad(MethodTester):
+class TestVarGrad(CopiesTester):
     method = SmoothGrad
     arguments: ClassVar = {"copies": 4, "kind": "var"}
     evaluations = (4, 4)

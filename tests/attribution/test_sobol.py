@@ -10,7 +10,8 @@ from lit_coiba.contracts import InputError
 from lit_coiba.functional import sobol_sequence
 from lit_coiba.targets import Output, class_scores
 from tests._testers import tiny
-from tests._testers.methods import MethodTester, assert_near
+from tests._testers.methods import CopiesTester
+from tests._testers.model_state import assert_near
 
 
 def slow_map(model, image, target, grid, n, output: Output = "logit"):
@@ -36,7 +37,7 @@ def slow_map(model, image, target, grid, n, output: Output = "logit"):
     return torch.tensor(indices, dtype=torch.float64).view(grid, grid)
 
 
-class TestSobol(MethodTester):
+class TestSobol(CopiesTester):
     method = Sobol
     arguments: ClassVar = {"grid": 2, "n": 2}
     evaluations = (10, 0)

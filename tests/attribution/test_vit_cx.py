@@ -6,10 +6,10 @@ from lit_coiba.attribution.vit_cx import joined, unit_range
 from lit_coiba.contracts import InputError
 from lit_coiba.functional import noise, resize_map
 from tests._testers import tiny
-from tests._testers.methods import MethodTester
+from tests._testers.methods import CopiesTester
 
 
-class TestViTCX(MethodTester):
+class TestViTCX(CopiesTester):
     method = ViTCX
     arguments = {"delta": 0.6, "output": "logit"}  # noqa: RUF012 - few masks
 

@@ -16,7 +16,7 @@ from lit_coiba.backbones.attention import (
 )
 from lit_coiba.contracts import InputError
 from tests._testers import tiny
-from tests._testers.methods import assert_same_state, disturb, state
+from tests._testers.model_state import assert_same_state, disturb, state
 
 
 def torchvision_vit() -> Backbone:

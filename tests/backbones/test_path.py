@@ -6,7 +6,6 @@ from torch import nn
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.contracts import InputError
-from tests._testers import tiny
 from tests.backbones.families import FAMILIES, PlainCNN, family, hooked_forward, images_for, scaled
 
 
@@ -287,16 +286,3 @@ def test_an_activation_that_an_edit_keeps_is_not_written_into():
     close(kept[1], layers[1](layers[0](images)))
     assert kept[1].min() < 0
     assert kept[2].min() < 0
-
-
-@pytest.mark.parametrize(("network", "layer"), [(tiny.vit, "blocks.1"), (tiny.resnet, "layer2.1")])
-def test_the_activation_has_gradients_with_respect_to_the_images(network, layer):
-    model = network().double()
-    images = tiny.images(2, model.preprocessing.size).double().requires_grad_(True)
-    path = model.path([layer])
-    activation = path.activation(images)
-    torch.testing.assert_close(activation, path.prefix(images).activation, rtol=1e-12, atol=1e-12)
-    (gradient,) = torch.autograd.grad(activation.sum(), images)
-    shift = tiny.images(2, model.preprocessing.size, seed=9).double()
-    up, down = (path.prefix(images + s * 1e-5 * shift).activation.sum() for s in (1, -1))
-    torch.testing.assert_close((gradient * shift).sum(), (up - down) / 2e-5, rtol=1e-6, atol=0)

@@ -1,0 +1,30 @@
+"""What a module computes, changed for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+Change = Callable[[Tensor], Tensor]
+
+
+def changing(change: Change) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+    """A forward hook that hands on ``change(output)``."""
+    return lambda module, inputs, output: change(output)
+
+
+@contextmanager
+def computed_by(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """`module` is computed by `forward`; on leaving, by what it was computed before."""
+    before = vars(module).get("forward")
+    vars(module)["forward"] = forward
+    try:
+        yield
+    finally:
+        if before is None:
+            del vars(module)["forward"]
+        else:
+            vars(module)["forward"] = before
