@@ -27,6 +27,17 @@ def chosen(value: Any, choices: Any, name: str, more: str = "") -> Any:
     return value
 
 
+def checked(least: int = 1, **values: int) -> None:
+    """Refuse counts below `least`.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")
+
+
 class Failure(NamedTuple):
     """A sample that could not be explained, and why, in one sentence."""
 

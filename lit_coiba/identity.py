@@ -133,13 +133,12 @@ def check_place(path: Path, argument: str) -> None:
 
 
 def check_store(folder: Path, identity: dict[str, Any]) -> bool:
-    """Whether there is a store; one of another identity is refused before statistics are estimated in vain."""
+    """Whether there is a store to go on with; another identity is refused before statistics are estimated in vain."""
     check_place(folder, "store")
     if not (folder / FILE_NAME).exists():
         return False
-    kept = ExplanationStore(folder).manifest
-    kept.check(Manifest({**identity, "statistics": kept.identity.get("statistics")}), folder)
-    return True
+    kept = ExplanationStore(folder)
+    return kept.accepts(Manifest({**identity, "statistics": kept.manifest.identity.get("statistics")}))
 
 
 def has_statistics(folder: Path, identity: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import torch
 from torch import Tensor
 
 from lit_coiba.bounds import Bound, Box, Form, overlap, trace
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import noise
 from lit_coiba.targets import check_images, class_targets
+
+VACUOUS = 10  # times the range of an image's logits, above which its bounds are called empty
 
 
 class EVA(AttributionMethod):
@@ -34,9 +37,9 @@ class EVA(AttributionMethod):
     Only for CNNs: convolutions and linear layers, batch norms, the usual activations, pooling, sums and products of
     branches. Attention and LayerNorm have no rule. Bounds grow with depth until they say nothing: look at the extra
     ``overlap``, which should be of the size of the logits. Where it is not, take a later `start_layer`, or a smaller
-    radius: 1e-10 for a ResNet-18 end to end, where there is little left but absolute gradients. Without a
-    `start_layer`, an ``overlap`` below zero proves that no perturbation in the ball changes the class, up to rounding.
-    ``margin`` is the overlap of the image alone.
+    radius: 1e-10 for a ResNet-18 end to end, where there is little left but absolute gradients. Bounds of more than ten
+    times the range of the logits are warned of, once. Without a `start_layer`, an ``overlap`` below zero proves that no
+    perturbation in the ball changes the class, up to rounding. ``margin`` is the overlap of the image alone.
 
     Args:
         radius: Of the ball, in L-infinity, in units of the model's input; no value is published.
@@ -70,7 +73,7 @@ class EVA(AttributionMethod):
     def __init__(
         self,
         radius: float,
-        patch: int | None,
+        patch: int | None = None,
         samples: int | None = None,
         start_layer: str | None = None,
         bound: Bound = "crown_ibp",
@@ -82,19 +85,25 @@ class EVA(AttributionMethod):
     ) -> None:
         if not 0 <= radius < float("inf"):
             raise InputError(f"radius is {radius}: give a number, 0 or more, in units of the model's input")
-        if (patch is None) == (masks is None) or (patch is not None and patch < 1):
-            raise InputError(f"patch is {patch} and masks {masks}: give the side of the patches in pixels, or masks")
-        if (samples is None) != (start_layer is None) or (samples is not None and samples < 1):
+        if (patch is None) == (masks is None):
             raise InputError(
-                f"samples is {samples} with start_layer {start_layer}: give 1 or more with a start_layer, and neither"
-                " for bounds from the images on"
+                f"patch is {patch} and masks {masks}: give one of them, the side of the patches in pixels or a file"
             )
+        if (samples is None) != (start_layer is None):
+            raise InputError(
+                f"samples is {samples} with start_layer {start_layer}: give both, or neither for bounds from the images"
+                " on"
+            )
+        checked(**{name: v for name, v in (("patch", patch), ("samples", samples)) if v is not None})
+        if rival is not None:
+            checked(0, rival=rival)
         self.radius, self.patch, self.samples = radius, patch, samples
         self.start_layer, self.rival, self.masks = start_layer, rival, masks
         self.bound = chosen(bound, Bound, "bound")
         self.form = chosen(form, Form, "form")
         self.seed, self.chunk = seed, chunk
         self._copies = Copies(chunk)
+        self._warned = False
 
     def identity(self) -> dict[str, Any]:
         """The arguments, and the content of the file of masks for its path."""
@@ -136,6 +145,7 @@ class EVA(AttributionMethod):
             raise InputError(
                 f"EVA's bounds overflow at radius {self.radius}: take a smaller one, or a later start_layer"
             )
+        self._warn(found[0], logits)
         scores = (found[0] - found[1:]).T  # (B, d)
         precision = torch.promote_types(images.dtype, torch.float32)
         extras = {"overlap": found[0], "margin": self._margin(logits, classes)}
@@ -183,6 +193,18 @@ class EVA(AttributionMethod):
             return scores.unflatten(1, (regions.shape[1] // self.patch, regions.shape[2] // self.patch))
         inside = regions.to(scores.dtype)
         return torch.einsum("bd,dhw->bhw", scores, inside) / inside.sum(0).clamp_min(1)
+
+    def _warn(self, overlaps: Tensor, logits: Tensor) -> None:
+        """Say once that bounds ``(B,)`` are far above anything that logits ``(B, K)`` take."""
+        vacuous = overlaps > VACUOUS * (logits.amax(1) - logits.amin(1))
+        if not self._warned and vacuous.any():
+            self._warned = True
+            warnings.warn(
+                f"the bounds of {int(vacuous.sum())} of {len(vacuous)} images are more than {VACUOUS} times as large as"
+                f" the range of their logits, so their maps say little: take a smaller radius than {self.radius}, a"
+                " later start_layer, or a tighter bound",
+                stacklevel=3,
+            )
 
     def _margin(self, logits: Tensor, classes: Tensor) -> Tensor:
         own = classes.unsqueeze(1)

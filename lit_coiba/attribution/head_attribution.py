@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, HeadExplanation, InputError, Network
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, HeadExplanation, InputError, Network, checked
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import precise
 from lit_coiba.heads.head import Head
@@ -37,9 +37,7 @@ class HeadAttribution(AttributionMethod):
     card = Card("the head's own: InfoDisent, BR-NPA, EPIC or a linear one", "1 forward", ("head",))
 
     def __init__(self, top: int = 8, prototypes: str | None = None, patches: int = 4) -> None:
-        for name, value in (("top", top), ("patches", patches)):
-            if value < 1:
-                raise InputError(f"{name} is {value}: give 1 or more")
+        checked(top=top, patches=patches)
         self.top = top
         self.prototypes = prototypes
         self.patches = patches

@@ -9,8 +9,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.masking import Perturbation, cell_masks, checked, copy_scores, perturbed, target_classes
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.attribution.masking import (
+    Perturbation,
+    cell_masks,
+    checked_perturbation,
+    copy_scores,
+    perturbed,
+    target_classes,
+)
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional.hsic import Bandwidth, Kernel, hsic
@@ -71,7 +78,7 @@ class HSIC(AttributionMethod):
         self.n = n
         self.kernel = chosen(kernel, Kernel, "kernel")
         self.bandwidth = chosen(bandwidth, Bandwidth, "bandwidth")
-        self.perturbation = chosen(perturbation, Perturbation, "perturbation")
+        self.perturbation = checked_perturbation(perturbation, strength)
         self.strength = strength
         self.scramble = scramble
         self.output = chosen(output, Output, "output")

@@ -15,7 +15,7 @@ from torch import Tensor
 from lit_coiba.attribution.baselines import Baseline, baseline_images
 from lit_coiba.attribution.colours import Reduce, over_colours
 from lit_coiba.attribution.masking import target_classes
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import precise
@@ -61,8 +61,7 @@ class IntegratedGradients(AttributionMethod):
         seed: int = 0,
         chunk: Chunk = "auto",
     ) -> None:
-        if steps < 2:
-            raise InputError(f"steps is {steps}: give 2 or more")
+        checked(2, steps=steps)
         self.baseline: Baseline = chosen(baseline, Baseline, "baseline")
         self.rule: Rule = chosen(rule, Rule, "rule")
         self.output: Output = chosen(output, Output, "output")

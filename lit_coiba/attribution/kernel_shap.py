@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from lit_coiba.attribution.baselines import Baseline
-from lit_coiba.attribution.masking import checked
 from lit_coiba.attribution.segments import Segments, explain_by_segments
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.functional.coalitions import coalitions, shapley_values
 from lit_coiba.targets import Output

@@ -12,9 +12,8 @@ from typing import Literal
 from torch import Tensor
 
 from lit_coiba.attribution.baselines import Baseline
-from lit_coiba.attribution.masking import checked
 from lit_coiba.attribution.segments import Segments, explain_by_segments
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.functional.noise import noise
 from lit_coiba.functional.surrogate import (
@@ -113,6 +112,11 @@ class LIME(AttributionMethod):
         """Coefficients ``(b, parts)`` and how good the linear model is, for images with that many segments."""
         shown = (noise(self.seed, 0, 0, (self.n, parts)) > 0).double()
         weights = cosine_similarity_weights(shown, self.kernel_width)
+        if not weights.any():
+            raise InputError(
+                f"kernel_width is {self.kernel_width}, and no copy is that near to the whole image: give a larger one,"
+                " such as 0.25"
+            )
         found = scores(shown).T
         fit = weighted_ridge if self.surrogate == "ridge" else weighted_lasso
         coefficients, intercepts = fit(shown, found, weights, self.alpha)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from lit_coiba.attribution.baselines import Baseline, baseline_images
-from lit_coiba.contracts import InputError, Network
+from lit_coiba.contracts import InputError, Network, chosen
 from lit_coiba.copies import Copies
 from lit_coiba.targets import Output, class_scores, class_targets
 
@@ -97,12 +97,15 @@ def cell_masks(cells: Tensor, size: tuple[int, ...]) -> Tensor:
     return interpolate(cells.unflatten(-1, (1, side, side)), size=tuple(size), mode="nearest").squeeze(1)
 
 
-def checked(least: int = 1, **values: int) -> None:
-    """Refuse counts below `least`.
+def checked_perturbation(kind: Perturbation, strength: float) -> Perturbation:
+    """`kind`, of which `strength` is the strength where it has one.
 
     Raises:
-        InputError: Naming the first of them.
+        InputError: There is no such kind, or a strength that it would not use.
     """
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")
+    chosen(kind, Perturbation, "perturbation")
+    if not 0 < abs(strength) < torch.inf:
+        raise InputError(f"strength is {strength}: give a finite number of units of model input other than 0")
+    if strength != 1 and kind != "amplitude":
+        raise InputError(f"strength is {strength}, and perturbation {kind} has none: leave it out, or take amplitude")
+    return kind

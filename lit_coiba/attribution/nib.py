@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.backbones.defaults import block_outputs
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.targets import Output, check_images, class_scores, class_targets
@@ -47,8 +47,7 @@ class NIB(AttributionMethod):
         output: Output = "logit",
         chunk: Chunk = "auto",
     ) -> None:
-        if steps < 1:
-            raise InputError(f"steps is {steps}: give 1 or more")
+        checked(steps=steps)
         self.layer = layer
         self.steps = steps
         self.relu = relu

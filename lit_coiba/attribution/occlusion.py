@@ -13,8 +13,8 @@ from captum.attr import Occlusion as CaptumOcclusion
 from torch import Tensor
 
 from lit_coiba.attribution.baselines import Baseline, baseline_images
-from lit_coiba.attribution.masking import checked, target_classes
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.attribution.masking import target_classes
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import precise

@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked
 from lit_coiba.functional import noise, uniform
 
 
@@ -25,8 +25,7 @@ class RandomMap(AttributionMethod):
     card = Card("", "none", class_dependent=False, baseline=True)
 
     def __init__(self, cells: int = 14, seed: int = 0, per_image: bool = True) -> None:
-        if cells < 1:
-            raise InputError(f"cells must be at least 1, not {cells}")
+        checked(cells=cells)
         self.cells = cells
         self.seed = seed
         self.per_image = per_image

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from lit_coiba.attribution.baselines import Baseline
-from lit_coiba.attribution.masking import baseline_or_zeros, checked, copy_scores, masked, target_classes
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.attribution.masking import baseline_or_zeros, copy_scores, masked, target_classes
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional.random_masks import random_cells, shifted_masks

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.attribution.spatial_tail import SpatialTail
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import resize_map
@@ -45,8 +45,8 @@ class ScoreCAM(AttributionMethod):
         output: Output = "logit",
         chunk: Chunk = "auto",
     ) -> None:
-        if channels is not None and channels < 1:
-            raise InputError(f"channels is {channels}: give 1 or more, or null for all")
+        if channels is not None:
+            checked(channels=channels)
         self.layer = layer
         self.channels = channels
         self.output = chosen(output, Output, "output")

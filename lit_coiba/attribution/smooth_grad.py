@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lit_coiba.attribution.colours import Reduce, over_colours
 from lit_coiba.attribution.masking import target_classes
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import noise
@@ -61,8 +61,7 @@ class SmoothGrad(AttributionMethod):
     ) -> None:
         if not 0 <= sigma < torch.inf:
             raise InputError(f"sigma is {sigma}: give a share of the range of pixels, such as 0.15")
-        if copies < 1 + (kind == "var"):
-            raise InputError(f"copies is {copies}: give 1 or more, and 2 or more for a variance")
+        checked(1 + (kind == "var"), copies=copies)
         self.kind: Kind = chosen(kind, Kind, "kind")
         self.output: Output = chosen(output, Output, "output")
         self.reduce: Reduce = chosen(reduce, Reduce, "reduce")

@@ -11,8 +11,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.masking import Perturbation, cell_masks, checked, copy_scores, perturbed, target_classes
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.attribution.masking import (
+    Perturbation,
+    cell_masks,
+    checked_perturbation,
+    copy_scores,
+    perturbed,
+    target_classes,
+)
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional.quasi_random import MOST_DIMENSIONS, sobol_sequence
@@ -88,7 +95,7 @@ class Sobol(AttributionMethod):
         self.n = n
         self.order = chosen(order, Order, "order")
         self.estimator = chosen(estimator, Estimator, "estimator")
-        self.perturbation = chosen(perturbation, Perturbation, "perturbation")
+        self.perturbation = checked_perturbation(perturbation, strength)
         self.strength = strength
         self.scramble = scramble
         self.skip_first = skip_first

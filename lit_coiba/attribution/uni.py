@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lit_coiba.attribution.colours import Reduce, over_colours
 from lit_coiba.attribution.masking import target_classes
 from lit_coiba.backbones.attention import explicit_attention
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import noise, precise
@@ -91,9 +91,10 @@ class UNI(AttributionMethod):
         seed: int = 0,
         chunk: Chunk = "auto",
     ) -> None:
-        for name, value, least in (("eta", eta, 0), ("matching_steps", matching_steps, 0), ("steps", steps, 1)):
-            if not least <= value < torch.inf:
-                raise InputError(f"{name} is {value}: give {least} or more")
+        checked(0, matching_steps=matching_steps)
+        checked(steps=steps)
+        if not 0 <= eta < torch.inf:
+            raise InputError(f"eta is {eta}: give a length, 0 or more")
         for name, number in (("mu", mu), ("eps", eps), ("decay", decay)):
             if not number > 0:
                 raise InputError(f"{name} is {number}: give a positive number")

@@ -52,7 +52,7 @@ class ViTCX(AttributionMethod):
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
-        if not 0 <= delta <= 2 or noise_scale < 0:
+        if not (0 <= delta <= 2 and 0 <= noise_scale < torch.inf):
             raise InputError(
                 f"delta is {delta} and noise_scale {noise_scale}: give a cosine distance from 0 to 2, and 0 or more"
             )

@@ -17,7 +17,7 @@ from lit_coiba.bottlenecks.leak import choose_layers
 from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
-from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network
+from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network, checked
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import (
     BITS_PER_NAT,
@@ -76,8 +76,8 @@ class CoIBA(BottleneckMethod):
         antithetic: bool = False,
         seed: int = 0,
     ) -> None:
-        if steps < 2 or copies < 1:
-            raise InputError(f"CoIBA needs steps of at least 2 and copies of at least 1, not {steps} and {copies}")
+        checked(2, steps=steps)
+        checked(copies=copies)
         if isinstance(layers, str):
             raise InputError(f"layers is the text {layers!r}: give a list, [{layers!r}]")
         if min_std <= 0 or beta < 0 or lr <= 0:

@@ -16,7 +16,7 @@ from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.one_layer import choose_layer, chosen_layer, first_layers
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
-from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network
+from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network, checked
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import BITS_PER_NAT, gaussian_kernel, information, information_of_ratio, smooth
 from lit_coiba.targets import check_images, class_targets
@@ -70,8 +70,8 @@ class IBA(BottleneckMethod):
         antithetic: bool = False,
         seed: int = 0,
     ) -> None:
-        if steps < 2 or copies < 1:
-            raise InputError(f"IBA needs steps of at least 2 and copies of at least 1, not {steps} and {copies}")
+        checked(2, steps=steps)
+        checked(copies=copies)
         if min_std <= 0 or beta < 0 or lr <= 0 or (smoothing or 0) < 0:
             raise InputError(
                 f"IBA needs min_std > 0, beta, smoothing >= 0 and lr > 0, not {min_std}, {beta}, {smoothing} and {lr}"

@@ -19,7 +19,7 @@ from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.one_layer import choose_layer, chosen_layer, first_layers
 from lit_coiba.bottlenecks.prior import PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
-from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network, Path, State
+from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network, Path, State, checked
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import (
@@ -255,12 +255,13 @@ class InputIBA(BottleneckMethod):
         return Matching(**{name: getattr(self, name) for name in Matching._fields})
 
     def _check_arguments(self) -> None:
-        least = dict.fromkeys(COUNTS, 1) | {"feature_steps": 2, "feature_beta": 0, "beta": 0, "smoothing": 0}
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise InputError(f"InputIBA: {name} is {getattr(self, name)}: give {smallest} or more")
+        checked(2, feature_steps=self.feature_steps)
+        checked(**{name: getattr(self, name) for name in COUNTS})
+        for name in ("feature_beta", "beta", "smoothing"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"InputIBA: {name} is {getattr(self, name)}: give 0 or more")
         for name in POSITIVE:
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise InputError(f"InputIBA: {name} is {getattr(self, name)}: give a number above 0")
 
     def _check_smoothing(self, images: Tensor) -> None:

@@ -75,6 +75,8 @@ class ExplanationStore:
     def open(cls, path: str | os.PathLike[str], manifest: Manifest) -> ExplanationStore:
         """Create a store, or resume the one that is there. Any number of processes may do so at once.
 
+        One that holds nothing yet is begun anew if its arguments differ: its run was refused or killed early.
+
         Raises:
             InputError: The store there has another identity or blocks of unknown origin, or it cannot be written.
         """
@@ -83,13 +85,17 @@ class ExplanationStore:
         try:
             if path.exists() and not path.is_dir():
                 raise NotADirectoryError(None, "it is a file, not a folder")
-            if not (path / FILE_NAME).exists():
+            begun = (path / FILE_NAME).exists()
+            if not begun:
                 if list_blocks(blocks):
                     raise InputError(f"{blocks} has blocks but no {FILE_NAME} beside it: use another folder")
                 path.mkdir(parents=True, exist_ok=True)
                 with suppress(FileExistsError):  # another process was faster; its manifest counts
                     manifest.save(path, exclusive=True)
             store = cls(path)
+            if begun and not store.accepts(manifest):
+                manifest.save(path)
+                store = cls(path)
             store.manifest.check(manifest, path)
             blocks.mkdir(exist_ok=True)
             remove_leftovers(path)
@@ -103,6 +109,17 @@ class ExplanationStore:
             reason = error.strerror or str(error)
             raise InputError(f"store {path} cannot be written ({reason}): mend that, or use another folder") from error
         return store
+
+    def accepts(self, manifest: Manifest) -> bool:
+        """Whether a run with this manifest goes on here; False where it begins anew, since the store holds nothing.
+
+        Raises:
+            InputError: It holds explanations that were made with other arguments.
+        """
+        if not list_blocks(self.path / FOLDER) and self.manifest.differences(manifest):
+            return False
+        self.manifest.check(manifest, self.path)
+        return True
 
     def missing(self, total_blocks: int, verify: bool = True) -> list[int]:
         """Those of the blocks 0 to `total_blocks` - 1 that are still to do.
@@ -159,9 +176,12 @@ class ExplanationStore:
         """Put one block in the store, whole or not at all, in place of what was written under its number.
 
         Raises:
-            InputError: The disk is full or the folder read-only; or the record contradicts itself.
+            InputError: The disk is full or the folder read-only; the record contradicts itself; or another run began
+                the store anew.
         """
         try:
+            if Manifest.load(self.path).digest != self.manifest.digest:
+                raise InputError(f"store {self.path} was begun anew by a run with other arguments: use another folder")
             write_block(self.path / FOLDER, record, self.manifest.digest)
         except OSError as error:
             raise InputError(

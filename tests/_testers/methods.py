@@ -13,6 +13,7 @@ import copy
 import json
 import pickle
 import warnings
+from inspect import signature
 from typing import Any, ClassVar
 
 import pytest
@@ -251,6 +252,30 @@ class MethodTester:
         assert ("chunk" in arguments) == isinstance(self, CopiesTester)
         assert {name: arguments[name] for name in self.arguments} == self.arguments
         assert type(method)(**arguments).arguments() == method.arguments()
+
+    def test_counts_that_are_no_whole_numbers_are_refused(self):
+        counts = [
+            name
+            for name, parameter in signature(self.method).parameters.items()
+            if str(parameter.annotation).startswith("int") and name != "seed"
+        ]
+        for name in counts:
+            for value in (2.5, True, -1):
+                with pytest.raises(InputError, match=rf"\b{name} is {value}") as refusal:
+                    self.method(**{**self.arguments, name: value})
+                assert "\n" not in str(refusal.value)
+
+    @pytest.mark.filterwarnings("ignore:the bounds of")
+    def test_an_empty_image_and_a_model_that_sees_nothing_give_finite_maps(self, model):
+        images, targets = self.inputs(model)
+        images[0] = 0
+        assert self.build(model).explain(model, images, targets).maps.isfinite().all()
+        with torch.no_grad():
+            for parameter in self.failing(model).parameters():
+                parameter.zero_()
+        explained = self.build(model).explain(model, images, targets)
+        for values in (explained.maps, *explained.extras.values()):
+            assert values.isfinite().all()
 
     def test_a_prepared_method_can_be_copied_and_sent_to_another_process(self, model):
         method, (images, targets) = self.build(model), self.inputs(model)

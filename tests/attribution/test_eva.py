@@ -1,3 +1,4 @@
+import warnings
 from typing import ClassVar
 
 import pytest
@@ -11,6 +12,7 @@ from tests._testers import tiny
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near
 
+pytestmark = pytest.mark.filterwarnings("ignore:the bounds of")  # large radii on random weights
 REFUSED = "no rule for verified bounds through LayerNorm .*: name a start_layer above it, or take a method that samples"
 
 
@@ -193,6 +195,7 @@ def test_masks_are_regions(tmp_path):
         ({"radius": 0.1, "patch": 4, "masks": "x"}, "patch is 4"),
         ({"radius": 0.1, "patch": 4, "samples": 3}, "samples is 3"),
         ({"radius": 0.1, "patch": 4, "start_layer": "stem"}, "samples is None"),
+        ({"radius": 0.1}, "patch is None and masks None: give one of them"),
         ({"radius": 0.1, "patch": 4, "bound": "lirpa"}, "bound is 'lirpa'"),
         ({"radius": 0.1, "patch": 4, "form": "both"}, "form is 'both'"),
         ({"radius": 0.1, "patch": 3}, "patch 3 does not divide"),
@@ -204,6 +207,19 @@ def test_masks_are_regions(tmp_path):
 def test_wrong_arguments_are_refused(arguments, what):
     with pytest.raises(InputError, match=what):
         EVA(**arguments).attribute(wrapped(Small(), 8), some(1, 8), 1)
+
+
+def test_bounds_that_say_nothing_are_warned_of_once():
+    model, images = wrapped(Small(), 8), some(2, 8)
+    near, far = EVA(1e-6, 4), EVA(10.0, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        near.attribute(model, images, 1)
+    with pytest.warns(UserWarning, match="the bounds of 2 of 2 images are more than 10 times as large as"):
+        far.attribute(model, images, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        far.attribute(model, images, 1)
 
 
 class Code:

@@ -63,6 +63,7 @@ class TestHSIC(CopiesTester):
         ({"grid": 146}, "grid is 146: .* 145 cells"),
         ({"n": 1}, "n is 1"),
         ({"kernel": "linear"}, "kernel is 'linear': choose binary"),
+        ({"perturbation": "blur", "strength": 2}, "strength is 2, and perturbation blur has none"),
         ({"bandwidth": "mean"}, "bandwidth is 'mean'"),
     ],
 )

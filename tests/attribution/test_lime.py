@@ -8,6 +8,7 @@ from lit_coiba.attribution import LIME
 from lit_coiba.attribution.segments import grid_segments
 from lit_coiba.contracts import InputError
 from lit_coiba.functional import cosine_similarity_weights, noise
+from tests._testers import tiny
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near
 
@@ -83,3 +84,8 @@ class TestLIME(CopiesTester):
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         LIME(**arguments)
+
+
+def test_a_kernel_in_which_no_copy_lies_is_refused():
+    with pytest.raises(InputError, match="kernel_width is 1e-09, and no copy is that near"):
+        LIME(cells=4, n=8, kernel_width=1e-9).attribute(tiny.vit(), tiny.images(1, (32, 32)), 1)

@@ -44,5 +44,5 @@ def test_it_is_the_right_riemann_sum_along_the_path_from_zero():
 
 
 def test_a_path_without_points_is_refused():
-    with pytest.raises(InputError, match="steps is 0: give 1 or more"):
+    with pytest.raises(InputError, match="steps is 0: give a whole number, 1 or more"):
         NIB(steps=0)

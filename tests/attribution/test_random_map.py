@@ -49,5 +49,5 @@ def test_one_map_for_all():
 
 
 def test_a_grid_without_cells_is_refused():
-    with pytest.raises(InputError, match="cells must be at least 1, not 0"):
+    with pytest.raises(InputError, match="cells is 0: give a whole number"):
         RandomMap(cells=0)

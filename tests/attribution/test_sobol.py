@@ -105,6 +105,8 @@ class TestSobol(CopiesTester):
         ({"estimator": "sobol"}, "estimator is 'sobol': choose jansen"),
         ({"order": "second"}, "order is 'second'"),
         ({"perturbation": "noise"}, "perturbation is 'noise'"),
+        ({"strength": 0.5}, "strength is 0.5, and perturbation inpainting has none: leave it out, or take amplitude"),
+        ({"perturbation": "amplitude", "strength": float("nan")}, "strength is nan"),
         ({"chunk": 0}, "chunk is 0"),
     ],
 )

@@ -53,7 +53,7 @@ def test_channels_of_one_direction_are_one_mask():
     assert torch.equal(joined(torch.zeros(3, 4, 4), 0.1), torch.ones(1, 4, 4))
 
 
-@pytest.mark.parametrize("arguments", [{"delta": -0.1}, {"noise_scale": -1.0}])
+@pytest.mark.parametrize("arguments", [{"delta": -0.1}, {"noise_scale": -1.0}, {"noise_scale": float("nan")}])
 def test_values_out_of_range_are_refused(arguments):
     with pytest.raises(InputError, match="delta is"):
         ViTCX(**arguments)

@@ -187,8 +187,8 @@ def test_low_precision_keeps_the_fit_in_single_precision(images):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"steps": 1}, "steps of at least 2"),
-        ({"copies": 0}, "copies of at least 1"),
+        ({"steps": 1}, "steps is 1: give a whole number, 2 or more"),
+        ({"copies": 0}, "copies is 0: give a whole number, 1 or more"),
         ({"beta": -1.0}, "beta, smoothing >= 0"),
         ({"smoothing": -1.0}, "beta, smoothing >= 0"),
         ({"lr": 0.0}, "lr > 0"),

@@ -242,8 +242,8 @@ def test_the_config_says_what_the_class_says():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"feature_steps": 1}, "feature_steps is 1: give 2 or more"),
-        ({"copies": 0}, "copies is 0: give 1 or more"),
+        ({"feature_steps": 1}, "feature_steps is 1: give a whole number, 2 or more"),
+        ({"copies": 0}, "copies is 0: give a whole number, 1 or more"),
         ({"smoothing": -1.0}, "smoothing is -1.0: give 0 or more"),
         ({"clip": 0.0}, "clip is 0.0: give a number above 0"),
         ({"chunk": 0}, "chunk is 0"),

@@ -44,7 +44,7 @@ CASES = {
     "-c environment.yaml": "model.targets is ${oc.env:NO_SUCH_NAME}, which cannot be resolved (",
     # what constructors say
     "--model.backbone.name resnet1800": "timm has no model named 'resnet1800': did you mean resnet18",
-    "--model.method.steps 1": "CoIBA needs steps of at least 2",
+    "--model.method.steps 1": "steps is 1: give a whole number, 2 or more",
     "--data.root /no/such": "root: /no/such does not exist",
     "--trainer.devices x": "trainer: `devices` selected with",
     "--trainer.precision 3": "trainer: Precision '3' is invalid",

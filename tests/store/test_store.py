@@ -134,6 +134,19 @@ class TestOpening:
             ExplanationStore.open(tmp_path, manifest(method={"class": "CoIBA", "steps": 20}))
         assert (tmp_path / FILE_NAME).read_bytes() == before
 
+    def test_a_store_that_holds_nothing_is_begun_anew(self, tmp_path: Path) -> None:
+        first, other = manifest(), manifest(method={"class": "CoIBA", "steps": 20})
+        refused = ExplanationStore.open(tmp_path, first)
+        store = ExplanationStore.open(tmp_path, other)
+        assert store.manifest == other
+        with pytest.raises(InputError, match="was begun anew by a run with other arguments"):
+            refused.write(blocks(1)[0])
+        assert store.missing(1) == [0]
+        store.write(blocks(1)[0])
+        assert store.missing(1) == []
+        with pytest.raises(InputError, match="made with other arguments"):
+            ExplanationStore.open(tmp_path, first)
+
     def test_other_circumstances_are_recorded_once(self, tmp_path: Path) -> None:
         for devices in (1, 4, 4, 1, 2):
             made = manifest()
