@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_coiba.backbones.attention import flow, read_tokens, recorded_attention, token_grid
+from lit_coiba.backbones.attention import read_tokens, recorded_attention, token_grid
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
 from lit_coiba.frozen import frozen
+from lit_coiba.functional import precise
 from lit_coiba.targets import Output, check_images, class_scores, class_targets
 
 
@@ -26,7 +27,8 @@ class Chefer(AttributionMethod):
 
     This is the generic rule of ICCV 2021, not that of CVPR 2021 (arXiv 2012.09838), which takes LRP's relevance of the
     weights for A. Without a CLS token, with averaged patches or a head on the feature grid, the map is the mean over
-    the rows of patches.
+    the rows of patches, without the identity that R begins with: the same share of every patch, beside which small
+    gradients would be rounding.
 
     Args:
         output: What is explained: ``logit`` (the paper) or ``prob``.
@@ -62,11 +64,17 @@ class Chefer(AttributionMethod):
             scores = class_scores(logits, classes, self.output)
             gradients = torch.autograd.grad(scores.sum(), weights)
             steps = [_relevance(weight.detach(), gradient) for weight, gradient in zip(weights, gradients)]
-        return Explanation(grid.to_map(flow(read_tokens(module, grid), steps)), {})
+        return Explanation(grid.to_map(_gained(read_tokens(module, grid).to(steps[-1]), steps)), {})
 
 
 def _relevance(weights: Tensor, gradients: Tensor) -> Tensor:
-    """I + Abar of one block, from ``(B, heads, T, T)`` each to ``(B, T, T)``."""
-    precise = torch.promote_types(weights.dtype, torch.float32)
-    counted = (weights.to(precise) * gradients.to(precise)).clamp_min(0).mean(1)
-    return counted + torch.eye(counted.shape[-1]).to(counted)
+    """Abar of one block, from ``(B, heads, T, T)`` each to ``(B, T, T)``."""
+    return (precise(weights) * precise(gradients)).clamp_min(0).mean(1)
+
+
+def _gained(start: Tensor, steps: list[Tensor]) -> Tensor:
+    """``start (R - I)`` for R the product of ``I + step`` over the blocks, ``(T,)`` and ``(B, T, T)`` -> ``(B, T)``."""
+    gained = torch.zeros_like(steps[0][:, 0])
+    for step in reversed(steps):
+        gained = gained + ((start + gained).unsqueeze(2) * step).sum(1)
+    return gained

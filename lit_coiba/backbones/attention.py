@@ -178,8 +178,16 @@ def _is_attention(module: nn.Module) -> bool:
 
 
 def _over_tokens(module: nn.Module) -> bool:
-    """Not within windows, and not over channels: timm's cross-covariance attentions alone have a temperature."""
-    return not hasattr(module, "window_size") and not hasattr(module, "temperature")
+    """Not within windows, and not over channels: timm's cross-covariance attentions alone have a temperature.
+
+    The "window" of BEiT is the whole image: its table of relative positions has three entries more, for the CLS token.
+    """
+    if hasattr(module, "temperature"):
+        return False
+    window, table = getattr(module, "window_size", None), getattr(module, "relative_position_bias_table", None)
+    if window is None:
+        return True
+    return isinstance(table, Tensor) and len(table) == (2 * window[0] - 1) * (2 * window[1] - 1) + 3
 
 
 def _edit_qkv(attention: Any, change: Change) -> list[RemovableHandle]:

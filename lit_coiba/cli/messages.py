@@ -10,7 +10,6 @@ from inspect import signature
 
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from lit_coiba import metrics
 from lit_coiba.cli.config_files import Config
 from lit_coiba.contracts import InputError
 
@@ -46,8 +45,11 @@ def parsing_message(error: BaseException, known: list[str], configs: list[Config
         return _unknown(word[2:], known, configs) if word.startswith("--") else f"{word} is not --KEY VALUE"
     if found := _UNKNOWN.search(detail):
         classes = _CLASS.findall(detail)
-        below = [f"{key}.{name}" for name in ("class_path", "init_args", *_parameters(classes[-1]))] if classes else []
-        return _unknown(".".join(part for part in (key, found[1], found[2]) if part), known + below, configs)
+        own = _parameters(classes[-1]) if classes else []
+        below = [f"{key}.{name}" for name in ("class_path", "init_args", *own)] if classes else []
+        name = ".".join(part for part in (key, found[1], found[2]) if part)
+        keys = (f": {key} has {', '.join(own)}",) if own else ()
+        return _unknown(name, known + below, configs, *keys)
     if found := _REQUIRED.search(detail):
         names = [f"{key}.{name}".lstrip(".") for name in found[1].split(", ")]
         names = [next((below for below in known if below.startswith(f"{name}.")), name) for name in names]
@@ -82,8 +84,8 @@ def did_you_mean(name: str, known: Sequence[str], otherwise: str = "") -> str:
     return f": did you mean {' or '.join(near)}?" if near else otherwise
 
 
-def _unknown(key: str, known: list[str], configs: list[Config]) -> str:
-    """About the first part of a dotted key that there is not."""
+def _unknown(key: str, known: list[str], configs: list[Config], otherwise: str = " (--help lists the keys)") -> str:
+    """About the first part of a dotted key that there is not; `otherwise` where nothing comes near."""
     parts = key.split(".")
     prefixes = {".".join(name.split(".")[:depth]) for name in known for depth in range(1, name.count(".") + 2)}
     length = next((n for n in range(1, len(parts)) if ".".join(parts[:n]) not in prefixes), len(parts))
@@ -91,7 +93,7 @@ def _unknown(key: str, known: list[str], configs: list[Config]) -> str:
     if wrong == key and parts[-1] == "class_path":
         return f"{'.'.join(parts[:-1])}: the arguments of a class belong under init_args, beside class_path"
     where = next((f" in {config.name}" for config in configs if config.find(wrong) is not None), "")
-    return f"there is no key {wrong}{where}" + did_you_mean(wrong, sorted(prefixes), " (--help lists the keys)")
+    return f"there is no key {wrong}{where}" + did_you_mean(wrong, sorted(prefixes), otherwise)
 
 
 def _interpolation(error: OmegaConfBaseException, known: list[str], configs: list[Config]) -> str:
@@ -108,6 +110,8 @@ def _interpolation(error: OmegaConfBaseException, known: list[str], configs: lis
 def _class(text: str, key: str) -> str | None:
     """About a class that there is not, or that is of another kind."""
     if found := _NO_CLASS.search(text):
+        from lit_coiba import metrics  # here, since it imports for seconds
+
         known = metrics.__all__ if "metrics" in key.split(".") else []
         return f"{key}: there is no class {found[1]}" + did_you_mean(found[1], known, "; give its path, module.Class")
     if found := _NOT_FOUND.search(text):

@@ -1,6 +1,7 @@
 import torch
 
 from lit_coiba.attribution import Chefer
+from lit_coiba.backbones.attention import recorded_attention
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
 
@@ -65,3 +66,23 @@ def test_nothing_is_negative_and_the_head_makes_a_difference():
 def test_a_head_that_reads_patches_is_explained():
     maps = Chefer().attribute(tiny.infodisent(), tiny.images(2, (32, 32)), 1)
     assert (maps.flatten(1).std(1) > 0).all()
+
+
+def test_averaged_patches_have_the_mean_over_their_rows_without_what_they_begin_with():
+    model, images = tiny.vit(global_pool="avg").double(), tiny.images(2, (32, 32)).double().requires_grad_()
+    with recorded_attention(model) as weights:
+        slopes = torch.autograd.grad(model(images)[:, 3].sum(), weights)
+    total = torch.eye(17).double()
+    for weight, slope in zip(weights, slopes):
+        total = total + (weight * slope).clamp_min(0).mean(1) @ total
+    expected = (total - torch.eye(17))[:, 1:, 1:].mean(1).detach()
+    torch.testing.assert_close(Chefer().attribute(model, images.detach(), 3).flatten(1), expected)
+
+
+def test_gradients_far_below_one_are_not_rounded_away():
+    """One block: the map is proportional to the gradient of the logit, however small that is."""
+    model, images = tiny.vit(depth=1, global_pool="avg"), tiny.images(2, (32, 32))
+    before = Chefer().attribute(model, images, 1)
+    with torch.no_grad():
+        model.model.head.weight.mul_(2.0**-30)
+    torch.testing.assert_close(2.0**30 * Chefer().attribute(model, images, 1), before)

@@ -110,6 +110,16 @@ def test_flow_is_a_product_of_matrices():
     torch.testing.assert_close(flow(start, steps), (start @ (steps[2] @ steps[1] @ steps[0])))
 
 
+def test_the_window_of_beit_is_the_whole_image():
+    sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
+    model = Backbone("beit_base_patch16_224", num_classes=3, timm_kwargs=sizes, image_size=32).eval()
+    assert token_grid(model, "This").positions == 17
+    with recorded_attention(model) as weights, torch.no_grad():
+        model(tiny.images(2, (32, 32)))
+    assert [tuple(weight.shape) for weight in weights] == [(2, 4, 17, 17)] * 2
+    torch.testing.assert_close(torch.stack(weights).sum(-1), torch.ones(2, 2, 4, 17))
+
+
 @pytest.mark.parametrize(
     ("build", "why"), [(tiny.resnet, "has no attention"), (tiny.swin, "attends within windows only")]
 )

@@ -14,6 +14,7 @@ CASES = {
     "--modle.x 3": "there is no key modle: did you mean model?",
     "--model.targetz 3": "there is no key model.targetz: did you mean model.targets?",
     "--model.method.copiez 3": "there is no key model.method.copiez: did you mean model.method.copies?",
+    "--model.method.zebra 3": "there is no key model.method.zebra: model.method has layers, statistics, steps, copies,",
     "--model.backbone.nam x": "there is no key model.backbone.nam: did you mean model.backbone.name?",
     "--data.rooot x": "there is no key data.rooot: did you mean data.root?",
     "--trainer.max_epoch 3": "there is no key trainer.max_epoch: did you mean trainer.max_epochs or",
