@@ -1,6 +1,7 @@
 """NIB: the narrowing information bottleneck, which has no noise: gradients along a path at one hidden layer.
 
-"Narrowing Information Bottleneck Theory for Multimodal Image-Text Representations Interpretability", ICLR 2025 (arXiv
+Zhu, Jin, Zhang, Yang, Huang, Zhou and Chen, "Narrowing Information Bottleneck Theory for Multimodal Image-Text
+Representations Interpretability", ICLR 2025 (arXiv
 2502.14889); here for the score of a class instead of the similarity of an image and a text.
 """
 
@@ -34,7 +35,7 @@ class NIB(AttributionMethod):
     """
 
     card = Card(
-        "Narrowing Information Bottleneck Theory, ICLR 2025 (arXiv 2502.14889)",
+        "Zhu, Jin, Zhang, Yang, Huang, Zhou and Chen, Narrowing Information Bottleneck Theory, 2025 (arXiv 2502.14889)",
         "steps forwards and backwards above the layer (10)",
         ("gradients", "layer"),
     )

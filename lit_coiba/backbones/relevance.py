@@ -10,13 +10,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from timm.layers.mlp import GluMlp, SwiGLU
 from torch import Tensor, nn
 
 from lit_coiba.backbones.activations import elementwise, out_of_place
 from lit_coiba.backbones.attention import edited_attention
 from lit_coiba.functional import precise
 
-NORMS = (nn.LayerNorm, nn.RMSNorm)
 TINY = 1e-6  # an activation's ratio of output to input is taken here where the input is smaller
 
 
@@ -24,10 +24,13 @@ TINY = 1e-6  # an activation's ratio of output to input is taken here where the 
 def relevance_rules(model: nn.Module, conserving: bool = False) -> Iterator[None]:
     """Modified gradients inside; every value that the model computes stays the same, to the bit.
 
-    - Layer norm: its standard deviation is a constant.
+    - Layer norm and RMS norm: the standard deviation is a constant.
     - Activations: output over input is a constant (the identity rule).
     - The two products of attention share relevance evenly: queries and keys take part in both, so their gradients are
       a quarter, those of values a half. The softmax keeps its own gradient.
+    - The product of a gated MLP (SwiGLU, GluMlp) shares relevance evenly too.
+
+    Other modules keep their gradient; group norms among them.
 
     Args:
         model: The model, frozen.
@@ -41,8 +44,11 @@ def relevance_rules(model: nn.Module, conserving: bool = False) -> Iterator[None
         else:
             stack.enter_context(edited_attention(model, qkv=_shared))
         for module in model.modules():
-            if isinstance(module, NORMS):
+            if isinstance(module, nn.LayerNorm) or "rmsnorm" in type(module).__name__.lower():
                 stack.callback(module.register_forward_hook(_normalised).remove)
+            elif isinstance(module, GluMlp | SwiGLU):
+                for layer in (module.fc1,) if isinstance(module, GluMlp) else (module.fc1_g, module.fc1_x):
+                    stack.callback(layer.register_forward_hook(_halved).remove)
             elif elementwise(module):
                 stack.callback(module.register_forward_hook(_activated).remove)
         yield
@@ -57,6 +63,10 @@ def _shared(qkv: Tensor) -> Tensor:
     passed = qkv.view_as(qkv)  # a tensor of its own, so that nobody else's gradient is scaled
     passed.register_hook(lambda gradient: gradient * scale)
     return passed
+
+
+def _halved(module: Any, inputs: Any, output: Tensor) -> Tensor:
+    return _valued(output, 0.5 * output)
 
 
 def _normalised(module: Any, inputs: Any, output: Tensor) -> Tensor:

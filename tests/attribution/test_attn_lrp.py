@@ -1,6 +1,8 @@
+from functools import partial
+
 import pytest
 import torch
-from timm.layers import LayerNorm2d
+from timm.layers import GluMlp, LayerNorm2d, RmsNorm, SwiGLU
 from torch import nn
 
 from lit_coiba.attribution import AttnLRP, InputXGradient
@@ -59,6 +61,24 @@ def test_cp_lrp_conserves_the_logit_without_biases_and_attn_lrp_does_not():
     cp, attn = (AttnLRP(conserving).attribute(model, images, 2).sum((1, 2)) for conserving in (True, False))
     torch.testing.assert_close(cp, logits, rtol=1e-9, atol=1e-9)
     assert ((attn - logits).abs() > 1e-2 * logits.abs()).all()
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"mlp_layer": SwiGLU, "norm_layer": "layernorm"},
+        {"mlp_layer": partial(GluMlp, act_layer=nn.SiLU, gate_last=False), "act_layer": "silu"},
+        {"norm_layer": RmsNorm, "act_layer": "relu"},
+        {"norm_layer": nn.RMSNorm, "act_layer": "relu"},
+    ],
+)
+def test_gated_mlps_and_rms_norms_conserve_too(sizes):
+    model = without_biases(tiny.vit(depth=3, global_pool="avg", class_token=False, **sizes)).double()
+    images = tiny.images(3, (32, 32)).double()
+    with torch.no_grad():
+        logits = model(images)[:, 2]
+    found = AttnLRP(conserving=True).attribute(model, images, 2).sum((1, 2))
+    torch.testing.assert_close(found, logits, rtol=1e-7, atol=1e-7)
 
 
 def test_relevance_is_that_of_the_rules_applied_one_by_one():
