@@ -18,6 +18,7 @@ from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
 from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network, checked
+from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import (
     BITS_PER_NAT,
@@ -49,6 +50,7 @@ class CoIBA(BottleneckMethod):
         information: Count the information of the ``first`` target (the paper), or the ``mean`` over all targets.
         grids: ``same`` refuses targets on different grids; ``resize`` (our extension) resizes one ratio to all of them.
         antithetic: Draw noise in pairs of opposite sign: fewer copies for the same variance.
+        chunk: Noise copies at once; ``auto`` = as many as are fast, halved where memory runs out.
         seed: Of the noise; all images of a run share it.
 
     Extras of the explanation, per image: ``bits`` (all positions), ``cross_entropy_start`` and ``cross_entropy`` in
@@ -74,6 +76,7 @@ class CoIBA(BottleneckMethod):
         information: Literal["first", "mean"] = "first",
         grids: Literal["same", "resize"] = "same",
         antithetic: bool = False,
+        chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
         checked(2, steps=steps)
@@ -97,7 +100,9 @@ class CoIBA(BottleneckMethod):
         self.information = information
         self.grids = grids
         self.antithetic = antithetic
+        self.chunk = chunk
         self.seed = seed
+        self._copies = Copies(chunk)
         self._slot = StatisticsSlot(statistics)
         self._priors = PriorSlot()
 
@@ -132,22 +137,28 @@ class CoIBA(BottleneckMethod):
             classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, unchanged))
             first, squared = path.grids[0], prior.standardise(0, state.activation).square()
             squared = first.over_channels(squared).detach()
-            alpha = torch.full_like(squared, self.alpha_init, requires_grad=True)
-            copied, entropies = state.repeat(self.copies), []
+            alpha, entropies, count_all = torch.full_like(squared, self.alpha_init), [], self.information == "mean"
+            share = self.beta / (len(path.layers) if count_all else 1)
 
             def gradient(step: int) -> Tensor:
                 """Of the loss, summed over images, with respect to alpha."""
-                bottleneck = _Bottleneck(alpha, path.grids, prior, step, count_all=self.information == "mean")
-                entropy = cross_entropy_of_copies(path.tail(copied, bottleneck), classes, self.copies)
-                entropies.append(entropy.detach())
-                share = self.beta / (len(path.layers) if bottleneck.count_all else 1)
-                (through_network,) = torch.autograd.grad(
-                    (entropy + share * bottleneck.later_information()).sum(), alpha
-                )
-                return through_network + share / first.positions * information_gradient(alpha.detach(), squared)
+
+                def through_network(some: slice, rows: slice) -> Tensor:
+                    """What some copies add to the gradient and to the cross-entropy, ``(r, positions + 1)``."""
+                    leaf, count = alpha[rows].clone().requires_grad_(True), some.stop - some.start
+                    bottleneck = _Bottleneck(leaf, path.grids, prior, step, some, count_all)
+                    logits = path.tail(state.rows(rows).repeat(count), bottleneck)
+                    entropy = cross_entropy_of_copies(logits, classes[rows], count)
+                    loss = (count / self.copies) * (entropy + share * bottleneck.later_information())
+                    (slope,) = torch.autograd.grad(loss.sum(), leaf)
+                    return torch.cat([slope, (count / self.copies) * entropy.detach().unsqueeze(1).to(slope)], 1)
+
+                found = self._copies.accumulate(images, self.copies, through_network)
+                entropies.append(found[:, -1])
+                return found[:, :-1] + share / first.positions * information_gradient(alpha, squared)
 
             fit(alpha, gradient, self.steps, self.lr)
-            bits = first.channels * BITS_PER_NAT * information(alpha.detach(), squared)
+            bits = first.channels * BITS_PER_NAT * information(alpha, squared)
         extras = {"bits": bits.sum(-1), "cross_entropy_start": entropies[0], "cross_entropy": entropies[-1]}
         return Explanation(first.to_map(bits), extras)
 
@@ -186,19 +197,22 @@ class CoIBA(BottleneckMethod):
 
 
 class _Bottleneck:
-    """The edit of one step: every target's activation, mixed with noise by the one ratio all targets share."""
+    """The edit of one step, for some copies: targets mixed with noise by the one ratio that all of them share."""
 
-    def __init__(self, alpha: Tensor, grids: list[Grid], prior: NoisePrior, step: int, count_all: bool) -> None:
+    def __init__(
+        self, alpha: Tensor, grids: list[Grid], prior: NoisePrior, step: int, some: slice, count_all: bool
+    ) -> None:
         self.alpha = alpha
         self.grids = grids
         self.prior = prior
         self.step = step
+        self.some = some  # of the copies
         self.count_all = count_all
         self.ratio = torch.sigmoid(alpha)
         self.later: list[Tensor] = []  # per later target (B,): nats, mean over copies, positions and channels
 
     def __call__(self, index: int, activation: Tensor) -> Tensor:
-        noised = self.prior.draw(self.step, index, activation)
+        noised = self.prior.draw(self.step, index, activation)[self.some]
         copies = activation.unflatten(0, (len(noised), -1)).to(noised.dtype)
         ratio = self._on_grid(self.ratio, self.grids[index])
         if self.count_all and index > 0:

@@ -7,18 +7,20 @@ Schulz, Sixt, Tombari and Landgraf, "Restricting the Flow: Information Bottlenec
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
-import torch
 from torch import Tensor
 
-from lit_coiba.bottlenecks.fitting import cross_entropy_of_copies, fit, unchanged
+from lit_coiba.bottlenecks.capacity import Capacity
+from lit_coiba.bottlenecks.fitting import unchanged
 from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.one_layer import choose_layer, chosen_layer, first_layers
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
 from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network, checked
+from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
-from lit_coiba.functional import BITS_PER_NAT, gaussian_kernel, information, information_of_ratio, smooth
+from lit_coiba.functional import gaussian_kernel, smooth
 from lit_coiba.targets import check_images, class_targets
 
 
@@ -42,6 +44,7 @@ class IBA(BottleneckMethod):
         active_threshold: Units that are non-zero in no more than this share of the estimation samples are closed.
         relu: Clamp the noised activations at zero, for a target that is the output of a ReLU.
         antithetic: Draw noise in pairs of opposite sign.
+        chunk: Noise copies at once; ``auto`` = as many as are fast, halved where memory runs out.
         seed: Of the noise; all images of a run share it.
 
     Extras of the explanation, per image: ``bits`` (all units), ``cross_entropy_start`` and ``cross_entropy`` in nats
@@ -68,6 +71,7 @@ class IBA(BottleneckMethod):
         active_threshold: float = 0.01,
         relu: bool = False,
         antithetic: bool = False,
+        chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
         checked(2, steps=steps)
@@ -88,7 +92,9 @@ class IBA(BottleneckMethod):
         self.active_threshold = active_threshold
         self.relu = relu
         self.antithetic = antithetic
+        self.chunk = chunk
         self.seed = seed
+        self._copies = Copies(chunk)
         self._slot = StatisticsSlot(statistics)
         self._priors = PriorSlot()
 
@@ -118,44 +124,17 @@ class IBA(BottleneckMethod):
             grid, prior = path.grids[0], self._prior(statistics, layer)
             state = path.prefix(images)
             classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, unchanged))
-            squared = prior.standardise(0, state.activation).square()
-            active = (statistics.active[layer] > self.active_threshold).to(squared)
-            alpha = torch.full_like(squared, self.alpha_init, requires_grad=True)
-            copied, entropies = state.repeat(self.copies), []
-
-            def gradient(step: int) -> Tensor:
-                """Of the loss, summed over images, with respect to alpha."""
-                ratio = self._smoothed(torch.sigmoid(alpha), grid)
-
-                def noised(_: int, activation: Tensor) -> Tensor:
-                    draw = prior.draw(step, 0, activation)
-                    clean = activation.unflatten(0, (self.copies, -1)).to(draw.dtype)
-                    mixed = torch.lerp(draw.unsqueeze(1), clean, ratio) * active
-                    return (mixed.relu() if self.relu else mixed).flatten(0, 1).to(activation.dtype)
-
-                entropy = cross_entropy_of_copies(path.tail(copied, noised), classes, self.copies)
-                entropies.append(entropy.detach())
-                nats = self._information(alpha, squared, grid) * active
-                return torch.autograd.grad((entropy + self.beta * nats.flatten(1).mean(1)).sum(), alpha)[0]
-
-            fit(alpha, gradient, self.steps, self.lr)
-            bits = self._information(alpha.detach(), squared, grid) * active * BITS_PER_NAT
-            bits = grid.over_channels(bits) * grid.channels
-        extras = {"bits": bits.sum(-1), "cross_entropy_start": entropies[0], "cross_entropy": entropies[-1]}
+            smoothed = partial(self._smoothed, grid=grid) if self._sigma(grid) else None
+            active = statistics.active[layer] > self.active_threshold
+            capacity = Capacity(path, state, classes, prior, active, self.beta, smoothed, self.relu)
+            found = capacity.fit(self.steps, self.lr, self.alpha_init, self._copies, images)
+        bits = grid.over_channels(found.bits) * grid.channels
+        extras = {**found._asdict(), "bits": bits.sum(-1)}
         return Explanation(grid.to_map(bits), extras)
-
-    def _information(self, alpha: Tensor, squared: Tensor, grid: Grid) -> Tensor:
-        """Nats per unit, ``(B, *activation)``."""
-        if not self._sigma(grid):
-            return information(alpha, squared)
-        ratio, noise = (self._smoothed(torch.sigmoid(sign * alpha), grid) for sign in (1, -1))
-        return information_of_ratio(ratio, noise, squared)
 
     def _smoothed(self, values: Tensor, grid: Grid) -> Tensor:
         """Values per unit, each channel smoothed over the places of the grid."""
-        if not (sigma := self._sigma(grid)):
-            return values
-        return grid.with_spatial(values, smooth(grid.to_spatial(values), sigma))
+        return grid.with_spatial(values, smooth(grid.to_spatial(values), self._sigma(grid)))
 
     def _sigma(self, grid: Grid) -> float:
         """Cells that the ratios on `grid` are smoothed over."""

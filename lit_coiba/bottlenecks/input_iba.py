@@ -214,7 +214,7 @@ class InputIBA(BottleneckMethod):
         settings = PriorSettings(statistics, tuple(path.layers), self.feature_copies, self.min_std, False, self.seed)
         active = statistics.active[path.layers[0]] > self.active_threshold
         capacity = Capacity(path, state, task.classes, self._priors.of(settings), active, self.feature_beta)
-        return capacity.fit(self.feature_steps, self.feature_lr, self.alpha_init, self._copies, task.images)
+        return capacity.fit(self.feature_steps, self.feature_lr, self.alpha_init, self._copies, task.images).bits
 
     def _open_pixels(self, task: _Task, mask: Tensor, level: PixelNoise) -> tuple[Tensor, dict[str, Tensor]]:
         """Step 3: logits of the pixels' ratios, ``(B, 3, H, W)``, and what happened; `mask` in logits."""

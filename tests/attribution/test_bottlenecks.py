@@ -3,20 +3,20 @@
 from lit_coiba import attribution
 from lit_coiba.attribution import IBA, CoIBA
 from lit_coiba.contracts import AttributionMethod
-from tests._testers.methods import MethodTester
+from tests._testers.methods import CopiesTester
 
 
-class TestCoIBA(MethodTester):
+class TestCoIBA(CopiesTester):
     method = CoIBA
     arguments = {"steps": 3, "copies": 2, "beta": 0.1}  # noqa: RUF012
 
 
-class TestCoIBAWithTheInformationOfAllTargets(MethodTester):
+class TestCoIBAWithTheInformationOfAllTargets(CopiesTester):
     method = CoIBA
     arguments = {"steps": 3, "copies": 2, "beta": 0.1, "information": "mean", "antithetic": True}  # noqa: RUF012
 
 
-class TestIBA(MethodTester):
+class TestIBA(CopiesTester):
     method = IBA
     arguments = {"steps": 3, "copies": 2, "beta": 0.05}  # noqa: RUF012
 

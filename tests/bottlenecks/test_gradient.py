@@ -44,7 +44,7 @@ def test_iba_3_gradient_of_the_loss_on_a_tiny_cnn(monkeypatch, smoothing):
     statistics = tiny.statistics(model, ["layer2.1"])
     method = IBA("layer2.1", smoothing=smoothing, beta=3.0, copies=3)
     method.adopt(model, statistics, ())
-    alpha, gradient = caught(monkeypatch, "iba", method, model, images, targets)
+    alpha, gradient = caught(monkeypatch, "capacity", method, model, images, targets)
     (place,) = tiny.places(model, statistics, 3)
     active = statistics.active["layer2.1"] > 0.01
     twin = SlowIBA(model.model, place, active, smoothing=smoothing, beta=3.0, copies=3)
