@@ -28,7 +28,7 @@ FEWER: dict[str, dict[str, Any]] = {
 # The same for models of 224 pixels.
 LARGE: dict[str, dict[str, Any]] = {
     "occlusion": {"window": 32},
-    "eva": {"radius": 0.1, "patch": 32, "start_layer": "blocks.6", "samples": 4, "bound": "ibp"},
+    "eva": {"radius": 0.3, "patch": 32, "start_layer": "conv_head", "samples": 8, "bound": "ibp"},
     "input_iba": {"steps": 20, "copies": 3, "epochs": 4},
 }
 # Images at most, of methods that take seconds or minutes for one.

@@ -2,16 +2,16 @@
 
     python benchmarks/memory_limit.py
 
-The address space of the process is limited to what it has plus some hundred megabytes; RISE then starts with more
+The address space of a process is limited to what it has plus some hundred megabytes; a method then starts with more
 copies at once than fit, halves them until they do, and says so once.
 """
 
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 import warnings
-
-import torch
 
 from lit_coiba.attribution import NIB, RISE, IntegratedGradients, Sobol
 from lit_coiba.contracts import AttributionMethod
@@ -32,23 +32,32 @@ def methods(chunk: int) -> list[AttributionMethod]:
     ]
 
 
-def main() -> None:
-    """Print a line for each method."""
+def limited(number: int) -> None:
+    """One method without the limit and under it."""
     model = efficientnet_lite0().eval()
-    images = torch.stack([Transform(model.preprocessing)(photograph(name)) for name in ("chelsea",)])
-    expected = [method.attribute(model, images) for method in methods(16)]
+    images = Transform(model.preprocessing)(photograph("chelsea")).unsqueeze(0)
+    expected = methods(16)[number].attribute(model, images)
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEGABYTES * 2**20,) * 2)
+    method = methods(START)[number]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = method.attribute(model, images)
+    difference = ((found - expected).abs().max() / expected.abs().max()).item()
+    count = sum("memory ran out" in str(one.message) for one in told)
+    print(f"| {type(method).__name__} | {difference:.1e} | {count} | {method._copies.at_once(images)} |")  # type: ignore[attr-defined]
+
+
+def main() -> None:
+    """A process for each method: what torch keeps for one is not taken from the next."""
+    if len(sys.argv) > 1:
+        limited(int(sys.argv[1]))
+        return
     print(f"| method, {START} copies at once, {MEGABYTES} MB more memory | largest difference | warnings | ends with |")
-    print("|---|--:|--:|--:|")
-    for method, map in zip(methods(START), expected):
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            found = method.attribute(model, images)
-        difference = ((found - map).abs().max() / map.abs().max()).item()
-        count = sum("memory ran out" in str(one.message) for one in told)
-        print(f"| {type(method).__name__} | {difference:.1e} | {count} | {method._copies.at_once(images)} |")  # type: ignore[attr-defined]
+    print("|---|--:|--:|--:|", flush=True)
+    for number in range(len(methods(START))):
+        subprocess.run([sys.executable, __file__, str(number)], check=True)
 
 
 if __name__ == "__main__":

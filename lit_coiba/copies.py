@@ -20,7 +20,14 @@ CPU_PIXELS = 8 * 224 * 224  # of the copies that run at once; more is slower on 
 GPU_PIXELS = 256 * 224 * 224
 FEWEST, MOST = 8, 512  # copies that `auto` starts with, whatever their size
 
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "failed to allocate")
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "failed to allocate",
+    "could not create a primitive",  # what oneDNN, torch's convolutions on a CPU, makes of it
+    "could not create a memory",
+)
 
 
 class Copies:
