@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ from lit_coiba.contracts import InputError
 Chunk = int | Literal["auto"]
 Evaluate = Callable[[slice, slice], Tensor]
 Join = Callable[[list[Tensor]], Tensor]
+Tell = Callable[[int, int], None]
 
 CPU_PIXELS = 8 * 224 * 224  # of the copies that run at once; more is slower on a CPU, whose caches they leave
 GPU_PIXELS = 256 * 224 * 224
@@ -28,6 +30,19 @@ _NO_MEMORY = (
     "could not create a primitive",  # what oneDNN, torch's convolutions on a CPU, makes of it
     "could not create a memory",
 )
+
+
+_watching: list[Tell] = []
+
+
+@contextmanager
+def watched(tell: Tell) -> Iterator[None]:
+    """Inside, ``tell(done, all)`` is called after every piece: model inputs that a batch has run, and will have."""
+    _watching.append(tell)
+    try:
+        yield
+    finally:
+        _watching.remove(tell)
 
 
 class Copies:
@@ -62,8 +77,11 @@ class Copies:
         """
         rows = []
         for row in self._rows(images):
-            parts = self._parts(copies, row, images)
-            rows.append(torch.cat([self._halving(evaluate, part, row, torch.cat, 1, images) for part in parts]))
+            parts = []
+            for some in self._parts(copies, row, images):
+                parts.append(self._halving(evaluate, some, row, torch.cat, 1, images))
+                _tell(some, row, copies, images)
+            rows.append(torch.cat(parts))
         return torch.cat(rows, 1)
 
     def accumulate(self, images: Tensor, copies: int, evaluate: Evaluate) -> Tensor:
@@ -78,6 +96,7 @@ class Copies:
                 part = self._halving(evaluate, some, row, _summed, 0, images)
                 precise = part if part.device.type == "mps" else part.double()
                 total = precise if total is None else total + precise
+                _tell(some, row, copies, images)
             assert total is not None
             rows.append(total.to(part.dtype))
         return torch.cat(rows)
@@ -133,6 +152,12 @@ class Copies:
                 " out again; the maps stay the same. A smaller chunk starts lower",
                 stacklevel=2,
             )
+
+
+def _tell(some: slice, rows: slice, copies: int, images: Tensor) -> None:
+    """Let those know who watch that these copies of these images are done; images are run in order, then copies."""
+    for tell in _watching:
+        tell(rows.start * copies + some.stop * (rows.stop - rows.start), copies * len(images))
 
 
 def _out_of_memory(error: BaseException) -> bool:

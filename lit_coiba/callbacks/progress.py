@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -11,6 +12,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from lit_coiba.contracts import Batch
+from lit_coiba.copies import watched
 
 FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} blocks, {remaining} left{postfix}"
 ON_TERMINAL, IN_FILE = 0.3, 5.0  # seconds between two refreshes: a log file keeps them all
@@ -18,6 +20,8 @@ ON_TERMINAL, IN_FILE = 0.3, 5.0  # seconds between two refreshes: a log file kee
 
 class BlockProgress(TQDMProgressBar):
     """One line on stderr: blocks done and to do, time left, images/s, number of failures.
+
+    Within a block the line tells how many of a method's perturbed copies have run: a block may take minutes.
 
     Of several processes the first one shows its own blocks and failures; the rate is that of all of them together, as
     blocks are dealt evenly.
@@ -29,7 +33,9 @@ class BlockProgress(TQDMProgressBar):
     def __init__(self, description: str = "Explaining") -> None:
         super().__init__()
         self.description = description
-        self._started = 0.0
+        self._started = self._shown = 0.0
+        self._told = ""
+        self._watching = ExitStack()
         self._images = self._failures = 0
 
     def init_predict_tqdm(self) -> Tqdm:
@@ -52,8 +58,9 @@ class BlockProgress(TQDMProgressBar):
     ) -> None:
         """Begin to count at the first block, when the processes that read files have started."""
         if batch_idx == 0:
-            self._started = time.monotonic()
-            self._images = self._failures = 0
+            self._watching.enter_context(watched(self._within))
+            self._started = self._shown = time.monotonic()
+            self._images, self._failures, self._told = 0, 0, ""
             self.predict_progress_bar.reset()
 
     def on_predict_batch_end(
@@ -70,10 +77,27 @@ class BlockProgress(TQDMProgressBar):
         self._failures += len(batch.failures if outputs is None else outputs.failures)
         rate = self._images * trainer.world_size / max(time.monotonic() - self._started, 1e-9)
         failed = f", {self._failures} failed" if self._failures else ""
-        self.predict_progress_bar.set_postfix_str(f"{rate:.2f} images/s{failed}", refresh=False)
+        self._told = f"{rate:.2f} images/s{failed}"
+        self.predict_progress_bar.set_postfix_str(self._told, refresh=False)
         self.predict_progress_bar.update()
+        self._shown = time.monotonic()
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The last block is done."""
+        self._watching.close()
+        super().on_predict_end(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """End the line, so that the message has its own."""
+        self._watching.close()
         if self._predict_progress_bar is not None:
             self._predict_progress_bar.close()
+
+    def _within(self, done: int, copies: int) -> None:
+        """Some copies more of a block; what is done fast is not shown."""
+        bar, now = self.predict_progress_bar, time.monotonic()
+        if bar.disable or now - self._shown < bar.mininterval:
+            return
+        self._shown = now
+        so_far = f"{self._told}, " if self._told else ""
+        bar.set_postfix_str(f"{so_far}{done:,} of {copies:,} copies in this block", refresh=True)

@@ -11,8 +11,10 @@ import torch
 from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
+from lit_coiba import copies
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.contracts import Batch, Failure
+from lit_coiba.copies import Copies
 
 pytestmark = pytest.mark.filterwarnings("ignore:predict returned None", "ignore:.*LeafSpec.*:FutureWarning")
 
@@ -53,6 +55,21 @@ class Working(LightningModule):
         if batch.block == self.fails_at:
             raise RuntimeError("the power went out")
         self.clock.now += self.seconds
+
+
+class Copying(LightningModule):
+    """A method of 30 copies an image that takes a minute for a block."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self.clock = clock
+
+    def predict_step(self, batch):
+        def evaluate(some, rows):
+            self.clock.now += 20
+            return torch.zeros(some.stop - some.start, rows.stop - rows.start)
+
+        Copies(chunk=40).gather(batch.images, 30, evaluate)
 
 
 @pytest.fixture
@@ -157,3 +174,17 @@ class TestBlockProgress:
     def test_reckons_with_the_other_processes(self, clock, show, monkeypatch):
         monkeypatch.setattr(Trainer, "world_size", property(lambda self: 4))
         assert ", 8.00 images/s" in show(Working(clock))[1]
+
+
+def test_within_a_block_it_tells_how_many_copies_have_run(clock, show):
+    states = show(Copying(clock), blocks=2)
+    told = [state.rpartition("left")[2].lstrip(", ") for state in states]
+    assert told[1:4] == [f"{done} of 120 copies in this block" for done in (40, 80, 120)]
+    assert told[5] == "0.07 images/s, 40 of 120 copies in this block"
+    assert not copies._watching
+
+
+def test_nobody_watches_after_an_exception(clock, show):
+    with pytest.raises(RuntimeError, match="the power went out"):
+        show(Working(clock, fails_at=1))
+    assert not copies._watching
