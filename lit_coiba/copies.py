@@ -54,15 +54,17 @@ class Copies:
     Args:
         chunk: Model inputs at once; ``auto`` = a number for the device and the size of the images. Halved where memory
             runs out, whatever it is.
+        weight: How many times as much as a forward of one model input takes, for ``auto``.
 
     Raises:
         InputError: `chunk` is no positive number, nor ``auto``.
     """
 
-    def __init__(self, chunk: Chunk = "auto") -> None:
+    def __init__(self, chunk: Chunk = "auto", weight: int = 1) -> None:
         if chunk != "auto" and (not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1):
             raise InputError(f"chunk is {chunk!r}: give the number of model inputs at once, 1 or more, or auto")
         self.chunk = chunk
+        self.weight = weight
         self._limit: int | None = None  # found out, where memory ran out
         self._told = False
 
@@ -107,7 +109,7 @@ class Copies:
             return self._limit
         if self.chunk != "auto":
             return int(self.chunk)
-        pixels = max(1, images[0].numel() // 3)
+        pixels = max(1, images[0].numel() // 3) * self.weight
         return max(FEWEST, min(MOST, (GPU_PIXELS if images.is_cuda else CPU_PIXELS) // pixels))
 
     def _rows(self, images: Tensor) -> Iterator[slice]:

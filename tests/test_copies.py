@@ -112,6 +112,8 @@ def test_auto_looks_at_the_size_of_the_images():
     sizes = {side: Copies().at_once(torch.zeros(1, 3, side, side)) for side in (8, 64, 224, 1024)}
     assert sizes == {8: MOST, 64: CPU_PIXELS // 64**2, 224: 8, 1024: FEWEST}
     assert Copies(3).at_once(torch.zeros(1, 3, 8, 8)) == 3
+    assert Copies(weight=4).at_once(torch.zeros(1, 3, 64, 64)) == sizes[64] // 4
+    assert Copies(3, weight=4).at_once(torch.zeros(1, 3, 8, 8)) == 3
 
 
 @pytest.mark.parametrize("chunk", [0, -1, 2.5, True, "all", None])

@@ -22,6 +22,7 @@ from lit_coiba.frozen import frozen
 from lit_coiba.functional import noise
 from lit_coiba.targets import check_images, class_targets
 
+WEIGHT = 8  # of a box in fp64, with two ends: 12 of 64 x 64 pixels at once are 1.4 times as fast as 98
 VACUOUS = 10  # times the range of an image's logits, above which its bounds are called empty
 
 
@@ -102,7 +103,7 @@ class EVA(AttributionMethod):
         self.bound = chosen(bound, Bound, "bound")
         self.form = chosen(form, Form, "form")
         self.seed, self.chunk = seed, chunk
-        self._copies = Copies(chunk)
+        self._copies = Copies(chunk, WEIGHT)
         self._warned = False
 
     def identity(self) -> dict[str, Any]:
