@@ -86,7 +86,14 @@ class Preprocessing:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """Pixels in [0, 1], ``(..., 3, H, W)``, as model input."""
+        """Pixels in [0, 1], ``(..., 3, H, W)``, as model input.
+
+        Raises:
+            InputError: They are no tensor of floating-point numbers.
+        """
+        if not isinstance(pixels, Tensor) or not pixels.is_floating_point():
+            given = pixels.dtype if isinstance(pixels, Tensor) else type(pixels).__name__
+            raise InputError(f"pixels are {given}: give a tensor of numbers in [0, 1], bytes divided by 255")
         mean, std = self._moments(pixels)
         return (pixels - mean) / std
 

@@ -36,13 +36,19 @@ _watching: list[Tell] = []
 
 
 @contextmanager
-def watched(tell: Tell) -> Iterator[None]:
-    """Inside, ``tell(done, all)`` is called after every piece: model inputs that a batch has run, and will have."""
-    _watching.append(tell)
+def watched(watching: Tell) -> Iterator[None]:
+    """Inside, ``watching(done, all)`` is called after every piece: copies of a batch that have run, and that will."""
+    _watching.append(watching)
     try:
         yield
     finally:
-        _watching.remove(tell)
+        _watching.remove(watching)
+
+
+def tell(done: int, copies: int) -> None:
+    """Let those know who watch that so many of the perturbed copies of a batch have run."""
+    for watching in _watching:
+        watching(done, copies)
 
 
 class Copies:
@@ -82,7 +88,7 @@ class Copies:
             parts = []
             for some in self._parts(copies, row, images):
                 parts.append(self._halving(evaluate, some, row, torch.cat, 1, images))
-                _tell(some, row, copies, images)
+                tell(row.start * copies + some.stop * (row.stop - row.start), copies * len(images))
             rows.append(torch.cat(parts))
         return torch.cat(rows, 1)
 
@@ -98,7 +104,7 @@ class Copies:
                 part = self._halving(evaluate, some, row, _summed, 0, images)
                 precise = part if part.device.type == "mps" else part.double()
                 total = precise if total is None else total + precise
-                _tell(some, row, copies, images)
+                tell(row.start * copies + some.stop * (row.stop - row.start), copies * len(images))
             assert total is not None
             rows.append(total.to(part.dtype))
         return torch.cat(rows)
@@ -154,12 +160,6 @@ class Copies:
                 " out again; the maps stay the same. A smaller chunk starts lower",
                 stacklevel=2,
             )
-
-
-def _tell(some: slice, rows: slice, copies: int, images: Tensor) -> None:
-    """Let those know who watch that these copies of these images are done; images are run in order, then copies."""
-    for tell in _watching:
-        tell(rows.start * copies + some.stop * (rows.stop - rows.start), copies * len(images))
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -23,6 +23,8 @@ def check_images(model: Network, images: Tensor) -> None:
     if not hasattr(model, "preprocessing"):
         what = type(model).__name__
         raise InputError(f"the model is a {what} of its own: wrap it first, Backbone.wrap(model, image_size=...)")
+    if not isinstance(images, Tensor):
+        raise InputError(f"images are a {type(images).__name__}: give a tensor (B, 3, H, W), torch.from_numpy(...)")
     if images.dim() != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise InputError(
             f"images are {images.dtype} of shape {tuple(images.shape)}: give normalised model input (B, 3, H, W), as"
@@ -42,7 +44,7 @@ def class_targets(targets: Tensor | int | None, images: Tensor, classes: int, lo
     """A class per image, ``(B,)`` int64 on the device of `images`; a tensor that autograd may keep.
 
     Args:
-        targets: Classes ``(B,)``, or one for all images; None = the predicted ones.
+        targets: Classes ``(B,)``, a tensor or a list, or one for all images; None = the predicted ones.
         images: The images, ``(B, ...)``.
         classes: How many the model has.
         logits: Gives the clean logits ``(B, K)``; called only where `targets` is None.
@@ -58,6 +60,8 @@ def class_targets(targets: Tensor | int | None, images: Tensor, classes: int, lo
         return logits().argmax(-1)
     if isinstance(targets, int) and not isinstance(targets, bool):
         targets = torch.full((len(images),), targets)
+    if isinstance(targets, Sequence) and all(type(target) is int for target in targets):
+        targets = torch.tensor(list(targets), dtype=torch.int64)
     if not isinstance(targets, Tensor):
         raise InputError(f"targets are {type(targets).__name__}: give a tensor of class indices, or one class")
     if targets.shape != images.shape[:1] or targets.is_floating_point() or targets.dtype == torch.bool:

@@ -55,8 +55,23 @@ def test_one_class_for_all_images():
     assert class_targets(3, torch.zeros(2, 3, 8, 8), 5, refuse).tolist() == [3, 3]
     with pytest.raises(InputError, match="image 0 of the batch has class 7"):
         class_targets(7, torch.zeros(2, 3, 8, 8), 5, refuse)
-    with pytest.raises(InputError, match="targets are list"):
-        class_targets([1, 2], torch.zeros(2, 3, 8, 8), 5, refuse)
+
+
+def test_a_list_of_classes_is_taken_and_one_of_something_else_is_not():
+    assert class_targets([1, 2], torch.zeros(2, 3, 8, 8), 5, refuse).tolist() == [1, 2]
+    with pytest.raises(InputError, match=r"shape \(2,\): give one class index for each of the 3 images"):
+        class_targets([1, 2], IMAGES, 5, refuse)
+    for other in ([True, False, True], [0.0, 1.0, 2.0], "012"):
+        with pytest.raises(InputError, match=f"targets are {type(other).__name__}: give a tensor of class indices"):
+            class_targets(other, IMAGES, 5, refuse)
+
+
+def test_images_that_are_no_tensor_are_refused_in_one_sentence():
+    with pytest.raises(InputError, match="images are a ndarray: give a tensor"):
+        check_images(tiny.vit(), IMAGES.numpy())
+    for pixels in (IMAGES.byte(), IMAGES.numpy()):
+        with pytest.raises(InputError, match="give a tensor of numbers in "):
+            tiny.vit().normalize(pixels)
 
 
 @pytest.mark.parametrize("method", [Saliency(), CoIBA(), IBA()], ids=lambda method: type(method).__name__)

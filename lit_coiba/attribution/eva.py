@@ -38,7 +38,7 @@ class EVA(AttributionMethod):
     Only for CNNs: convolutions and linear layers, batch norms, the usual activations, pooling, sums and products of
     branches. Attention and LayerNorm have no rule. Bounds grow with depth until they say nothing: look at the extra
     ``overlap``, which should be of the size of the logits. Where it is not, take a later `start_layer`, or a smaller
-    radius: 1e-10 for a ResNet-18 end to end, where there is little left but absolute gradients. Bounds of more than ten
+    radius: below 1e-10 for a ResNet-18 end to end, where little is left but absolute gradients. Bounds of more than ten
     times the range of the logits are warned of, once. Without a `start_layer`, an ``overlap`` below zero proves that no
     perturbation in the ball changes the class, up to rounding. ``margin`` is the overlap of the image alone.
 
@@ -202,7 +202,7 @@ class EVA(AttributionMethod):
             self._warned = True
             warnings.warn(
                 f"the bounds of {int(vacuous.sum())} of {len(vacuous)} images are more than {VACUOUS} times as large as"
-                f" the range of their logits, so their maps say little: take a smaller radius than {self.radius}, a"
+                f" the range of their logits, so their maps say little: take a radius below {self.radius}, a"
                 " later start_layer, or a tighter bound",
                 stacklevel=3,
             )

@@ -23,7 +23,7 @@ class GradCAM(AttributionMethod):
     and on transformers it is often poor: HiResCAM and LayerCAM keep the places apart.
 
     Args:
-        layer: Layer on a grid, by its name in the model. None: the last one with 4 x 4 cells; of a ViT the first
+        layer: Layer on a grid, by its name in the model. None: the last with at least 4 x 4 cells; of a ViT the first
             norm of the last block, after which patches are not read any more.
         relu: Keep positive evidence only (the paper).
         output: Score that is differentiated: logit, or softmax probability.

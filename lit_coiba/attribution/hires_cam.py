@@ -22,7 +22,7 @@ class HiResCAM(AttributionMethod):
     without its bias, and the map is Grad-CAM's.
 
     Args:
-        layer: Layer on a grid, by its name in the model. None: the last one with 4 x 4 cells; of a ViT the first
+        layer: Layer on a grid, by its name in the model. None: the last with at least 4 x 4 cells; of a ViT the first
             norm of the last block, after which patches are not read any more.
         relu: Keep positive evidence only, as Grad-CAM does.
         output: Score that is differentiated: logit, or softmax probability.

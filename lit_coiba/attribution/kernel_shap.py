@@ -31,8 +31,8 @@ class KernelSHAP(AttributionMethod):
     Args:
         cells: Cells along a side of the grid; about ``cells * cells`` superpixels for ``slic``.
         n: Coalitions, at most, beside the empty and the full one (ours; the authors' package has 2 d + 2,048).
-        segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour (needs scikit-image). Others can be
-            given to `explain`.
+        segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour (needs scikit-image). In
+            Python `explain` takes others, as `regions`.
         baseline: What hidden segments show; zeros of model input, as in Captum.
         output: Explain the ``logit`` or the ``prob`` of the class.
         chunk: Model inputs at once.

@@ -39,8 +39,8 @@ class LIME(AttributionMethod):
     Args:
         cells: Cells along a side of the grid; about ``cells * cells`` superpixels for ``slic``.
         n: Copies; 1,000 in the authors' package for images, Captum's default is 50.
-        segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour (needs scikit-image). Others can be
-            given to `explain`.
+        segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour (needs scikit-image). In
+            Python `explain` takes others, as `regions`.
         surrogate: ``ridge`` (the authors' package) or ``lasso`` (Captum's default).
         alpha: Penalty: 1 for the authors' ridge; 0.01 for Captum's lasso.
         kernel_width: Of the weights, in cosine distance from the whole image; 0.25 in the authors' package.

@@ -27,7 +27,7 @@ class NIB(AttributionMethod):
 
     Args:
         layer: Layer on a grid, by its name in the model. None: of a ViT the output of the block at three quarters of
-            the depth (the paper's layer 9 of 12), else the last one with 4 x 4 cells.
+            the depth (the paper's layer 9 of 12), else the last one with at least 4 x 4 cells.
         steps: Points of the path; 10 is the paper's.
         relu: Keep positive evidence only (ours; the paper keeps signs).
         output: Score that is differentiated: logit, or softmax probability.

@@ -25,7 +25,7 @@ class ScoreCAM(AttributionMethod):
     image first, as the paper writes, does not change a softmax.)
 
     Args:
-        layer: Layer on a grid, by its name in the model. None: the last one with 4 x 4 cells; of a ViT the first
+        layer: Layer on a grid, by its name in the model. None: the last with at least 4 x 4 cells; of a ViT the first
             norm of the last block, after which patches are not read any more.
         channels: Use only the channels whose values vary most over the places of the image; None = all (the paper).
         output: Score of a masked image: logit, or softmax probability, with which the weights are nearly equal.

@@ -29,7 +29,7 @@ class ViTCX(AttributionMethod):
     many masks show have no advantage. Works on any layer with a grid, and was made for transformers.
 
     Args:
-        layer: Layer on a grid. None: of a ViT the output of the last block, else the last one with 4 x 4 cells.
+        layer: Layer on a grid. None: of a ViT the output of the last block, else the last with at least 4 x 4 cells.
         delta: Cosine distance up to which channels are joined, all pairs of a mask (paper, recalled).
         output: Score of a masked image: probability (recalled), or logit.
         noise_scale: Standard deviation of the noise, in units of model input.

@@ -25,7 +25,13 @@ from lit_coiba.targets import check_images, class_targets
 
 
 class IBA(BottleneckMethod):
-    """Information bottleneck attribution at one layer, batched over images.
+    """Information bottleneck attribution at one layer, batched over images: the bits that have to pass for the class.
+
+    Noise replaces part of each unit's activation; the loss of an image is the mean cross-entropy of its noise copies
+    plus `beta` times the mean information per unit. The map is in bits per place of the layer, summed over channels,
+    never negative: where it is zero the layer can be noise, and the model still predicts the class. It is as coarse as
+    the layer, and prefix tokens are left out. Look at `cross_entropy`: where it is large the class did not pass, and
+    `beta` is too high.
 
     Args:
         layer: Targeted layer, at its output. None (a project choice): for a ViT the block at a third of the depth, or

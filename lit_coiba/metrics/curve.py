@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.contracts import InputError, chosen
+from lit_coiba.copies import tell
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import (
     area_under_curve,
@@ -175,6 +176,7 @@ class PerturbationCurve(Faithfulness):
                 image, step = pairs // len(counts), pairs % len(counts)
                 perturbed = perturb(start[image], end[image], places[image], counts[step])
                 scores.append(self._outputs(self._logits(model, perturbed), classes[image]))
+                tell(sum(map(len, scores)), len(images) * len(counts))
         others = torch.cat(scores).view(len(images), -1)
         curves = torch.cat([others, clean] if self.inserts else [clean, others], 1)
         return curves.masked_fill(not_finite(maps).unsqueeze(1), torch.nan)

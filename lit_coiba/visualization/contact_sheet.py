@@ -9,13 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lit_coiba.contracts import Preprocessing
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.store import ExplanationStore
 from lit_coiba.visualization.card import PANELS, Card, Unreadable, card_of, card_size, draw_card
-from lit_coiba.visualization.overlay import heat
+from lit_coiba.visualization.overlay import heat, zero_scale
 from lit_coiba.visualization.page import FADED, Page
 
 _GUTTER, _MARGIN = 26, 24  # between cards, around everything
@@ -89,5 +90,12 @@ def _write_header(page: Page, store: ExplanationStore, cards: list[Card]) -> Non
     page.text(_MARGIN, 32, method, left - 2 * _MARGIN, 15, bold=True)
     page.text(_MARGIN, 52, f"{shown}. Each: {', '.join(PANELS)}.", left - 2 * _MARGIN, 9, FADED)
     page.picture(left, 22, heat(torch.linspace(0, 1, _BAR[0]).expand(_BAR[1], -1)))
-    page.text(left, 50, "0", size=8.5, colour=FADED)
+    page.text(left, 50, _lowest([card.row.map for card in cards]), size=8.5, colour=FADED)
     page.text(right, 50, "full scale", size=8.5, colour=FADED, align="right")
+
+
+def _lowest(maps: list[Tensor]) -> str:
+    """What the dark end of the bar stands for."""
+    if any(zero_scale(map) for map in maps):
+        return "lowest"
+    return "0 and below" if any(bool((map < 0).any()) for map in maps) else "0"

@@ -127,6 +127,14 @@ def test_numbers_without_a_unit(tmp_path, drawn):
     assert "full scale 1" in drawn().texts
 
 
+@pytest.mark.parametrize(("first", "told"), [(0.0, "0"), (-1.0, "0 and below"), (5.0, "lowest")])
+def test_the_bar_says_what_its_dark_end_is(tmp_path, drawn, first, told):
+    dataset = Colours(["a"])
+    maps = torch.linspace(first, 6.0, 16).view(1, 4, 4)
+    contact_sheet(fill(tmp_path / "s", dataset, maps=maps), dataset, PLAIN, tmp_path / "x.png")
+    assert told in drawn().texts
+
+
 def test_panels(tmp_path, drawn):
     dataset = Colours(["a"])
     values = torch.zeros(1, 4, 4)
