@@ -26,7 +26,9 @@ class ViTCX(AttributionMethod):
     Each channel of the patch embeddings is brought to [0, 1]; channels that point the same way are joined into one
     mask, so that some ten to a few hundred are left. What a mask hides is filled with noise. The map, at pixel
     resolution, is the sum of the masks weighted by the score under each, over the sum of the masks, so that places that
-    many masks show have no advantage. Works on any layer with a grid, and was made for transformers.
+    many masks show have no advantage. Works on any layer with a grid, and was made for transformers. Masks are soft: a
+    small object shows through nearly all of them, and the map is then worse than none, as on SyntheticParts; it was
+    among the best where objects are large.
 
     Args:
         layer: Layer on a grid. None: of a ViT the output of the last block, else the last with at least 4 x 4 cells.
