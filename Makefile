@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 QUIET := TF_CPP_MIN_LOG_LEVEL=2 PYTHONWARNINGS=ignore::DeprecationWarning
-# One thread for each of the two test processes: several torch processes fight over few cores.
+# One thread for each of the two test processes: several torch processes fight over few cores. Files run in their order:
+# by number of tests, as xdist would, those of a few long ones come last, and one process waits for the other.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
 .PHONY: demo test test-slow lint bench clean
@@ -19,7 +20,7 @@ demo: $(READY)
 	$(QUIET) $(BIN)/lit-coiba demo
 
 test: $(READY)
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: $(READY)
 	$(ONE_THREAD) $(BIN)/python -m pytest -m slow

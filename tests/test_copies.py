@@ -1,3 +1,4 @@
+import gc
 import warnings
 
 import pytest
@@ -10,6 +11,14 @@ from tests._testers import tiny
 
 IMAGES = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 3, 4, 4).contiguous()
 COPIES = 7
+
+
+@pytest.fixture(autouse=True)
+def collected(monkeypatch):
+    """How often garbage was collected, which takes seconds beside all that a test process holds."""
+    calls = []
+    monkeypatch.setattr(gc, "collect", lambda: calls.append(1))
+    return calls
 
 
 class Recorder:
@@ -81,9 +90,10 @@ def test_where_memory_runs_out_pieces_are_halved_and_the_result_is_the_same(chun
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4 bytes"),
     ],
 )
-def test_what_libraries_call_no_memory(error):
+def test_what_libraries_call_no_memory(error, collected):
     with pytest.warns(UserWarning, match="memory ran out with 35 model inputs at once: going on with 17"):
         assert torch.equal(Copies().gather(IMAGES, COPIES, Recorder(20, error)), EXPECTED)
+    assert len(collected) == 1  # what the failed forward held is let go, once
 
 
 def test_a_single_input_that_does_not_fit_is_an_error():
