@@ -29,6 +29,8 @@ Composite = Literal[
     "epsilon_gamma_box",
 ]
 
+CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv2dSame", "Conv3d", "ConvTranspose2d")  # that use their weights as they are
+
 
 class CompositeLRP(AttributionMethod):
     """The target's logit, handed back from layer to layer to the pixels, by rules that keep its sum.
@@ -70,11 +72,14 @@ class CompositeLRP(AttributionMethod):
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
 
         Raises:
-            InputError: zennit is missing, or the model is no CNN whose steps can be listed.
+            InputError: zennit is missing, the model is no CNN whose steps can be listed, or a layer with weights
+                has no rule (norms other than batch norms, convolutions that standardise their weights).
         """
         check_images(model, images)
         if not isinstance(model, nn.Module) or attention_layers(model, True) or other_attention(model, True):
             raise InputError("CompositeLRP has rules for CNNs, and none for attention: take AttnLRP for transformers")
+        if (unknown := _without_rule(model)) is not None:
+            raise InputError(f"CompositeLRP has no rule for {unknown}: take InputXGradient or IntegratedGradients")
         with frozen(model), torch.autocast(images.device.type, enabled=False):
             pixels = images.detach().to(next(model.parameters()).dtype).clone()
             rules, addition = self._rules(model, pixels)
@@ -104,3 +109,12 @@ class CompositeLRP(AttributionMethod):
             black = torch.zeros_like(images)
             known |= {"low": model.preprocessing.normalize(black), "high": model.preprocessing.normalize(black + 1)}
         return composites.COMPOSITES[self.composite](**known), Sum
+
+
+def _without_rule(model: nn.Module) -> str | None:
+    """The first module with weights that zennit has no rule for: other norms, convolutions that scale their weights."""
+    for name, module in model.named_modules():
+        known = type(module).__name__ in CONVOLUTIONS or isinstance(module, nn.Linear | nn.modules.batchnorm._BatchNorm)
+        if not known and next(module.parameters(recurse=False), None) is not None:
+            return f"{type(module).__name__} (first at {name or 'the model itself'})"
+    return None

@@ -131,12 +131,18 @@ def read_tokens(model: nn.Module, grid: Grid) -> Tensor:
     """What share of the classification is read from each token, ``(T,)``, which sums to 1.
 
     All from the CLS token, the first one; where the classifier pools the patches (timm's ``global_pool`` other than
-    ``token``, no CLS, or a head on the feature grid), the same share from each patch and none from prefix tokens.
+    ``token``, no CLS, or a head on the feature grid), the same share from each patch and none from prefix tokens, but
+    where these are pooled too. A distilled DeiT has a head on CLS and one on the token behind it: half from each.
     """
     inner: Any = model.model if isinstance(model, Backbone) else model
     start = torch.zeros(grid.positions)
-    pools_patches = getattr(inner, "global_pool", "token") != "token" or attached(inner) is not None
-    if grid.prefix and not pools_patches:
+    headless = attached(inner) is None
+    pools_patches = getattr(inner, "global_pool", "token") != "token" or not headless
+    if headless and isinstance(getattr(inner, "head_dist", None), nn.Module):
+        start[:2] = 0.5
+    elif headless and pools_patches and getattr(inner, "pool_include_prefix", False):
+        start[:] = 1 / grid.positions
+    elif grid.prefix and not pools_patches:
         start[0] = 1
     else:
         start[grid.prefix :] = 1 / (grid.positions - grid.prefix)
@@ -196,7 +202,9 @@ def _edit_qkv(attention: Any, change: Change) -> list[RemovableHandle]:
     timm's attentions with a bias on queries and values alone (BEiT, EVA, Swin v2) use its weight without running it.
     """
     refusal = f"{type(attention).__name__} does not compute queries, keys and values side by side by a linear layer"
-    if not isinstance(attention.qkv, nn.Linear) or getattr(attention, "head_first", False):
+    rest = getattr(attention, "proj", None)
+    thirds = isinstance(attention.qkv, nn.Linear) and attention.qkv.out_features == 3 * getattr(rest, "in_features", -1)
+    if not thirds or getattr(attention, "head_first", False):
         raise InputError(f"{refusal}, so AttnLRP cannot share relevance among them: take conserving=True")
     edited: list[bool] = []
 

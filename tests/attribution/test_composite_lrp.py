@@ -126,5 +126,16 @@ def test_a_forward_that_depends_on_values_is_refused():
     ],
 )
 def test_attention_of_any_build_is_refused(model, size):
-    with pytest.raises(InputError, match="CompositeLRP has rules for CNNs, and none for attention"):
+    with pytest.raises(InputError, match=r"CompositeLRP has (rules for CNNs, and none for attention|no rule)"):
         CompositeLRP().attribute(model().eval(), tiny.images(1, (size, size)), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("convnext_atto", "LayerNorm"), ("resnet50_gn", "GroupNorm"), ("nf_resnet26", "ScaledStdConv2d")],
+)
+def test_layers_without_a_rule_are_refused(name, layer):
+    sizes = {"layers": (1, 1, 1, 1)} if name == "resnet50_gn" else {}
+    model = Backbone(name, num_classes=3, timm_kwargs=sizes, image_size=64).eval()
+    with pytest.raises(InputError, match=f"CompositeLRP has no rule for {layer}.* .first at model"):
+        CompositeLRP().attribute(model, tiny.images(1, (64, 64)), 1)

@@ -43,7 +43,7 @@ def test_it_is_weight_times_input_on_a_linear_model(rule):
 
 @pytest.mark.parametrize("output", ["logit", "prob"])
 def test_the_right_rule_is_the_hand_formula(smooth, output):
-    steps, black = 32, torch.tensor([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225], dtype=torch.float64)
+    steps, black = 50, torch.tensor([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225], dtype=torch.float64)
     start, end = black.view(-1, 1, 1).expand(2, 3, 8, 8), images()
     total = torch.zeros_like(end)
     for k in range(1, steps + 1):
@@ -74,8 +74,8 @@ def test_it_is_captum(rule):
         values, theirs = Captum(model).attribute(
             given, target=classes, n_steps=5, method=rule, return_convergence_delta=True
         )
-        assert_near(found, values.mean(1).detach(), 1e-12)
-    assert_near(delta(IntegratedGradients(steps=5, rule=rule).explain(model, given, classes)), theirs.detach(), 1e-8)
+        assert_near(found, values.mean(1).detach(), 1e-6)  # its points are in single precision
+    assert_near(delta(IntegratedGradients(steps=5, rule=rule).explain(model, given, classes)), theirs.detach(), 1e-5)
 
 
 def test_why_the_trapezoid_of_captum_is_not_offered():

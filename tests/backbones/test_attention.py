@@ -104,6 +104,15 @@ def test_the_classifier_reads_cls_or_all_patches():
         torch.testing.assert_close(read_tokens(model, token_grid(model, "This")), expected)
 
 
+def test_a_distilled_vit_reads_two_tokens_and_pooled_prefixes_count():
+    sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
+    distilled = Backbone("deit_tiny_distilled_patch16_224", num_classes=3, timm_kwargs=sizes, image_size=32).eval()
+    found = read_tokens(distilled, token_grid(distilled, "This"))
+    assert found.tolist() == [0.5, 0.5] + 16 * [0.0]
+    model = tiny.vit(global_pool="avg", pool_include_prefix=True)
+    torch.testing.assert_close(read_tokens(model, token_grid(model, "This")), torch.full((17,), 1 / 17))
+
+
 def test_flow_is_a_product_of_matrices():
     steps = [torch.rand(2, 5, 5, generator=torch.Generator().manual_seed(k)) for k in range(3)]
     start = torch.rand(5)
