@@ -152,9 +152,10 @@ class MethodTester:
         assert found.is_cuda
         assert_near(found.cpu(), expected, 1e-3)
 
-    def test_under_autocast_maps_stay_finite_and_single(self, model):
+    @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+    def test_under_autocast_maps_stay_finite_and_single(self, model, low):
         method, (images, targets) = self.build(model), self.inputs(model)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", low):
             explained = method.explain(model, images, targets)
         assert explained.maps.dtype == torch.float32
         assert all(values.isfinite().all() for values in (explained.maps, *explained.extras.values()))
