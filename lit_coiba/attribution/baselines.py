@@ -1,13 +1,15 @@
-"""Images that stand for "nothing there": where a path starts, or what a masked pixel shows."""
+"""What stands for "nothing there": images that an explanation compares with, and gradients on the way from them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from lit_coiba.contracts import Network, chosen
+from lit_coiba.copies import Copies
 from lit_coiba.functional import blur_images, noise, uniform
 
 Baseline = Literal["zero", "black", "mean", "blur", "noise", "uniform", "opposite"]
@@ -47,3 +49,36 @@ def baseline_images(kind: Baseline, images: Tensor, model: Network, seed: int = 
         normal = noise(seed, 0, 0, images.shape[1:]).to(pixels)
         pixels = (pixels + NOISE * normal).clamp(0, 1) if kind == "noise" else uniform(normal).expand_as(pixels)
     return model.preprocessing.normalize(pixels)
+
+
+def path_attribution(
+    score: Callable[[Tensor, Tensor], Tensor],
+    images: Tensor,
+    baselines: Tensor,
+    classes: Tensor,
+    weights: Sequence[float],
+    shares: Sequence[float],
+    copies: Copies,
+) -> Tensor:
+    """Image minus baseline, times the weighted sum of the gradients between them: ``(B, 3, H, W)``.
+
+    Args:
+        score: Of the classes ``(N,)`` at points ``(N, 3, H, W)``, ``(N,)``.
+        images: ``(B, 3, H, W)``.
+        baselines: Where the paths start, ``(B, 3, H, W)``.
+        classes: One for each image.
+        weights: Of the points of a path.
+        shares: How far along the path they lie, from 0 to 1.
+        copies: Decides how many points run at once.
+    """
+    way = images - baselines
+
+    def slopes(some: slice, rows: slice) -> Tensor:
+        """Weighted sum of the gradients at some points of the paths of some images."""
+        weight, share = (images.new_tensor(part[some]).view(-1, 1, 1, 1, 1) for part in (weights, shares))
+        points = (baselines[rows] + share * way[rows]).flatten(0, 1).requires_grad_()
+        scores = score(points, classes[rows].repeat(len(share)))
+        gradients = torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (len(share), -1))
+        return (weight * gradients).sum(0)
+
+    return way * copies.accumulate(images, len(shares), slopes)

@@ -9,14 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.masking import (
-    Perturbation,
-    cell_masks,
-    checked_perturbation,
-    copy_scores,
-    perturbed,
-    target_classes,
-)
+from lit_coiba.attribution.masking import Perturbation, cell_scores, checked_perturbation, target_classes
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
@@ -95,13 +88,10 @@ class HSIC(AttributionMethod):
             design = sobol_sequence(self.n, self.grid**2, self.seed if self.scramble else None)
             if self.kernel == "binary":
                 design = design.round()
-            shown = design.to(images.device, images.dtype)
-
-            def make(some: slice, rows: slice) -> Tensor:
-                masks = cell_masks(shown[some], images.shape[-2:])
-                return perturbed(images[rows], masks, self.perturbation, self.strength)
-
-            scores = copy_scores(model, images, classes, self.n, make, self._copies, self.output)
+            how = (self.output, self.perturbation, self.strength)
+            scores = cell_scores(
+                model, images, classes, self.n, design.to(images.device).__getitem__, self._copies, *how
+            )
             device = torch.device("cpu") if images.device.type == "mps" else images.device  # MPS has no fp64
             criteria = hsic(design.to(device), scores.to(device), self.kernel, self.bandwidth)
         maps = criteria.T.unflatten(-1, (self.grid, self.grid))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.baselines import Baseline, baseline_images
+from lit_coiba.attribution.baselines import Baseline, baseline_images, path_attribution
 from lit_coiba.attribution.colours import Reduce, over_colours
 from lit_coiba.attribution.masking import target_classes
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked, chosen
@@ -72,7 +72,6 @@ class IntegratedGradients(AttributionMethod):
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
         check_images(model, images)
-        weights, shares = _points(self.rule, self.steps)
         with frozen(model):
             images = images.detach().clone()
             with torch.no_grad():
@@ -82,16 +81,7 @@ class IntegratedGradients(AttributionMethod):
             def score(points: Tensor, labels: Tensor) -> Tensor:
                 return class_scores(model(points), labels, self.output)
 
-            def integrate(some: slice, rows: slice) -> Tensor:
-                """A part of the sum, for some of the points."""
-                way = images[rows] - baselines[rows]
-                weight, share = (images.new_tensor(part[some]).view(-1, 1, 1, 1, 1) for part in (weights, shares))
-                points = (baselines[rows] + share * way).flatten(0, 1).requires_grad_()
-                scores = score(points, classes[rows].repeat(len(share)))
-                slopes = torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (len(share), -1))
-                return way * (weight * slopes).sum(0)
-
-            values = self._copies.accumulate(images, self.steps, integrate)
+            values = path_attribution(score, images, baselines, classes, *_points(self.rule, self.steps), self._copies)
             with torch.no_grad():
                 ends = self._copies.gather(
                     images,

@@ -11,14 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.masking import (
-    Perturbation,
-    cell_masks,
-    checked_perturbation,
-    copy_scores,
-    perturbed,
-    target_classes,
-)
+from lit_coiba.attribution.masking import Perturbation, cell_scores, checked_perturbation, target_classes
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
@@ -114,13 +107,11 @@ class Sobol(AttributionMethod):
             classes = target_classes(model, images, targets, self._copies)
             design = sobol_sequence(self.n, 2 * cells, self.seed if self.scramble else None, self.skip_first)
 
-            def make(some: slice, rows: slice) -> Tensor:
-                values = replicated_rows(design, torch.arange(some.start, some.stop), with_b).to(images.dtype)
-                masks = cell_masks(values.to(images.device), images.shape[-2:])
-                return perturbed(images[rows], masks, self.perturbation, self.strength)
+            def values(some: slice) -> Tensor:
+                return replicated_rows(design, torch.arange(some.start, some.stop), with_b)
 
-            count = self.n * (cells + 1 + with_b)
-            scores = copy_scores(model, images, classes, count, make, self._copies, self.output).cpu()
+            count, how = self.n * (cells + 1 + with_b), (self.output, self.perturbation, self.strength)
+            scores = cell_scores(model, images, classes, count, values, self._copies, *how).cpu()
             a, *b, c = scores.split([self.n] * (1 + with_b) + [self.n * cells])
             c = c.unflatten(0, (cells, self.n))
             found = {"total": total_order(a, c, self.estimator)}

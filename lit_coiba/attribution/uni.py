@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from lit_coiba.attribution.baselines import path_attribution
 from lit_coiba.attribution.colours import Reduce, over_colours
 from lit_coiba.attribution.masking import target_classes
 from lit_coiba.backbones.attention import explicit_attention
@@ -117,18 +118,13 @@ class UNI(AttributionMethod):
             images, classes = images.detach().clone(), self._classes(model, images, targets)
             baselines, numbers = self._baselines(model, images, classes)
 
-            def slopes(some: slice, rows: slice) -> Tensor:
-                """Sum of the gradients at points number `some` of the paths of images `rows`."""
-                shares = torch.arange(some.start + 1, some.stop + 1).to(images).view(-1, 1, 1, 1, 1) / self.steps
-                points = (baselines[rows] + shares * (images - baselines)[rows]).flatten(0, 1).requires_grad_()
-                repeated = classes[rows].repeat(some.stop - some.start)
-                scores = class_scores(model(points), repeated, self.output)
-                return torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (len(shares), -1)).sum(0)
+            def score(points: Tensor, labels: Tensor) -> Tensor:
+                return class_scores(model(points), labels, self.output)
 
-            values = (images - baselines) * self._copies.accumulate(images, self.steps, slopes) / self.steps
-        maps = over_colours(values, self.reduce)
-        maps = precise(maps)
-        return Explanation(maps, dict(zip(NUMBERS, numbers.unbind(1))))
+            shares = [(step + 1) / self.steps for step in range(self.steps)]
+            weights = [1 / self.steps] * self.steps
+            values = path_attribution(score, images, baselines, classes, weights, shares, self._copies)
+        return Explanation(precise(over_colours(values, self.reduce)), dict(zip(NUMBERS, numbers.unbind(1))))
 
     def baseline(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Tensor:
         """Where the paths of `images` start: model input ``(B, 3, H, W)`` that is predicted as a forgotten image is."""
