@@ -11,13 +11,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from lit_coiba.norm_gradients import right_norm_gradients
+
 
 @contextmanager
 def frozen(model: Any) -> Iterator[None]:
     """Evaluation mode, no parameter gradients, autograd on (also inside ``no_grad`` and ``inference_mode``).
 
     On leaving, every module's train flag and every parameter's ``requires_grad`` are what they were, also after an
-    exception. A callable that is not a module is left alone.
+    exception. A callable that is not a module is left alone. Gradients of norms are right on the CPU too
+    (`right_norm_gradients`).
     """
     module = model if isinstance(model, nn.Module) else nn.Module()
     training = [(m, m.training) for m in module.modules()]
@@ -26,7 +29,7 @@ def frozen(model: Any) -> Iterator[None]:
         module.eval()
         for parameter in trainable:
             parameter.requires_grad_(False)
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad(), right_norm_gradients(module):
             yield
     finally:
         for parameter in trainable:

@@ -13,7 +13,7 @@ FILES = sorted((ROOT / "lit_coiba").rglob("*.py"))
 
 # Design, section 2: what stands to the right may import what stands to the left.
 ORDER = [
-    *("functional", "contracts", "frozen", "targets", "copies"),
+    *("functional", "contracts", "norm_gradients", "frozen", "targets", "copies"),
     *("backbones", "data", "store"),
     *("heads", "bottlenecks", "bounds", "losses", "metrics", "concepts", "prototypes", "visualization"),
     "attribution",
