@@ -62,7 +62,7 @@ class AttentionRollout(AttributionMethod):
         module: Any = model
         with frozen(model), torch.no_grad():
             grid = token_grid(module, "AttentionRollout")
-            with recorded_attention(module) as weights:
+            with recorded_attention(module, "AttentionRollout") as weights:
                 logits = model(images)
             class_targets(targets, images, model.num_classes, lambda: logits)
             steps = [mixing(weight, self.residual, self.heads) for weight in weights]

@@ -11,21 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.attribution.colours import Reduce, over_colours
-from lit_coiba.backbones.attention import attention_layers, other_attention
 from lit_coiba.backbones.relevance import relevance_rules
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import precise
 from lit_coiba.targets import check_images, class_targets
 
+NO_ATTENTION = "AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP"
+
 
 class AttnLRP(AttributionMethod):
     """Relevance of each pixel for the logit: input times a gradient modified inside norms, activations and attention.
 
-    The standard deviations of layer norms and the ratios of activations count as constants; the two products of
-    attention share relevance evenly, and the softmax keeps its gradient. Signed, at pixel resolution, about the cost of
-    one backward pass. Single pixels are noisy, since the patch embedding has no rule of its own: look at sums over
-    patches. Values of the model stay the same to the bit.
+    The standard deviations of norms, the ratios of activations and gates count as constants; the two products of
+    attention share relevance evenly, and the softmax keeps its gradient. Rules are those of torch's operations, so
+    attention is covered however a transformer writes it down. Signed, at pixel resolution, about the cost of one
+    backward pass. Single pixels are noisy, since the patch embedding has no rule of its own: look at sums over patches.
+    The model computes what it did, fused attention step by step.
 
     The LRP family is subject to a patent: its authors allow personal and scientific use; ask them before another one.
 
@@ -50,17 +52,18 @@ class AttnLRP(AttributionMethod):
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
 
         Raises:
-            InputError: The model has no attention, or one for which there is no rule.
+            InputError: The model has no attention, or runs an operation that has no rule.
         """
         check_images(model, images)
-        if not isinstance(model, nn.Module) or not (attention_layers(model, True) or other_attention(model, True)):
-            raise InputError("AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP")
-        others = other_attention(model, windows=True)
-        if others:
-            raise InputError(f"AttnLRP has no rule for the attention at {others[0]}: take InputXGradient or RISE")
-        with frozen(model), relevance_rules(model, self.conserving):
+        if not isinstance(model, nn.Module):
+            raise InputError("AttnLRP changes gradients inside a model: give a torch module, such as a Backbone")
+        with frozen(model), relevance_rules(model, self.conserving, "AttnLRP") as rules:
             pixels = images.detach().clone().requires_grad_(True)
             logits = model(pixels)
+            if not rules.attended:
+                raise InputError(
+                    "AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP"
+                )
             classes = class_targets(targets, images, model.num_classes, logits.detach)
             score = logits.gather(1, classes.unsqueeze(1)).sum()
             values = pixels.detach() * torch.autograd.grad(score, pixels)[0]

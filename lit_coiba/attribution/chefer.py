@@ -58,7 +58,7 @@ class Chefer(AttributionMethod):
         with frozen(model):
             grid = token_grid(module, "Chefer")
             pixels = images.detach().clone().requires_grad_()  # so that there is a graph: the weights are frozen
-            with recorded_attention(module) as weights:
+            with recorded_attention(module, "Chefer") as weights:
                 logits = model(pixels)
             classes = class_targets(targets, images, model.num_classes, lambda: logits.detach())
             scores = class_scores(logits, classes, self.output)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from lit_coiba.attribution.colours import Reduce, over_colours
 from lit_coiba.backbones.attention import attention_layers, other_attention
@@ -29,14 +29,16 @@ Composite = Literal[
     "epsilon_gamma_box",
 ]
 
-CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv2dSame", "Conv3d", "ConvTranspose2d")  # that use their weights as they are
+OF_PIXELS = ("epsilon_plus_flat", "epsilon_alpha2_beta1_flat", "epsilon_gamma_box")
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 
 
 class CompositeLRP(AttributionMethod):
     """The target's logit, handed back from layer to layer to the pixels, by rules that keep its sum.
 
-    Batch norms are put into their convolutions first, sums of branches share relevance by what each branch adds, and
-    activations pass it on; what biases hold is lost on the way. Signed, at pixel resolution. The plain ``epsilon`` rule
+    Batch norms are put into their convolutions first; sums of branches and averages share relevance by what each number
+    adds; activations, norms without a convolution in front and constants pass it on, gates leave it to what they let
+    through. What biases hold is lost on the way. Signed, at pixel resolution. The plain ``epsilon`` rule
     is input times gradient on networks of ReLUs, as noisy as that; ``plus`` and ``alpha2_beta1`` favour positive
     contributions and are smooth, but hardly know which class they explain; ``gamma`` lies between.
 
@@ -72,18 +74,21 @@ class CompositeLRP(AttributionMethod):
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
 
         Raises:
-            InputError: zennit is missing, the model is no CNN whose steps can be listed, or a layer with weights
-                has no rule (norms other than batch norms, convolutions that standardise their weights).
+            InputError: zennit is missing, the model is no CNN whose steps can be listed, or one of them has no rule
+                (norms other than batch norms, convolutions that standardise their weights).
         """
         check_images(model, images)
         if not isinstance(model, nn.Module) or attention_layers(model, True) or other_attention(model, True):
             raise InputError("CompositeLRP has rules for CNNs, and none for attention: take AttnLRP for transformers")
-        if (unknown := _without_rule(model)) is not None:
-            raise InputError(f"CompositeLRP has no rule for {unknown}: take InputXGradient or IntegratedGradients")
         with frozen(model), torch.autocast(images.device.type, enabled=False):
             pixels = images.detach().to(next(model.parameters()).dtype).clone()
-            rules, addition = self._rules(model, pixels)
-            network = relevance_graph(model, addition, "CompositeLRP").eval()
+            rules = self._rules(model, pixels)
+            network = relevance_graph(model, self.epsilon, "CompositeLRP").eval()
+            if self.composite in OF_PIXELS and not _reads_pixels(network):
+                raise InputError(
+                    f"{self.composite} has a rule for the convolution that reads the pixels, and this model"
+                    " changes them before: take composite='epsilon_plus'"
+                )
             pixels.requires_grad_(True)
             with rules.context(network) as listening:
                 logits = listening(pixels)
@@ -93,28 +98,25 @@ class CompositeLRP(AttributionMethod):
         maps = over_colours(values.detach(), self.reduce)
         return Explanation(precise(maps), {})
 
-    def _rules(self, model: Network, images: Tensor) -> tuple[Any, type[nn.Module]]:
-        """zennit's composite, and its module that sums branches."""
+    def _rules(self, model: Network, images: Tensor) -> Any:
+        """zennit's composite, for layers."""
         try:
             from zennit import composites, rules, types
-            from zennit.layer import Sum
         except ImportError as error:
             raise InputError("CompositeLRP needs the package zennit: pip install 'lit-coiba[lrp]'") from error
         if self.composite == "epsilon":
             layers = [(types.Convolution, rules.Epsilon(self.epsilon)), (nn.Linear, rules.Epsilon(self.epsilon))]
             base = composites.layer_map_base(self.epsilon)
-            return composites.LayerMapComposite([*base, *layers]), Sum
+            return composites.LayerMapComposite([*base, *layers])
         known: dict[str, Any] = {"epsilon": self.epsilon, "stabilizer": self.epsilon}
         if self.composite == "epsilon_gamma_box":
             black = torch.zeros_like(images)
             known |= {"low": model.preprocessing.normalize(black), "high": model.preprocessing.normalize(black + 1)}
-        return composites.COMPOSITES[self.composite](**known), Sum
+        return composites.COMPOSITES[self.composite](**known)
 
 
-def _without_rule(model: nn.Module) -> str | None:
-    """The first module with weights that zennit has no rule for: other norms, convolutions that scale their weights."""
-    for name, module in model.named_modules():
-        known = type(module).__name__ in CONVOLUTIONS or isinstance(module, nn.Linear | nn.modules.batchnorm._BatchNorm)
-        if not known and next(module.parameters(recurse=False), None) is not None:
-            return f"{type(module).__name__} (first at {name or 'the model itself'})"
-    return None
+def _reads_pixels(network: fx.GraphModule) -> bool:
+    """Whether the first convolution, for which zennit has a rule of its own, is given the images as they are."""
+    first = next((name for name, layer in network.named_modules() if isinstance(layer, CONVOLUTIONS)), None)
+    readers = [node for node in network.graph.nodes if node.op == "call_module" and node.target == first]
+    return bool(readers) and all(getattr(node.args[0], "op", "") == "placeholder" for node in readers)

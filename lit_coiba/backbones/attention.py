@@ -8,15 +8,18 @@ from functools import partial
 from typing import Any
 
 import torch
+from timm.models.vision_transformer import ParallelThingsBlock
 from torch import Tensor, nn
 from torch.nn.functional import linear
-from torch.utils.hooks import RemovableHandle
 
+from lit_coiba.backbones.attention_watch import AttentionWatch
 from lit_coiba.backbones.backbone import Backbone
 from lit_coiba.backbones.forwards import Change, changing, computed_by
 from lit_coiba.backbones.fused_attention import attention_modules, unfused
 from lit_coiba.backbones.grid_head import attached
 from lit_coiba.contracts import Grid, InputError
+
+UNKNOWN = "has no attention of a build that can be read (timm's ViTs, torch's MultiheadAttention)"
 
 
 def attention_layers(model: nn.Module, windows: bool = False) -> list[tuple[str, nn.Module]]:
@@ -48,53 +51,57 @@ def explicit_attention(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def edited_attention(
-    model: nn.Module, qkv: Change | None = None, weights: Change | None = None, windows: bool = True
-) -> Iterator[None]:
-    """Attention computed step by step, with edits of what it computes; on leaving, the model is as it was.
-
-    Args:
-        model: Its attentions are timm's, or torch's ``MultiheadAttention``, whose forward is written out here.
-        qkv: Of queries, keys and values side by side, ``(..., T, 3 C)``.
-        weights: Of the attention weights, ``(B, heads, T, T)``.
-        windows: Also of attention within windows, whose weights are ``(B * windows, heads, T, T)``.
-
-    Raises:
-        InputError: `qkv` cannot be edited, since an attention has it in another order, or computes it by itself.
-    """
-    with ExitStack() as stack:
-        stack.enter_context(explicit_attention(model))
-        for _, module in attention_layers(model, windows):
-            if isinstance(module, nn.MultiheadAttention):
-                stack.enter_context(computed_by(module, partial(_multihead, module, qkv, weights)))
-                continue
-            parts: Any = module
-            if qkv is not None:
-                for handle in _edit_qkv(parts, qkv):
-                    stack.callback(handle.remove)
-            if weights is not None:
-                stack.callback(parts.attn_drop.register_forward_hook(changing(weights)).remove)
-        yield
-
-
-@contextmanager
-def recorded_attention(model: nn.Module) -> Iterator[list[Tensor]]:
+def recorded_attention(model: nn.Module, method: str = "This method") -> Iterator[list[Tensor]]:
     """The attention weights of every forward inside, ``(B, heads, T, T)`` each, block by block, still in the graph.
+
+    On leaving, the model is as it was.
 
     Example::
 
         with recorded_attention(model) as weights:
             logits = model(images)
         gradients = torch.autograd.grad(logits[:, 0].sum(), weights)
+
+    Raises:
+        InputError: In a forward inside: tokens are mixed in another way too, or not by the weights as they are.
     """
     recorded: list[Tensor] = []
+    inner = model.model if isinstance(model, Backbone) else model
+    watch = AttentionWatch(recorded, method)
 
     def record(weights: Tensor) -> Tensor:
         recorded.append(weights)
         return weights
 
-    with edited_attention(model, weights=record, windows=False):
+    with ExitStack() as stack:
+        stack.enter_context(explicit_attention(model))
+        stack.enter_context(own_attention(model, record))
+        for _, module in attention_layers(model):
+            if not isinstance(module, nn.MultiheadAttention):
+                drop: Any = module.attn_drop
+                stack.callback(drop.register_forward_hook(changing(record)).remove)
+            for handle in watch.inside(module):
+                stack.callback(handle.remove)
+        head = attached(inner)
+        for handle in () if head is None else watch.blind_in(head):
+            stack.callback(handle.remove)
+        stack.enter_context(watch)
         yield recorded
+
+
+@contextmanager
+def own_attention(model: nn.Module, weights: Change = lambda weights: weights) -> Iterator[None]:
+    """torch's ``MultiheadAttention`` in steps that can be seen; on leaving, it is as it was.
+
+    Args:
+        model: The model.
+        weights: Given the attention weights ``(B, heads, T, T)``, and asked for those to go on with.
+    """
+    with ExitStack() as stack:
+        for module in model.modules():
+            if isinstance(module, nn.MultiheadAttention):
+                stack.enter_context(computed_by(module, partial(_multihead, module, weights)))
+        yield
 
 
 def token_grid(model: nn.Module, method: str) -> Grid:
@@ -108,9 +115,14 @@ def token_grid(model: nn.Module, method: str) -> Grid:
         InputError: It is no transformer whose attentions all see the same sequence of tokens.
     """
     inner = model.model if isinstance(model, Backbone) else model
-    layers, others, found, why = attention_layers(inner), other_attention(inner), None, "has no attention"
-    if layers and others:
+    layers, others, found, why = attention_layers(inner), other_attention(inner), None, UNKNOWN
+    beside = [name for name, module in inner.named_modules() if isinstance(module, ParallelThingsBlock)]
+    if beside:
+        why = f"has attentions side by side in one block ({beside[0]})"
+    elif layers and others:
         why = f"has attention of another kind as well ({others[0]})"
+    elif layers and getattr(inner, "global_pool", "") in ("max", "avgmax", "catavgmax"):
+        why = "pools its tokens by their largest values"
     elif layers and isinstance(model, Backbone):
         grids = {name: model.grid(name) for name in model.layers()}
         around = [_enclosing(name, grids) for name, _ in layers]
@@ -196,34 +208,9 @@ def _over_tokens(module: nn.Module) -> bool:
     return isinstance(table, Tensor) and len(table) == (2 * window[0] - 1) * (2 * window[1] - 1) + 3
 
 
-def _edit_qkv(attention: Any, change: Change) -> list[RemovableHandle]:
-    """Hooks that edit the output of ``attention.qkv``, and see that it is run.
-
-    timm's attentions with a bias on queries and values alone (BEiT, EVA, Swin v2) use its weight without running it.
-    """
-    refusal = f"{type(attention).__name__} does not compute queries, keys and values side by side by a linear layer"
-    rest = getattr(attention, "proj", None)
-    thirds = isinstance(attention.qkv, nn.Linear) and attention.qkv.out_features == 3 * getattr(rest, "in_features", -1)
-    if not thirds or getattr(attention, "head_first", False):
-        raise InputError(f"{refusal}, so AttnLRP cannot share relevance among them: take conserving=True")
-    edited: list[bool] = []
-
-    def edit(_: nn.Module, __: Any, output: Tensor) -> Tensor:
-        edited.append(True)
-        return change(output)
-
-    def see(_: nn.Module, __: Any, ___: Any) -> None:
-        if not edited:
-            raise InputError(f"{refusal}, so AttnLRP cannot share relevance among them: take conserving=True")
-        edited.clear()
-
-    return [attention.qkv.register_forward_hook(edit), attention.register_forward_hook(see)]
-
-
 def _multihead(
     module: nn.MultiheadAttention,
-    qkv: Change | None,
-    weights: Change | None,
+    weights: Change,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -239,9 +226,7 @@ def _multihead(
         raise InputError("MultiheadAttention has keys of its own: only plain self-attention is explained")
     tokens = query if module.batch_first else query.transpose(0, 1)
     projected = linear(tokens, module.in_proj_weight, module.in_proj_bias)
-    projected = projected if qkv is None else qkv(projected)
     q, k, v = projected.unflatten(-1, (3, module.num_heads, module.head_dim)).permute(2, 0, 3, 1, 4)
-    attention = ((q * module.head_dim**-0.5) @ k.transpose(-2, -1)).softmax(-1)
-    attention = attention if weights is None else weights(attention)
+    attention = weights(((q * module.head_dim**-0.5) @ k.transpose(-2, -1)).softmax(-1))
     output = module.out_proj((attention @ v).transpose(1, 2).flatten(2))
     return (output if module.batch_first else output.transpose(0, 1)), None

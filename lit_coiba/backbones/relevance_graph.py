@@ -1,81 +1,222 @@
-"""A CNN as a list of modules that rules of layer-wise relevance propagation can be attached to."""
+"""A CNN as a list of layers and steps, each with its rule of layer-wise relevance propagation."""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from lit_coiba.backbones.activations import elementwise
+from lit_coiba.backbones.relevance_steps import Gated, Passed, Spread, Summed
 from lit_coiba.contracts import InputError
 
-_ADDS = (operator.add, operator.iadd, torch.add)
-_PRODUCTS = (operator.mul, operator.imul, torch.mul)
-_ATTENTION = ("softmax", "matmul", "bmm", "scaled_dot_product_attention", "shifted_window_attention")
-_WHOLE = (nn.Conv2d, nn.BatchNorm2d, nn.Linear)  # with what timm derives from them
+OTHERS = "take InputXGradient or IntegratedGradients"
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)  # which zennit's composites have rules for
+AS_THEY_ARE = ("Conv1d", "Conv2d", "Conv2dSame", "Conv3d", "ConvTranspose2d", "Linear")  # they use their weights so
+NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.instancenorm._InstanceNorm)
+POOLS = (
+    *(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
+    *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
+)
+UNCHANGING = (
+    *(nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Flatten, nn.Unflatten),
+    *(nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle, nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d),
+)
+# Names of torch's functions and of the methods of its tensors, without underscores around them.
+MOVED = {  # which put numbers elsewhere, leave some out or take the largest: the gradient hands on all relevance
+    *(
+        "view",
+        "view_as",
+        "reshape",
+        "reshape_as",
+        "flatten",
+        "unflatten",
+        "permute",
+        "transpose",
+        "swapaxes",
+        "movedim",
+    ),
+    *("contiguous", "clone", "to", "type", "type_as", "float", "double", "detach", "squeeze", "unsqueeze", "select"),
+    *("cat", "concat", "concatenate", "stack", "chunk", "split", "tensor_split", "unbind", "getitem", "narrow", "flip"),
+    *("expand", "expand_as", "repeat", "repeat_interleave", "tile", "roll", "pad", "index_select"),
+    *("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle", "unfold"),
+    *("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout", "stochastic_depth"),
+    *("drop_path", "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "amax"),
+    *("adaptive_max_pool3d", "boolean_dispatch", "maximum", "minimum", "T", "mT"),
+}
+SPREAD = {
+    *("mean", "sum", "fold", "avg_pool1d", "avg_pool2d", "avg_pool3d", "interpolate", "upsample"),
+    *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "conv1d", "conv2d", "conv3d", "linear"),
+}
+PASSED = {
+    *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "threshold", "elu", "celu", "selu", "gelu", "silu", "mish"),
+    *("softplus", "softsign", "tanh", "tanhshrink", "hardtanh", "hardswish", "hardshrink", "softshrink", "logsigmoid"),
+    *("sigmoid", "hardsigmoid", "clamp", "clip", "clamp_min", "clamp_max", "pow", "square", "neg"),
+}
+SUMS = {"add": 1, "iadd": 1, "radd": 1, "sub": -1, "isub": -1, "subtract": -1}
+PRODUCTS = {"mul", "imul", "rmul", "multiply"}
+QUOTIENTS = {"truediv", "itruediv", "div", "divide", "true_divide"}
+GATES = {"sigmoid", "hardsigmoid", "softmax"}
+SHAPES = {"size", "getattr", "dim", "numel", "ndimension", "len", "is_contiguous", "is_floating_point"}
 
 
-def relevance_graph(model: nn.Module, addition: type[nn.Module], method: str) -> fx.GraphModule:
-    """The same function, module by module: batch norms in their convolutions, sums of two branches as modules.
+def relevance_graph(model: nn.Module, epsilon: float, method: str) -> fx.GraphModule:
+    """The same function, step by step: batch norms in their convolutions, and what is no layer as `Passed`, `Spread`,
+    `Summed` or `Gated`, whose gradient is relevance already.
 
-    Modules are those of `model` itself, but for the convolutions that took in a norm. A product, as in
-    squeeze-and-excitation, passes everything to its first factor, and nothing to the second one, the gate.
+    Layers are those of `model` itself, but for the convolutions that took in a norm.
 
     Args:
         model: In evaluation mode; left as it is.
-        addition: Module that sums the last axis, made for each sum of two branches.
+        epsilon: What stabilises quotients.
         method: Whose name begins the sentence of a refusal.
 
     Raises:
-        InputError: The forward depends on values, so its steps cannot be listed; or it attends.
+        InputError: The forward depends on values, so its steps cannot be listed; one of them has no rule; or one
+            writes into a tensor that is used again.
     """
     try:
         graph = _Tracer().trace(model)
     except Exception as error:  # whatever the forward of someone's module raises when it is given a stand-in
         raise InputError(
-            f"{method} cannot list the steps of this model, whose forward depends on values: take IntegratedGradients"
+            f"{method} cannot list the steps of this model, whose forward depends on values or on shapes: {OTHERS}"
         ) from error
-    for node in graph.nodes:
-        if node.op.startswith("call_") and getattr(node.target, "__name__", node.target) in _ATTENTION:
-            raise InputError(f"{method} has rules for CNNs, and none for attention ({node.name}): take another method")
     module = fx.GraphModule(model, graph)
     for node in list(graph.nodes):
         if node.op == "call_module" and isinstance(module.get_submodule(str(node.target)), nn.BatchNorm2d):
             _fuse(module, node)
-        elif node.op in ("call_function", "call_method") and len(_factors(node)) == 2:
-            if node.target in (*_ADDS, "add", "add_"):
-                _sum(module, node, addition)
-            elif node.target in (*_PRODUCTS, "mul", "mul_"):
-                node.op, node.target = "call_function", gated
+    moving = _moving(graph)
+    for node in _with_relevance(module, moving):
+        _give_rule(module, node, moving, epsilon, method)
     graph.lint()
     module.recompile()
     return module
 
 
-def gated(value: Tensor, gate: Tensor) -> Tensor:
-    """The product of both, of which all relevance is the value's."""
-    return _Gated.apply(value, gate)
-
-
-class _Gated(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, gate: Tensor) -> Tensor:
-        return value * gate
-
-    @staticmethod
-    def backward(ctx: Any, *relevance: Tensor) -> tuple[Tensor, Tensor]:
-        return relevance[0], torch.zeros_like(relevance[0])
-
-
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, _WHOLE) or super().is_leaf_module(m, module_qualified_name)
+        whole = isinstance(m, (*LAYERS, *POOLS, *NORMS, nn.BatchNorm2d)) or elementwise(
+            m
+        )  # with what timm derives from them
+        return whole or super().is_leaf_module(m, module_qualified_name)
 
 
-def _factors(node: fx.Node) -> list[fx.Node]:
-    return [value for value in node.args if isinstance(value, fx.Node)]
+def _name(node: fx.Node) -> str:
+    return str(getattr(node.target, "__name__", node.target)).strip("_")
+
+
+def _moving(graph: fx.Graph) -> set[fx.Node]:
+    """Steps whose numbers depend on the image."""
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        shape = node.op.startswith("call_") and node.op != "call_module" and _name(node) in SHAPES
+        if node.op == "placeholder" or (not shape and found.intersection(node.all_input_nodes)):
+            found.add(node)
+    return found
+
+
+def _with_relevance(module: fx.GraphModule, moving: set[fx.Node]) -> list[fx.Node]:
+    """Steps that relevance comes to on its way from the logits, in the order of execution: all but those of gates."""
+    found: set[fx.Node] = set()
+    waiting = [node for node in module.graph.nodes if node.op == "output"]
+    while waiting:
+        node = waiting.pop()
+        if node not in found and node in moving:
+            found.add(node)
+            waiting += [_value(module, node, moving)] if _gates(node, moving) else node.all_input_nodes
+    return [node for node in module.graph.nodes if node in found and node.op.startswith("call_")]
+
+
+def _gates(node: fx.Node, moving: set[fx.Node]) -> bool:
+    """Whether a step multiplies or divides two tensors that depend on the image."""
+    called = node.op in ("call_function", "call_method") and _name(node) in PRODUCTS | QUOTIENTS
+    return called and len(_moved(node, moving)) == 2
+
+
+def _moved(node: fx.Node, moving: set[fx.Node]) -> list[int]:
+    """Places of the arguments that depend on the image."""
+    return [k for k, value in enumerate(node.args) if isinstance(value, fx.Node) and value in moving]
+
+
+def _value(module: fx.GraphModule, node: fx.Node, moving: set[fx.Node]) -> Any:
+    """The factor that is let through by the other one; the numerator."""
+    first, second = node.args[:2]
+    if _name(node) in QUOTIENTS or not _is_gate(module, first):
+        return first
+    return first if _is_gate(module, second) else second
+
+
+def _is_gate(module: fx.GraphModule, node: Any) -> bool:
+    """Whether a tensor was made by a sigmoid or a softmax, and then moved at most."""
+    while node.op in ("call_function", "call_method") and _name(node) in MOVED and node.all_input_nodes:
+        node = node.all_input_nodes[0]
+    if node.op == "call_module":
+        return "sigmoid" in type(module.get_submodule(str(node.target))).__name__.lower()
+    return node.op != "placeholder" and _name(node) in GATES
+
+
+def _give_rule(module: fx.GraphModule, node: fx.Node, moving: set[fx.Node], epsilon: float, method: str) -> None:
+    """Put a step with a rule in the place of a function, a method or an activation."""
+    _refuse_overwriting(module, node, method)
+    if node.op == "call_module":
+        layer, known = module.get_submodule(str(node.target)), True
+        if elementwise(layer):
+            _replace(module, node, Passed(layer))
+        elif isinstance(layer, nn.Upsample):
+            _replace(module, node, Spread(layer, epsilon))
+        elif isinstance(layer, LAYERS):
+            known = type(layer).__name__ in AS_THEY_ARE
+        else:
+            known = isinstance(layer, (*POOLS, *UNCHANGING, nn.modules.batchnorm._BatchNorm))
+        if not known:
+            raise InputError(f"{method} has no rule for {type(layer).__name__} (at {node.target}): {OTHERS}")
+        return
+    name, inputs = _name(node), _moved(node, moving)
+    function = _function(node)
+    if _gates(node, moving):
+        value = _value(module, node, moving)
+        other = next((arg for arg in node.args[:2] if arg is not value), value)
+        quotient = name in QUOTIENTS
+        _replace(module, node, Passed(function) if quotient else Gated(), None if quotient else (value, other))
+    elif name in SUMS and len(inputs) == 2:
+        _replace(module, node, Summed(SUMS[name], epsilon))
+    elif (name in PASSED or name in SUMS or name in PRODUCTS | QUOTIENTS) and len(inputs) == 1:
+        _replace(module, node, Passed(function, inputs[0]))
+    elif name in SPREAD and inputs == [0]:
+        _replace(module, node, Spread(function, epsilon))
+    elif name not in MOVED:
+        raise InputError(f"{method} has no rule for torch's {name}, which this model runs: {OTHERS}")
+
+
+def _function(node: fx.Node) -> Callable[..., Tensor]:
+    return getattr(Tensor, str(node.target)) if node.op == "call_method" else node.target  # type: ignore[return-value]
+
+
+def _replace(module: fx.GraphModule, node: fx.Node, step: nn.Module, args: Any = None) -> None:
+    name = f"step_{node.name}"
+    module.add_submodule(name, step)
+    node.op, node.target = "call_module", name
+    node.args = node.args if args is None else args
+
+
+def _refuse_overwriting(module: fx.GraphModule, node: fx.Node, method: str) -> None:
+    """Steps are computed out of place, which is another function if somebody reads the tensor afterwards."""
+    if node.op == "call_module":
+        writes = getattr(module.get_submodule(str(node.target)), "inplace", False) is True
+    else:
+        called = str(getattr(node.target, "__name__", node.target))
+        named = called.endswith("_") or node.target in (operator.iadd, operator.imul, operator.isub, operator.itruediv)
+        writes = (named and not called.startswith("_")) or node.kwargs.get("inplace") is True
+    source = node.args[0] if writes and node.args else None
+    order = {other: k for k, other in enumerate(module.graph.nodes)}
+    if isinstance(source, fx.Node) and any(order[user] > order[node] for user in source.users):
+        raise InputError(
+            f"{method} cannot explain {node.name}, which writes in place into a tensor that is used again: build the"
+            f" model with inplace=False, or {OTHERS}"
+        )
 
 
 def _fuse(module: fx.GraphModule, node: fx.Node) -> None:
@@ -89,13 +230,3 @@ def _fuse(module: fx.GraphModule, node: fx.Node) -> None:
     name = str(node.target)
     module.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
     module.set_submodule(name, getattr(norm, "act", None) or nn.Identity())  # timm's norm may have an activation
-
-
-def _sum(module: fx.GraphModule, node: fx.Node, addition: type[nn.Module]) -> None:
-    name = f"sum_{node.name}"
-    module.add_submodule(name, addition())
-    with module.graph.inserting_before(node):
-        stacked = module.graph.call_function(torch.stack, (list(node.args), -1))
-        added = module.graph.call_module(name, (stacked,))
-    node.replace_all_uses_with(added)
-    module.graph.erase_node(node)

@@ -8,10 +8,8 @@ from torch import nn
 from lit_coiba.attribution import AttnLRP, InputXGradient
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.relevance import relevance_rules
-from lit_coiba.contracts import InputError
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
-from tests._testers.model_state import assert_same_state, state
 
 NO_ATTENTION = "AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP"
 
@@ -165,6 +163,7 @@ def test_activations_that_work_in_place_and_tanh_gelu_are_followed():
         model, images = tiny.vit(depth=2, act_layer=activation).double(), tiny.images(1, (32, 32)).double()
         assert AttnLRP().attribute(model, images, 1).isfinite().all()
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 6), nn.ReLU(inplace=True), nn.Linear(6, 4)).double()
+    net.requires_grad_(False)
     images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     pixels = images.clone().requires_grad_()
     with relevance_rules(net):
@@ -191,32 +190,6 @@ def test_torchvision_transformers_are_explained():
 
 
 SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 4, "patch_size": 8}
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("beit_base_patch16_224", SMALL),  # these use the weight of `qkv` without running it
-        ("eva_giant_patch14_224", SMALL),
-        ("swinv2_tiny_window8_256", {"embed_dim": 16, "depths": (2,), "num_heads": (2,), "window_size": 4}),
-        ("coatnet_nano_rw_224", {}),  # queries, keys and values lie head by head, along the channels of a convolution
-    ],
-)
-def test_attention_whose_queries_keys_and_values_cannot_be_told_apart_is_refused(name, arguments):
-    model = Backbone(name, num_classes=10, timm_kwargs=arguments, image_size=32).eval()
-    images, before = tiny.images(1, (32, 32)), state(model)
-    with pytest.raises(InputError, match=r"does not compute queries, keys and values side by side .* conserving=True"):
-        AttnLRP().attribute(model, images, 1)
-    assert_same_state(state(model), before)
-    assert AttnLRP(conserving=True).attribute(model, images, 1).isfinite().all()
-
-
-@pytest.mark.parametrize("name", ["cait_xxs24_224", "pvt_v2_b0"])
-def test_attention_of_another_build_is_refused(name):
-    arguments = SMALL if name.startswith("cait") else {}
-    model = Backbone(name, num_classes=10, timm_kwargs=arguments, image_size=32).eval()
-    with pytest.raises(InputError, match="AttnLRP has no rule for the attention at model"):
-        AttnLRP().attribute(model, tiny.images(1, (32, 32)), 1)
 
 
 @pytest.mark.parametrize("width", [5, 6])  # one of them the number of channels

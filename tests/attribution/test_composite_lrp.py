@@ -1,13 +1,15 @@
 import builtins
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import nn
 
-from lit_coiba.attribution import CompositeLRP, InputXGradient
+from lit_coiba.attribution import CompositeLRP
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.relevance_graph import relevance_graph
+from lit_coiba.backbones.relevance_steps import Summed
 from lit_coiba.contracts import InputError
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
@@ -28,6 +30,19 @@ class TestEpsilonPlusFlat(MethodTester):
     unsupported = dict.fromkeys(("vit", "registers", "swin"), ATTENTION)
 
 
+def without_constants(model: Backbone) -> Backbone:
+    """The same network in which nothing adds a constant, with weights that let logits be far from zero."""
+    generator = torch.Generator().manual_seed(0)
+    for name, tensor in model.state_dict().items():
+        if name.endswith(("bias", "running_mean")):
+            tensor.zero_()
+        elif tensor.dim() > 1:
+            tensor.normal_(0, 1.3 * tensor[0].numel() ** -0.5, generator=generator)
+        elif name.endswith(("running_var", "weight", "scale")):
+            tensor.fill_(1)
+    return model.double().eval()
+
+
 def unbiased(**arguments) -> Backbone:
     """A ResNet of ReLUs in which nothing adds a constant."""
     model = tiny.resnet(act_layer="relu", **arguments).double()
@@ -37,14 +52,155 @@ def unbiased(**arguments) -> Backbone:
     return model
 
 
-def test_epsilon_is_input_times_gradient_and_conserves_the_logit_without_biases():
-    model = unbiased()
-    images = tiny.images(2, (64, 64)).double()
-    lrp = CompositeLRP("epsilon", epsilon=1e-12).attribute(model, images, 3)
-    plain = InputXGradient().attribute(model, images, 3)
-    assert (lrp - plain).abs().max() < 1e-6 * plain.abs().max()
+class Pooled(nn.Module):
+    """Pre-activation, concatenation, differences, scales, and one way or another to pool."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.left, self.right, self.head = nn.Conv2d(6, 6, 1), nn.Conv2d(6, 6, 1), nn.Linear(12, 5)
+        self.scale, self.pool = nn.Parameter(torch.ones(6, 1, 1)), pool
+
+    def forward(self, x):
+        x = self.conv(x)
+        y = nn.functional.relu(self.norm(x)) * self.scale
+        y = torch.cat([self.left(y) - 0.5 * self.right(y), -y.neg() / 3 + torch.add(x, y, alpha=0.3)], 1)
+        y = nn.functional.max_pool2d(nn.functional.relu(y), 2)
+        return self.head(self.pool(y).flatten(1))
+
+
+POOLS = {
+    "module": nn.AdaptiveAvgPool2d(1),
+    "mean": lambda x: x.mean((2, 3)),
+    "mean of the last axes": lambda x: torch.mean(x, dim=(-1, -2), keepdim=True),
+    "sum": lambda x: x.sum((2, 3)),
+    "adaptive": lambda x: nn.functional.adaptive_avg_pool2d(x, 1),
+    "in two steps": lambda x: nn.functional.avg_pool2d(nn.functional.avg_pool2d(x, 2), 2),
+    "interpolated": lambda x: nn.functional.interpolate(x, (3, 3), mode="bilinear").mean((2, 3)),
+    "largest": lambda x: x.amax((2, 3)),
+}
+NETWORKS = {f"pooled by {name}": (lambda pool=pool: (Pooled(pool), 8)) for name, pool in POOLS.items()} | {
+    "torchvision's DenseNet": lambda: (torchvision.models.DenseNet(8, (2, 2), 8, num_classes=5), 64),
+    "torchvision's ShuffleNet": lambda: (torchvision.models.shufflenet_v2_x0_5(num_classes=5), 64),
+    "torchvision's MNASNet": lambda: (torchvision.models.mnasnet0_5(num_classes=5), 64),
+    "torchvision's SqueezeNet": lambda: (torchvision.models.squeezenet1_1(num_classes=5), 64),
+    "torchvision's ResNet": lambda: (torchvision.models.resnet18(num_classes=5), 64),
+    "timm's ResNet": lambda: (timm.create_model("resnet10t", num_classes=5), 64),
+    "timm's ResNet v2": lambda: (timm.create_model("resnetv2_18", num_classes=5), 64),
+    "timm's Inception": lambda: (timm.create_model("inception_v3", num_classes=5), 96),
+    "timm's RepVGG": lambda: (timm.create_model("repvgg_a0", num_classes=5), 64),
+    "timm's blurred ResNet": lambda: (timm.create_model("resnetblur18", num_classes=5), 64),
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_epsilon_is_input_times_gradient_and_conserves_the_logit_without_biases(network):
+    module, size = NETWORKS[network]()
+    model = without_constants(Backbone.wrap(module, image_size=size, num_classes=5))
+    images = tiny.images(1, (size, size)).double()
+    pixels = images.clone().requires_grad_()
+    logit = module(pixels)[:, 3]
+    expected = (images * torch.autograd.grad(logit.sum(), pixels)[0]).sum(1)
+    found = CompositeLRP("epsilon", epsilon=1e-12).attribute(model, images, 3)
+    assert (found - expected).abs().max() < 1e-6 * expected.abs().max()
+    torch.testing.assert_close(found.sum((1, 2)), logit.detach(), rtol=1e-6, atol=1e-9)
+
+
+class StarReLU(nn.Module):
+    """``s relu(x)^2 + b``, with numbers that are learned."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.shift = nn.Parameter(torch.tensor(0.9)), nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, x):
+        return self.scale * nn.functional.relu(x) ** 2 + self.shift
+
+
+class Called(nn.Module):
+    """An activation as a function, or as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        *(nn.Mish(), nn.SiLU(inplace=True), nn.Hardswish(), nn.ReLU6(), nn.Tanh(), nn.GELU(), nn.PReLU(6)),
+        *(timm.layers.HardMish(), timm.layers.Mish(), timm.layers.Swish(inplace=True), StarReLU()),
+        *map(Called, (nn.functional.silu, torch.tanh, lambda x: x * x.sigmoid(), lambda x: x.sigmoid() * x)),
+        Called(lambda x: x * nn.functional.adaptive_avg_pool2d(x, 1).sigmoid()),
+        Called(lambda x: x.mean((2, 3), keepdim=True).sigmoid().expand_as(x) * x),
+        Called(lambda x: (1 + x) - 1),
+    ],
+    ids=lambda activation: type(activation).__name__,
+)
+def test_activations_and_gates_pass_on_what_they_get(activation):
+    net = nn.Sequential(nn.Conv2d(3, 6, 3), activation, nn.Conv2d(6, 4, 3), nn.Flatten(), nn.Linear(64, 3))
+    for layer in (net[0], net[2], net[4]):
+        nn.init.zeros_(layer.bias)
+    model, images = Backbone.wrap(net.double().eval(), image_size=8, num_classes=3), tiny.images(2, (8, 8)).double()
     with torch.no_grad():
-        torch.testing.assert_close(lrp.sum((1, 2)), model(images)[:, 3], rtol=1e-6, atol=1e-9)
+        logits = model(images)[:, 1]
+    for composite in ("epsilon", "epsilon_gamma_box"):
+        found = CompositeLRP(composite, epsilon=1e-12).attribute(model, images, 1).sum((1, 2))
+        torch.testing.assert_close(found, logits, rtol=1e-6, atol=1e-9)
+
+
+class Overwriting(nn.Module):
+    """An activation that changes what the sum behind it reads again."""
+
+    def __init__(self, activation):
+        super().__init__()
+        self.conv, self.activation, self.head = nn.Conv2d(3, 4, 3), activation, nn.Linear(4 * 36, 5)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.head((self.activation(x) + x).flatten(1))
+
+
+@pytest.mark.parametrize(
+    "activation", [nn.ReLU(inplace=True), Called(torch.relu_), Called(lambda x: nn.functional.silu(x, inplace=True))]
+)
+def test_a_tensor_that_is_changed_in_place_and_used_again_is_refused(activation):
+    model = Backbone.wrap(Overwriting(activation).eval(), image_size=8, num_classes=5)
+    with pytest.raises(InputError, match="writes in place into a tensor that is used again: build the model with inpl"):
+        CompositeLRP().attribute(model, tiny.images(1, (8, 8)), 1)
+
+
+@pytest.mark.parametrize(
+    ("operation", "what"),
+    [
+        (torch.exp, "torch's exp"),
+        (nn.Softmax(1), "Softmax .at model.operation."),
+        (nn.InstanceNorm2d(3), "InstanceNorm2d"),
+    ],
+)
+def test_a_step_without_a_rule_is_refused_by_its_name(operation, what):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.operation, self.head = operation, nn.Linear(192, 5)
+
+        def forward(self, x):
+            return self.head(self.operation(x).flatten(1))
+
+    model = Backbone.wrap(Model().eval(), image_size=8, num_classes=5)
+    with pytest.raises(InputError, match=f"CompositeLRP has no rule for {what}"):
+        CompositeLRP("epsilon").attribute(model, tiny.images(1, (8, 8)), 1)
+
+
+def test_the_rule_of_pixels_is_refused_where_pixels_are_changed_before_the_first_convolution():
+    net = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, 4, 3), nn.Flatten(), nn.Linear(16, 5))
+    model, images = Backbone.wrap(net.eval(), image_size=8, num_classes=5), tiny.images(1, (8, 8))
+    with pytest.raises(InputError, match="take composite='epsilon_plus'"):
+        CompositeLRP().attribute(model, images, 1)
+    assert CompositeLRP("epsilon_plus").attribute(model, images, 1).isfinite().all()
 
 
 @pytest.mark.parametrize("composite", ["plus", "plus_flat", "alpha2_beta1", "gamma_box"])
@@ -61,13 +217,13 @@ def test_the_graph_is_the_same_function_without_norms_behind_convolutions(name, 
     model = Backbone(name, num_classes=5, image_size=size).eval()
     tiny.randomise(model, 0)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    graph = relevance_graph(model, zennit.layer.Sum, "LRP").eval()
+    graph = relevance_graph(model, 1e-6, "LRP").eval()
     images = tiny.images(2, (size, size))
     with torch.no_grad():
         expected = model(images)
         assert (graph(images) - expected).abs().max() < 1e-4 * expected.abs().max()
     assert not any(isinstance(module, nn.BatchNorm2d) for module in graph.modules())
-    assert any(isinstance(module, zennit.layer.Sum) for module in graph.modules())
+    assert any(isinstance(module, Summed) for module in graph.modules())
     assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
 
 
@@ -137,5 +293,5 @@ def test_attention_of_any_build_is_refused(model, size):
 def test_layers_without_a_rule_are_refused(name, layer):
     sizes = {"layers": (1, 1, 1, 1)} if name == "resnet50_gn" else {}
     model = Backbone(name, num_classes=3, timm_kwargs=sizes, image_size=64).eval()
-    with pytest.raises(InputError, match=f"CompositeLRP has no rule for {layer}.* .first at model"):
+    with pytest.raises(InputError, match=f"CompositeLRP has no rule for {layer}.* .at model"):
         CompositeLRP().attribute(model, tiny.images(1, (64, 64)), 1)

@@ -3,13 +3,14 @@
 import pytest
 import torch
 import torchvision
+from timm.layers import DiffAttention
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.attention import (
     attention_layers,
-    edited_attention,
     explicit_attention,
     flow,
+    own_attention,
     read_tokens,
     recorded_attention,
     token_grid,
@@ -54,37 +55,16 @@ def test_torch_s_own_attention_says_the_same():
 
 
 @pytest.mark.parametrize("build", [tiny.vit, tiny.swin, torchvision_vit])
-def test_edits_reach_queries_keys_values_and_weights(build):
-    model = build()
-    images, count = tiny.images(1, model.preprocessing.size), len(attention_layers(model, windows=True))
-    calls = {"qkv": 0, "weights": 0}
-
-    def counted(name):
-        def change(tensor):
-            calls[name] += 1
-            return torch.zeros_like(tensor)
-
-        return change
-
-    with torch.no_grad():
-        plain = model(images)
-        with edited_attention(model, qkv=counted("qkv")):
-            assert not torch.allclose(model(images), plain, rtol=1e-2)
-        with edited_attention(model, weights=counted("weights")):
-            assert not torch.allclose(model(images), plain, rtol=1e-2)
-    assert calls == {"qkv": count, "weights": count}
-
-
-@pytest.mark.parametrize("build", [tiny.vit, tiny.swin, torchvision_vit])
 @pytest.mark.parametrize("fails", [False, True])
 def test_nothing_is_left_behind(build, fails):
     model = build()
     disturb(model)
     before = state(model)
-    for around in (recorded_attention, explicit_attention, lambda m: edited_attention(m, torch.clone, torch.clone)):
+    for around in (recorded_attention, explicit_attention, own_attention):
         try:
             with around(model):
-                assert not any(getattr(module, "fused_attn", False) for module in model.modules())
+                switched = any(getattr(module, "fused_attn", False) for module in model.modules())
+                assert not switched or around is own_attention
                 if fails:
                     raise RuntimeError("inside")
         except RuntimeError:
@@ -150,3 +130,54 @@ def test_attention_that_cannot_be_read_is_refused(name, why):
     model = Backbone(name, num_classes=3, timm_kwargs={} if name.startswith("pvt") else sizes, image_size=32)
     with pytest.raises(InputError, match=rf"this model {why} \("):
         token_grid(model.eval(), "This")
+
+
+SIZES = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "why"),
+    [
+        ("tnt_s_patch16_224", {}, "has no attention of a build that can be read"),
+        ("levit_128s", {}, "has no attention of a build that can be read"),
+        ("vit_small_patch16_18x2_224", SIZES, "has attentions side by side in one block"),
+        ("vit_tiny_patch16_224", {**SIZES, "global_pool": "max"}, "pools its tokens by their largest values"),
+    ],
+)
+def test_models_whose_blocks_cannot_be_led_back_are_refused(name, sizes, why):
+    model = Backbone(name, num_classes=3, timm_kwargs=sizes, image_size=32 if sizes else None).eval()
+    with pytest.raises(InputError, match=f"this model {why}"):
+        token_grid(model, "This")
+
+
+def test_attention_of_two_kinds_is_refused_where_only_a_forward_can_tell():
+    """ConViT's first blocks mix tokens by position too, in a module that holds no ``qkv``."""
+    model = Backbone("convit_tiny", num_classes=3, timm_kwargs=SIZES | {"local_up_to_layer": 1}, image_size=32).eval()
+    words = "This cannot read all attention of this model: some is of another build"
+    with torch.no_grad(), pytest.raises(InputError, match=words), recorded_attention(model, "This"):
+        model(tiny.images(1, (32, 32)))
+
+
+@pytest.mark.parametrize("build", ["differential", "fused", "unseen"])
+def test_weights_that_are_not_those_that_mix_the_tokens_are_refused(build):
+    model = tiny.vit(depth=2)
+    block, width = model.model.blocks[1], model.model.embed_dim
+    if build == "differential":  # which subtracts one half of the weights from the other
+        block.attn = DiffAttention(width, num_heads=4).eval()
+    else:
+        block.attn = Plain(width, fused=build == "fused")
+    words = "Plain always fuses it" if build == "fused" else "which mixes tokens by others"
+    with torch.no_grad(), pytest.raises(InputError, match=words), recorded_attention(model, "This"):
+        model(tiny.images(1, (32, 32)))
+
+
+class Plain(torch.nn.Module):
+    """An attention with the parts of timm's that uses one of them only, and has no switch."""
+
+    def __init__(self, width, fused):
+        super().__init__()
+        self.qkv, self.attn_drop, self.fused = torch.nn.Linear(width, 3 * width), torch.nn.Dropout(), fused
+
+    def forward(self, tokens, attn_mask=None, is_causal=False):
+        q, k, v = self.qkv(tokens).chunk(3, -1)
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v) if self.fused else (q @ k.mT).softmax(-1) @ v
