@@ -51,6 +51,14 @@ def baseline_images(kind: Baseline, images: Tensor, model: Network, seed: int = 
     return model.preprocessing.normalize(pixels)
 
 
+def cast(model: Network, images: Tensor) -> Callable[[Tensor], Tensor]:
+    """The model on points of a finer precision than that of `images`, which is the one that it takes.
+
+    Steps and shifts of a search can be smaller than what bf16 tells apart.
+    """
+    return lambda points: model(points.to(images.dtype))
+
+
 def path_attribution(
     score: Callable[[Tensor, Tensor], Tensor],
     images: Tensor,
@@ -64,8 +72,8 @@ def path_attribution(
 
     Args:
         score: Of the classes ``(N,)`` at points ``(N, 3, H, W)``, ``(N,)``.
-        images: ``(B, 3, H, W)``.
-        baselines: Where the paths start, ``(B, 3, H, W)``.
+        images: ``(B, 3, H, W)``, in fp32 at least.
+        baselines: Where the paths start, ``(B, 3, H, W)``, as precise.
         classes: One for each image.
         weights: Of the points of a path.
         shares: How far along the path they lie, from 0 to 1.

@@ -7,17 +7,18 @@ Shrikumar, Greenside and Kundaje, "Learning Important Features Through Propagati
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from captum.attr import DeepLift as CaptumDeepLift
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from lit_coiba.attribution.baselines import Baseline, baseline_images
 from lit_coiba.attribution.colours import Reduce, over_colours
-from lit_coiba.backbones.activations import elementwise, out_of_place
+from lit_coiba.backbones.activations import check_out_of_place, elementwise, out_of_place
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import precise
@@ -25,6 +26,10 @@ from lit_coiba.targets import check_images, class_targets
 
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 WITHOUT_RULE = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.MultiheadAttention, nn.Softmax)
+FUNCTIONS_WITHOUT_RULE = (
+    *("softmax", "scaled_dot_product_attention", "multi_head_attention_forward"),
+    *("layer_norm", "rms_norm", "group_norm", "instance_norm"),
+)
 MISSING = 0.1  # share of the difference in logits beyond which a user is told
 
 
@@ -32,7 +37,7 @@ class DeepLift(AttributionMethod):
     """What each pixel's difference from a reference image contributes to the difference in the target's logit; signed.
 
     Every activation passes back the ratio of its differences instead of its slope, so a saturated unit does not hide
-    what it saw. Two inputs through the model, and on most CNNs close to `IntegratedGradients`.
+    what it saw. Two inputs through the model beside its own forward, and on most CNNs close to `IntegratedGradients`.
 
     Trust it where the extra ``attribution_sum`` is near the extra ``score_difference``, the logit at the image minus
     that at the reference. They agree up to rounding for convolutions, batch norm, elementwise activations (torch's and
@@ -50,13 +55,13 @@ class DeepLift(AttributionMethod):
         seed: Of random baselines, which all images share.
 
     Raises:
-        InputError: A value that is not among its choices; a model with attention, layer norm, or an activation module
-            that is run twice.
+        InputError: A value that is not among its choices; a model with attention, layer norm, an activation module
+            that is run twice, or one that writes into what is used again.
     """
 
     card = Card(
         "Shrikumar, Greenside and Kundaje, 2017 (arXiv 1704.02685)",
-        "2 forwards, 2 backwards",
+        "3 forwards, 2 backwards",
         ("gradients", "modules"),
         families=("CNN",),
     )
@@ -70,12 +75,15 @@ class DeepLift(AttributionMethod):
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
         check_images(model, images)
-        with frozen(model), _explainable(model) as network:
+        with frozen(model):
             pixels = images.detach().clone().requires_grad_()
             with torch.no_grad():
-                classes = class_targets(targets, images, model.num_classes, lambda: model(pixels.detach()))
+                logits = model(pixels.detach().clone())
+            classes = class_targets(targets, images, model.num_classes, lambda: logits)
             references = baseline_images(self.baseline, pixels.detach(), model, self.seed)
-            values = RescaleRule(network).attribute(pixels, references, target=classes).detach()
+            with _explainable(model) as network, _OperationsWithRule():
+                values = RescaleRule(network).attribute(pixels, references, target=classes).detach()
+        check_out_of_place("DeepLift", network.logits[: len(images)], logits)
         scores = network.logits.gather(1, classes.repeat(2).unsqueeze(1)).flatten()
         difference = scores[: len(images)] - scores[len(images) :]
         total = values.flatten(1).sum(1, dtype=torch.promote_types(values.dtype, torch.float32))
@@ -142,6 +150,22 @@ class RescaleRule(CaptumDeepLift):
     def _backward_hook(self, module: nn.Module, grad_input: Tensor, grad_output: Tensor) -> Tensor:
         rule = pooled if isinstance(module, POOLS) else rescaled
         return rule(module, module.input, module.output, grad_input, grad_output, self.eps)  # type: ignore[arg-type]
+
+
+class _OperationsWithRule(TorchFunctionMode):
+    """Refuses norms and attention that a model computes by functions, and not by modules."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """One operation of the model."""
+        name = getattr(func, "__name__", "").strip("_")
+        flat = name == "softmax" and isinstance(args[0], Tensor) and args[0].ndim < 3  # a softmax of classes
+        if name in FUNCTIONS_WITHOUT_RULE and not flat:
+            raise InputError(
+                f"DeepLift has no rule for torch's {name}, which this model runs: take IntegratedGradients"
+            )
+        return func(*args, **(kwargs or {}))
 
 
 class Recorder(nn.Module):

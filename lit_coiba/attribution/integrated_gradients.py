@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.baselines import Baseline, baseline_images, path_attribution
+from lit_coiba.attribution.baselines import Baseline, baseline_images, cast, path_attribution
 from lit_coiba.attribution.colours import Reduce, over_colours
 from lit_coiba.attribution.masking import target_classes
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked, chosen
@@ -73,13 +73,13 @@ class IntegratedGradients(AttributionMethod):
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
         check_images(model, images)
         with frozen(model):
-            images = images.detach().clone()
             with torch.no_grad():
-                classes = target_classes(model, images, targets, self._copies)
+                classes = target_classes(model, images.detach(), targets, self._copies)
+            network, images = cast(model, images), precise(images.detach()).clone()
             baselines = baseline_images(self.baseline, images, model, self.seed)
 
             def score(points: Tensor, labels: Tensor) -> Tensor:
-                return class_scores(model(points), labels, self.output)
+                return class_scores(network(points), labels, self.output)
 
             values = path_attribution(score, images, baselines, classes, *_points(self.rule, self.steps), self._copies)
             with torch.no_grad():

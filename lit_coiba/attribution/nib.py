@@ -14,6 +14,7 @@ from lit_coiba.backbones.defaults import block_outputs
 from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked, chosen
 from lit_coiba.copies import Chunk, Copies
 from lit_coiba.frozen import frozen
+from lit_coiba.functional import precise
 from lit_coiba.targets import Output, check_images, class_scores, class_targets
 
 
@@ -77,11 +78,11 @@ class NIB(AttributionMethod):
                 copies = state.rows(rows).repeat(len(shares[steps]))
                 logits = path.tail(copies, lambda _, __: points)
                 scores = class_scores(logits, classes[rows].repeat(len(shares[steps])), self.output)
-                return torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (-1, rows.stop - rows.start)).sum(0)
+                slopes = torch.autograd.grad(scores.sum(), points)[0]
+                return precise(slopes).unflatten(0, (-1, rows.stop - rows.start)).sum(0)
 
             mean = self._copies.accumulate(images, self.steps, gradients) / self.steps
-        precise = torch.promote_types(mean.dtype, torch.float32)
-        maps = grid.to_map(grid.over_channels(hidden.to(precise) * mean.to(precise)) * grid.channels)
+        maps = grid.to_map(grid.over_channels(precise(hidden) * mean) * grid.channels)
         return Explanation(maps.clamp_min(0) if self.relu else maps, {})
 
 

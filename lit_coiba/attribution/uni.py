@@ -5,12 +5,13 @@ Choi, Duplessis and Belongie, "Unlearning-based Neural Interpretations", ICLR 20
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.attribution.baselines import path_attribution
+from lit_coiba.attribution.baselines import cast, path_attribution
 from lit_coiba.attribution.colours import Reduce, over_colours
 from lit_coiba.attribution.masking import target_classes
 from lit_coiba.backbones.attention import explicit_attention
@@ -117,17 +118,21 @@ class UNI(AttributionMethod):
         with frozen(model):
             images, classes = images.detach().clone(), self._classes(model, images, targets)
             baselines, numbers = self._baselines(model, images, classes)
+            network = cast(model, images)
 
             def score(points: Tensor, labels: Tensor) -> Tensor:
-                return class_scores(model(points), labels, self.output)
+                return class_scores(network(points), labels, self.output)
 
             shares = [(step + 1) / self.steps for step in range(self.steps)]
             weights = [1 / self.steps] * self.steps
-            values = path_attribution(score, images, baselines, classes, weights, shares, self._copies)
+            values = path_attribution(score, precise(images), baselines, classes, weights, shares, self._copies)
         return Explanation(precise(over_colours(values, self.reduce)), dict(zip(NUMBERS, numbers.unbind(1))))
 
     def baseline(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Tensor:
-        """Where the paths of `images` start: model input ``(B, 3, H, W)`` that is predicted as a forgotten image is."""
+        """Where the paths of `images` start: model input ``(B, 3, H, W)`` that is predicted as a forgotten image is.
+
+        In fp32 at least, also for images in bf16, whose spacing is wider than most of what a search adds to a pixel.
+        """
         check_images(model, images)
         with frozen(model):
             return self._baselines(model, images.detach().clone(), self._classes(model, images, targets))[0]
@@ -147,19 +152,21 @@ class UNI(AttributionMethod):
 
         found = self._copies.gather(images, 1, search).squeeze(0)
         shift, numbers = found[:, : -len(NUMBERS)], found[:, -len(NUMBERS) :]
-        return images + shift.view_as(images).to(images.dtype), numbers
+        start = precise(images)
+        return start + shift.view_as(images).to(start.dtype), numbers
 
     def _search(self, model: Network, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """What to add to the images, and what came of it."""
         unlearned = log_probabilities(self._unlearned(model, images, classes)).exp()
-        shift = torch.zeros_like(images)
+        start, network = precise(images).clone(), cast(model, images)
+        shift = torch.zeros_like(start)
         if self.delta0 == "random":
-            direction = unit(noise(self.seed, 0, 0, (1, *images.shape[1:])), self.norm).to(images)
+            direction = unit(noise(self.seed, 0, 0, (1, *images.shape[1:])), self.norm).to(start)
             shift = project(self.mu * direction + shift, self.eps, self.norm, self.projection)
-        image, log_prob, matched = self._unchanged(model, images, classes, unlearned)
+        image, log_prob, matched = self._unchanged(network, start, classes, unlearned)
         found = match(
-            model,
-            images,
+            network,
+            start,
             unlearned,
             shift,
             steps=self.matching_steps,
@@ -176,14 +183,14 @@ class UNI(AttributionMethod):
         return shift, torch.stack([*confidences, image, end, lengths(shift, self.norm).flatten().to(end)], 1)
 
     def _unchanged(
-        self, model: Network, images: Tensor, classes: Tensor, unlearned: Tensor
+        self, network: Callable[[Tensor], Tensor], images: Tensor, classes: Tensor, unlearned: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Divergence ``(B,)`` and log-probabilities ``(B, K)`` at the image, and whether there is nothing to match.
 
         There is nothing where the divergence or its gradient is rounding: normalised steps would follow noise.
         """
         pixels = images.detach().clone().requires_grad_()
-        logits = model(pixels)
+        logits = network(pixels)
         log_prob = log_probabilities(logits)
         cost = divergence(unlearned, log_prob)
         own = log_prob.gather(-1, classes.unsqueeze(-1)).sum()

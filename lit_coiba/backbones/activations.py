@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
+
+from lit_coiba.contracts import InputError
 
 _TORCH = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
@@ -31,3 +33,19 @@ def out_of_place(model: nn.Module) -> Iterator[None]:
     finally:
         for module in working:
             module.inplace = True  # type: ignore[assignment]
+
+
+def check_out_of_place(method: str, apart: Tensor, logits: Tensor) -> None:
+    """The logits `apart`, computed inside `out_of_place`, are those of the model.
+
+    The bound lies between rounding, which even in bf16 is some hundredths of the largest logit, and what a model does
+    whose values are not those that it should read.
+
+    Raises:
+        InputError: They differ by more than a tenth of the largest one.
+    """
+    if (apart - logits).abs().max() > 0.1 * logits.abs().max():
+        raise InputError(
+            f"{method} computes activations apart from their inputs, and this model has one that writes in place into a"
+            " tensor that is used again: build it with inplace=False, or take InputXGradient or RISE"
+        )

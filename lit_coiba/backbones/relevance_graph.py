@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lit_coiba.backbones.activations import elementwise
+from lit_coiba.backbones.in_place import refuse_overwriting
 from lit_coiba.backbones.relevance_steps import Gated, Passed, Spread, Summed
 from lit_coiba.contracts import InputError
 
@@ -84,6 +84,7 @@ def relevance_graph(model: nn.Module, epsilon: float, method: str) -> fx.GraphMo
         raise InputError(
             f"{method} cannot list the steps of this model, whose forward depends on values or on shapes: {OTHERS}"
         ) from error
+    refuse_overwriting(model, graph, method, OTHERS)
     module = fx.GraphModule(model, graph)
     for node in list(graph.nodes):
         if node.op == "call_module" and isinstance(module.get_submodule(str(node.target)), nn.BatchNorm2d):
@@ -160,7 +161,6 @@ def _is_gate(module: fx.GraphModule, node: Any) -> bool:
 
 def _give_rule(module: fx.GraphModule, node: fx.Node, moving: set[fx.Node], epsilon: float, method: str) -> None:
     """Put a step with a rule in the place of a function, a method or an activation."""
-    _refuse_overwriting(module, node, method)
     if node.op == "call_module":
         layer, known = module.get_submodule(str(node.target)), True
         if elementwise(layer):
@@ -200,23 +200,6 @@ def _replace(module: fx.GraphModule, node: fx.Node, step: nn.Module, args: Any =
     module.add_submodule(name, step)
     node.op, node.target = "call_module", name
     node.args = node.args if args is None else args
-
-
-def _refuse_overwriting(module: fx.GraphModule, node: fx.Node, method: str) -> None:
-    """Steps are computed out of place, which is another function if somebody reads the tensor afterwards."""
-    if node.op == "call_module":
-        writes = getattr(module.get_submodule(str(node.target)), "inplace", False) is True
-    else:
-        called = str(getattr(node.target, "__name__", node.target))
-        named = called.endswith("_") or node.target in (operator.iadd, operator.imul, operator.isub, operator.itruediv)
-        writes = (named and not called.startswith("_")) or node.kwargs.get("inplace") is True
-    source = node.args[0] if writes and node.args else None
-    order = {other: k for k, other in enumerate(module.graph.nodes)}
-    if isinstance(source, fx.Node) and any(order[user] > order[node] for user in source.users):
-        raise InputError(
-            f"{method} cannot explain {node.name}, which writes in place into a tensor that is used again: build the"
-            f" model with inplace=False, or {OTHERS}"
-        )
 
 
 def _fuse(module: fx.GraphModule, node: fx.Node) -> None:

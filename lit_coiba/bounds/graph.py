@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx, nn
 
+from lit_coiba.backbones.in_place import refuse_overwriting
 from lit_coiba.bounds.operation import Operation
 from lit_coiba.bounds.rules import of_call, of_module
 from lit_coiba.contracts import InputError
@@ -60,11 +61,13 @@ def trace(model: nn.Module, start: str | None = None, dtype: torch.dtype = torch
         dtype: In which the bounds are computed.
 
     Raises:
-        InputError: A step without a rule, or other ways than through `start`.
+        InputError: A step without a rule, one that writes into a tensor that is used again, or other ways than through
+            `start`.
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"bounds are for networks of torch modules, not for a {type(model).__name__}: wrap a module")
     graph = _traced(model, start)
+    refuse_overwriting(model, graph, "verified bounds", WAY_OUT)
     nodes = {node.name: node for node in graph.nodes}
     end = next(node for node in graph.nodes if node.op == "output")
     first = next(node for node in graph.nodes if node.op == "placeholder") if start is None else _behind(graph, start)
@@ -94,7 +97,7 @@ def _traced(model: nn.Module, start: str | None) -> fx.Graph:
         return _Tracer().trace(model)
     except Exception as error:  # whatever the forward of someone's module raises when it is given a stand-in
         raise InputError(
-            f"the forward of this model depends on values, so its steps cannot be listed for bounds: {WAY_OUT}"
+            f"bounds need the steps of a model, and the forward of this one depends on values or shapes: {WAY_OUT}"
         ) from error
 
 

@@ -21,7 +21,7 @@ from tests._testers.model_state import assert_near, state
 class TestDeepLift(MethodTester):
     method = DeepLift
     unsupported = dict.fromkeys(("vit", "registers", "swin"), "no rule for .*: take IntegratedGradients")
-    evaluations = (2, 2)
+    evaluations = (3, 2)
 
     def test_contributions_add_up(self, model):
         assert_complete(DeepLift().explain(model.double(), self.inputs(model)[0].double()))
@@ -219,3 +219,41 @@ def test_an_image_that_is_the_reference_has_a_zero_map():
     explained = DeepLift().explain(tiny.resnet(), torch.zeros(2, 3, 64, 64), 1)
     assert not explained.maps.any()
     assert not explained.extras["score_difference"].any()
+
+
+class Overwriting(nn.Module):
+    """An activation that changes what the sum behind it reads again."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.relu, self.head = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Linear(4 * 36, 5)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.head((self.relu(x) + x).flatten(1))
+
+
+def test_an_activation_that_changes_what_is_used_again_is_refused():
+    model = Backbone.wrap(Overwriting().eval(), image_size=8, num_classes=5)
+    with pytest.raises(InputError, match="DeepLift computes activations apart from their inputs, and this model has"):
+        DeepLift().attribute(model, tiny.images(2, (8, 8)), 1)
+    model.model.relu.inplace = False
+    assert DeepLift().attribute(model, tiny.images(2, (8, 8)), 1).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        (lambda x: nn.functional.scaled_dot_product_attention(x, x, x), "scaled_dot_product_attention"),
+        (lambda x: (x @ x.mT).softmax(-1) @ x, "softmax"),
+        (lambda x: nn.functional.group_norm(x, 3), "group_norm"),
+    ],
+)
+def test_attention_and_norms_that_are_no_modules_are_refused(operation, name):
+    class Model(Overwriting):
+        def forward(self, x):
+            return self.head(self.conv(operation(x)).flatten(1)).softmax(1)
+
+    model = Backbone.wrap(Model().eval(), image_size=8, num_classes=5)
+    with pytest.raises(InputError, match=f"DeepLift has no rule for torch's {name}, which this model runs: take Int"):
+        DeepLift().attribute(model, tiny.images(2, (8, 8)), 1)

@@ -46,3 +46,12 @@ def test_it_is_the_right_riemann_sum_along_the_path_from_zero():
 def test_a_path_without_points_is_refused():
     with pytest.raises(InputError, match="steps is 0: give a whole number, 1 or more"):
         NIB(steps=0)
+
+
+@pytest.mark.parametrize("build", [tiny.resnet, tiny.vit])
+def test_low_precision_gives_nearly_the_same_map(build):
+    images = tiny.images(2, build().preprocessing.size)
+    fine = NIB().attribute(build(), images, 1)
+    low = NIB().attribute(build().bfloat16(), images.bfloat16(), 1)
+    assert low.dtype == torch.float32
+    assert (nn.functional.cosine_similarity(fine.flatten(1), low.flatten(1)) > 0.97).all()

@@ -7,6 +7,7 @@ from lit_coiba.attribution import RISE
 from lit_coiba.contracts import InputError
 from lit_coiba.functional import random_cells, shifted_masks
 from lit_coiba.targets import class_scores
+from tests._testers import tiny
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near
 
@@ -49,6 +50,37 @@ class TestRISE(CopiesTester):
         plain = self.build(model).explain(model, images, targets).maps
         assert not torch.allclose(self.build(model, baseline="blur").explain(model, images, targets).maps, plain)
         assert not torch.allclose(self.build(model, seed=1).explain(model, images, targets).maps, plain)
+
+
+def test_its_expectation_on_an_additive_model():
+    """Of ``f(x) = sum w_i x_i`` with weights far apart, ``keep sum(w) + (1 - keep) c_i w_i``.
+
+    ``c_i`` is the mean, over the shifts, of the sum of the squared shares that cells have in pixel i.
+    """
+    side, cells, keep = 32, 4, 0.4
+    weights = torch.zeros(side, side, dtype=torch.float64)
+    weights[3, 4], weights[28, 6], weights[16, 27] = 1.0, 2.0, 4.0
+
+    class Additive(torch.nn.Module):
+        num_classes, preprocessing = 1, tiny.vit().preprocessing
+        unused = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+
+        def forward(self, images):
+            return (images[:, 0] * weights).sum((1, 2)).unsqueeze(1)
+
+    def squared_shares(place):
+        cell, found = side // cells, 0.0
+        for shift in range(cell):
+            at = max((place + shift + 0.5) * cells / ((cells + 1) * cell) - 0.5, 0.0)
+            share = at - int(at) if at < cells - 1 else 0.0
+            found += (share**2 + (1 - share) ** 2) / cell
+        return found
+
+    images = torch.ones(1, 3, side, side, dtype=torch.float64)
+    map = RISE(n=40_000, cells=cells, keep=keep, output="logit").attribute(Additive(), images, 0)[0]
+    for row, column in weights.nonzero().tolist():
+        own = (1 - keep) * squared_shares(row) * squared_shares(column) * weights[row, column]
+        assert abs(map[row, column] - (keep * weights.sum() + own)) < 0.02 * (keep * weights.sum() + own)
 
 
 @pytest.mark.parametrize(

@@ -244,6 +244,20 @@ def test_on_digits_confidence_falls_along_the_path(digits):
 # The rest
 
 
+def test_in_pure_bf16_the_shift_is_not_rounded_away():
+    """Of 224 x 224 pixels each moves by about 1e-3, and bf16 tells 1.000 from 1.008."""
+    model, given = tiny.resnet(image_size=224), tiny.images(1, (224, 224))
+    method = UNI(matching_steps=3, steps=3)
+    fine = method.explain(model, given, 1)
+    low = tiny.resnet(image_size=224).bfloat16()
+    found, baseline = method.explain(low, given.bfloat16(), 1), method.baseline(low, given.bfloat16(), 1)
+    moved = baseline - given.bfloat16().float()
+    assert baseline.dtype == torch.float32
+    assert (moved != 0).float().mean() > 0.9
+    torch.testing.assert_close(moved.norm(), found.extras["radius"][0], rtol=1e-3, atol=0)
+    assert nn.functional.cosine_similarity(fine.maps.flatten(1), found.maps.flatten(1)) > 0.8
+
+
 def test_the_random_start_has_a_seed(smooth):
     maps = [UNI(delta0="random", seed=seed).attribute(smooth, images(), CLASSES) for seed in (0, 0, 1)]
     assert torch.equal(maps[0], maps[1])

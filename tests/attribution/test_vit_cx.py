@@ -14,12 +14,45 @@ class TestViTCX(CopiesTester):
     arguments = {"delta": 0.6, "output": "logit"}  # noqa: RUF012 - few masks
 
 
-def test_masks_that_are_all_equal_give_a_constant_map(monkeypatch):
-    mask = torch.rand(4, 4, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr("lit_coiba.attribution.vit_cx.joined", lambda channels, delta: mask.expand(5, 4, 4))
-    map = ViTCX().attribute(tiny.vit(), tiny.images(1, (32, 32)), 1)[0]
-    assert map.max() - map.min() < 1e-6
-    assert map.min() > 0
+def patterned(patterns):
+    """A ViT whose last block puts out channels that are multiples of some patterns ``(k, 16)``."""
+    model = tiny.vit().double()
+    width = model.model.embed_dim
+    scale = torch.rand(width, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.5
+    of_channel = torch.arange(width) % len(patterns)
+    features = (scale.unsqueeze(1) * patterns[of_channel]).T  # (16, width)
+
+    def replaced(module, args, output):
+        return torch.cat([output[:, :1], features.expand(len(output), -1, -1)], 1)
+
+    model.model.blocks[5].register_forward_hook(replaced)
+    return model
+
+
+def test_masks_that_are_all_equal_give_a_constant_map():
+    """All channels are multiples of one pattern, so the clustering joins them all."""
+    pattern = 0.1 + torch.rand(1, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    explained = ViTCX(noise_scale=0.0).explain(patterned(pattern), tiny.images(1, (32, 32)).double(), 1)
+    assert explained.extras["masks"].tolist() == [1]
+    map = explained.maps[0]
+    covered = resize_map(unit_range(pattern).unflatten(1, (4, 4)), (32, 32))[0] > 0
+    assert map[covered].max() - map[covered].min() < 1e-9
+    assert map[covered].min() > 0
+
+
+def test_channels_of_two_patterns_are_two_masks_and_their_scores_share_the_map():
+    patterns = torch.zeros(2, 16, dtype=torch.float64)
+    patterns[0, :9], patterns[1, 6:] = torch.linspace(0.5, 2, 9).double(), torch.linspace(2, 0.5, 10).double()
+    model, images = patterned(patterns), tiny.images(1, (32, 32)).double()
+    fill, total, cover = noise(0, 0, 0, (3, 32, 32)).double(), 0, 0
+    for pattern in patterns:
+        mask = resize_map((pattern / pattern.max()).view(1, 4, 4), (32, 32))[0]
+        with torch.no_grad():
+            score = model((images[0] * mask + fill * (1 - mask))[None]).softmax(1)[0, 1]
+        total, cover = total + score * mask, cover + mask
+    explained = ViTCX().explain(model, images, 1)
+    assert explained.extras["masks"].tolist() == [2]
+    torch.testing.assert_close(explained.maps[0], torch.where(cover > 0, total / cover.clamp_min(1e-12), 0.0))
 
 
 def test_it_is_the_mean_score_over_the_masks_that_cover_a_place():

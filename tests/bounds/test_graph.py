@@ -64,7 +64,7 @@ class Odd(nn.Module):
 @pytest.mark.parametrize(
     ("step", "what"),
     [
-        (None, "depends on values"),
+        (None, "depends on values or shapes"),
         (nn.Softplus(), r"through Softplus \(step\)"),
         (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), r"through Conv2d \(step\)"),
         (nn.LayerNorm(2), r"through LayerNorm \(step\)"),
@@ -104,3 +104,20 @@ def test_arithmetic_with_constants():
     values = model(draws.flatten(0, 1)).detach().unflatten(0, (500, 2)).amax(0)
     for bound in ("ibp", "crown_ibp", "crown"):
         assert (values <= upper_bounds(program, Box.around(images, 0.1), rows, bound) + 1e-9).all()
+
+
+def test_a_step_that_writes_into_what_is_used_again_is_refused():
+    class Overwriting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.relu, self.head = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Linear(4 * 36, 5)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return self.head((self.relu(x) + x).flatten(1))
+
+    model = Overwriting().eval()
+    with pytest.raises(InputError, match="verified bounds cannot follow relu, which writes in place into a tensor"):
+        trace(model)
+    model.relu.inplace = False
+    assert trace(model).steps
