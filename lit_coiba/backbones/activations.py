@@ -1,4 +1,4 @@
-"""Which modules treat every number alike."""
+"""Which modules and functions treat every number alike."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ _TORCH = (
     *(nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Hardshrink, nn.Softshrink, nn.Threshold),
     *(nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Tanhshrink, nn.Softsign),
 )
+# Names of the functions, without underscores around them; those of GATES are between 0 and 1.
+FUNCTIONS = {
+    *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "threshold", "elu", "celu", "selu", "gelu", "silu", "mish"),
+    *("softplus", "softsign", "tanh", "tanhshrink", "hardtanh", "hardswish", "hardshrink", "softshrink", "logsigmoid"),
+    *("clamp", "clip", "clamp_min", "clamp_max", "pow", "square"),
+}
+GATES = {"sigmoid", "hardsigmoid"}
 _TIMM = "timm.layers.activations"  # the modules in which all of timm's own activations stand
 
 

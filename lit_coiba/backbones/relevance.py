@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from lit_coiba.backbones.activations import elementwise
+from lit_coiba.backbones.activations import FUNCTIONS, GATES, elementwise
 from lit_coiba.backbones.attention import own_attention
 from lit_coiba.backbones.constant_norms import CONSTANT_NORMS
 from lit_coiba.backbones.forwards import computed_by
@@ -25,12 +25,7 @@ OTHERS = "take InputXGradient or RISE"
 TINY = 1e-6  # an activation's ratio of output to input is taken here where the input is smaller
 
 # Names of torch's functions and of the methods of its tensors, without underscores around them.
-ACTIVATIONS = {
-    *("gelu", "silu", "mish", "hardswish", "relu6", "hardtanh", "elu", "celu", "selu", "softplus", "softsign", "tanh"),
-    *("tanhshrink", "hardshrink", "softshrink", "logsigmoid"),
-    *("pow", "square", "clamp", "clip", "clamp_min", "clamp_max"),
-}
-GATES = {"sigmoid", "hardsigmoid"}
+ACTIVATIONS = FUNCTIONS - {"relu", "leaky_relu", "prelu"}  # whose gradient is the ratio already
 FACTORS = {"mul", "multiply", "div", "divide", "true_divide"}
 PRODUCTS = {"matmul", "bmm", "mm", "einsum", "linear", "conv1d", "conv2d", "conv3d"}
 WITHOUT_RULE = {"exp", "expm1", "rpow", "log", "log1p", "logsumexp", "sin", "cos", "erf", "prod", "cumprod"}

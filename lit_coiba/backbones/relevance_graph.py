@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from lit_coiba.backbones.activations import elementwise
+from lit_coiba.backbones.activations import FUNCTIONS, GATES, elementwise
 from lit_coiba.backbones.in_place import refuse_overwriting
 from lit_coiba.backbones.relevance_steps import Gated, Passed, Spread, Summed
 from lit_coiba.contracts import InputError
@@ -51,15 +51,10 @@ SPREAD = {
     *("mean", "sum", "fold", "avg_pool1d", "avg_pool2d", "avg_pool3d", "interpolate", "upsample"),
     *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "conv1d", "conv2d", "conv3d", "linear"),
 }
-PASSED = {
-    *("relu", "relu6", "leaky_relu", "prelu", "rrelu", "threshold", "elu", "celu", "selu", "gelu", "silu", "mish"),
-    *("softplus", "softsign", "tanh", "tanhshrink", "hardtanh", "hardswish", "hardshrink", "softshrink", "logsigmoid"),
-    *("sigmoid", "hardsigmoid", "clamp", "clip", "clamp_min", "clamp_max", "pow", "square", "neg"),
-}
+PASSED = FUNCTIONS | GATES | {"neg"}
 SUMS = {"add": 1, "iadd": 1, "radd": 1, "sub": -1, "isub": -1, "subtract": -1}
 PRODUCTS = {"mul", "imul", "rmul", "multiply"}
 QUOTIENTS = {"truediv", "itruediv", "div", "divide", "true_divide"}
-GATES = {"sigmoid", "hardsigmoid", "softmax"}
 SHAPES = {"size", "getattr", "dim", "numel", "ndimension", "len", "is_contiguous", "is_floating_point"}
 
 
@@ -156,7 +151,7 @@ def _is_gate(module: fx.GraphModule, node: Any) -> bool:
         node = node.all_input_nodes[0]
     if node.op == "call_module":
         return "sigmoid" in type(module.get_submodule(str(node.target))).__name__.lower()
-    return node.op != "placeholder" and _name(node) in GATES
+    return node.op != "placeholder" and _name(node) in GATES | {"softmax"}
 
 
 def _give_rule(module: fx.GraphModule, node: fx.Node, moving: set[fx.Node], epsilon: float, method: str) -> None:
