@@ -25,6 +25,7 @@ UNCHANGING = (
     *(nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.Flatten, nn.Unflatten),
     *(nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle, nn.ZeroPad2d, nn.ConstantPad2d, nn.ReflectionPad2d),
 )
+KEPT = (*POOLS, *UNCHANGING, nn.modules.batchnorm._BatchNorm)  # with zennit's rule, or the gradient for one
 # Names of torch's functions and of the methods of its tensors, without underscores around them.
 MOVED = {  # which put numbers elsewhere, leave some out or take the largest: the gradient hands on all relevance
     *(
@@ -94,10 +95,8 @@ def relevance_graph(model: nn.Module, epsilon: float, method: str) -> fx.GraphMo
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        whole = isinstance(m, (*LAYERS, *POOLS, *NORMS, nn.BatchNorm2d)) or elementwise(
-            m
-        )  # with what timm derives from them
-        return whole or super().is_leaf_module(m, module_qualified_name)
+        whole = (*LAYERS, *POOLS, *NORMS, nn.BatchNorm2d)  # with what timm derives from them
+        return isinstance(m, whole) or elementwise(m) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _name(node: fx.Node) -> str:
@@ -122,14 +121,8 @@ def _with_relevance(module: fx.GraphModule, moving: set[fx.Node]) -> list[fx.Nod
         node = waiting.pop()
         if node not in found and node in moving:
             found.add(node)
-            waiting += [_value(module, node, moving)] if _gates(node, moving) else node.all_input_nodes
+            waiting += _carriers(module, node) if _multiplies(node, moving) else node.all_input_nodes
     return [node for node in module.graph.nodes if node in found and node.op.startswith("call_")]
-
-
-def _gates(node: fx.Node, moving: set[fx.Node]) -> bool:
-    """Whether a step multiplies or divides two tensors that depend on the image."""
-    called = node.op in ("call_function", "call_method") and _name(node) in PRODUCTS | QUOTIENTS
-    return called and len(_moved(node, moving)) == 2
 
 
 def _moved(node: fx.Node, moving: set[fx.Node]) -> list[int]:
@@ -137,12 +130,22 @@ def _moved(node: fx.Node, moving: set[fx.Node]) -> list[int]:
     return [k for k, value in enumerate(node.args) if isinstance(value, fx.Node) and value in moving]
 
 
-def _value(module: fx.GraphModule, node: fx.Node, moving: set[fx.Node]) -> Any:
-    """The factor that is let through by the other one; the numerator."""
+def _multiplies(node: fx.Node, moving: set[fx.Node]) -> bool:
+    """Whether a step multiplies or divides two tensors that depend on the image."""
+    called = node.op in ("call_function", "call_method") and _name(node) in PRODUCTS | QUOTIENTS
+    return called and len(_moved(node, moving)) == 2
+
+
+def _carriers(module: fx.GraphModule, node: fx.Node) -> list[Any]:
+    """What may have the relevance of a product: what a gate lets through, or both factors; of a quotient the numerator.
+
+    Which of two factors that are no gates is the value, its size tells, once there are numbers.
+    """
     first, second = node.args[:2]
-    if _name(node) in QUOTIENTS or not _is_gate(module, first):
-        return first
-    return first if _is_gate(module, second) else second
+    gates = _is_gate(module, first), _is_gate(module, second)
+    if _name(node) in QUOTIENTS or gates == (False, True):
+        return [first]
+    return [second] if gates == (True, False) else [first, second]
 
 
 def _is_gate(module: fx.GraphModule, node: Any) -> bool:
@@ -157,33 +160,34 @@ def _is_gate(module: fx.GraphModule, node: Any) -> bool:
 def _give_rule(module: fx.GraphModule, node: fx.Node, moving: set[fx.Node], epsilon: float, method: str) -> None:
     """Put a step with a rule in the place of a function, a method or an activation."""
     if node.op == "call_module":
-        layer, known = module.get_submodule(str(node.target)), True
-        if elementwise(layer):
-            _replace(module, node, Passed(layer))
-        elif isinstance(layer, nn.Upsample):
-            _replace(module, node, Spread(layer, epsilon))
-        elif isinstance(layer, LAYERS):
-            known = type(layer).__name__ in AS_THEY_ARE
-        else:
-            known = isinstance(layer, (*POOLS, *UNCHANGING, nn.modules.batchnorm._BatchNorm))
-        if not known:
-            raise InputError(f"{method} has no rule for {type(layer).__name__} (at {node.target}): {OTHERS}")
+        _give_rule_to_layer(module, node, epsilon, method)
         return
-    name, inputs = _name(node), _moved(node, moving)
-    function = _function(node)
-    if _gates(node, moving):
-        value = _value(module, node, moving)
-        other = next((arg for arg in node.args[:2] if arg is not value), value)
-        quotient = name in QUOTIENTS
-        _replace(module, node, Passed(function) if quotient else Gated(), None if quotient else (value, other))
-    elif name in SUMS and len(inputs) == 2:
+    name, places, function = _name(node), _moved(node, moving), _function(node)
+    if _multiplies(node, moving):
+        carriers = _carriers(module, node)
+        if name in QUOTIENTS:
+            _replace(module, node, Passed(function))
+        else:
+            gate = next((factor for factor in node.args[:2] if factor is not carriers[0]), carriers[0])
+            _replace(module, node, Gated(), (carriers[0], gate))
+    elif name in SUMS and len(places) == 2:
         _replace(module, node, Summed(SUMS[name], epsilon))
-    elif (name in PASSED or name in SUMS or name in PRODUCTS | QUOTIENTS) and len(inputs) == 1:
-        _replace(module, node, Passed(function, inputs[0]))
-    elif name in SPREAD and inputs == [0]:
+    elif name in PASSED | PRODUCTS | QUOTIENTS | SUMS.keys() and len(places) == 1:
+        _replace(module, node, Passed(function, places[0]))
+    elif name in SPREAD and places == [0]:
         _replace(module, node, Spread(function, epsilon))
     elif name not in MOVED:
         raise InputError(f"{method} has no rule for torch's {name}, which this model runs: {OTHERS}")
+
+
+def _give_rule_to_layer(module: fx.GraphModule, node: fx.Node, epsilon: float, method: str) -> None:
+    layer = module.get_submodule(str(node.target))
+    if elementwise(layer):
+        _replace(module, node, Passed(layer))
+    elif isinstance(layer, nn.Upsample):
+        _replace(module, node, Spread(layer, epsilon))
+    elif type(layer).__name__ not in AS_THEY_ARE and not isinstance(layer, KEPT):
+        raise InputError(f"{method} has no rule for {type(layer).__name__} (at {node.target}): {OTHERS}")
 
 
 def _function(node: fx.Node) -> Callable[..., Tensor]:

@@ -136,6 +136,7 @@ class Called(nn.Module):
         *map(Called, (nn.functional.silu, torch.tanh, lambda x: x * x.sigmoid(), lambda x: x.sigmoid() * x)),
         Called(lambda x: x * nn.functional.adaptive_avg_pool2d(x, 1).sigmoid()),
         Called(lambda x: x.mean((2, 3), keepdim=True).sigmoid().expand_as(x) * x),
+        Called(lambda x: (nn.functional.relu6(x.mean((2, 3), keepdim=True) + 3) / 6) * x),
         Called(lambda x: (1 + x) - 1),
     ],
     ids=lambda activation: type(activation).__name__,
