@@ -38,9 +38,9 @@ class CompositeLRP(AttributionMethod):
 
     Batch norms are put into their convolutions first; sums of branches and averages share relevance by what each number
     adds; activations, norms without a convolution in front and constants pass it on, gates leave it to what they let
-    through. What biases hold is lost on the way. Signed, at pixel resolution. The plain ``epsilon`` rule
-    is input times gradient on networks of ReLUs, as noisy as that; ``plus`` and ``alpha2_beta1`` favour positive
-    contributions and are smooth, but hardly know which class they explain; ``gamma`` lies between.
+    through. What biases hold is lost on the way; with ``epsilon`` that of norms, too. Signed, at pixel resolution. The
+    plain ``epsilon`` rule is input times gradient on networks of ReLUs, as noisy as that; ``plus`` and ``alpha2_beta1``
+    favour positive contributions and are smooth, but hardly know which class they explain; ``gamma`` lies between.
 
     Needs the package zennit, under the LGPL: ``pip install 'lit-coiba[lrp]'``. The LRP family is subject to a patent:
     its authors allow personal and scientific use; ask them before another one.
@@ -83,7 +83,7 @@ class CompositeLRP(AttributionMethod):
         with frozen(model), torch.autocast(images.device.type, enabled=False):
             pixels = images.detach().to(next(model.parameters()).dtype).clone()
             rules = self._rules(model, pixels)
-            network = relevance_graph(model, self.epsilon, "CompositeLRP").eval()
+            network = relevance_graph(model, self.epsilon, "CompositeLRP", self.composite == "epsilon").eval()
             if self.composite in OF_PIXELS and not _reads_pixels(network):
                 raise InputError(
                     f"{self.composite} has a rule for the convolution that reads the pixels, and this model"

@@ -38,7 +38,8 @@ class HSIC(AttributionMethod):
         perturbation: ``inpainting`` = x m, zeros of model input where a cell is hidden; ``blur`` = a box blur of 10 x
             10 pixels there; ``amplitude`` = x + (m - 1/2) strength.
         strength: Of ``amplitude``, in units of model input.
-        scramble: Scramble the Sobol sequence that the masks are rounded from; the authors do not.
+        scramble: Scramble the Sobol sequence that the masks are rounded from (ours). The published sampler does not,
+            and its first two points, all zeros and all halves, both hide the whole image. False = as published.
         output: Explain the ``logit`` or the ``prob`` of the class.
         chunk: Model inputs at once.
         seed: Of the scrambling.

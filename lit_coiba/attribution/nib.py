@@ -69,20 +69,20 @@ class NIB(AttributionMethod):
             grid, state = path.grids[0], path.prefix(images)
             hidden = state.activation.detach()
             classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, lambda _, a: a))
-            shares = torch.arange(1, self.steps + 1, device=hidden.device, dtype=hidden.dtype) / self.steps
+            end = precise(hidden)
+            shares = torch.arange(1, self.steps + 1, device=end.device, dtype=end.dtype) / self.steps
 
             def gradients(steps: slice, rows: slice) -> Tensor:
                 """Sum over some points of the path of the gradient at the hidden layer, ``(r, ...)``."""
-                scale = shares[steps].view(-1, *[1] * hidden.dim())
-                points = (scale * hidden[rows]).flatten(0, 1).requires_grad_(True)
+                scale = shares[steps].view(-1, *[1] * end.dim())
+                points = (scale * end[rows]).flatten(0, 1).requires_grad_(True)
                 copies = state.rows(rows).repeat(len(shares[steps]))
-                logits = path.tail(copies, lambda _, __: points)
+                logits = path.tail(copies, lambda _, __: points.to(hidden.dtype))
                 scores = class_scores(logits, classes[rows].repeat(len(shares[steps])), self.output)
-                slopes = torch.autograd.grad(scores.sum(), points)[0]
-                return precise(slopes).unflatten(0, (-1, rows.stop - rows.start)).sum(0)
+                return torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (-1, rows.stop - rows.start)).sum(0)
 
             mean = self._copies.accumulate(images, self.steps, gradients) / self.steps
-        maps = grid.to_map(grid.over_channels(precise(hidden) * mean) * grid.channels)
+        maps = grid.to_map(grid.over_channels(end * mean) * grid.channels)
         return Explanation(maps.clamp_min(0) if self.relu else maps, {})
 
 

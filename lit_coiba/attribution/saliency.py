@@ -8,7 +8,8 @@ from __future__ import annotations
 from captum.attr import Saliency as CaptumSaliency
 from torch import Tensor
 
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network
+from lit_coiba.attribution.colours import Reduce, over_colours
+from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
 from lit_coiba.frozen import frozen
 from lit_coiba.functional import precise
 from lit_coiba.targets import check_images, class_targets
@@ -19,9 +20,18 @@ class Saliency(AttributionMethod):
 
     One gradient is noisy: neighbouring pixels differ, and a saturated unit says nothing. It is the cheapest method, and
     what the others are compared with.
+
+    Args:
+        reduce: Over the colours; ``abs_max`` is the paper's, and ``sum`` and ``mean`` keep signs.
+
+    Raises:
+        InputError: A value that is not among its choices.
     """
 
     card = Card("Simonyan, Vedaldi and Zisserman, 2013 (arXiv 1312.6034)", "1 forward, 1 backward", ("gradients",))
+
+    def __init__(self, reduce: Reduce = "abs_max") -> None:
+        self.reduce: Reduce = chosen(reduce, Reduce, "reduce")
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
@@ -29,6 +39,5 @@ class Saliency(AttributionMethod):
         with frozen(model):
             pixels = images.detach().clone().requires_grad_(True)
             classes = class_targets(targets, images, model.num_classes, lambda: model(pixels.detach()))
-            gradient = CaptumSaliency(model).attribute(pixels, target=classes, abs=True)
-        maps = gradient.detach().amax(1)
-        return Explanation(precise(maps), {})
+            gradient = CaptumSaliency(model).attribute(pixels, target=classes, abs=False)
+        return Explanation(precise(over_colours(gradient.detach(), self.reduce)), {})

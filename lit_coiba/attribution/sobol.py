@@ -42,8 +42,8 @@ class Sobol(AttributionMethod):
         perturbation: ``inpainting`` = x m, zeros of model input where the mask is 0; ``blur`` = a box blur of 10 x 10
             pixels there; ``amplitude`` = x + (m - 1/2) strength, as the authors document it (their code multiplies).
         strength: Of ``amplitude``, in units of model input.
-        scramble: Scramble the sequence. Without, its first two points are all zeros and all halves, and indices come
-            out 5 to 10% too low at n = 32: that is the published sampler.
+        scramble: Scramble the sequence (ours). The published sampler does not, and its first two points, all zeros and
+            all halves, tell nothing: indices come out 5 to 10% too low at n = 32. False = as published.
         skip_first: Points of the sequence to leave out, a multiple of n: other numbers leave an unbalanced rest.
         evaluate_b: Evaluate B too, n (d + 2) forwards instead of n (d + 1): the published design. The total order is
             the same; ``extras["first_order"]`` ``(B, g, g)`` comes with it.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -56,19 +59,23 @@ PASSED = FUNCTIONS | GATES | {"neg"}
 SUMS = {"add": 1, "iadd": 1, "radd": 1, "sub": -1, "isub": -1, "subtract": -1}
 PRODUCTS = {"mul", "imul", "rmul", "multiply"}
 QUOTIENTS = {"truediv", "itruediv", "div", "divide", "true_divide"}
+ANYWHERE = PASSED - {"pow"} | PRODUCTS | SUMS.keys()  # as well with a constant in front
 SHAPES = {"size", "getattr", "dim", "numel", "ndimension", "len", "is_contiguous", "is_floating_point"}
 
 
-def relevance_graph(model: nn.Module, epsilon: float, method: str) -> fx.GraphModule:
+def relevance_graph(model: nn.Module, epsilon: float, method: str, norms_spread: bool = False) -> fx.GraphModule:
     """The same function, step by step: batch norms in their convolutions, and what is no layer as `Passed`, `Spread`,
     `Summed` or `Gated`, whose gradient is relevance already.
 
-    Layers are those of `model` itself, but for the convolutions that took in a norm.
+    Layers are those of `model` itself, but for the convolutions that took in a norm and for layers that run several
+    times, which are one for each time.
 
     Args:
         model: In evaluation mode; left as it is.
         epsilon: What stabilises quotients.
         method: Whose name begins the sentence of a refusal.
+        norms_spread: A batch norm that no convolution takes in is linear, and its bias has a share; else it passes all
+            relevance on, as zennit's composites have it.
 
     Raises:
         InputError: The forward depends on values, so its steps cannot be listed; one of them has no rule; or one
@@ -82,12 +89,16 @@ def relevance_graph(model: nn.Module, epsilon: float, method: str) -> fx.GraphMo
         ) from error
     refuse_overwriting(model, graph, method, OTHERS)
     module = fx.GraphModule(model, graph)
+    _place_operands(graph)
+    _one_module_a_call(module)
     for node in list(graph.nodes):
         if node.op == "call_module" and isinstance(module.get_submodule(str(node.target)), nn.BatchNorm2d):
             _fuse(module, node)
     moving = _moving(graph)
     for node in _with_relevance(module, moving):
         _give_rule(module, node, moving, epsilon, method)
+    if norms_spread:
+        _spread_norms(module, epsilon)
     graph.lint()
     module.recompile()
     return module
@@ -97,6 +108,28 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         whole = (*LAYERS, *POOLS, *NORMS, nn.BatchNorm2d)  # with what timm derives from them
         return isinstance(m, whole) or elementwise(m) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _place_operands(graph: fx.Graph) -> None:
+    """``torch.add(input=a, other=b)`` as ``torch.add(a, b)``."""
+    for node in graph.nodes:
+        if node.op in ("call_function", "call_method"):
+            named = dict(node.kwargs)
+            first, second = ([named.pop(name)] if name in named else [] for name in ("input", "other"))
+            node.args, node.kwargs = (*first, *node.args, *second), named
+
+
+def _one_module_a_call(module: fx.GraphModule) -> None:
+    """zennit's rules remember what a module read, so one that runs again is another one, of the same weights."""
+    calls: Counter[str] = Counter()
+    for node in module.graph.nodes:
+        if node.op == "call_module":
+            name = str(node.target)
+            calls[name] += 1
+            if calls[name] > 1:
+                node.target = f"again_{node.name}"
+                layer = module.get_submodule(name)
+                module.add_submodule(node.target, copy.deepcopy(layer, {id(p): p for p in layer.parameters()}))
 
 
 def _name(node: fx.Node) -> str:
@@ -172,7 +205,7 @@ def _give_rule(module: fx.GraphModule, node: fx.Node, moving: set[fx.Node], epsi
             _replace(module, node, Gated(), (carriers[0], gate))
     elif name in SUMS and len(places) == 2:
         _replace(module, node, Summed(SUMS[name], epsilon))
-    elif name in PASSED | PRODUCTS | QUOTIENTS | SUMS.keys() and len(places) == 1:
+    elif len(places) == 1 and (name in ANYWHERE or (name in QUOTIENTS | {"pow"} and places == [0])):
         _replace(module, node, Passed(function, places[0]))
     elif name in SPREAD and places == [0]:
         _replace(module, node, Spread(function, epsilon))
@@ -186,8 +219,18 @@ def _give_rule_to_layer(module: fx.GraphModule, node: fx.Node, epsilon: float, m
         _replace(module, node, Passed(layer))
     elif isinstance(layer, nn.Upsample):
         _replace(module, node, Spread(layer, epsilon))
-    elif type(layer).__name__ not in AS_THEY_ARE and not isinstance(layer, KEPT):
+    elif not _known(layer):
         raise InputError(f"{method} has no rule for {type(layer).__name__} (at {node.target}): {OTHERS}")
+
+
+def _known(layer: nn.Module) -> bool:
+    """Whether a layer is one of torch or timm with a rule, that computes with its own weights or running statistics."""
+    if type(layer).__module__.split(".")[0] not in ("torch", "timm"):
+        return False
+    if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        return layer.running_mean is not None
+    own = {name for name, _ in layer.named_parameters(recurse=False)} <= {"weight", "bias"}  # of no weight norm
+    return (own and type(layer).__name__ in AS_THEY_ARE) or isinstance(layer, KEPT)
 
 
 def _function(node: fx.Node) -> Callable[..., Tensor]:
@@ -207,8 +250,28 @@ def _fuse(module: fx.GraphModule, node: fx.Node) -> None:
     if before.op != "call_module" or len(before.users) > 1:
         return
     convolution, norm = (module.get_submodule(str(n.target)) for n in (before, node))
-    if not isinstance(convolution, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+    if not isinstance(convolution, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d) or not _known(norm):
         return
     name = str(node.target)
     module.set_submodule(str(before.target), fuse_conv_bn_eval(convolution, norm))
     module.set_submodule(name, getattr(norm, "act", None) or nn.Identity())  # timm's norm may have an activation
+
+
+def _spread_norms(module: fx.GraphModule, epsilon: float) -> None:
+    """Batch norms that are left share relevance with their biases; timm's have an activation behind."""
+    for node in list(module.graph.nodes):
+        norm = module.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.running_mean is not None:
+            _replace(module, node, Spread(partial(_normalised, norm), epsilon))
+            if isinstance(activation := getattr(norm, "act", None), nn.Module):
+                with module.graph.inserting_after(node):
+                    name = f"{node.target}_act"
+                    module.add_submodule(name, Passed(activation) if elementwise(activation) else activation)
+                    after = module.graph.call_module(name, (node,))
+                node.replace_all_uses_with(after, lambda user, after=after: user is not after)
+
+
+def _normalised(norm: nn.modules.batchnorm._BatchNorm, values: Tensor) -> Tensor:
+    return nn.functional.batch_norm(
+        values, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps
+    )

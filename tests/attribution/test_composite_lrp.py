@@ -106,6 +106,71 @@ def test_epsilon_is_input_times_gradient_and_conserves_the_logit_without_biases(
     torch.testing.assert_close(found.sum((1, 2)), logit.detach(), rtol=1e-6, atol=1e-9)
 
 
+class Twice(nn.Module):
+    """A layer that runs again behind itself, with other norms and sizes."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.conv, self.again, self.head = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1), nn.Linear(6, 5)
+        self.norm, self.other, self.pool, self.steps = nn.BatchNorm2d(6), nn.BatchNorm2d(6), nn.AvgPool2d(2), steps
+
+    def forward(self, x):
+        return self.head(self.steps(self, self.conv(x).relu()).mean((2, 3)))
+
+
+AGAIN = {
+    "a convolution": lambda net, x: net.again(net.again(x).relu()).relu(),
+    "a convolution with two norms": lambda net, x: (net.norm(net.again(x)) + net.other(net.again(2 * x))).relu(),
+    "a norm": lambda net, x: net.norm(net.again(net.norm(x).relu())).relu(),
+    "a pool": lambda net, x: net.pool(net.again(net.pool(x)).relu()),
+    "a norm of all features": lambda net, x: net.norm(x).relu() + net.other(x).relu(),
+    "named operands": lambda net, x: torch.add(input=x, other=net.again(x), alpha=0.5).relu(),
+}
+
+
+@pytest.mark.parametrize("steps", AGAIN)
+def test_epsilon_is_input_times_gradient_with_biases_too_however_often_a_layer_runs(steps):
+    model = Backbone.wrap(Twice(AGAIN[steps]).double(), image_size=8, num_classes=5).eval()
+    tiny.randomise(model, 0)
+    images = tiny.images(1, (8, 8)).double()
+    pixels = images.clone().requires_grad_()
+    expected = (images * torch.autograd.grad(model(pixels)[0, 3], pixels)[0]).sum(1)
+    found = CompositeLRP("epsilon", epsilon=1e-12).attribute(model, images, 3)
+    assert (found - expected).abs().max() < 1e-6 * expected.abs().max()
+
+
+class Cosine(nn.Linear):
+    def forward(self, x):
+        return super().forward(nn.functional.normalize(x, dim=-1))
+
+
+class Doubled(nn.BatchNorm2d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "what"),
+    [
+        (nn.Sequential(nn.Flatten(), Cosine(192, 5)), "Cosine"),
+        (nn.Sequential(nn.Conv2d(3, 3, 1), Doubled(3)), "Doubled"),
+        (nn.BatchNorm2d(3, track_running_stats=False), "BatchNorm2d"),
+        (torch.nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 3, 1)), "ParametrizedConv2d"),
+    ],
+)
+def test_layers_that_compute_otherwise_than_their_bases_are_refused(layer, what):
+    model = Backbone.wrap(nn.Sequential(layer, nn.Flatten()).eval(), image_size=8)
+    with pytest.raises(InputError, match=f"CompositeLRP has no rule for {what} .at model"):
+        CompositeLRP("epsilon").attribute(model, tiny.images(1, (8, 8)), 1)
+
+
+@pytest.mark.parametrize(("function", "name"), [(lambda x: 2**x, "pow"), (lambda x: 1 / (1 + x), "truediv")])
+def test_constants_over_or_to_the_power_of_a_tensor_are_refused(function, name):
+    model = Backbone.wrap(Pooled(function).eval(), image_size=8, num_classes=5)
+    with pytest.raises(InputError, match=f"CompositeLRP has no rule for torch's {name}"):
+        CompositeLRP("epsilon").attribute(model, tiny.images(1, (8, 8)), 1)
+
+
 class StarReLU(nn.Module):
     """``s relu(x)^2 + b``, with numbers that are learned."""
 

@@ -41,6 +41,16 @@ def test_it_is_weight_times_input_on_a_linear_model(rule):
     assert delta(explained).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("rule", ["gausslegendre", "riemann_right"])
+def test_low_precision_ends_at_the_model(rule):
+    """The slopes of a linear model are its weights at all points, so nothing is rounded but weights and images."""
+    model, given = Linear().bfloat16(), images().bfloat16()
+    explained = IntegratedGradients("black", 7, rule).explain(model, given, 1)
+    black = torch.tensor([0.485 / 0.229, 0.456 / 0.224, 0.406 / 0.225]).view(-1, 1, 1)
+    expected = (model.weight.detach().float() * (given.float() + black)).sum(1)
+    torch.testing.assert_close(explained.maps, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("output", ["logit", "prob"])
 def test_the_right_rule_is_the_hand_formula(smooth, output):
     steps, black = 50, torch.tensor([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225], dtype=torch.float64)

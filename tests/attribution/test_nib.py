@@ -54,4 +54,18 @@ def test_low_precision_gives_nearly_the_same_map(build):
     fine = NIB().attribute(build(), images, 1)
     low = NIB().attribute(build().bfloat16(), images.bfloat16(), 1)
     assert low.dtype == torch.float32
-    assert (nn.functional.cosine_similarity(fine.flatten(1), low.flatten(1)) > 0.97).all()
+    assert (nn.functional.cosine_similarity(fine.flatten(1), low.flatten(1)) > 0.99).all()
+
+
+def test_low_precision_ends_at_the_network():
+    """With a linear network above the layer nothing is rounded but what the network computes itself."""
+    model, images = cams.averaging(torch.bfloat16), cams.images(dtype=torch.bfloat16)
+    hidden, _ = cams.features_and_weights(model, images)
+    hidden.requires_grad_(True)
+    model.model[1:](hidden)[:, 1].sum().backward()
+    expected = (hidden.detach().float() * hidden.grad.float()).sum(1)
+    points = []
+    model.model[1].register_forward_pre_hook(lambda module, args: points.append(args[0].detach()))
+    torch.testing.assert_close(NIB(cams.LAYER, 7).attribute(model, images, 1), expected, rtol=1e-5, atol=1e-7)
+    shares = torch.arange(1, 8).view(-1, 1, 1, 1, 1) / 7
+    assert torch.equal(points[-1], (shares * hidden.detach().float()).flatten(0, 1).bfloat16())  # rounded once

@@ -8,6 +8,7 @@ from lit_coiba.contracts import InputError
 from lit_coiba.functional import random_cells, shifted_masks
 from lit_coiba.targets import class_scores
 from tests._testers import tiny
+from tests._testers.analytic import network
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near
 
@@ -81,6 +82,16 @@ def test_its_expectation_on_an_additive_model():
     for row, column in weights.nonzero().tolist():
         own = (1 - keep) * squared_shares(row) * squared_shares(column) * weights[row, column]
         assert abs(map[row, column] - (keep * weights.sum() + own)) < 0.02 * (keep * weights.sum() + own)
+
+
+def test_its_expectation_on_a_constant_model_is_the_constant():
+    model = network(torch.nn.Flatten(), torch.nn.Linear(192, 5))
+    with torch.no_grad():
+        model.layers[1].weight.zero_()
+        model.layers[1].bias.fill_(2.0)
+    map = RISE(n=20_000).attribute(model, torch.ones(1, 3, 8, 8, dtype=torch.float64), 0)[0]
+    assert (map - 2).abs().max() < 0.03 * 2
+    assert (map - 2).abs().max() > 0  # drawn, and not divided by what was drawn
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
+import pytest
 import torch
 
 from lit_coiba.attribution import Saliency
+from lit_coiba.contracts import InputError
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
 
@@ -24,8 +26,29 @@ class TestSaliency(MethodTester):
                 slopes.append(rise.gather(1, targets[:, None])[:, 0].abs() / (2 * step))
             torch.testing.assert_close(maps[:, row, column], torch.stack(slopes).amax(0), rtol=1e-5, atol=1e-9)
 
+    def test_colours_are_reduced_as_asked(self, model):
+        model = model.double()
+        images, targets = self.inputs(model)
+        pixels = images.clone().requires_grad_()
+        (slopes,) = torch.autograd.grad(model(pixels).gather(1, targets[:, None]).sum(), pixels)
+        red, green, blue = slopes.unbind(1)
+        expected = {
+            "sum": red + green + blue,
+            "mean": (red + green + blue) / 3,
+            "abs_mean": (red.abs() + green.abs() + blue.abs()) / 3,
+            "abs_max": red.abs().maximum(green.abs()).maximum(blue.abs()),
+        }
+        for reduce, maps in expected.items():
+            torch.testing.assert_close(Saliency(reduce).attribute(model, images, targets), maps)
+        assert torch.equal(Saliency().attribute(model, images, targets), expected["abs_max"])
+
 
 def test_low_precision_images_have_single_precision_maps():
     model = tiny.resnet().bfloat16()
     images = tiny.images(1, (64, 64)).bfloat16()
     assert Saliency().attribute(model, images).dtype == torch.float32
+
+
+def test_another_way_to_reduce_is_refused():
+    with pytest.raises(InputError, match="reduce is 'max': choose sum, mean, abs_max, abs_mean"):
+        Saliency("max")
