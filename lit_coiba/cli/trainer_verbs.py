@@ -29,6 +29,7 @@ from lit_coiba.data.module import BlockDataModule
 from lit_coiba.modules.classifier import Classifier
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.prototype_search import PrototypeSearch
+from lit_coiba.modules.saved_arguments import classifier_arguments
 from lit_coiba.modules.scorer import Scorer
 from lit_coiba.resources import resource
 from lit_coiba.trainer import Trainer
@@ -258,7 +259,8 @@ def _saved_arguments(args: list[str]) -> dict[str, Any]:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise InputError(f"--ckpt_path {path} cannot be read ({error}): is the file complete?") from error
-    arguments = dict(checkpoint.get("hyper_parameters", {})) if isinstance(checkpoint, dict) else {}
+    told = checkpoint.get("hyper_parameters") if isinstance(checkpoint, dict) else None
+    arguments = classifier_arguments(told, str(path)) if isinstance(told, dict) else {}
     if isinstance(head := arguments.get("head"), dict):
         own = {name: value for name, value in head.items() if name not in ("class", "in_channels", "num_classes")}
         arguments["head"] = {"class_path": f"lit_coiba.heads.{head.get('class')}", "init_args": own}

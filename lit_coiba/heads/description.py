@@ -27,13 +27,18 @@ def build(description: dict[str, Any]) -> Head:
     """
     arguments = dict(description)
     name = arguments.pop("class", None)
-    known = {kind.__name__: kind for kind in _kinds(Head)}
+    known = known_heads()
     if name not in known:
         raise InputError(f"there is no head {name}: there are {', '.join(sorted(known))}")
     try:
         return known[name](**arguments)
     except TypeError as error:
         raise InputError(f"{name} cannot be built: {error}") from error
+
+
+def known_heads() -> dict[str, type[Head]]:
+    """Every class of heads that has been imported, by its name."""
+    return {kind.__name__: kind for kind in _kinds(Head)}
 
 
 def _kinds(base: Any) -> list[type[Head]]:
