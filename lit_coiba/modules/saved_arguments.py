@@ -19,7 +19,7 @@ def classifier_arguments(told: Mapping[str, Any], file: str) -> dict[str, Any]:
     """The arguments of `Classifier` in a checkpoint's ``hyper_parameters``, checked one by one.
 
     A checkpoint may come from anyone, and the parser of the command line imports and calls what a class path names.
-    So nothing reaches it but the arguments that `Classifier`, `Backbone`, `Teacher` and the heads have, as plain values.
+    So nothing reaches it but the arguments that `Classifier`, `Backbone`, `Teacher` and the heads have, plain values.
 
     Args:
         told: What the file tells.
