@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from lit_coiba import attribution
-from lit_coiba.contracts import AttributionMethod
+from lit_coiba.core.method import AttributionMethod
 from lit_coiba.resources import resource
 
 # Needs a trained head; in every leaderboard anyway; presets of the same methods.

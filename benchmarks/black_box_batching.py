@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 
 from lit_coiba import attribution
-from lit_coiba.attribution.masking import cell_masks
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import AttributionMethod
+from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data import SyntheticParts
 from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.demo.synthetic import shipped_model
 from lit_coiba.functional import replicated_rows, sobol_sequence, total_order
+from lit_coiba.perturbation.masking import cell_masks
 
 # A few evaluations each; what is not in this version of the package is left out.
 METHODS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ import argparse
 
 import torch
 
-from lit_coiba.contracts import Preprocessing
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data import ImageFolder
 from lit_coiba.data.transforms import Transform
 from lit_coiba.functional import Interval, bootstrap_interval, energy_inside, resize_map

@@ -30,8 +30,8 @@ from lightning import Callback, LightningModule, seed_everything
 from lightning import Trainer as LightningTrainer
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.modules.classifier import Classifier
 from lit_coiba.trainer import Trainer
+from lit_coiba.training.classifier import Classifier
 
 REQUIRED = {"LinearHead": 20, "InfoDisentHead": 5}  # times as fast
 

@@ -16,12 +16,12 @@ from _methods import changes, configured, files
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.synthetic_parts import SyntheticParts
 from lit_coiba.data.transforms import Transform
 from lit_coiba.demo.photographs import CropDataset, efficientnet_lite0, photograph
 from lit_coiba.demo.synthetic import shipped_model
-from lit_coiba.visualization.gallery import gallery
+from lit_coiba.pictures.gallery import gallery
 
 PHOTOGRAPHS = ("chelsea", "coffee", "rocket")
 OBJECT = 7  # of the test images of SyntheticParts

@@ -27,11 +27,11 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.data import ImageFolder
 from lit_coiba.functional import prototype_counts, spatial_average
 from lit_coiba.heads import BRNPAHead, EPICHead, Head, InfoDisentHead, LinearHead
-from lit_coiba.modules.classifier import Classifier
-from lit_coiba.modules.feature_cache import CachedFeatures, FeatureFile
-from lit_coiba.modules.purity_training import PurityTraining
 from lit_coiba.store.atomic import atomically
 from lit_coiba.trainer import Trainer
+from lit_coiba.training.classifier import Classifier
+from lit_coiba.training.feature_cache import CachedFeatures, FeatureFile
+from lit_coiba.training.purity_training import PurityTraining
 
 PROBE, EPIC = "LinearHead", "EPICHead"
 # Head -> how it is made, and its peak learning rate; weight decay is 1e-4 for all.

@@ -26,7 +26,7 @@ import yaml
 from lightning import seed_everything
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.data import ImageFolder, SyntheticParts
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.demo.synthetic import shipped_model
@@ -36,12 +36,12 @@ from lit_coiba.metrics.prototypes.activation_sparsity import ActivationSparsity
 from lit_coiba.metrics.prototypes.channel_correlation import ChannelCorrelation
 from lit_coiba.metrics.prototypes.explanation_size import ExplanationSize
 from lit_coiba.metrics.prototypes.strongest_purity import StrongestPurity
-from lit_coiba.modules.classifier import Classifier
-from lit_coiba.modules.feature_cache import CachedFeatures, FeatureFile
-from lit_coiba.quiet import quiet
 from lit_coiba.resources import resource
 from lit_coiba.store.atomic import atomically
 from lit_coiba.trainer import Trainer
+from lit_coiba.trainer.quiet import quiet
+from lit_coiba.training.classifier import Classifier
+from lit_coiba.training.feature_cache import CachedFeatures, FeatureFile
 
 # Column -> format of its mean, and factor.
 COLUMNS: dict[str, tuple[str, float]] = {

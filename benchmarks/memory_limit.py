@@ -14,7 +14,7 @@ import sys
 import warnings
 
 from lit_coiba.attribution import NIB, RISE, IntegratedGradients, Sobol
-from lit_coiba.contracts import AttributionMethod
+from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data.transforms import Transform
 from lit_coiba.demo.photographs import efficientnet_lite0, photograph
 

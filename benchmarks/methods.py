@@ -21,17 +21,18 @@ from _models import ASSETS, caltech_vit, efficientnet_lite0
 from rich.console import Console
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import AttributionMethod, InputError
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data import ImageFolder, SyntheticParts
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.demo.synthetic import shipped_model
-from lit_coiba.frozen import frozen
 from lit_coiba.metrics import Deletion, EnergyPointing, Insertion
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.scorer import Scorer
-from lit_coiba.quiet import quiet
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer import Trainer
+from lit_coiba.trainer.quiet import quiet
 
 
 class Setting(NamedTuple):

@@ -25,7 +25,7 @@ from PIL import Image
 
 from lit_coiba.attribution import CoIBA, Saliency
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import AttributionMethod
+from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data import SyntheticParts
 from lit_coiba.data.blocks import BlockDataset, BlockSampler
 from lit_coiba.data.dataset import ImageDataset

@@ -21,10 +21,10 @@ from _models import caltech_vit, efficientnet_lite0
 from torch import Tensor
 
 from lit_coiba.attribution import UNI
-from lit_coiba.attribution.baselines import Baseline, baseline_images
 from lit_coiba.backbones import Backbone
 from lit_coiba.data import ImageFolder
 from lit_coiba.data.transforms import Transform
+from lit_coiba.perturbation.baselines import Baseline, baseline_images
 
 POINTS = 16  # of a path, both ends among them
 

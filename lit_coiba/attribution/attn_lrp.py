@@ -10,12 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.attribution.colours import Reduce, over_colours
-from lit_coiba.backbones.relevance import relevance_rules
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
-from lit_coiba.frozen import frozen
+from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import precise
-from lit_coiba.targets import check_images, class_targets
+from lit_coiba.functional.channels import Reduce, over_colours
+from lit_coiba.propagation.relevance import relevance_rules
 
 NO_ATTENTION = "AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP"
 

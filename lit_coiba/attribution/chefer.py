@@ -11,11 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_coiba.backbones.attention import read_tokens, recorded_attention, token_grid
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
-from lit_coiba.frozen import frozen
+from lit_coiba.core.errors import chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Output, check_images, class_scores, class_targets
 from lit_coiba.functional import precise
-from lit_coiba.targets import Output, check_images, class_scores, class_targets
+from lit_coiba.propagation.attention import read_tokens, recorded_attention, token_grid
 
 
 class Chefer(AttributionMethod):

@@ -12,13 +12,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, fx, nn
 
-from lit_coiba.attribution.colours import Reduce, over_colours
-from lit_coiba.backbones.attention import attention_layers, other_attention
-from lit_coiba.backbones.relevance_graph import relevance_graph
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
-from lit_coiba.frozen import frozen
+from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import precise
-from lit_coiba.targets import check_images, class_targets
+from lit_coiba.functional.channels import Reduce, over_colours
+from lit_coiba.propagation.attention import attention_layers, other_attention
+from lit_coiba.propagation.relevance_graph import relevance_graph
 
 Composite = Literal[
     "epsilon",

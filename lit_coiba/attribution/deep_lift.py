@@ -16,13 +16,16 @@ from captum.attr import DeepLift as CaptumDeepLift
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from lit_coiba.attribution.baselines import Baseline, baseline_images
-from lit_coiba.attribution.colours import Reduce, over_colours
-from lit_coiba.backbones.activations import check_out_of_place, elementwise, out_of_place
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, chosen
-from lit_coiba.frozen import frozen
+from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import precise
-from lit_coiba.targets import check_images, class_targets
+from lit_coiba.functional.channels import Reduce, over_colours
+from lit_coiba.perturbation.baselines import Baseline, baseline_images
+from lit_coiba.propagation.activations import check_out_of_place, elementwise, out_of_place
 
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 WITHOUT_RULE = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.MultiheadAttention, nn.Softmax)

@@ -16,11 +16,14 @@ import torch
 from torch import Tensor
 
 from lit_coiba.bounds import Bound, Box, Form, overlap, trace
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
-from lit_coiba.copies import Chunk, Copies
-from lit_coiba.frozen import frozen
+from lit_coiba.core.copies import Chunk, Copies
+from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import noise
-from lit_coiba.targets import check_images, class_targets
 
 WEIGHT = 8  # of a box in fp64, with two ends: 12 of 64 x 64 pixels at once are 1.4 times as fast as 98
 VACUOUS = 10  # times the range of an image's logits, above which its bounds are called empty

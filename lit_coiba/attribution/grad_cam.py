@@ -8,11 +8,14 @@ from __future__ import annotations
 from captum.attr import LayerGradCam
 from torch import Tensor
 
-from lit_coiba.attribution.spatial_tail import SpatialTail
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, chosen
-from lit_coiba.frozen import frozen
+from lit_coiba.backbones.spatial_tail import SpatialTail
+from lit_coiba.core.errors import chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Output, check_images, class_scores
 from lit_coiba.functional import precise
-from lit_coiba.targets import Output, check_images, class_scores
 
 
 class GradCAM(AttributionMethod):

@@ -9,13 +9,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.masking import Perturbation, cell_scores, checked_perturbation, target_classes
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
-from lit_coiba.copies import Chunk, Copies
-from lit_coiba.frozen import frozen
+from lit_coiba.core.copies import Chunk, Copies
+from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Output, check_images
 from lit_coiba.functional.hsic import Bandwidth, Kernel, hsic
 from lit_coiba.functional.quasi_random import MOST_DIMENSIONS, sobol_sequence
-from lit_coiba.targets import Output, check_images
+from lit_coiba.perturbation.masking import Perturbation, cell_scores, checked_perturbation, target_classes
 
 
 class HSIC(AttributionMethod):

@@ -12,14 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.baselines import Baseline, baseline_images, cast, path_attribution
-from lit_coiba.attribution.colours import Reduce, over_colours
-from lit_coiba.attribution.masking import target_classes
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked, chosen
-from lit_coiba.copies import Chunk, Copies
-from lit_coiba.frozen import frozen
+from lit_coiba.core.copies import Chunk, Copies
+from lit_coiba.core.errors import checked, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Output, check_images, class_scores
 from lit_coiba.functional import precise
-from lit_coiba.targets import Output, check_images, class_scores
+from lit_coiba.functional.channels import Reduce, over_colours
+from lit_coiba.perturbation.baselines import Baseline, baseline_images, cast, path_attribution
+from lit_coiba.perturbation.masking import target_classes
 
 Rule = Literal["gausslegendre", "riemann_right", "riemann_left", "riemann_middle"]
 

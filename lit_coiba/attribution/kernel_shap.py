@@ -10,12 +10,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.baselines import Baseline
-from lit_coiba.attribution.segments import Segments, explain_by_segments
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked, chosen
-from lit_coiba.copies import Chunk, Copies
+from lit_coiba.core.copies import Chunk, Copies
+from lit_coiba.core.errors import checked, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Output
 from lit_coiba.functional.coalitions import coalitions, shapley_values
-from lit_coiba.targets import Output
+from lit_coiba.perturbation.baselines import Baseline
+from lit_coiba.perturbation.segments import Segments, explain_by_segments
 
 
 class KernelSHAP(AttributionMethod):

@@ -11,10 +11,12 @@ from typing import Literal
 
 from torch import Tensor
 
-from lit_coiba.attribution.baselines import Baseline
-from lit_coiba.attribution.segments import Segments, explain_by_segments
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
-from lit_coiba.copies import Chunk, Copies
+from lit_coiba.core.copies import Chunk, Copies
+from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Output
 from lit_coiba.functional.noise import noise
 from lit_coiba.functional.surrogate import (
     cosine_similarity_weights,
@@ -22,7 +24,8 @@ from lit_coiba.functional.surrogate import (
     weighted_lasso,
     weighted_ridge,
 )
-from lit_coiba.targets import Output
+from lit_coiba.perturbation.baselines import Baseline
+from lit_coiba.perturbation.segments import Segments, explain_by_segments
 
 Surrogate = Literal["ridge", "lasso"]
 

@@ -12,13 +12,16 @@ import torch
 from captum.attr import Occlusion as CaptumOcclusion
 from torch import Tensor
 
-from lit_coiba.attribution.baselines import Baseline, baseline_images
-from lit_coiba.attribution.masking import target_classes
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
-from lit_coiba.copies import Chunk, Copies
-from lit_coiba.frozen import frozen
+from lit_coiba.core.copies import Chunk, Copies
+from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Output, check_images, class_scores
 from lit_coiba.functional import precise
-from lit_coiba.targets import Output, check_images, class_scores
+from lit_coiba.perturbation.baselines import Baseline, baseline_images
+from lit_coiba.perturbation.masking import target_classes
 
 Overlap = Literal["mean", "sum"]
 

@@ -7,7 +7,10 @@ import hashlib
 import torch
 from torch import Tensor
 
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked
+from lit_coiba.core.errors import checked
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
 from lit_coiba.functional import noise, uniform
 
 

@@ -11,13 +11,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.baselines import Baseline
-from lit_coiba.attribution.masking import baseline_or_zeros, copy_scores, masked, target_classes
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
-from lit_coiba.copies import Chunk, Copies
-from lit_coiba.frozen import frozen
+from lit_coiba.core.copies import Chunk, Copies
+from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Output, check_images
 from lit_coiba.functional.random_masks import random_cells, shifted_masks
-from lit_coiba.targets import Output, check_images
+from lit_coiba.perturbation.baselines import Baseline
+from lit_coiba.perturbation.masking import baseline_or_zeros, copy_scores, masked, target_classes
 
 Normalisation = Literal["expected", "coverage"]
 

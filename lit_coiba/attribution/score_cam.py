@@ -9,12 +9,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lit_coiba.attribution.spatial_tail import SpatialTail
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, Network, checked, chosen
-from lit_coiba.copies import Chunk, Copies
-from lit_coiba.frozen import frozen
+from lit_coiba.backbones.spatial_tail import SpatialTail
+from lit_coiba.core.copies import Chunk, Copies
+from lit_coiba.core.errors import checked, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Output, check_images, class_scores
 from lit_coiba.functional import resize_map
-from lit_coiba.targets import Output, check_images, class_scores
 
 
 class ScoreCAM(AttributionMethod):

@@ -11,14 +11,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.attribution.baselines import cast, path_attribution
-from lit_coiba.attribution.colours import Reduce, over_colours
-from lit_coiba.attribution.masking import target_classes
-from lit_coiba.backbones.attention import explicit_attention
-from lit_coiba.contracts import AttributionMethod, Card, Explanation, InputError, Network, checked, chosen
-from lit_coiba.copies import Chunk, Copies
-from lit_coiba.frozen import frozen
+from lit_coiba.core.copies import Chunk, Copies
+from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Output, check_images, class_scores
 from lit_coiba.functional import noise, precise
+from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.functional.unlearning import (
     FLAT,
     MATCHED,
@@ -31,7 +32,9 @@ from lit_coiba.functional.unlearning import (
     unit,
     unlearned_logits,
 )
-from lit_coiba.targets import Output, check_images, class_scores
+from lit_coiba.perturbation.baselines import cast, path_attribution
+from lit_coiba.perturbation.masking import target_classes
+from lit_coiba.propagation.attention import explicit_attention
 
 NUMBERS = ("confidence", "baseline_confidence", "unlearned_confidence", "kl_image", "kl_baseline", "radius")
 WEIGHT_BYTES = 4 << 30  # of all copies of the weights that are in flight on an accelerator

@@ -18,7 +18,9 @@ from lit_coiba.backbones.path import ChainPath
 from lit_coiba.backbones.probe import Probe, probe
 from lit_coiba.backbones.strides import remove_strides
 from lit_coiba.backbones.weights import load_weights
-from lit_coiba.contracts import Grid, InputError, Preprocessing
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.grid import Grid
+from lit_coiba.core.preprocessing import Preprocessing
 
 
 class Backbone(nn.Module):

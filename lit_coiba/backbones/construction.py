@@ -10,7 +10,8 @@ import timm
 from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
 from torch import nn
 
-from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 

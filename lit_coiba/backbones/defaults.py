@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import nn
 
-from lit_coiba.contracts import Grid, InputError
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.grid import Grid
 
 CELLS = 12  # cells along the shorter side from which on a map is worth looking at
 CAM_CELLS = 4  # the same for class activation maps, which are made of the deepest layers

@@ -9,7 +9,8 @@ from timm.layers import NormMlpClassifierHead  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
 from lit_coiba.backbones.probe import evaluated
-from lit_coiba.contracts import Grid, InputError
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.grid import Grid
 from lit_coiba.functional import precise
 
 PLACE = "forward_head"  # timm's verb from features to logits, in all its models

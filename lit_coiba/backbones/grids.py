@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from lit_coiba.backbones.probe import Probe
-from lit_coiba.contracts import Grid
+from lit_coiba.core.grid import Grid
 
 # Their token axis is not in reading order, so a shape that fits would still be a wrong map.
 _SHUFFLED_TOKENS = frozenset({"Hiera", "Nest"})

@@ -7,7 +7,7 @@ from typing import Any
 from timm.models import group_parameters
 
 from lit_coiba.backbones.grid_head import PLACE
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 
 
 def layer_depths(model: Any) -> dict[str, int]:

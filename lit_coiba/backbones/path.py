@@ -13,7 +13,9 @@ from lit_coiba.backbones.forwards import Change, changing, computed_by
 from lit_coiba.backbones.fused_attention import attention_modules, plain_attention
 from lit_coiba.backbones.probe import Probe
 from lit_coiba.backbones.read_rows import read_rows_only
-from lit_coiba.contracts import Edit, Grid, InputError, State
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.grid import Grid
+from lit_coiba.core.network import Edit, State
 
 
 class _Target(NamedTuple):

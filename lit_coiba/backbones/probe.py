@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.backbones.chains import Link
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 
 REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError)  # of images of some size or order in memory
 BATCH = 2  # an output whose first axis is not this is not one entry per image

@@ -13,7 +13,7 @@ from timm.layers import BlurPool2d  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 
 # timm's names of the stages of a ResNet, of a RegNet, and of an EfficientNet or a MobileNet.
 _STAGE = re.compile(r"layer\d+|s\d+|blocks\.\d+")

@@ -11,7 +11,7 @@ from torch import nn
 from lit_coiba.backbones.grid_head import PLACE
 from lit_coiba.backbones.mismatch import Mismatch
 from lit_coiba.backbones.weights_file import Weights, read_weights
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 
 
 def load_weights(model: nn.Module, file: str, match: Literal["name", "order"] = "name", new_head: bool = False) -> None:

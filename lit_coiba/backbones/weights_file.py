@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 
 Weights = dict[str, Tensor]
 

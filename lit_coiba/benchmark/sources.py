@@ -13,7 +13,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from lit_coiba.attribution import RandomMap, Saliency
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import AttributionMethod, InputError
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.store import ExplanationStore

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lit_coiba.bottlenecks.fitting import cross_entropy_of_copies, fit
 from lit_coiba.bottlenecks.prior import NoisePrior
-from lit_coiba.contracts import Path, State
-from lit_coiba.copies import Copies
+from lit_coiba.core.copies import Copies
+from lit_coiba.core.network import Path, State
 from lit_coiba.functional import BITS_PER_NAT, information, information_gradient, information_of_ratio
 
 

@@ -17,9 +17,14 @@ from lit_coiba.bottlenecks.leak import choose_layers
 from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
-from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network, checked
-from lit_coiba.copies import Chunk, Copies
-from lit_coiba.frozen import frozen
+from lit_coiba.core.copies import Chunk, Copies
+from lit_coiba.core.errors import InputError, checked
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.grid import Grid
+from lit_coiba.core.method import Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import (
     BITS_PER_NAT,
     information,
@@ -27,7 +32,6 @@ from lit_coiba.functional import (
     information_of_ratio,
     resize_ratio,
 )
-from lit_coiba.targets import check_images, class_targets
 
 
 class CoIBA(BottleneckMethod):

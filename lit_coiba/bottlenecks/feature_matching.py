@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
-from lit_coiba.contracts import Grid, Path
-from lit_coiba.copies import Copies
+from lit_coiba.core.copies import Copies
+from lit_coiba.core.grid import Grid
+from lit_coiba.core.network import Path
 from lit_coiba.functional import noise
 
 MEANS, STDS = (-2.0, 2.0), (0.0, 5.0)  # the paper's: between them lie mean and std of the noise of a group of samples

@@ -19,9 +19,14 @@ from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.one_layer import choose_layer, chosen_layer, first_layers
 from lit_coiba.bottlenecks.prior import PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
-from lit_coiba.contracts import Card, Explanation, Grid, InputError, Network, Path, State, checked
-from lit_coiba.copies import Chunk, Copies
-from lit_coiba.frozen import frozen
+from lit_coiba.core.copies import Chunk, Copies
+from lit_coiba.core.errors import InputError, checked
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.grid import Grid
+from lit_coiba.core.method import Card
+from lit_coiba.core.network import Network, Path, State
+from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import (
     BITS_PER_NAT,
     beyond_masked_prior,
@@ -31,7 +36,6 @@ from lit_coiba.functional import (
     resize_map,
     smooth,
 )
-from lit_coiba.targets import check_images, class_targets
 
 PIXELS = 1000  # purpose of random numbers: noise at the pixels
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels: what the paper normalises by

@@ -17,8 +17,9 @@ from torch import Tensor
 from lit_coiba.bottlenecks.fitting import unchanged
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, LeakTest, images_of
-from lit_coiba.contracts import InputError, Network
-from lit_coiba.frozen import frozen
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.network import Network
 
 SAMPLE = 256  # images kept for the test
 NEAR_CHANCE = 0.05  # a start whose figure is this close to chance is early enough

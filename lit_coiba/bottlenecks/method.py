@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lit_coiba.bottlenecks.leak import sample_images
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot, estimate_statistics, images_of
-from lit_coiba.contracts import AttributionMethod, Network
+from lit_coiba.core.method import AttributionMethod
+from lit_coiba.core.network import Network
 
 
 class BottleneckMethod(AttributionMethod):

@@ -9,7 +9,7 @@ from torch import Tensor
 from lit_coiba.backbones.defaults import block_outputs
 from lit_coiba.bottlenecks.leak import choose_layers
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
-from lit_coiba.contracts import Network
+from lit_coiba.core.network import Network
 
 
 def first_layers(model: Network) -> list[str]:

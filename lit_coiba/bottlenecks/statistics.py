@@ -18,8 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lit_coiba.contracts import InputError, Network, Path
-from lit_coiba.frozen import frozen
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.network import Network, Path
 from lit_coiba.functional import Moments
 
 _BATCH = 16  # images, where all of them are one tensor

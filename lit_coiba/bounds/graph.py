@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx, nn
 
-from lit_coiba.backbones.in_place import refuse_overwriting
 from lit_coiba.bounds.operation import Operation
 from lit_coiba.bounds.rules import of_call, of_module
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
+from lit_coiba.propagation.in_place import refuse_overwriting
 
 WAY_OUT = "take a method that samples, as RISE or Occlusion"
 

@@ -11,8 +11,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
-from lit_coiba.contracts import Batch
-from lit_coiba.copies import watched
+from lit_coiba.core.batch import Batch
+from lit_coiba.core.copies import watched
 
 FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} blocks, {remaining} left{postfix}"
 ON_TERMINAL, IN_FILE = 0.3, 5.0  # seconds between two refreshes: a log file keeps them all

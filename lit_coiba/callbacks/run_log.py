@@ -11,8 +11,8 @@ from lightning import Callback, LightningModule, Trainer
 
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
+from lit_coiba.pictures.card import Unreadable, card_of, card_picture
 from lit_coiba.store import ExplanationStore, Row
-from lit_coiba.visualization.card import Unreadable, card_of, card_picture
 
 FOLDER = "tensorboard"  # in the store
 PANELS = 8  # images that are shown

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from lit_coiba.contracts import Batch
+from lit_coiba.core.batch import Batch
 
 
 class Stopwatch(Callback):

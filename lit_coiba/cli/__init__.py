@@ -12,7 +12,7 @@ import warnings
 from typing import Any
 
 from lit_coiba.cli.outcome import run_verb
-from lit_coiba.cli.overview import VERBS, misspelt, overview, version
+from lit_coiba.cli.pages.overview import VERBS, misspelt, overview, version
 
 
 def main(args: list[str] | None = None) -> int:

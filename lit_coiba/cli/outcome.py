@@ -40,23 +40,23 @@ def run_verb(verb: str, args: list[str]) -> int:
 
 def _run(verb: str, args: list[str]) -> int:
     if verb == "demo":
-        from lit_coiba.cli.demo_verb import run_demo
+        from lit_coiba.cli.verbs.demo import run_demo
 
         return run_demo(args)
     if verb == "methods":
-        from lit_coiba.cli.methods_verb import run_methods
+        from lit_coiba.cli.verbs.methods import run_methods
 
         return run_methods(args)
     if verb in ("merge", "export"):
-        from lit_coiba.cli.store_verbs import run_store_verb
+        from lit_coiba.cli.verbs.stores import run_store_verb
 
         return run_store_verb(verb, args)
     if {"-h", "--help"} & set(args):
-        from lit_coiba.cli.verb_help import help_page
+        from lit_coiba.cli.pages.verb_help import help_page
 
         print(help_page(verb))
         return 0
-    from lit_coiba.cli.trainer_verbs import VerbCLI
+    from lit_coiba.cli.verbs.trainer import VerbCLI
 
     cli = VerbCLI(verb, args)
     result = cli.execute()
@@ -110,8 +110,8 @@ def _fault(error: Exception) -> str | None:
     import torch
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    from lit_coiba.cli.messages import one_line
-    from lit_coiba.contracts import InputError
+    from lit_coiba.cli.parsing.messages import one_line
+    from lit_coiba.core.errors import InputError
 
     if isinstance(error, InputError | MisconfigurationException):
         return one_line(error)

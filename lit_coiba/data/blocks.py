@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, distributed
 from torch.utils.data import Dataset, DistributedSampler
 
-from lit_coiba.contracts import Batch, Failure, Preprocessing
+from lit_coiba.core.batch import Batch, Failure
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from lit_coiba.contracts import InputError
-from lit_coiba.data.class_names import ClassNames
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.dataset import ImageDataset
-from lit_coiba.data.file_index import SPLITS, WHOLE, FileIndex, FolderIndex, TableIndex
+from lit_coiba.data.files.class_names import ClassNames
+from lit_coiba.data.files.file_index import SPLITS, WHOLE, FileIndex, FolderIndex, TableIndex
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.module import BlockDataModule, Examples, Split
 from lit_coiba.data.subset import LimitOrder

@@ -13,7 +13,9 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lit_coiba.contracts import Batch, InputError, Preprocessing
+from lit_coiba.core.batch import Batch
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.blocks import BlockDataset, BlockSampler, count_blocks
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.labelled import LabelledImages

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 
 
 class Shard(NamedTuple):

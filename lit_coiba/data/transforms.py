@@ -10,7 +10,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.keypoints import Keypoints
 
 MAX_PIXELS = 2 * 89_478_485  # of a resized picture: the size at which Pillow refuses a file

@@ -27,7 +27,7 @@ def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps
     # Imported here, so that the command's help comes at once.
     from rich.console import Console
 
-    from lit_coiba.contracts import InputError
+    from lit_coiba.core.errors import InputError
     from lit_coiba.demo import heads as interpretable
     from lit_coiba.demo import photographs, report, synthetic
     from lit_coiba.demo.runs import Runner

@@ -19,13 +19,13 @@ from lit_coiba.demo.runs import Runner
 from lit_coiba.demo.synthetic import shipped_model
 from lit_coiba.heads import InfoDisentHead
 from lit_coiba.heads.description import describe
-from lit_coiba.modules.classifier import Classifier
+from lit_coiba.heads.saved import load_trained
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.prototype_search import PrototypeSearch
-from lit_coiba.modules.saved import load_trained
 from lit_coiba.prototypes import Prototypes
-from lit_coiba.quiet import quiet
 from lit_coiba.store import ExplanationStore
+from lit_coiba.trainer.quiet import quiet
+from lit_coiba.training.classifier import Classifier
 
 IMAGES: dict[str, int] = {"train": 2000, "val": 500, "test": 12, "predict": 12}  # of each split
 EPOCHS = 8

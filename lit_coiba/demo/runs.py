@@ -11,16 +11,16 @@ from lit_coiba.attribution import IBA, CoIBA, RandomMap, Saliency
 from lit_coiba.backbones import Backbone
 from lit_coiba.benchmark import Leaderboard
 from lit_coiba.callbacks.stopwatch import Stopwatch
-from lit_coiba.contracts import AttributionMethod
+from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.transforms import Transform
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.scorer import Scorer
-from lit_coiba.quiet import quiet
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer import Trainer
+from lit_coiba.trainer.quiet import quiet
 
 COPIES = 4  # noise copies in pairs of opposite sign: the preset `fast`
 SPEED = "images_per_second.txt"  # beside the blocks of a store

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.contracts import InputError, chosen
+from lit_coiba.core.errors import InputError, chosen
 from lit_coiba.functional import Representatives, precise, representatives
 from lit_coiba.heads.head import Head, Terms, at_least_one, exact_linear, exact_matmul
 

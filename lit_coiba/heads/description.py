@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.heads.head import Head
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.functional import precise, spatial_average
 from lit_coiba.heads.head import Head, Terms, exact_linear
 from lit_coiba.heads.rotation import Form, Parametrization, Rotation

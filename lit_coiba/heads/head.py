@@ -9,10 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.contracts import HeadExplanation, InputError
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.explanation import HeadExplanation
+from lit_coiba.core.targets import class_targets
 from lit_coiba.functional import precise
 from lit_coiba.functional.strongest import Score
-from lit_coiba.targets import class_targets
 
 
 class Terms(NamedTuple):

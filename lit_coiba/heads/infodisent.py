@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from lit_coiba.contracts import InputError, chosen
+from lit_coiba.core.errors import InputError, chosen
 from lit_coiba.functional import precise, signed_gumbel, signed_log_sum_exp, signed_max, signed_top_k, spatial_average
 from lit_coiba.heads.head import Head, Terms, at_least_one, exact_linear
 from lit_coiba.heads.rotation import Parametrization, Rotation

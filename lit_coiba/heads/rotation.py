@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from lit_coiba.contracts import InputError, chosen
+from lit_coiba.core.errors import InputError, chosen
 from lit_coiba.functional import precise
 from lit_coiba.heads.head import at_least_one
 

@@ -12,7 +12,7 @@ import torchmetrics
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.functional import precise, resize_map
 
 CIRCUMSTANTIAL = ("chunk", "keep_samples")  # settings that decide no score

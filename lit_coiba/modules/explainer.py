@@ -9,9 +9,13 @@ from lightning import LightningModule
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import AttributionMethod, Batch, Explanation, Failure, InputError, Preprocessing
-from lit_coiba.frozen import frozen
-from lit_coiba.modules.saved import load_trained
+from lit_coiba.core.batch import Batch, Failure
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.method import AttributionMethod
+from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.heads.saved import load_trained
 from lit_coiba.store import BlockRecord
 
 _REMEDY = "check the weights and the normalisation"

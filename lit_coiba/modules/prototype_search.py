@@ -10,14 +10,16 @@ from lightning import LightningModule
 from safetensors.torch import load_file, save
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import Batch, InputError, Preprocessing
-from lit_coiba.frozen import frozen
+from lit_coiba.core.batch import Batch
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.functional import Strongest, merge_strongest, strongest
 from lit_coiba.functional.strongest import Score
 from lit_coiba.heads import Head
-from lit_coiba.modules.chunks import Chunks
-from lit_coiba.modules.saved import load_trained
+from lit_coiba.heads.saved import load_trained
 from lit_coiba.store.atomic import atomically
+from lit_coiba.store.chunks import Chunks
 
 LONGEST = 64  # blocks of a chunk: what a killed run may have to do again
 PATCHES = 10  # of each side of a unit; part purity (PIP-Net) is over ten

@@ -9,10 +9,12 @@ from lightning import LightningModule
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import Batch, InputError, Preprocessing
+from lit_coiba.core.batch import Batch
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.heads.saved import load_trained
 from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, PointingGame, RelevanceRank
 from lit_coiba.metrics.metric import Faithfulness, Localisation, Metric
-from lit_coiba.modules.saved import load_trained
 from lit_coiba.store import BlockRecord
 
 

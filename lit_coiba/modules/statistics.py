@@ -15,12 +15,14 @@ from safetensors.torch import load_file, save
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, merge_moments, observe
-from lit_coiba.contracts import Batch, InputError, Preprocessing
+from lit_coiba.core.batch import Batch
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.shard import Shard
-from lit_coiba.frozen import frozen
 from lit_coiba.functional import Moments
-from lit_coiba.modules.chunks import Chunks
 from lit_coiba.store.atomic import atomically
+from lit_coiba.store.chunks import Chunks
 
 FEW_IMAGES = 200  # fewer make the standard deviations noisy
 

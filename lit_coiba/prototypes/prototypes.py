@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.prototypes.patches import Box, decode
 from lit_coiba.prototypes.table import SUMMARY, TABLE, checked
 from lit_coiba.store import Manifest

@@ -15,7 +15,7 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.functional import resize_map
 from lit_coiba.store.atomic import atomically
 from lit_coiba.store.progress import progress_bar

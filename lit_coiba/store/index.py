@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lit_coiba.contracts import Failure, InputError
+from lit_coiba.core.batch import Failure
+from lit_coiba.core.errors import InputError
 from lit_coiba.store.blocks import (
     BlockFile,
     DamagedBlock,

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from lit_coiba.contracts import Failure, InputError
+from lit_coiba.core.batch import Failure
+from lit_coiba.core.errors import InputError
 
 COLUMNS = {  # every block has these, then one column per extra
     "id": pa.string(),

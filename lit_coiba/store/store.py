@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lit_coiba.contracts import Failure, InputError
+from lit_coiba.core.batch import Failure
+from lit_coiba.core.errors import InputError
 from lit_coiba.store.atomic import remove_leftovers
 from lit_coiba.store.blocks import DamagedBlock, list_blocks, write_block
 from lit_coiba.store.compaction import consolidate

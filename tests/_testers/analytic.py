@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.contracts import Preprocessing
+from lit_coiba.core.preprocessing import Preprocessing
 
 
 class Analytic(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.heads import Head
 
 CHANNELS, CLASSES, SIZE = 6, 4, (3, 5)  # small, and a grid that is not square

@@ -22,7 +22,9 @@ import torch
 from torch import nn
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import AttributionMethod, Explanation, InputError
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.method import AttributionMethod
 from tests._testers import tiny
 from tests._testers.model_state import Bomb, assert_near, assert_same_state, disturb, state
 

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from lit_coiba.attribution import CoIBA
-from lit_coiba.contracts import AttributionMethod, Explanation
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.modules.explainer import Explainer

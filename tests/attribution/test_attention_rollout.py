@@ -2,7 +2,7 @@ import torch
 
 from lit_coiba.attribution import AttentionRollout
 from lit_coiba.attribution.attention_rollout import mixing
-from lit_coiba.backbones.attention import recorded_attention
+from lit_coiba.propagation.attention import recorded_attention
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from lit_coiba.attribution import AttnLRP, InputXGradient
 from lit_coiba.backbones import Backbone
-from lit_coiba.backbones.relevance import relevance_rules
+from lit_coiba.propagation.relevance import relevance_rules
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
 

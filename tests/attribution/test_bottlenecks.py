@@ -2,7 +2,7 @@
 
 from lit_coiba import attribution
 from lit_coiba.attribution import IBA, CoIBA
-from lit_coiba.contracts import AttributionMethod
+from lit_coiba.core.method import AttributionMethod
 from tests._testers.methods import CopiesTester
 
 

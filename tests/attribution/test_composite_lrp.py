@@ -8,9 +8,9 @@ from torch import nn
 
 from lit_coiba.attribution import CompositeLRP
 from lit_coiba.backbones import Backbone
-from lit_coiba.backbones.relevance_graph import relevance_graph
-from lit_coiba.backbones.relevance_steps import Summed
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
+from lit_coiba.propagation.relevance_graph import relevance_graph
+from lit_coiba.propagation.relevance_steps import Summed
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
 

@@ -8,10 +8,10 @@ from captum.attr import DeepLift as Captum
 from torch import nn
 
 from lit_coiba.attribution import DeepLift, IntegratedGradients
-from lit_coiba.attribution.baselines import baseline_images
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import InputError
-from lit_coiba.frozen import frozen
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.frozen import frozen
+from lit_coiba.perturbation.baselines import baseline_images
 from tests._testers import tiny
 from tests._testers.analytic import Analytic, Linear, network
 from tests._testers.methods import MethodTester

@@ -7,7 +7,7 @@ from torch import nn
 
 from lit_coiba.attribution import EVA
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests._testers import tiny
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lit_coiba.attribution import GradCAM
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests._testers import cams, tiny
 from tests._testers.methods import MethodTester
 

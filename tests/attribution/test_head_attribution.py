@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from lit_coiba.attribution import HeadAttribution
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests._testers import tiny
 from tests._testers.methods import FAMILIES, MethodTester
 

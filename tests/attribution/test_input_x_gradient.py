@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lit_coiba.attribution import InputXGradient, IntegratedGradients
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests._testers import tiny
 from tests._testers.analytic import Linear, network
 from tests._testers.methods import MethodTester

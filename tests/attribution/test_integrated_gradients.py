@@ -7,7 +7,7 @@ from captum.attr import IntegratedGradients as Captum
 from torch import nn
 
 from lit_coiba.attribution import IntegratedGradients
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests._testers import tiny
 from tests._testers.analytic import Linear, network
 from tests._testers.methods import CopiesTester

@@ -6,9 +6,9 @@ import torch
 from captum.attr import ShapleyValueSampling
 
 from lit_coiba.attribution import KernelSHAP
-from lit_coiba.attribution.segments import grid_segments
-from lit_coiba.contracts import InputError
-from lit_coiba.targets import class_scores
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.targets import class_scores
+from lit_coiba.perturbation.segments import grid_segments
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near
 

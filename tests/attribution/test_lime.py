@@ -5,9 +5,9 @@ import torch
 from captum.attr import Lime as CaptumLime
 
 from lit_coiba.attribution import LIME
-from lit_coiba.attribution.segments import grid_segments
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.functional import cosine_similarity_weights, noise
+from lit_coiba.perturbation.segments import grid_segments
 from tests._testers import tiny
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near

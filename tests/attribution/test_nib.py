@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lit_coiba.attribution import NIB
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests._testers import cams, tiny
 from tests._testers.methods import CopiesTester
 

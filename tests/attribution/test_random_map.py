@@ -3,7 +3,7 @@ import torch
 from scipy.stats import chisquare, kstest
 
 from lit_coiba.attribution import RandomMap
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests._testers.methods import MethodTester
 
 IMAGES = torch.zeros(2, 3, 8, 8)

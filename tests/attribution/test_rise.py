@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from lit_coiba.attribution import RISE
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.targets import class_scores
 from lit_coiba.functional import random_cells, shifted_masks
-from lit_coiba.targets import class_scores
 from tests._testers import tiny
 from tests._testers.analytic import network
 from tests._testers.methods import CopiesTester

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lit_coiba.attribution import Saliency
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
 

@@ -7,7 +7,7 @@ from captum.attr import Saliency as CaptumSaliency
 from torch import nn
 
 from lit_coiba.attribution import Saliency, SmoothGrad
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.functional import noise
 from tests._testers import tiny
 from tests._testers.analytic import Linear, network

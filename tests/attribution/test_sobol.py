@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from lit_coiba.attribution import Sobol
-from lit_coiba.attribution.masking import box_blurred, cell_masks, perturbed
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.targets import Output, class_scores
 from lit_coiba.functional import sobol_sequence
-from lit_coiba.targets import Output, class_scores
+from lit_coiba.perturbation.masking import box_blurred, cell_masks, perturbed
 from tests._testers import tiny
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from lit_coiba.attribution import UNI
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.functional.unlearning import unlearned_logits
 from tests._testers import tiny
 from tests._testers.analytic import Chain, network

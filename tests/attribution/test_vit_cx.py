@@ -3,7 +3,7 @@ import torch
 
 from lit_coiba.attribution import ViTCX
 from lit_coiba.attribution.vit_cx import joined, unit_range
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.functional import noise, resize_map
 from tests._testers import tiny
 from tests._testers.methods import CopiesTester

@@ -7,7 +7,8 @@ from PIL import Image
 from torch import nn
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.transforms import Transform
 from tests.backbones.families import TINY_VIT, PlainCNN, family, images_for
 

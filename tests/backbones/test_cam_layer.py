@@ -5,7 +5,7 @@ import torch
 import torchvision
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests._testers import tiny
 
 

@@ -4,7 +4,7 @@ import timm
 from timm.layers import set_fused_attn, use_fused_attn
 
 from lit_coiba.backbones.construction import build, preprocessing_of
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 
 
 @pytest.mark.parametrize(

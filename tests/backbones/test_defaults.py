@@ -2,7 +2,7 @@ import pytest
 from torch import nn
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests.backbones.families import TINY_VIT, family
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.grid_head import linear_classifier
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests.backbones.families import FAMILIES, PlainCNN, family, images_for
 
 TIMM = [name for name in FAMILIES if hasattr(family(name).model, "forward_features")]

@@ -4,7 +4,8 @@ from torch import nn
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.grids import Metadata, grid_of
-from lit_coiba.contracts import Grid, InputError
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.grid import Grid
 from tests.backbones.families import FAMILIES, TINY_VIT, family, hooked_forward, images_for
 
 PLAIN = Metadata(prefixes=(0, 1), patches=None, channels_last=False, shuffled=False)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests.backbones.families import FAMILIES, PlainCNN, family, hooked_forward, images_for, scaled
 
 

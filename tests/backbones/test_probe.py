@@ -4,7 +4,7 @@ from torch import nn
 
 from lit_coiba.backbones.chains import chain
 from lit_coiba.backbones.probe import probe
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests.backbones.families import PlainCNN, family
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.strides import DenseAveragePool, remove_strides, strided_stages
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests._testers.tiny import randomise
 
 NARROW = {"channels": [8, 8, 16, 16]}

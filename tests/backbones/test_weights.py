@@ -11,7 +11,7 @@ from timm.layers import resample_abs_pos_embed
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.weights import load_weights, read_weights
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests.backbones.families import TINY_VIT
 
 TINY_RESNET = {"channels": (8, 8, 8, 8), "layers": (1, 1, 1, 1)}

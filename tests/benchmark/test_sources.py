@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lit_coiba.benchmark import RegionSource, StoreSource, common_keys, finest_grid, names_of
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.store import BlockRecord, ExplanationStore, Manifest
 
 

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from torch.nn.functional import cross_entropy
 
 from lit_coiba.bottlenecks import CoIBA
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.functional import information
 from tests._testers import tiny
 from tests._testers.twins import SlowCoIBA, kl

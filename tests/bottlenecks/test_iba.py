@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lit_coiba.bottlenecks import IBA
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.functional import resize_map
 from tests._testers import tiny
 

@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 from lit_coiba.bottlenecks import IBA, InputIBA
 from lit_coiba.bottlenecks.feature_matching import Matching, PixelNoise, match_features
 from lit_coiba.bottlenecks.input_iba import PIXELS, pixel_noise
-from lit_coiba.contracts import InputError
-from lit_coiba.copies import Copies
+from lit_coiba.core.copies import Copies
+from lit_coiba.core.errors import InputError
 from lit_coiba.functional import beyond_masked_prior, information, information_of_ratio, noise
 from lit_coiba.resources import resource
 from tests._testers import tiny

@@ -8,7 +8,8 @@ from torch import nn
 from lit_coiba.backbones import Backbone
 from lit_coiba.bottlenecks import CoIBA, choose_layers, estimate_statistics, leak
 from lit_coiba.bottlenecks.leak import sample_images
-from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.functional import noise
 from tests._testers import tiny
 

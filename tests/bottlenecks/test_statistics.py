@@ -8,7 +8,9 @@ from safetensors.torch import save_file
 
 from lit_coiba.bottlenecks import IBA, CoIBA, LeakTest, NeedsStatistics, estimate_statistics
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot, images_of
-from lit_coiba.contracts import Batch, InputError, Preprocessing
+from lit_coiba.core.batch import Batch
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 from tests._testers import tiny
 
 LAYERS = ["blocks.1.norm1", "blocks.3"]

@@ -6,7 +6,7 @@ from torch import nn
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.bounds import Box, propagate, specification, trace, upper_bounds
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from tests._testers import tiny
 
 MODELS = {

@@ -14,12 +14,12 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.callbacks import ExportWeights
 from lit_coiba.callbacks.export_weights import Accuracy, accuracy, card, save_half
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.data import ImageFolder
-from lit_coiba.fit_trainer import FitTrainer
 from lit_coiba.heads import InfoDisentHead, LinearHead
 from lit_coiba.heads.description import build
-from lit_coiba.modules.classifier import Classifier
+from lit_coiba.trainer.fit_trainer import FitTrainer
+from lit_coiba.training.classifier import Classifier
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 

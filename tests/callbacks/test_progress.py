@@ -11,10 +11,10 @@ import torch
 from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
-from lit_coiba import copies
 from lit_coiba.callbacks import BlockProgress
-from lit_coiba.contracts import Batch, Failure
-from lit_coiba.copies import Copies
+from lit_coiba.core import copies
+from lit_coiba.core.batch import Batch, Failure
+from lit_coiba.core.copies import Copies
 
 pytestmark = pytest.mark.filterwarnings("ignore:predict returned None", "ignore:.*LeafSpec.*:FutureWarning")
 

@@ -5,7 +5,7 @@ import torch
 
 from lit_coiba.callbacks import stopwatch as module
 from lit_coiba.callbacks.stopwatch import Stopwatch
-from lit_coiba.contracts import Batch
+from lit_coiba.core.batch import Batch
 
 
 @pytest.fixture

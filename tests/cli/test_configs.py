@@ -18,9 +18,9 @@ from lit_coiba.callbacks.export_weights import save_half
 from lit_coiba.data.synthetic.dataset import SPLITS
 from lit_coiba.heads import InfoDisentHead, LinearHead
 from lit_coiba.heads.description import describe
-from lit_coiba.precision import automatic_precision
 from lit_coiba.resources import resource
 from lit_coiba.store import ExplanationStore
+from lit_coiba.trainer.precision import automatic_precision
 from tests._testers.releases import RELEASES
 
 from .conftest import CALM, TINY

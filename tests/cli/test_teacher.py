@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lit_coiba.data.synthetic.dataset import SPLITS
-from lit_coiba.modules.classifier import Classifier
 from lit_coiba.store import ExplanationStore
+from lit_coiba.training.classifier import Classifier
 
 from .conftest import CALM
 

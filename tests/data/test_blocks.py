@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import distributed
 from torch.utils.data import DistributedSampler
 
-from lit_coiba.contracts import Batch, Failure, Preprocessing
+from lit_coiba.core.batch import Batch, Failure
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.blocks import BlockDataset, BlockSampler, count_blocks
 from lit_coiba.data.transforms import Transform
 from tests._testers.pictures import Pictures

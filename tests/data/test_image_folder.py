@@ -5,7 +5,8 @@ from lightning import LightningModule, Trainer
 from PIL import Image
 from timm.data import create_transform
 
-from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data import ImageFolder
 from lit_coiba.data.blocks import BlockDataset
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.transforms import Transform
 from tests._testers.pictures import Pictures

@@ -10,7 +10,9 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities.warnings import PossibleUserWarning
 from torch.utils.data import DataLoader
 
-from lit_coiba.contracts import Batch, InputError, Preprocessing
+from lit_coiba.core.batch import Batch
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.module import BlockDataModule
 from tests._testers.pictures import Pictures
 

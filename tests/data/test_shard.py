@@ -1,6 +1,6 @@
 import pytest
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.shard import Shard
 
 

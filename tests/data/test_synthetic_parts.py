@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data import SyntheticParts
 from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.data.synthetic import DroppedPartsDataset

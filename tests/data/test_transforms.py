@@ -6,7 +6,8 @@ from PIL import Image
 from timm.data import create_transform
 from torch.nn.functional import grid_sample
 
-from lit_coiba.contracts import InputError, Preprocessing
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.keypoints import Keypoints
 from lit_coiba.data.transforms import Transform
 

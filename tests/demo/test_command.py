@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.synthetic import SyntheticPartsDataset
 from lit_coiba.data.synthetic.dataset import SPLITS
 from lit_coiba.demo import demo

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from lit_coiba.backbones.attention import explicit_attention
-from lit_coiba.frozen import frozen
+from lit_coiba.core.frozen import frozen
 from lit_coiba.functional.unlearning import against, divergence, match, project, unit, unlearned_logits
+from lit_coiba.propagation.attention import explicit_attention
 from tests._testers import tiny
 
 

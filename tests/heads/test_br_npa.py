@@ -3,7 +3,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.heads import BRNPAHead
 from tests._testers.heads import CHANNELS, CLASSES, HeadTester, features, slow_representatives
 

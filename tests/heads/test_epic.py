@@ -7,7 +7,7 @@ import torch
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.grid_head import linear_classifier
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.functional import pair_purity
 from lit_coiba.heads import EPICHead
 from tests._testers.heads import CHANNELS, CLASSES, HeadTester, features

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from lit_coiba.contracts import HeadExplanation
+from lit_coiba.core.explanation import HeadExplanation
 from lit_coiba.heads import BRNPAHead, Head, InfoDisentHead, LinearHead
 from lit_coiba.heads.head import Terms
 from tests._testers.heads import CHANNELS, CLASSES, HeadTester, features

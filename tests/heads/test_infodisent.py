@@ -7,7 +7,7 @@ import torch
 from scipy.linalg import expm
 from torch.nn.functional import cross_entropy
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.heads import InfoDisentHead, LinearHead
 from tests._testers.heads import CHANNELS, CLASSES, HeadTester, features, learnable
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.linalg import expm
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.heads import Rotation
 from tests._testers.heads import CHANNELS, features
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, Metric, PointingGame
 
 

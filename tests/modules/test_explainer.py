@@ -5,7 +5,9 @@ from torch import nn
 
 from lit_coiba.attribution import CoIBA
 from lit_coiba.backbones import Backbone
-from lit_coiba.contracts import Batch, Failure, InputError, Preprocessing
+from lit_coiba.core.batch import Batch, Failure
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.modules.explainer import Explainer
 from tests._testers import tiny
 from tests._testers.runs import Shade

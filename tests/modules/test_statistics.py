@@ -4,11 +4,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lit_coiba.contracts import Batch, InputError
+from lit_coiba.core.batch import Batch
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.blocks import BlockDataset, BlockSampler
 from lit_coiba.functional import Moments
-from lit_coiba.modules.chunks import CHUNKS
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
+from lit_coiba.store.chunks import CHUNKS
 from tests._testers import tiny
 from tests._testers.runs import NoisePictures
 

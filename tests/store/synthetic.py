@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lit_coiba.contracts import Failure
+from lit_coiba.core.batch import Failure
 from lit_coiba.store import BlockRecord, ExplanationStore, Manifest
 
 SIZE = (3, 5)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.store import BlockRecord, ExplanationStore, compaction
 from tests.store.synthetic import blocks, filled, manifest, record, sample_id
 from tests.store.test_blocks import flip_a_byte_of_the_maps

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.store import BlockRecord, ExplanationStore, export
 from lit_coiba.store.export import file_name
 from tests.store.synthetic import blocks, filled, manifest, sample_id

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.store import ExplanationStore
 from tests.store.synthetic import blocks, manifest, record, sample_id
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.store.manifest import FILE_NAME, Manifest
 from tests.store.synthetic import manifest
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.store import ExplanationStore, Manifest, compaction, merge
 from tests.store.synthetic import blocks, filled, manifest, record
 from tests.store.test_blocks import flip_a_byte_of_the_maps

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lit_coiba.contracts import Failure, InputError
+from lit_coiba.core.batch import Failure
+from lit_coiba.core.errors import InputError
 from lit_coiba.store.records import COLUMNS, BlockRecord, Columns, from_table, to_table
 from tests.store.synthetic import record
 

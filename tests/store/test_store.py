@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lit_coiba.contracts import Failure, InputError
+from lit_coiba.core.batch import Failure
+from lit_coiba.core.errors import InputError
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.manifest import FILE_NAME
 from tests.store.synthetic import blocks, filled, manifest, record, sample_id

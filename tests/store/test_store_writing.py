@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lit_coiba.contracts import Failure, InputError
+from lit_coiba.core.batch import Failure
+from lit_coiba.core.errors import InputError
 from lit_coiba.store import ExplanationStore
 from tests.store.synthetic import blocks, filled, manifest, record, sample_id
 from tests.store.test_blocks import flip_a_byte_of_the_maps

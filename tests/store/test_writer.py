@@ -6,7 +6,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.store import BlockRecord, ExplanationStore
 from lit_coiba.store.writer import StoreWriter
 from tests.store.synthetic import manifest, record

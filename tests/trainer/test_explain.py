@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from lit_coiba.attribution import CoIBA, Saliency
-from lit_coiba.contracts import Failure, InputError, Preprocessing
+from lit_coiba.core.batch import Failure
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.pictures.contact_sheet import contact_sheet
 from lit_coiba.store.manifest import Manifest
-from lit_coiba.visualization.contact_sheet import contact_sheet
 from tests._testers import tiny
 from tests._testers.runs import NoiseData, Shade, explain, make_trainer
 

@@ -18,8 +18,8 @@ warnings.simplefilter("ignore")
 import torch
 from lit_coiba.cli import main
 from lit_coiba.data.synthetic.dataset import SPLITS
-from lit_coiba.modules.classifier import Classifier
-from lit_coiba.modules.feature_cache import CachedFeatures
+from lit_coiba.training.classifier import Classifier
+from lit_coiba.training.feature_cache import CachedFeatures
 
 SPLITS.update(train=range(72), val=range(10_000, 10_020))
 rank, compute, step = os.environ.get("LOCAL_RANK", "0"), CachedFeatures._compute, Classifier.training_step

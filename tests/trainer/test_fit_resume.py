@@ -20,7 +20,7 @@ from pathlib import Path
 warnings.simplefilter("ignore")
 from lit_coiba.cli import main
 from lit_coiba.data.synthetic.dataset import SPLITS
-from lit_coiba.modules.classifier import Classifier
+from lit_coiba.training.classifier import Classifier
 
 SPLITS.update(train=range(640), val=range(10_000, 10_200), test=range(11_000, 11_010))
 step, reached = Classifier.training_step, Path(sys.argv[1])

@@ -21,7 +21,7 @@ import os, sys, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
 from lightning import Callback
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.trainer import Trainer
 from tests._testers import tiny

@@ -8,13 +8,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lit_coiba import prototype_trainer
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.subset import Subset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.heads import BRNPAHead, EPICHead, InfoDisentHead, LinearHead
 from lit_coiba.modules.prototype_search import PrototypeSearch
 from lit_coiba.prototypes import Prototypes
+from lit_coiba.trainer import prototype_trainer
 from tests._testers import tiny
 from tests._testers.runs import NoiseData, make_trainer
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from lit_coiba.bottlenecks import ActivationStatistics
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.shard import Shard
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.store import ExplanationStore, merge

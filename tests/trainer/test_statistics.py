@@ -7,7 +7,7 @@ import torch
 
 from lit_coiba.attribution import IBA, CoIBA
 from lit_coiba.bottlenecks import ActivationStatistics
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.statistics import StatisticsModule
 from lit_coiba.trainer import Trainer

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 
 PARTS = ("beak", "eye", "foot", "tail", "wing")
 VARIANTS = 4  # looks of each part

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.keypoints import Keypoints
 from lit_coiba.data.synthetic.classes import NUM_CLASSES, PARTS, VARIANTS, class_table, part_index, present_parts

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.synthetic.classes import PARTS, compatible_classes, soft_targets
 from lit_coiba.data.synthetic.dataset import SyntheticPartsDataset
 

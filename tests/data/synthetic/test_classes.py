@@ -3,7 +3,7 @@ from itertools import combinations
 import pytest
 import torch
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.synthetic.classes import (
     PARTS,
     VARIANTS,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_coiba.contracts import InputError
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.synthetic import PARTS, SyntheticPartsDataset, class_table
 
 PROBE = [3, 64, 500, 999]

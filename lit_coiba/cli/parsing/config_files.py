@@ -1,0 +1,141 @@
+"""The words of a command line before they are parsed: config files found and read, stale arguments taken out.
+
+jsonargparse keeps arguments of a class that a later word replaces, where the new class has arguments of the same name:
+after a file for CoIBA, ``--model.method IBA`` would run IBA with CoIBA's beta. Here a new class starts from its own
+defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from jsonargparse import get_loader
+
+from lit_coiba.core.errors import InputError
+from lit_coiba.resources import resource
+
+_OPTIONS = ("-c", "--config")
+_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(?<!\.yaml)(?<!\.yml)(?<!\.json)")  # and no file
+_SECTIONS = ("trainer", "model", "data")
+
+
+class Config(NamedTuple):
+    """What one ``-c`` says."""
+
+    name: str
+    content: dict[str, Any]
+
+    def find(self, key: str) -> Any:
+        """What this says about a dotted key, with or without ``init_args`` in it; None if nothing."""
+        for parent, last, path in _nodes(self.content):
+            if key in (path, path.replace(".init_args.", ".")):
+                return parent[last]
+        return None
+
+    def word(self) -> str:
+        """As one word of a command line."""
+        return f"--config={yaml.safe_dump(self.content, default_flow_style=True, sort_keys=False, allow_unicode=True)}"
+
+
+def read_configs(args: list[str], defaults: dict[str, Any]) -> tuple[list[str], list[Config], dict[str, str]]:
+    """The same command line with the contents of all config files in it; these files; key -> class that is asked for.
+
+    Args:
+        args: The words after the verb.
+        defaults: Content of a config file that comes before all others.
+
+    Raises:
+        InputError: A file does not exist or is no YAML mapping.
+    """
+    pieces: list[str | Config] = [Config("the defaults", deepcopy(defaults))]
+    words = iter(args)
+    for word in words:
+        option, given, name = word.partition("=")
+        if option not in _OPTIONS:
+            pieces.append(word)
+            continue
+        name = name if given else next(words, "")
+        if not name:
+            raise InputError(f"{option} needs a file, such as {option} configs/method/coiba.yaml")
+        pieces.append(_read(name))
+    classes = _take_out_stale(pieces)
+    configs = [piece for piece in pieces if isinstance(piece, Config)]
+    return [piece if isinstance(piece, str) else piece.word() for piece in pieces], configs, classes
+
+
+def _read(name: str) -> Config:
+    inline = name.lstrip().startswith("{")
+    source = "the configuration on the command line" if inline else f"config file {name}"
+    try:
+        text = name if inline else _located(name).read_text(encoding="utf-8")
+        content = get_loader("yaml")(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{source} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
+        raise InputError(f"{source},{line} {error.problem or error.context} (YAML syntax)") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{source} is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{source} is not a mapping of keys to values, such as 'trainer: {{max_epochs: 5}}'")
+    for section in _SECTIONS[:2]:
+        if not isinstance(content.get(section) or {}, dict):
+            raise InputError(f"{section} in {source} is {content[section]!r}, but must be a mapping of keys to values")
+    return Config(name, {key: value for key, value in content.items() if value is not None or key not in _SECTIONS})
+
+
+def _located(name: str) -> Path:
+    """A file of the user, or else one that comes with the package."""
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    shipped = resource("configs")
+    known = {f"configs/{file.relative_to(shipped).as_posix()}": file for file in sorted(shipped.rglob("*.yaml"))}
+    if path.as_posix() in known:
+        return known[path.as_posix()]
+    near = get_close_matches(name, known, n=2) or get_close_matches(f"configs/{name}", known, n=2)
+    raise InputError(f"there is no config file {name}" + (f": did you mean {' or '.join(near)}?" if near else ""))
+
+
+def _take_out_stale(pieces: list[str | Config]) -> dict[str, str]:
+    """Remove what configs say about a class that a later piece replaces by another one; the classes that stay.
+
+    The first config, the defaults, gets the new class instead: words may then stand before the one that names it.
+    """
+    classes: dict[str, str] = {}  # key -> class, after the pieces so far
+    found: list[tuple[dict[str, Any], str, str, str]] = []  # parent, its key, the dotted key, class at that time
+    for piece, following in zip(pieces, [*pieces[1:], ""]):
+        if isinstance(piece, str):
+            key, given, value = piece.removeprefix("--").partition("=")
+            key, chosen = key.removesuffix(".class_path"), value if given else following
+            if piece.startswith("--") and key in classes and isinstance(chosen, str) and _CLASS.fullmatch(chosen):
+                classes[key] = chosen
+            continue
+        for parent, last, key in _nodes(piece.content):
+            node = parent[last]
+            named = node.get("class_path") if isinstance(node, dict) else node if key in classes else None
+            if isinstance(named, str):
+                classes[key] = named
+            if key in classes:
+                found.append((parent, last, key, classes[key]))
+    first = {id(parent) for parent, _, _ in _nodes(pieces[0].content)} if isinstance(pieces[0], Config) else set()
+    for parent, last, key, then in found:
+        if then.rpartition(".")[2] != classes[key].rpartition(".")[2]:
+            parent.pop(last, None)
+            if id(parent) in first:
+                parent[last] = {"class_path": classes[key]}
+    return classes
+
+
+def _nodes(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Every key of nested mappings: the mapping it is in, the key, and its dotted name."""
+    for key, value in content.items():
+        yield content, key, f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _nodes(value, f"{prefix}{key}.")

@@ -1,0 +1,1 @@
+"""One file for the verbs of a kind."""

@@ -1,0 +1,1 @@
+"""Does the model depend on what a map calls important?"""

@@ -1,0 +1,232 @@
+"""Perturbation curves: rank -> masks -> batched forward -> curve, the one engine of insertion and deletion."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lit_coiba.core.copies import CPU_PIXELS, tell
+from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.targets import class_targets
+from lit_coiba.functional import (
+    area_under_curve,
+    cell_values,
+    noise,
+    perturb,
+    precise,
+    ranks,
+    resample_curve,
+    spread_cells,
+    step_counts,
+)
+from lit_coiba.metrics.metric import Faithfulness, Model, checked_maps, not_finite
+from lit_coiba.perturbation.baseline_images import BaselineImages, Kind, Space, Window
+
+Preset = Literal["rise", "coiba"]
+Output = Literal["prob", "logit", "logprob"]
+Order = Literal["morf", "lerf", "random"]
+Ties = Literal["first", "last"]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "rise": {"space": "input", "rows": 1, "blur": "rise", "blur_size": 11, "blur_sigma": 5.0},
+    "coiba": {"space": "pixels", "rows": 8, "blur": "gaussian", "blur_size": 51, "blur_sigma": 50.0},
+}
+OUTPUTS = {"prob": nn.Softmax(-1), "logit": nn.Identity(), "logprob": nn.LogSoftmax(-1)}
+CHUNK = 64  # images a forward, on a GPU
+POINTS = 101  # of the mean curve, where the number of steps depends on the image
+
+
+class PerturbationCurve(Faithfulness):
+    """Score of the class while pixels, or whole cells, are exchanged in the order in which a map ranks them.
+
+    Step k exchanges the first n_k pixels with all their channels; s_0 ... s_K are the model's scores of the class and
+    the sample's score is the normalised trapezoid over them, both ends included. With `cells`, the map's values on that
+    grid are ranked (a map on the same grid: its own values) and a step exchanges whole cells.
+
+    Presets: ``rise`` (Petsiuk et al., 2018, released evaluation): one row of pixels a step, baselines of normalised
+    input, RISE's 11 x 11 blur. ``coiba``, the script of the authors of CoIBA: eight rows a step, baselines of pixels in
+    [0, 1] that are then normalised, a 51 x 51 blur of sigma 50; it scores the label, so give the labels as targets. An
+    argument that is not None comes before the preset, and `settings` shows the outcome. Both take softmax
+    probabilities, exchange pixels with zeros (deletion) or a blur (insertion) and break ties by row-major order.
+
+    Args:
+        preset: What arguments are that are None.
+        output: Of the class, after each step: softmax probability, logit or log probability.
+        baseline: What pixels are exchanged with: zeros, the image blurred, its mean colour, its smallest value (the
+            "black" of Quantus), or a number; in `space`.
+        space: Where the baseline is made: normalised model ``input``, or ``pixels`` in [0, 1].
+        order: ``morf`` = most relevant first, ``lerf`` = least relevant first, ``random`` = the same for all images.
+        ties: Which of equal pixels goes first, in row-major order; see `functional.ranks`.
+        cells: Grid of cells, one number or height and width; None = single pixels.
+        steps: K, the number of steps.
+        step: Pixels, or cells, a step instead.
+        rows: Rows of pixels, or of cells, a step instead.
+        blur: Window; see `functional.blur_images`.
+        blur_size: Pixels, odd.
+        blur_sigma: Pixels.
+        mean: Per channel, of the model's normalisation, for ``pixels``; None = `model.preprocessing` says it.
+        std: Likewise.
+        seed: Of the random order.
+        chunk: Images a forward; bounds memory, and changes no score. None: on a CPU, where large batches are slower, as
+            many as have about 8 x 224 x 224 pixels together; else 64.
+        keep_samples: Also keep every score.
+
+    Raises:
+        InputError: An argument that is not among its choices or out of range.
+    """
+
+    inserts: ClassVar[bool]  # from the baseline to the image, else the other way
+
+    curve_total: Tensor  # (points,) fp64: sum of the defined curves
+
+    def __init__(
+        self,
+        preset: Preset = "rise",
+        output: Output = "prob",
+        baseline: Kind | float | None = None,
+        space: Space | None = None,
+        order: Order = "morf",
+        ties: Ties = "first",
+        cells: int | tuple[int, int] | None = None,
+        steps: int | None = None,
+        step: int | None = None,
+        rows: int | None = None,
+        blur: Window | None = None,
+        blur_size: int | None = None,
+        blur_sigma: float | None = None,
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+        seed: int = 0,
+        chunk: int | None = None,
+        keep_samples: bool = False,
+    ) -> None:
+        super().__init__(keep_samples)
+        chosen(preset, Preset, "preset")
+        settled = PRESETS[preset]
+        if sum(given is not None for given in (steps, step, rows)) > 1:
+            raise InputError(f"steps {steps}, step {step} and rows {rows}: give one of the three")
+        self.preset = preset
+        self.output = chosen(output, Output, "output")
+        self.baseline = ("blur" if self.inserts else "zeros") if baseline is None else baseline
+        self.space = settled["space"] if space is None else space
+        self.order = chosen(order, Order, "order")
+        self.ties: Ties = chosen(ties, Ties, "ties")
+        self.cells = cells if cells is None or isinstance(cells, int) else (int(cells[0]), int(cells[1]))
+        self.steps, self.step = steps, step
+        self.rows = settled["rows"] if steps is None and step is None and rows is None else rows
+        self.blur = settled["blur"] if blur is None else blur
+        self.blur_size = settled["blur_size"] if blur_size is None else blur_size
+        self.blur_sigma = settled["blur_sigma"] if blur_sigma is None else blur_sigma
+        self.mean, self.std = mean, std
+        self.seed = seed
+        self.chunk = chunk
+        for name in ("steps", "step", "rows", "chunk"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise InputError(f"{name} is {value}: give 1 or more")
+        if self.cells is not None and min(self._grid((0, 0))) < 1:
+            raise InputError(f"cells is {cells}: give 1 or more in height and width")
+        self._baselines = BaselineImages(
+            self.baseline, self.space, self.blur, self.blur_size, self.blur_sigma, mean, std
+        )
+        points = POINTS if steps is None else steps + 1
+        self.add_state("curve_total", torch.zeros(points, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def score(self, model: Model, images: Tensor, targets: Tensor | None, maps: Tensor) -> Tensor:
+        """Area under each sample's curve ``(B,)``; see `Faithfulness.score`."""
+        return area_under_curve(self.curves(model, images, targets, maps))
+
+    def update(self, model: Model, images: Tensor, targets: Tensor | None, maps: Tensor) -> None:
+        """Add a batch; the arguments are those of `score`."""
+        curves = self.curves(model, images, targets, maps)
+        self._add(area_under_curve(curves))
+        points = resample_curve(curves.to(self.curve_total.device), len(self.curve_total))
+        self.curve_total = self.curve_total + points[~points.isnan().any(1)].double().sum(0)
+
+    def mean_curve(self) -> Tensor:
+        """Mean of the defined curves over all processes, which all have to ask; fp64.
+
+        K + 1 scores where the number of steps was given, else 101 at equally spaced shares of the steps.
+        """
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            return self.curve_total / self.count
+
+    def curves(self, model: Model, images: Tensor, targets: Tensor | None, maps: Tensor) -> Tensor:
+        """The scores s_0 ... s_K of each sample ``(B, K + 1)``; arguments and errors as those of `score`."""
+        if images.dim() != 4:
+            raise InputError(f"images have shape {tuple(images.shape)}: give model input (B, C, H, W)")
+        maps = checked_maps(maps, len(images)).to(images.device)
+        images = images.detach()
+        size = (images.shape[-2], images.shape[-1])
+        grid = self._grid(size)
+        counts = torch.tensor(self._counts(grid, size), device=images.device)
+        places = spread_cells(self._places(maps, grid), size)
+        baseline = self._baselines.of(images, model)
+        start, end = (baseline, images) if self.inserts else (images, baseline)
+        with frozen(model), torch.no_grad():
+            logits = self._logits(model, images)
+            classes = class_targets(targets, images, logits.shape[1], lambda: logits)
+            clean = self._outputs(logits, classes).unsqueeze(1)
+            counts = counts[:-1] if self.inserts else counts[1:]  # the clean images are an end, and known
+            scores = []
+            for pairs in torch.arange(len(images) * len(counts), device=images.device).split(self._chunk(images)):
+                image, step = pairs // len(counts), pairs % len(counts)
+                perturbed = perturb(start[image], end[image], places[image], counts[step])
+                scores.append(self._outputs(self._logits(model, perturbed), classes[image]))
+                tell(sum(map(len, scores)), len(images) * len(counts))
+        others = torch.cat(scores).view(len(images), -1)
+        curves = torch.cat([others, clean] if self.inserts else [clean, others], 1)
+        return curves.masked_fill(not_finite(maps).unsqueeze(1), torch.nan)
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Refuse images of `size`, height and width, that have too few pixels for these settings.
+
+        Raises:
+            InputError: They have.
+        """
+        self._counts(self._grid(size), size)
+        if self.mean is not None or self.space == "input":
+            self._baselines.of(torch.zeros(1, len(self.mean or "RGB"), *size), None)
+
+    def _chunk(self, images: Tensor) -> int:
+        """Images a forward."""
+        if self.chunk is not None:
+            return self.chunk
+        pixels = images.shape[-2] * images.shape[-1]
+        return max(1, CPU_PIXELS // pixels) if images.device.type == "cpu" else CHUNK
+
+    def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        if self.cells is None:
+            return size
+        return (self.cells, self.cells) if isinstance(self.cells, int) else self.cells
+
+    def _counts(self, grid: tuple[int, int], size: tuple[int, int]) -> list[int]:
+        units = grid[0] * grid[1]
+        if grid[0] > size[0] or grid[1] > size[1]:
+            raise InputError(f"cells is {self.cells}, but images have {size[0]} x {size[1]} pixels: give fewer cells")
+        if self.steps is not None and self.steps > units:
+            raise InputError(f"steps is {self.steps}, but there are {units} pixels or cells to exchange: give fewer")
+        if self.rows is not None:
+            return step_counts(units, size=self.rows * grid[1])
+        return step_counts(units, steps=self.steps, size=self.step)
+
+    def _places(self, maps: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Place of each cell in the order of exchange ``(B, *grid)``."""
+        if self.order == "random":
+            return ranks(noise(self.seed, 0, 0, (1, *grid))).to(maps.device).expand(len(maps), -1, -1)
+        values = cell_values(maps, grid)
+        return ranks(values if self.order == "morf" else -values, self.ties)
+
+    def _logits(self, model: Model, images: Tensor) -> Tensor:
+        logits = model(images)
+        if logits.dim() != 2 or len(logits) != len(images):
+            raise InputError(
+                f"the model gives {tuple(logits.shape)} for {len(images)} images: it must give (B, K) logits"
+            )
+        return precise(logits)
+
+    def _outputs(self, logits: Tensor, classes: Tensor) -> Tensor:
+        outputs: Tensor = OUTPUTS[self.output](logits)
+        return outputs.gather(1, classes.unsqueeze(1)).squeeze(1)

@@ -1,0 +1,1 @@
+"""Does a map lie on the object?"""

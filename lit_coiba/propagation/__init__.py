@@ -1,0 +1,1 @@
+"""Rules that walk a network: attention, relevance, steps in place."""

@@ -1,0 +1,1 @@
+"""LightningModules that learn, and what they learn from."""

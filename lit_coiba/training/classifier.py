@@ -1,0 +1,249 @@
+"""Train a classifier on any timm backbone, so that there is something to explain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import LambdaLR
+from torchvision.transforms import v2
+
+from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.fused_attention import attention_modules, plain_attention
+from lit_coiba.backbones.layer_depths import layer_depths
+from lit_coiba.core.batch import Batch
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.heads.description import build, describe
+from lit_coiba.heads.head import Head
+from lit_coiba.training.feature_cache import Features
+from lit_coiba.training.optimization import adamw, warmup_cosine
+from lit_coiba.training.teacher import Teacher
+
+TOP = 5  # classes of the second accuracy
+MODULES = ("self", "__class__", "backbone", "head", "teacher")  # all other arguments are plain values
+
+
+class Classifier(LightningModule):
+    """A backbone, with a head or its own classifier, its loss, optimiser and logs.
+
+    Batches are ``(images, targets)``: images ``(B, 3, H, W)``, targets a class index ``(B,)`` or a probability for each
+    class ``(B, K)``. The trainer's loggers get ``lr``, ``train/loss``, ``train/accuracy``, the same for ``val`` and
+    ``test``, and ``val/NAME/loss`` and so on where a data module gives several loaders by name; ``val/top5`` where
+    there are more than five classes; and what a head says of itself at the end of each epoch, ``head/NAME``.
+
+    Args:
+        backbone: The network. A dictionary of its arguments will do too: that is what checkpoints of this class hold.
+        head: Takes the place of the backbone's own classifier: a class of `lit_coiba.heads`, or anything that makes one
+            from the number of channels and of classes. A dictionary that `heads.describe` gave will do too.
+        frozen: Train the head, or the classifier layer, alone; all the rest stays as it is, also running statistics.
+        lr: Peak learning rate of AdamW.
+        backbone_lr: Of all but the head or the classifier layer; None = `lr`.
+        layer_decay: Factor on the learning rate from each layer of the backbone to the one below it, 1 = none.
+        weight_decay: AdamW's; norms, biases and embeddings are spared.
+        warmup: Share of all steps over which the learning rate rises; then it falls to 0 along a cosine.
+        label_smoothing: Share of each training target that is spread over all classes.
+        mixup: Parameter of the Beta distribution by which pairs of training images are mixed (Zhang et al., 2018); 0 =
+            not at all.
+        cutmix: The same for rectangles that are cut from one image into another (Yun et al., 2019); with both, each
+            batch draws one.
+        teacher: Train on the logits of this network too (distillation). A dictionary of its arguments will do too.
+
+    Raises:
+        InputError: The backbone is to be frozen, and has no classifier layer that could be trained; a head for a model
+            that is not timm's; a number out of range.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: Callable[[int, int], Head] | None = None,
+        frozen: bool = False,
+        lr: float = 1e-3,
+        backbone_lr: float | None = None,
+        layer_decay: float = 1.0,
+        weight_decay: float = 0.05,
+        warmup: float = 0.05,
+        label_smoothing: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        teacher: Teacher | None = None,
+    ) -> None:
+        super().__init__()
+        arguments = {k: v for k, v in locals().items() if k not in MODULES}
+        self.backbone = Backbone(**backbone) if isinstance(backbone, dict) else backbone
+        if isinstance(head, dict):
+            self.backbone.attach(build(head))
+        elif head is not None:
+            self.backbone.attach(head(self.backbone.feature_channels, self.backbone.num_classes))
+        self.frozen = frozen
+        self.lr, self.backbone_lr, self.layer_decay = lr, backbone_lr, layer_decay
+        self.weight_decay, self.warmup = weight_decay, warmup
+        self.label_smoothing = label_smoothing
+        if not 0 < layer_decay <= 1:
+            raise InputError(f"layer_decay is {layer_decay}: give a factor above 0 and up to 1")
+        if min(mixup, cutmix) < 0:
+            raise InputError(f"mixup is {mixup} and cutmix {cutmix}: give 0 (off) or more")
+        classes = self.backbone.num_classes
+        kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
+        mixing = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
+        self._mixing = v2.RandomChoice(mixing) if mixing else None
+        own = {"checkpoint": None, "pretrained": False}  # a checkpoint brings the weights itself
+        saved = {"backbone": self.backbone.arguments and {**self.backbone.arguments, **own}, **arguments}
+        attached = self.backbone.head
+        saved["head"] = describe(attached) if isinstance(attached, Head) else None
+        self.teacher = Teacher(**teacher) if isinstance(teacher, dict) else teacher
+        saved["teacher"] = self.teacher.arguments() if self.teacher is not None else None
+        self.save_hyperparameters(saved)
+        if frozen:
+            self._freeze()
+
+    @property
+    def network(self) -> Backbone:
+        """What is explained."""
+        return self.backbone
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How a picture becomes input of the network; data modules read it."""
+        return self.backbone.preprocessing
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``(B, K)``."""
+        return self.backbone(images)
+
+    def on_fit_start(self) -> None:
+        """The teacher gets its weights."""
+        if self.teacher is not None:
+            self.teacher.prepare(self.backbone, self.device)
+
+    def on_train_epoch_start(self) -> None:
+        """A frozen backbone runs in evaluation mode, so that running statistics and dropout leave it as it is."""
+        if self.frozen:
+            self.backbone.eval()
+            if self.backbone.head is not None:
+                self.backbone.head.train()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Loss of one batch, scalar."""
+        self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        if isinstance(self.backbone.head, Head):
+            self.backbone.head.anneal(self.global_step / self.trainer.estimated_stepping_batches)
+        if self._mixing is not None and batch[1].dim() == 1 and not isinstance(batch, Features):
+            batch = self._mixing(*batch)
+        return self._loss(batch, "train", self.label_smoothing)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """One step; then a head brings its weights back to where they may be."""
+        super().optimizer_step(*args, **kwargs)
+        if isinstance(self.backbone.head, Head):
+            self.backbone.head.constrain()
+
+    def on_train_epoch_end(self) -> None:
+        """Log what a head says of itself."""
+        if isinstance(self.backbone.head, Head):
+            self.log_dict({f"head/{name}": value for name, value in self.backbone.head.diagnostics().items()})
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Log loss and accuracy."""
+        self._loss(batch, self._named("val", dataloader_idx))
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Log loss and accuracy."""
+        self._loss(batch, self._named("test", dataloader_idx))
+
+    def predict_step(self, batch: Batch) -> Tensor:
+        """Class probabilities of one block, ``(B, K)``."""
+        return self(batch.images).float().softmax(-1)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW; the learning rate rises, then falls along a cosine until the last step."""
+        steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(steps):
+            raise InputError("the learning rate falls until the last step: set trainer.max_epochs or trainer.max_steps")
+        optimizer = adamw(self, self.lr, self.weight_decay, self._scales())
+        schedule = LambdaLR(optimizer, warmup_cosine(int(steps), self.warmup))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _loss(self, batch: tuple[Tensor, Tensor], name: str, label_smoothing: float = 0.0) -> Tensor:
+        inputs, targets = batch
+        if isinstance(batch, Features):
+            assert self.backbone.head is not None  # it was, when they were computed
+            logits = self.backbone.head(inputs).float()
+        else:
+            with plain_attention(attention_modules(self.backbone), inputs):
+                logits = self(inputs).float()
+        if self.teacher is not None and name == "train":
+            loss = self.teacher.loss(inputs, logits, targets, label_smoothing)
+        else:
+            loss = cross_entropy(logits, targets, label_smoothing=label_smoothing)
+        measured = {f"{name}/loss": loss, f"{name}/accuracy": hits(logits, targets).float().mean()}
+        if name != "train" and logits.shape[1] > TOP:
+            measured[f"{name}/top{TOP}"] = hits(logits, targets, TOP).float().mean()
+        self.log_dict(
+            measured,
+            prog_bar=True,
+            batch_size=len(inputs),  # Lightning's mean over batches, and over processes, weighs by it
+            sync_dist=name != "train",
+            add_dataloader_idx=False,
+        )
+        return loss
+
+    def _named(self, stage: str, dataloader_idx: int) -> str:
+        loaders = self.trainer.test_dataloaders if stage == "test" else self.trainer.val_dataloaders
+        return f"{stage}/{list(loaders)[dataloader_idx]}" if isinstance(loaders, dict) else stage
+
+    def _classifier(self) -> nn.Module:
+        """What classifies: the head, or the backbone's own last layer."""
+        own: nn.Module = getattr(self.backbone.model, "get_classifier", nn.Identity)()
+        return self.backbone.head or own
+
+    def _freeze(self) -> None:
+        classifier = self._classifier()
+        if not list(classifier.parameters()):
+            raise InputError("frozen trains the classifier layer alone, and this backbone has none: set num_classes")
+        self.backbone.requires_grad_(False)
+        classifier.requires_grad_(True)
+
+    def _scales(self) -> dict[str, float]:
+        """Name of each parameter of the backbone -> factor on the learning rate; the classifier's is 1."""
+        if self.frozen or (self.backbone_lr is None and self.layer_decay == 1):
+            return {}
+        base = 1.0 if self.backbone_lr is None else self.backbone_lr / self.lr
+        depths = layer_depths(self.backbone.model) if self.layer_decay < 1 else {}
+        top = max(depths.values(), default=0)
+        classifier = {id(parameter) for parameter in self._classifier().parameters()}
+        return {
+            f"backbone.model.{name}": base * self.layer_decay ** (top - depths.get(name, top))
+            for name, parameter in self.backbone.model.named_parameters()
+            if id(parameter) not in classifier
+        }
+
+
+def hits(logits: Tensor, targets: Tensor, top: int = 1) -> Tensor:
+    """Which predictions are right: ``(B, K)``, class indices ``(B,)`` or soft targets ``(B, K)`` -> bool ``(B,)``.
+
+    With soft targets every class above zero is right (FunnyBirds' multi-target accuracy).
+
+    Args:
+        logits: ``(B, K)``.
+        targets: The truth.
+        top: One of so many most probable classes has to be right.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[0.0, 1.0, 2.0], [5.0, 1.0, 2.0]])
+        >>> hits(logits, torch.tensor([2, 2])), hits(logits, torch.tensor([[0.0, 0.5, 0.5], [0.0, 0.5, 0.5]]))
+        (tensor([ True, False]), tensor([ True, False]))
+        >>> hits(logits, torch.tensor([2, 2]), top=2)
+        tensor([True, True])
+    """
+    predicted = logits.topk(top, 1).indices
+    if targets.dim() == 1:
+        return (predicted == targets.unsqueeze(1)).any(1)
+    return (targets.gather(1, predicted) > 0).any(1)

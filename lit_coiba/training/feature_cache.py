@@ -1,0 +1,208 @@
+"""Features of a frozen backbone, computed once: later epochs cost the head alone."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lit_coiba.backbones import Backbone
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.frozen import frozen
+from lit_coiba.data.module import BlockDataModule, Split
+from lit_coiba.store.atomic import atomically
+from lit_coiba.store.progress import progress_bar
+
+DTYPE = np.float16  # of features in a file
+
+
+class Features(NamedTuple):
+    """A batch of them."""
+
+    values: Tensor  # (B, C, h, w)
+    targets: Tensor  # as the data module gives them
+
+
+class FeatureFile(Dataset[Features]):
+    """Features in a file that is mapped into memory, and their targets; of each sample one of its views, by chance.
+
+    Args:
+        file: ``(views, N, C, h, w)``, fp16, a NumPy file.
+        targets: ``(views, N, ...)``.
+    """
+
+    def __init__(self, file: Path, targets: Tensor) -> None:
+        self.values: np.ndarray[Any, Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return self.targets.shape[1]
+
+    def __getitem__(self, index: int) -> Features:
+        batch = self.__getitems__([index])
+        return Features(batch.values[0], batch.targets[0])
+
+    def __getitems__(self, indices: list[int]) -> Features:
+        """What a DataLoader asks for: a whole batch, in float32."""
+        views = torch.randint(len(self.values), (len(indices),)) if len(self.values) > 1 else torch.zeros(len(indices))
+        chosen = views.long().tolist()
+        values = np.stack([self.values[view, index] for view, index in zip(chosen, indices)])
+        return Features(torch.from_numpy(values).float(), self.targets[chosen, indices])
+
+
+class CachedFeatures(LightningDataModule):
+    """A data module's training and validation samples as features of the classifier's backbone.
+
+    The files are named by what decides their content: the backbone's weights, the transform, the samples and their
+    labels, the number of views, the precision. They are written in one piece, so a killed run leaves none that is torn.
+
+    Args:
+        data: The samples.
+        folder: Where the files go; one for several backbones and datasets will do.
+        views: Passes over the training samples, where the data module augments them at random.
+
+    Raises:
+        InputError: Fewer than one view.
+    """
+
+    def __init__(self, data: BlockDataModule, folder: str, views: int = 1) -> None:
+        super().__init__()
+        if views < 1:
+            raise InputError(f"views is {views}: give 1 or more")
+        self.data = data
+        self.folder = Path(folder)
+        self.views = views
+        self._files: dict[str, dict[str, FeatureFile]] = {}
+
+    def prepare_data(self) -> None:
+        """Compute what is not there, on the first process of each machine."""
+        self._connect()
+        self.data.prepare_data()
+        for _ in self._each(compute=True):
+            pass
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the files; for what comes after a fit, the samples themselves."""
+        if stage not in ("fit", None):
+            self.data.trainer = self.trainer
+            self.data.setup(stage)
+            return
+        self._connect()
+        self._files = {}
+        for split, name, found in self._each(compute=False):
+            self._files.setdefault(split, {})[name] = found
+
+    def train_dataloader(self) -> DataLoader[Features]:
+        """Shuffled batches; a last batch that is not full is left out."""
+        (samples,) = self._files["train"].values()
+        return self._batches(samples, shuffle=True, drop_last=len(samples) > self.data.batch_size)
+
+    def val_dataloader(self) -> Any:
+        """Batches in order; several loaders by name, or none, as the data module has them."""
+        loaders = {name: self._batches(samples) for name, samples in self._files.get("val", {}).items()}
+        return loaders.get("") or loaders or []
+
+    def test_dataloader(self) -> Any:
+        """The data module's own: images."""
+        return self.data.test_dataloader()
+
+    def _batches(self, samples: FeatureFile, shuffle: bool = False, drop_last: bool = False) -> DataLoader[Features]:
+        size = self.data.batch_size
+        # All by name: for several processes Lightning makes the loader anew, and cannot tell a positional `shuffle`.
+        return DataLoader(
+            samples, batch_size=size, shuffle=shuffle, drop_last=drop_last, num_workers=0, collate_fn=_as_it_is
+        )
+
+    def _connect(self) -> None:
+        self.data.trainer = self.trainer
+        self.data.setup("fit")
+
+    def _each(self, compute: bool) -> Iterator[tuple[str, str, FeatureFile]]:
+        """Split, name of the loader and features of everything that a fit reads."""
+        trainer: Any = self.trainer
+        model = trainer.lightning_module
+        if not getattr(model, "frozen", False) or model.network.head is None:
+            raise InputError("cache keeps features of a backbone that does not change: set model.frozen and model.head")
+        if getattr(model, "teacher", None) is not None:
+            raise InputError("cache keeps features, and a teacher has to see the images: fit without cache or teacher")
+        train = self.data.examples("train")
+        if getattr(train, "random", False) and self.views == 1:
+            raise InputError("the data draw every training sample at random: set views, how often each is kept")
+        loaders = self.data.val_dataloader()
+        named = loaders if isinstance(loaders, dict) else {"": loaders} if loaders else {}
+        sources = {("train", ""): train, **{("val", name): loader.dataset for name, loader in named.items()}}
+        body = model.network.digest(head=False)
+        for (split, name), examples in sources.items():
+            views = self.views if split == "train" else 1
+            file = self.folder / f"{self._key(body, split, name, views)}.npy"
+            if compute and not (file.exists() and file.with_suffix(".targets.npy").exists()):
+                self._compute(model.network, examples, file, views, f"Features, {name or split}", trainer)
+            if not compute:
+                targets = torch.from_numpy(np.load(file.with_suffix(".targets.npy"), allow_pickle=False))
+                yield split, name, FeatureFile(file, targets)
+
+    def _key(self, body: str, split: Split | str, name: str, views: int) -> str:
+        """What decides the content of a file, as a short name of it."""
+        dataset = self.data.dataset(split)  # type: ignore[arg-type]
+        precision = str(self.trainer.precision) if self.trainer is not None else ""
+        told = [
+            body,
+            precision,
+            repr(self.data.transform.preprocessing),
+            dataset.ids,
+            dataset.labels,
+            split,
+            name,
+            views,
+        ]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
+
+    def _compute(self, network: Backbone, examples: Any, file: Path, views: int, about: str, trainer: Any) -> None:
+        """Write features and targets: fp16 and as they are, batch by batch."""
+        size, count, targets = self.data.batch_size, len(examples), []
+        device, shown = trainer.strategy.root_device, trainer.progress_bar_callback is not None
+        network.to(device)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with progress_bar(about, shown) as tell, atomically(file) as out, frozen(network), torch.no_grad():
+                for done, start in enumerate(range(0, views * count, size)):
+                    where = [k % count for k in range(start, min(start + size, views * count))]
+                    images, truth = examples.__getitems__(where)
+                    with trainer.precision_plugin.forward_context():
+                        values = network.features(network.ordered(images.to(device)))
+                    kept = values.float().cpu().contiguous().numpy().astype(DTYPE)
+                    if not np.isfinite(kept).all():
+                        raise InputError(f"{about}: some are not finite in fp16: fit without cache")
+                    if not start:
+                        out.write(_header((views, count, *kept.shape[1:])))
+                    out.write(kept.tobytes())
+                    targets.append(truth)
+                    tell(min((done + 1) * size, views * count), views * count)
+            truths = torch.cat(targets)
+            with atomically(file.with_suffix(".targets.npy")) as out:
+                np.save(out, truths.view(views, count, *truths.shape[1:]).numpy())
+        except OSError as error:
+            raise InputError(
+                f"cache {self.folder} cannot be written ({error.strerror or error}): mend that, or use another folder"
+            ) from error
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """The beginning of a NumPy file of fp16 numbers."""
+    out = io.BytesIO()
+    told = {"descr": np.lib.format.dtype_to_descr(np.dtype(DTYPE)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(out, told)
+    return out.getvalue()
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,89 @@
+"""A trained classifier that another one learns from; it is never trained itself, and no part of the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_coiba.backbones import Backbone
+from lit_coiba.core.errors import InputError
+from lit_coiba.heads.saved import load_trained
+from lit_coiba.losses import distillation_loss
+
+
+class Teacher:
+    """Knowledge distillation from the logits of a frozen network in evaluation mode; see `losses.distillation_loss`.
+
+    The network gets the very images of the student, mixed and normalised as they are. Its file is read when a fit
+    begins: to validate, to test or to explain the student, it need not be there. The student's checkpoints hold none of
+    its weights.
+
+    Args:
+        backbone: The network; it is frozen. A dictionary of its arguments will do too.
+        weights: Of a trained classifier, a Lightning checkpoint or safetensors; they replace the backbone's, and bring
+            the head that they were trained with. None = those that the backbone has.
+        temperature: T, above 0; the paper of BR-NPA searches 1, 6, 11, 16 and 21.
+        alpha: Share of the teacher in the loss, 0 to 1; the rest is the labels'.
+        weight: Of the whole loss.
+
+    Raises:
+        InputError: A number out of range.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        weights: str | None = None,
+        temperature: float = 6.0,
+        alpha: float = 0.5,
+        weight: float = 1.0,
+    ) -> None:
+        if temperature <= 0 or not 0 <= alpha <= 1 or weight <= 0:
+            raise InputError(
+                f"teacher: temperature is {temperature}, alpha {alpha} and weight {weight}: give a temperature and a"
+                " weight above 0 and a share alpha of 0 to 1"
+            )
+        self.backbone = backbone
+        self.weights, self.temperature, self.alpha, self.weight = weights, temperature, alpha, weight
+
+    def arguments(self) -> dict[str, Any] | None:
+        """The constructor's arguments as plain values; None where the backbone was not built from such."""
+        backbone = self.backbone if isinstance(self.backbone, dict) else self.backbone.arguments
+        numbers = {"temperature": self.temperature, "alpha": self.alpha, "weight": self.weight}
+        return {"backbone": backbone, "weights": self.weights, **numbers} if backbone else None
+
+    def prepare(self, student: Backbone, device: torch.device) -> None:
+        """Get the network and its weights, frozen, to a device.
+
+        Raises:
+            InputError: The file cannot be read, or this is no teacher for `student`: other classes, other input.
+        """
+        if isinstance(self.backbone, dict):
+            self.backbone = Backbone(**self.backbone)
+        if self.weights is not None:
+            load_trained(self.backbone, self.weights)
+        if self.backbone.num_classes != student.num_classes:
+            raise InputError(
+                f"the teacher knows {self.backbone.num_classes} classes and the student {student.num_classes}: set"
+                " model.teacher.backbone.num_classes, or give the weights of a teacher of the same classes"
+            )
+        mine, its = self.backbone.preprocessing, student.preprocessing
+        for name in ("size", "mean", "std"):
+            if getattr(mine, name) != getattr(its, name):
+                raise InputError(
+                    f"the teacher gets the student's images, but its {name} is {getattr(mine, name)} and theirs"
+                    f" {getattr(its, name)}: give both backbones the same image_size, mean and std"
+                )
+        self.backbone.requires_grad_(False).eval().to(device)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits ``(B, K)`` of normalised images ``(B, 3, H, W)``, without gradient."""
+        with torch.no_grad():
+            return self.backbone(images)
+
+    def loss(self, images: Tensor, logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """Distillation loss of the student's `logits` ``(B, K)``, a scalar; targets as in `distillation_loss`."""
+        taught = self.logits(images)
+        return distillation_loss(logits, taught, targets, self.temperature, self.alpha, self.weight, label_smoothing)

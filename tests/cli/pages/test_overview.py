@@ -1,0 +1,73 @@
+"""The top of the command line: verbs, help, version; nothing heavy is imported for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from lit_coiba import __version__
+from lit_coiba.cli import main, run
+from lit_coiba.cli.pages.overview import VERBS
+
+
+def test_help_as_a_process_imports_no_torch():
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "lit_coiba", "--help"], capture_output=True, text=True, env=environment, timeout=60
+    )
+    imported = set(re.findall(r"\|\s+([\w.]+)$", done.stderr, re.MULTILINE))
+    assert done.returncode == 0
+    assert "lit_coiba.cli.pages.overview" in imported
+    assert not imported & {"torch", "lightning", "timm", "jsonargparse", "yaml", "numpy"}
+    assert "lit-coiba explain -c configs/method/coiba.yaml" in done.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["-h"], ["--help"], ["help"]])
+def test_help_has_a_line_for_every_verb_and_fits_a_terminal(words, capsys):
+    assert main(words) == 0
+    page = capsys.readouterr().out
+    assert all(re.search(rf"^  {verb} +\w", page, re.MULTILINE) for verb in VERBS)
+    assert "LIT_COIBA_DEBUG" in page
+    assert max(map(len, page.splitlines())) <= 120
+
+
+def test_verbs_are_those_that_work():
+    assert set(VERBS) == {
+        *("demo", "explain", "statistics", "benchmark", "prototypes", "methods", "merge", "export"),
+        *("fit", "validate", "test", "predict"),
+    }
+
+
+def test_the_entry_point(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["lit-coiba", "--version"])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with warnings.catch_warnings():
+        with pytest.raises(SystemExit, match="0"):
+            run()
+        warnings.simplefilter("always")
+        warnings.warn("few images:\n  take more", stacklevel=1)
+    assert sys.path[-1] == os.getcwd()
+    assert capsys.readouterr().err == "lit-coiba: warning: few images: take more\n"
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"lit-coiba {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("explian", "there is no verb 'explian': did you mean explain?"),
+        ("unheardof", "there is no verb 'unheardof': lit-coiba --help lists the verbs"),
+        ("--data.root", "--data.root stands before the verb: write lit-coiba VERB --data.root ..."),
+    ],
+)
+def test_what_is_no_verb(word, said, capsys):
+    assert main([word]) == 2
+    assert capsys.readouterr().err.startswith(f"lit-coiba: error: {said}")

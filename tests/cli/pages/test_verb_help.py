@@ -1,0 +1,81 @@
+"""The help of each verb: every key on it is a key, every file on it is there, and it fits a terminal."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from lit_coiba.cli.pages.overview import VERBS, overview
+from lit_coiba.cli.pages.page import parameters
+from lit_coiba.resources import resource
+
+TRAINED = sorted(VERBS.keys() - {"demo", "merge", "methods", "export"})
+
+
+def flat(values: dict, prefix: str = "") -> set[str]:
+    keys = set()
+    for key, value in values.items():
+        path = prefix if key == "init_args" else f"{prefix}.{key}".lstrip(".")
+        keys |= {path} | (flat(value, path) if isinstance(value, dict) else set())
+    return keys
+
+
+@pytest.fixture
+def page(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def read(verb: str) -> str:
+        outcome = command(verb, "--help")
+        assert outcome.status == 0
+        return outcome.out
+
+    return read
+
+
+@pytest.mark.parametrize("verb", TRAINED)
+def test_every_key_on_the_page_is_one(verb, page, command):
+    named = set(re.findall(r"^  --([\w.]+)", page(verb), re.MULTILINE)) - {"print_config", "KEY.help"}
+    named = {name for name in named if not name.startswith(("model.metrics.best", "model.head."))}  # examples
+    words = ["--model.backbone.name", "resnet18", "--data.root", "x"]
+    accepted = flat(yaml.safe_load(command(verb, *words, "--print_config").out))
+    assert {"data.root", "model.backbone.name", "trainer.accelerator", "seed_everything"} <= named
+    assert named <= accepted
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_it_teaches_and_fits(verb, page):
+    text = page(verb)
+    assert text.startswith(f"usage: lit-coiba {verb} ")
+    assert max(map(len, text.splitlines())) <= 120
+    if verb != "demo":
+        assert "\nexamples:\n" in text
+        assert f"    lit-coiba {verb} " in text
+
+
+def test_files_in_examples_are_there(page):
+    text = overview() + "".join(page(verb) for verb in TRAINED)
+    files = set(re.findall(r"configs/\w+/\w+\.yaml", text))
+    assert len(files) >= 3
+    assert all(resource(file).exists() for file in files)
+
+
+def test_how_a_parameter_is_told():
+    def function(
+        size: int, names: list[str] | None = None, flag: bool = False, count: int = 0, kind: str = "a"
+    ) -> None:
+        """Do it.
+
+        Args:
+            size: In ``pixels``.
+            kind: One of
+                two.
+        """
+
+    assert dict(parameters(function, "x", frozenset({"count"}))) == {
+        "x.size": "In pixels. (int, required)",
+        "x.names": " (list[str] | null)",
+        "x.flag": " (bool, default false)",
+        "x.kind": "One of two. (str, default a)",
+    }

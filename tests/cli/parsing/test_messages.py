@@ -1,0 +1,97 @@
+"""Every way to mistype a command: one sentence, with what was meant where that can be guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lit_coiba.cli.parsing.messages import did_you_mean, one_line
+from lit_coiba.core.errors import InputError
+
+CASES = {
+    # misspelt keys, on the command line and in a file
+    "--modle.x 3": "there is no key modle: did you mean model?",
+    "--model.targetz 3": "there is no key model.targetz: did you mean model.targets?",
+    "--model.method.copiez 3": "there is no key model.method.copiez: did you mean model.method.copies?",
+    "--model.method.zebra 3": "there is no key model.method.zebra: model.method has layers, statistics, steps, copies,",
+    "--model.backbone.nam x": "there is no key model.backbone.nam: did you mean model.backbone.name?",
+    "--data.rooot x": "there is no key data.rooot: did you mean data.root?",
+    "--trainer.max_epoch 3": "there is no key trainer.max_epoch: did you mean trainer.max_epochs or",
+    "--zebra 3": "there is no key zebra (--help lists the keys)",
+    "zebra": "zebra is not --KEY VALUE",
+    "-c {trainer: {max_epoch: 3}}": "there is no key trainer.max_epoch in {trainer: {max_epoch: 3}}: did you mean",
+    "-c key.yaml": "there is no key model.methd in key.yaml: did you mean model.method?",
+    "-c nested.yaml": "there is no key model.method.copiez in nested.yaml: did you mean model.method.copies?",
+    "-c beside.yaml": "model.method: the arguments of a class belong under init_args, beside class_path",
+    # what must be given
+    "--store=": "--model.backbone.name must be given (--help has examples)",
+    # values
+    "--model.method.copies many": "model.method.copies is many, but must be int",
+    "--model.method.information second": "model.method.information is second, but must be first or mean",
+    "--limit x": "limit is x, but must be int or null",
+    "--data.split x": "data.split is x, but must be train or val or test",
+    "--model.backbone.image_size big": "model.backbone.image_size is big, but must be int or tuple",
+    # classes
+    "--model.method CoIBAA": "model.method: there is no class CoIBAA: did you mean CoIBA or IBA?",
+    "--data Nix": "data: there is no class Nix; there are ",
+    "--model.method no.such.Thing": "model.method: no.such.Thing cannot be imported (No module named 'no')",
+    "--model.method lit_coiba.data.ImageFolder": "model.method: lit_coiba.data.ImageFolder is no AttributionMethod",
+    "--trainer.callbacks Nix": "trainer.callbacks: there is no class Nix; give its path, module.Class",
+    # references
+    "-c ref.yaml": "model.targets refers to ${data.batch_size}, which there is not: did you mean data.init_args",
+    "-c circle.yaml": "model.targets is ${model.weights}, which cannot be resolved (Recursive interpolation detected)",
+    "-c grammar.yaml": "model.targets is ${model.tar, which cannot be resolved (no viable alternative",
+    "-c environment.yaml": "model.targets is ${oc.env:NO_SUCH_NAME}, which cannot be resolved (",
+    # what constructors say
+    "--model.backbone.name resnet1800": "timm has no model named 'resnet1800': did you mean resnet18",
+    "--model.method.steps 1": "steps is 1: give a whole number, 2 or more",
+    "--data.root /no/such": "root: /no/such does not exist",
+    "--trainer.devices x": "trainer: `devices` selected with",
+    "--trainer.precision 3": "trainer: Precision '3' is invalid",
+}
+FILES = {
+    "key": "model: {methd: {class_path: CoIBA}}",
+    "nested": "model: {method: {class_path: CoIBA, init_args: {copiez: 3}}}",
+    "beside": "model: {method: {class_path: CoIBA, copies: 3}}",
+    "ref": "model: {targets: '${data.batch_size}'}",
+    "circle": "model: {targets: '${model.weights}', weights: '${model.targets}'}",
+    "grammar": "model: {targets: '${model.tar'}",
+    "environment": "model: {targets: '${oc.env:NO_SUCH_NAME}'}",
+}
+
+
+@pytest.mark.parametrize("mistake", CASES)
+def test_one_sentence_and_status_2(mistake, command, photos):
+    for name, text in FILES.items():
+        Path(f"{name}.yaml").write_text(text)
+    option, _, value = mistake.partition(" ")
+    required = [] if mistake == "--store=" else ["--model.backbone.name", "resnet18", "--store", "x"]
+    outcome = command("explain", *required, "--data.root", str(photos), option, *([value] if value else []))
+    assert outcome.status == 2
+    assert outcome.error.startswith(CASES[mistake])
+    assert outcome.out == ""
+
+
+def test_debugging_shows_where_it_was_raised(command, monkeypatch):
+    monkeypatch.setenv("LIT_COIBA_DEBUG", "1")
+    outcome = command("explain", "--zebra", "3")
+    assert outcome.status == 2
+    assert "Traceback (most recent call last)" in outcome.err
+    assert outcome.err.splitlines()[-1] == "lit-coiba: error: there is no key zebra (--help lists the keys)"
+
+
+def test_an_error_from_a_process_that_reads_data_is_what_was_raised_there():
+    text = """Caught InputError in DataLoader worker process 0.
+Original Traceback (most recent call last):
+  File "x.py", line 3, in f
+lit_coiba.core.errors.InputError: sample a: it is
+broken"""
+    assert one_line(InputError(text)) == "sample a: it is broken"
+    assert one_line(ValueError()) == "ValueError"
+
+
+def test_a_dotted_name_is_compared_with_its_neighbours():
+    assert did_you_mean("a.bird", ["a.birds", "b.bird", "bird"]) == ": did you mean a.birds?"
+    assert did_you_mean("c.bird", ["a.fish", "b.bird"]) == ": did you mean b.bird?"
+    assert did_you_mean("a.zebra", ["a.fish"], otherwise=" (none)") == " (none)"
