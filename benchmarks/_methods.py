@@ -14,21 +14,21 @@ from lit_coiba.resources import resource
 LEFT_OUT = {"head_attribution", "random", "coiba_fast", "iba_fast"}
 # At most 512 evaluations of an image where the default has more.
 FEWER: dict[str, dict[str, Any]] = {
-    "sobol": {"grid": 7, "n": 8},
-    "hsic": {"grid": 7, "n": 500},
-    "rise": {"n": 512},
-    "lime": {"n": 500},
-    "kernel_shap": {"n": 500},
+    "sobol": {"grid_size": 7, "n_samples": 8},
+    "hsic": {"grid_size": 7, "n_samples": 500},
+    "rise": {"n_samples": 512},
+    "lime": {"n_samples": 500},
+    "kernel_shap": {"n_samples": 500},
     "score_cam": {"channels": 512},
     "vit_cx": {},
     "occlusion": {},
-    "eva": {"radius": 0.05, "start_layer": "layer3", "samples": 8, "bound": "ibp"},
+    "eva": {"radius": 0.05, "start_layer": "layer3", "n_samples": 8, "bound": "ibp"},
     "input_iba": {},
 }
 # The same for models of 224 pixels.
 LARGE: dict[str, dict[str, Any]] = {
     "occlusion": {"window": 32},
-    "eva": {"radius": 0.3, "patch": 32, "start_layer": "conv_head", "samples": 8, "bound": "ibp"},
+    "eva": {"radius": 0.3, "patch": 32, "start_layer": "conv_head", "n_samples": 8, "bound": "ibp"},
     "input_iba": {"steps": 20, "copies": 3, "epochs": 4},
 }
 # Images at most, of methods that take seconds or minutes for one; 200 over it is whole: they are among the 200.

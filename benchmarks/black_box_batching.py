@@ -31,12 +31,12 @@ from lit_coiba.perturbation.masking import cell_masks
 
 # A few evaluations each; what is not in this version of the package is left out.
 METHODS: dict[str, dict[str, Any]] = {
-    "Sobol": {"grid": 4, "n": 4},
-    "HSIC": {"n": 64},
-    "RISE": {"n": 64},
+    "Sobol": {"grid_size": 4, "n_samples": 4},
+    "HSIC": {"n_samples": 64},
+    "RISE": {"n_samples": 64},
     "Occlusion": {},
-    "LIME": {"n": 64},
-    "KernelSHAP": {"n": 64},
+    "LIME": {"n_samples": 64},
+    "KernelSHAP": {"n_samples": 64},
     "SmoothGrad": {"copies": 32},
     "IntegratedGradients": {"steps": 32},
     "NIB": {"steps": 32},

@@ -140,13 +140,13 @@ def main() -> None:
     model.to(device).eval()
     layers = model.default_layers()
     known = estimate_statistics(model, layers, images.split(8))
-    known = CoIBA(layers=layers).adopt(model, known, images[::4].split(8))  # leak test
+    known = CoIBA(layers=layers).set_statistics(model, known, images[::4].split(8))  # leak test
     with torch.no_grad():
         targets = torch.cat([model(batch.to(device)).argmax(-1) for batch in images[:CORRELATED].split(8)])
 
     def method(**options: int | bool) -> CoIBA:
         coiba = CoIBA(layers=layers, **options)
-        coiba.adopt(model, known, ())
+        coiba.set_statistics(model, known, ())
         return coiba
 
     def ours(coiba: CoIBA, low: bool, count: int = IMAGES) -> Tensor:

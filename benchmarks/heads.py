@@ -78,7 +78,7 @@ def epic(backbone: Backbone, probe: Head, seed: int, given: Any) -> dict[str, An
     """Rotate the channels under a linear probe: accuracy, purity before and after, and what became of the logits."""
     assert isinstance(probe, LinearHead)
     head = EPICHead(probe.in_channels, probe.num_classes)
-    head.start_from(probe.classifier.weight, probe.classifier.bias)
+    head.init_from_linear(probe.classifier.weight, probe.classifier.bias)
     train, val = features(backbone, given)
     steps = prototype_counts(steps=given.purity_steps)
     training = PurityTraining(head, train, [min(count, len(train)) for count in steps], seed=seed)

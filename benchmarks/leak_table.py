@@ -66,7 +66,7 @@ def main() -> None:
         statistics = estimate_statistics(model, candidates, images)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tested = CoIBA().adopt(model, statistics, images).leak
+            tested = CoIBA().set_statistics(model, statistics, images).leak
         chosen = tested.layers[0] if tested else usual
         for start in range(candidates.index(usual) + 3 if usual != candidates[0] else 1):
             if start >= len(candidates):

@@ -25,8 +25,8 @@ START = 128  # copies at once, which need more
 def methods(chunk: int) -> list[AttributionMethod]:
     """Methods of many copies that start with so many at once."""
     return [
-        RISE(n=128, chunk=chunk),
-        Sobol(grid=4, n=8, chunk=chunk),
+        RISE(n_samples=128, chunk=chunk),
+        Sobol(grid_size=4, n_samples=8, chunk=chunk),
         IntegratedGradients(steps=32, chunk=chunk),
         NIB(steps=128, layer="blocks.3.0", chunk=chunk),
     ]

@@ -129,8 +129,8 @@ def run(name: str, output: Path, only: list[str], limit: int | None) -> None:
     for count in sorted({count for _, count in stores.values()}, reverse=True):
         scored = [path for path, images in stores.values() if images >= count]
         metrics = {
-            "insertion": Insertion(cells=used.cells, steps=used.steps),
-            "deletion": Deletion(cells=used.cells, steps=used.steps),
+            "insertion": Insertion(grid_size=used.cells, steps=used.steps),
+            "deletion": Deletion(grid_size=used.cells, steps=used.steps),
         }
         if name != "caltech":
             metrics["energy"] = EnergyPointing()

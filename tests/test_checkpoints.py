@@ -186,7 +186,7 @@ def test_the_transformer_has_plain_patches_and_a_class_token():
     assert [type(m).__name__ for m in model.model.patch_embed.children()] == ["Conv2d", "Identity"]
     assert model.model.patch_embed.proj.kernel_size == model.model.patch_embed.proj.stride == (8, 8)
     grid = model.grid("blocks.0.norm1")
-    assert (grid.height, grid.width, grid.prefix) == (8, 8, 1)
+    assert (grid.height, grid.width, grid.num_prefix_tokens) == (8, 8, 1)
     assert model.model.global_pool == "token"
 
 

@@ -10,14 +10,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import precise
-from lit_coiba.propagation.attention import flow, read_tokens, recorded_attention, token_grid
+from lit_coiba.propagation.attention import flow, read_tokens, record_attention, token_grid
 
 Heads = Literal["mean", "max", "min"]
 
@@ -53,7 +53,7 @@ class AttentionRollout(AttributionMethod):
         if not 0 <= residual < 1:
             raise InputError(f"residual is {residual}: give the share of the skip connection, 0 or more and below 1")
         self.residual = residual
-        self.heads = chosen(heads, Heads, "heads")
+        self.heads = check_choice(heads, Heads, "heads")
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)``; `targets` are checked, and make no difference.
@@ -65,7 +65,7 @@ class AttentionRollout(AttributionMethod):
         module: Any = model
         with frozen(model), torch.no_grad():
             grid = token_grid(module, "AttentionRollout")
-            with recorded_attention(module, "AttentionRollout") as weights:
+            with record_attention(module, "AttentionRollout") as weights:
                 logits = model(images)
             class_targets(targets, images, model.num_classes, lambda: logits)
             steps = [mixing(weight, self.residual, self.heads) for weight in weights]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -49,7 +49,7 @@ class AttnLRP(AttributionMethod):
 
     def __init__(self, conserving: bool = False, reduce: Reduce = "sum") -> None:
         self.conserving = conserving
-        self.reduce = chosen(reduce, Reduce, "reduce")
+        self.reduce = check_choice(reduce, Reduce, "reduce")
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.

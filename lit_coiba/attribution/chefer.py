@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_coiba.core.errors import chosen
+from lit_coiba.core.errors import check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Output, check_images, class_scores, class_targets
 from lit_coiba.functional import precise
-from lit_coiba.propagation.attention import read_tokens, recorded_attention, token_grid
+from lit_coiba.propagation.attention import read_tokens, record_attention, token_grid
 
 
 class Chefer(AttributionMethod):
@@ -48,7 +48,7 @@ class Chefer(AttributionMethod):
     )
 
     def __init__(self, output: Output = "logit") -> None:
-        self.output: Output = chosen(output, Output, "output")
+        self.output: Output = check_choice(output, Output, "output")
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
@@ -61,7 +61,7 @@ class Chefer(AttributionMethod):
         with frozen(model):
             grid = token_grid(module, "Chefer")
             pixels = images.detach().clone().requires_grad_()  # so that there is a graph: the weights are frozen
-            with recorded_attention(module, "Chefer") as weights:
+            with record_attention(module, "Chefer") as weights:
                 logits = model(pixels)
             classes = class_targets(targets, images, model.num_classes, lambda: logits.detach())
             scores = class_scores(logits, classes, self.output)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, fx, nn
 
-from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -69,9 +69,9 @@ class CompositeLRP(AttributionMethod):
     ) -> None:
         if not epsilon > 0:
             raise InputError(f"epsilon is {epsilon}: give a positive number")
-        self.composite = chosen(composite, Composite, "composite")
+        self.composite = check_choice(composite, Composite, "composite")
         self.epsilon = epsilon
-        self.reduce = chosen(reduce, Reduce, "reduce")
+        self.reduce = check_choice(reduce, Reduce, "reduce")
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.

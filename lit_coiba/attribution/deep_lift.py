@@ -16,7 +16,7 @@ from captum.attr import DeepLift as CaptumDeepLift
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -70,8 +70,8 @@ class DeepLift(AttributionMethod):
     )
 
     def __init__(self, baseline: Baseline = "zero", reduce: Reduce = "sum", seed: int = 0) -> None:
-        self.baseline: Baseline = chosen(baseline, Baseline, "baseline")
-        self.reduce: Reduce = chosen(reduce, Reduce, "reduce")
+        self.baseline: Baseline = check_choice(baseline, Baseline, "baseline")
+        self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
         self.seed = seed
         self._told = False
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from lit_coiba.bounds import Bound, Box, Form, overlap, trace
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -49,7 +49,7 @@ class EVA(AttributionMethod):
         radius: Of the ball, in L-infinity, in units of the model's input; no value is published.
         patch: Side of the square patches in pixels, a divisor of both sides of the image; 1 = single pixels; None = the
             regions are `masks`. No value is published.
-        samples: N, perturbations drawn for each region to find the box of the start layer; no value is published.
+        n_samples: N, perturbations drawn for each region to find the box of the start layer; no value is published.
             Only with a `start_layer`, and needed there.
         start_layer: Layer behind which bounds are propagated, from the smallest box that holds its activation for the
             image and its N perturbations (the paper's mode for large networks); guarantees hold from there on. None =
@@ -64,7 +64,7 @@ class EVA(AttributionMethod):
         chunk: Boxes at once; ``auto`` = as many as are fast, halved where memory runs out.
 
     Raises:
-        InputError: Not exactly one of `patch` and `masks`, `samples` without `start_layer`, or a value out of range.
+        InputError: Not exactly one of `patch` and `masks`, `n_samples` without `start_layer`, or a value out of range.
     """
 
     card = Card(
@@ -78,7 +78,7 @@ class EVA(AttributionMethod):
         self,
         radius: float,
         patch: int | None = None,
-        samples: int | None = None,
+        n_samples: int | None = None,
         start_layer: str | None = None,
         bound: Bound = "crown_ibp",
         form: Form = "margin",
@@ -93,20 +93,20 @@ class EVA(AttributionMethod):
             raise InputError(
                 f"patch is {patch} and masks {masks}: give one of them, the side of the patches in pixels or a file"
             )
-        if (samples is None) != (start_layer is None):
+        if (n_samples is None) != (start_layer is None):
             raise InputError(
-                f"samples is {samples} with start_layer {start_layer}: give both, or neither for bounds from the images"
-                " on"
+                f"n_samples is {n_samples} with start_layer {start_layer}: give both, or neither for bounds from the"
+                " images on"
             )
-        checked(**{name: v for name, v in (("patch", patch), ("samples", samples)) if v is not None})
+        check_count(**{name: v for name, v in (("patch", patch), ("n_samples", n_samples)) if v is not None})
         if rival is not None:
-            checked(0, rival=rival)
-        self.radius, self.patch, self.samples = radius, patch, samples
+            check_count(0, rival=rival)
+        self.radius, self.patch, self.n_samples = radius, patch, n_samples
         self.start_layer, self.rival, self.masks = start_layer, rival, masks
-        self.bound = chosen(bound, Bound, "bound")
-        self.form = chosen(form, Form, "form")
+        self.bound = check_choice(bound, Bound, "bound")
+        self.form = check_choice(form, Form, "form")
         self.seed, self.chunk = seed, chunk
-        self._copies = Copies(chunk, WEIGHT)
+        self._copies = BatchedEvaluator(chunk, WEIGHT)
         self._warned = False
 
     def identity(self) -> dict[str, Any]:
@@ -178,14 +178,14 @@ class EVA(AttributionMethod):
         radius = self.radius * allowed.to(dtype)
         if self.start_layer is None:
             return Box(*(end.flatten(0, 1) for end in Box.around(images.to(dtype), radius)))
-        path = model.path([self.start_layer])
+        path = model.split([self.start_layer])
         lowest = highest = None
-        assert self.samples is not None
-        for step in range(self.samples + 1):  # the first is the image itself
+        assert self.n_samples is not None
+        for step in range(self.n_samples + 1):  # the first is the image itself
             draw = torch.erf(noise(self.seed, step, 0, images.shape[1:]) / 2**0.5).to(images.device)  # uniform, (-1, 1)
             shift = radius * (draw.to(dtype) if step else 0.0)
             there = (images.to(dtype) + shift).flatten(0, 1).to(images.dtype)
-            activation = path.prefix(there).activation.to(dtype)
+            activation = path.lower(there).activation.to(dtype)
             lowest = activation if lowest is None else torch.minimum(lowest, activation)
             highest = activation if highest is None else torch.maximum(highest, activation)
         assert lowest is not None

@@ -9,7 +9,7 @@ from captum.attr import LayerGradCam
 from torch import Tensor
 
 from lit_coiba.backbones.spatial_tail import SpatialTail
-from lit_coiba.core.errors import chosen
+from lit_coiba.core.errors import check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -41,7 +41,7 @@ class GradCAM(AttributionMethod):
     def __init__(self, layer: str | None = None, relu: bool = True, output: Output = "logit") -> None:
         self.layer = layer
         self.relu = relu
-        self.output = chosen(output, Output, "output")
+        self.output = check_choice(output, Output, "output")
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_coiba.core.errors import InputError, checked
+from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.explanation import Explanation, HeadExplanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -40,7 +40,7 @@ class HeadAttribution(AttributionMethod):
     card = Card("the head's own: InfoDisent, BR-NPA, EPIC or a linear one", "1 forward", ("head",))
 
     def __init__(self, top: int = 8, prototypes: str | None = None, patches: int = 4) -> None:
-        checked(top=top, patches=patches)
+        check_count(top=top, patches=patches)
         self.top = top
         self.prototypes = prototypes
         self.patches = patches

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -32,8 +32,8 @@ class HSIC(AttributionMethod):
     the one to ask.
 
     Args:
-        grid: g, cells along a side, at most 145; the authors' 8.
-        n: Masks; the authors' 500.
+        grid_size: g, cells along a side, at most 145; the authors' 8.
+        n_samples: Masks; the authors' 500.
         kernel: Of the cells: ``binary`` (the authors' default); ``rbf`` and ``sobolev`` take masks with values in
             [0, 1], as they offer too.
         bandwidth: Of the scores' kernel: ``median_distance`` = the median distance of scores that differ (ours);
@@ -51,12 +51,12 @@ class HSIC(AttributionMethod):
         InputError: A number outside its range.
     """
 
-    card = Card("Novello, Fel and Vigouroux, 2022 (arXiv 2206.06219)", "n forwards (500)")
+    card = Card("Novello, Fel and Vigouroux, 2022 (arXiv 2206.06219)", "n_samples forwards (500)")
 
     def __init__(
         self,
-        grid: int = 8,
-        n: int = 500,
+        grid_size: int = 8,
+        n_samples: int = 500,
         kernel: Kernel = "binary",
         bandwidth: Bandwidth = "median_distance",
         perturbation: Perturbation = "inpainting",
@@ -66,22 +66,24 @@ class HSIC(AttributionMethod):
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
-        checked(grid=grid)
-        checked(2, n=n)
-        if grid**2 > MOST_DIMENSIONS:
+        check_count(grid_size=grid_size)
+        check_count(2, n_samples=n_samples)
+        if grid_size**2 > MOST_DIMENSIONS:
             most = int(MOST_DIMENSIONS**0.5)
-            raise InputError(f"grid is {grid}: a Sobol sequence has dimensions for {most} cells along a side at most")
-        self.grid = grid
-        self.n = n
-        self.kernel = chosen(kernel, Kernel, "kernel")
-        self.bandwidth = chosen(bandwidth, Bandwidth, "bandwidth")
+            raise InputError(
+                f"grid_size is {grid_size}: a Sobol sequence has dimensions for {most} cells along a side at most"
+            )
+        self.grid_size = grid_size
+        self.n_samples = n_samples
+        self.kernel = check_choice(kernel, Kernel, "kernel")
+        self.bandwidth = check_choice(bandwidth, Bandwidth, "bandwidth")
         self.perturbation = checked_perturbation(perturbation, strength)
         self.strength = strength
         self.scramble = scramble
-        self.output = chosen(output, Output, "output")
+        self.output = check_choice(output, Output, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
@@ -89,14 +91,14 @@ class HSIC(AttributionMethod):
         with frozen(model), torch.no_grad():
             images = images.detach().contiguous()
             classes = target_classes(model, images, targets, self._copies)
-            design = sobol_sequence(self.n, self.grid**2, self.seed if self.scramble else None)
+            design = sobol_sequence(self.n_samples, self.grid_size**2, self.seed if self.scramble else None)
             if self.kernel == "binary":
                 design = design.round()
             how = (self.output, self.perturbation, self.strength)
             scores = cell_scores(
-                model, images, classes, self.n, design.to(images.device).__getitem__, self._copies, *how
+                model, images, classes, self.n_samples, design.to(images.device).__getitem__, self._copies, *how
             )
             device = torch.device("cpu") if images.device.type == "mps" else images.device  # MPS has no fp64
             criteria = hsic(design.to(device), scores.to(device), self.kernel, self.bandwidth)
-        maps = criteria.T.unflatten(-1, (self.grid, self.grid))
+        maps = criteria.T.unflatten(-1, (self.grid_size, self.grid_size))
         return Explanation(maps.to(images.device, torch.promote_types(images.dtype, torch.float32)), {})

@@ -9,7 +9,7 @@ import torch
 from captum.attr import InputXGradient as CaptumInputXGradient
 from torch import Tensor
 
-from lit_coiba.core.errors import chosen
+from lit_coiba.core.errors import check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -41,8 +41,8 @@ class InputXGradient(AttributionMethod):
     )
 
     def __init__(self, output: Output = "logit", reduce: Reduce = "sum") -> None:
-        self.output: Output = chosen(output, Output, "output")
-        self.reduce: Reduce = chosen(reduce, Reduce, "reduce")
+        self.output: Output = check_choice(output, Output, "output")
+        self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -64,13 +64,13 @@ class IntegratedGradients(AttributionMethod):
         seed: int = 0,
         chunk: Chunk = "auto",
     ) -> None:
-        checked(2, steps=steps)
-        self.baseline: Baseline = chosen(baseline, Baseline, "baseline")
-        self.rule: Rule = chosen(rule, Rule, "rule")
-        self.output: Output = chosen(output, Output, "output")
-        self.reduce: Reduce = chosen(reduce, Reduce, "reduce")
+        check_count(2, steps=steps)
+        self.baseline: Baseline = check_choice(baseline, Baseline, "baseline")
+        self.rule: Rule = check_choice(rule, Rule, "rule")
+        self.output: Output = check_choice(output, Output, "output")
+        self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
         self.steps, self.seed, self.chunk = steps, seed, chunk
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""

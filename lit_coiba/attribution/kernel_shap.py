@@ -10,8 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
@@ -32,8 +32,8 @@ class KernelSHAP(AttributionMethod):
     pulled towards equal shares. ``extras["baseline_score"]`` ``(B,)`` is the score with nothing shown.
 
     Args:
-        cells: Cells along a side of the grid; about ``cells * cells`` superpixels for ``slic``.
-        n: Coalitions, at most, beside the empty and the full one (ours; the authors' package has 2 d + 2,048).
+        grid_size: Cells along a side of the grid; about ``grid_size ** 2`` superpixels for ``slic``.
+        n_samples: Coalitions, at most, beside the empty and the full one (ours; the authors' package has 2 d + 2,048).
         segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour (needs scikit-image). In
             Python `explain` takes others, as `regions`.
         baseline: What hidden segments show; zeros of model input, as in Captum.
@@ -45,28 +45,28 @@ class KernelSHAP(AttributionMethod):
         InputError: A number outside its range.
     """
 
-    card = Card("Lundberg and Lee, 2017 (arXiv 1705.07874)", "n + 2 forwards (1,026)")
+    card = Card("Lundberg and Lee, 2017 (arXiv 1705.07874)", "n_samples + 2 forwards (1,026)")
 
     def __init__(
         self,
-        cells: int = 8,
-        n: int = 1024,
+        grid_size: int = 8,
+        n_samples: int = 1024,
         segments: Segments = "grid",
         baseline: Baseline = "zero",
         output: Output = "logit",
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
-        checked(cells=cells)
-        checked(2, n=n)
-        self.cells = cells
-        self.n = n
-        self.segments = chosen(segments, Segments, "segments")
-        self.baseline = chosen(baseline, Baseline, "baseline")
-        self.output = chosen(output, Output, "output")
+        check_count(grid_size=grid_size)
+        check_count(2, n_samples=n_samples)
+        self.grid_size = grid_size
+        self.n_samples = n_samples
+        self.segments = check_choice(segments, Segments, "segments")
+        self.baseline = check_choice(baseline, Baseline, "baseline")
+        self.output = check_choice(output, Output, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(
         self,
@@ -91,7 +91,7 @@ class KernelSHAP(AttributionMethod):
 
     def _fit(self, parts: int, scores: Callable[[Tensor], Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Shapley values ``(b, parts)`` and the baseline's score, for images with that many segments."""
-        members, weights = coalitions(parts, self.n, self.seed)
+        members, weights = coalitions(parts, self.n_samples, self.seed)
         ends = torch.tensor([0.0, 1.0], dtype=torch.float64).unsqueeze(-1).expand(2, parts)
         empty, full, *found = scores(torch.cat([ends, members]))
         some = torch.stack(found) if found else torch.zeros(0, len(full), dtype=torch.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lit_coiba.backbones.spatial_tail import SpatialTail
-from lit_coiba.core.errors import chosen
+from lit_coiba.core.errors import check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -38,7 +38,7 @@ class LayerCAM(AttributionMethod):
 
     def __init__(self, layer: str | None = None, output: Output = "logit") -> None:
         self.layer = layer
-        self.output = chosen(output, Output, "output")
+        self.output = check_choice(output, Output, "output")
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.

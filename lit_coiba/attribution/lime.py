@@ -11,8 +11,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
@@ -35,13 +35,13 @@ class LIME(AttributionMethod):
 
     Each segment is shown in half of n copies; copies that show more of the image weigh more. A coefficient is what
     showing the segment adds to the score, on average over what else is shown, shrunk towards zero; above zero speaks
-    for the class. Maps have a value per cell ``(B, cells, cells)`` where segments are a grid, and at pixels
+    for the class. Maps have a value per cell ``(B, grid_size, grid_size)`` where segments are a grid, and at pixels
     ``(B, H, W)`` for superpixels. Draws are the same for all images. ``extras["r2"]`` ``(B,)`` is the share of the
     weighted variance that the linear model explains: where it is low, do not trust the map.
 
     Args:
-        cells: Cells along a side of the grid; about ``cells * cells`` superpixels for ``slic``.
-        n: Copies; 1,000 in the authors' package for images, Captum's default is 50.
+        grid_size: Cells along a side of the grid; about ``grid_size ** 2`` superpixels for ``slic``.
+        n_samples: Perturbed copies; 1,000 in the authors' package for images, Captum's default is 50.
         segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour (needs scikit-image). In
             Python `explain` takes others, as `regions`.
         surrogate: ``ridge`` (the authors' package) or ``lasso`` (Captum's default).
@@ -57,12 +57,12 @@ class LIME(AttributionMethod):
         InputError: A number outside its range.
     """
 
-    card = Card("Ribeiro, Singh and Guestrin, LIME, 2016 (arXiv 1602.04938)", "n forwards (1,000)")
+    card = Card("Ribeiro, Singh and Guestrin, LIME, 2016 (arXiv 1602.04938)", "n_samples forwards (1,000)")
 
     def __init__(
         self,
-        cells: int = 8,
-        n: int = 1000,
+        grid_size: int = 8,
+        n_samples: int = 1000,
         segments: Segments = "grid",
         surrogate: Surrogate = "ridge",
         alpha: float = 1.0,
@@ -72,23 +72,23 @@ class LIME(AttributionMethod):
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
-        checked(cells=cells)
-        checked(2, n=n)
+        check_count(grid_size=grid_size)
+        check_count(2, n_samples=n_samples)
         if not alpha >= 0:
             raise InputError(f"alpha is {alpha}: give a penalty of 0 or more")
         if not kernel_width > 0:
             raise InputError(f"kernel_width is {kernel_width}: give a width above 0")
-        self.cells = cells
-        self.n = n
-        self.segments = chosen(segments, Segments, "segments")
-        self.surrogate = chosen(surrogate, Surrogate, "surrogate")
+        self.grid_size = grid_size
+        self.n_samples = n_samples
+        self.segments = check_choice(segments, Segments, "segments")
+        self.surrogate = check_choice(surrogate, Surrogate, "surrogate")
         self.alpha = alpha
         self.kernel_width = kernel_width
-        self.baseline = chosen(baseline, Baseline, "baseline")
-        self.output = chosen(output, Output, "output")
+        self.baseline = check_choice(baseline, Baseline, "baseline")
+        self.output = check_choice(output, Output, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(
         self,
@@ -113,7 +113,7 @@ class LIME(AttributionMethod):
 
     def _fit(self, parts: int, scores: Callable[[Tensor], Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Coefficients ``(b, parts)`` and how good the linear model is, for images with that many segments."""
-        shown = (noise(self.seed, 0, 0, (self.n, parts)) > 0).double()
+        shown = (noise(self.seed, 0, 0, (self.n_samples, parts)) > 0).double()
         weights = cosine_similarity_weights(shown, self.kernel_width)
         if not weights.any():
             raise InputError(

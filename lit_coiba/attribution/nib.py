@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from lit_coiba.backbones.defaults import block_outputs
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -52,13 +52,13 @@ class NIB(AttributionMethod):
         output: Output = "logit",
         chunk: Chunk = "auto",
     ) -> None:
-        checked(steps=steps)
+        check_count(steps=steps)
         self.layer = layer
         self.steps = steps
         self.relu = relu
-        self.output = chosen(output, Output, "output")
+        self.output = check_choice(output, Output, "output")
         self.chunk = chunk
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
@@ -68,10 +68,10 @@ class NIB(AttributionMethod):
         """
         check_images(model, images)
         with frozen(model):
-            path = model.path([self.layer or _default_layer(model)])
-            grid, state = path.grids[0], path.prefix(images)
+            path = model.split([self.layer or _default_layer(model)])
+            grid, state = path.grids[0], path.lower(images)
             hidden = state.activation.detach()
-            classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, lambda _, a: a))
+            classes = class_targets(targets, images, model.num_classes, lambda: path.upper(state, lambda _, a: a))
             end = precise(hidden)
             shares = torch.arange(1, self.steps + 1, device=end.device, dtype=end.dtype) / self.steps
 
@@ -80,7 +80,7 @@ class NIB(AttributionMethod):
                 scale = shares[steps].view(-1, *[1] * end.dim())
                 points = (scale * end[rows]).flatten(0, 1).requires_grad_(True)
                 copies = state.rows(rows).repeat(len(shares[steps]))
-                logits = path.tail(copies, lambda _, __: points.to(hidden.dtype))
+                logits = path.upper(copies, lambda _, __: points.to(hidden.dtype))
                 scores = class_scores(logits, classes[rows].repeat(len(shares[steps])), self.output)
                 return torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (-1, rows.stop - rows.start)).sum(0)
 

@@ -12,8 +12,8 @@ import torch
 from captum.attr import Occlusion as CaptumOcclusion
 from torch import Tensor
 
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -61,17 +61,17 @@ class Occlusion(AttributionMethod):
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
-        checked(**{name: v for name, v in (("window", window), ("stride", stride)) if v is not None})
+        check_count(**{name: v for name, v in (("window", window), ("stride", stride)) if v is not None})
         if window is not None and stride is not None and stride > window:
             raise InputError(f"stride is {stride}: give at most the window, {window}, or pixels are never hidden")
         self.window = window
         self.stride = stride
-        self.overlap = chosen(overlap, Overlap, "overlap")
-        self.baseline = chosen(baseline, Baseline, "baseline")
-        self.output = chosen(output, Output, "output")
+        self.overlap = check_choice(overlap, Overlap, "overlap")
+        self.baseline = check_choice(baseline, Baseline, "baseline")
+        self.output = check_choice(output, Output, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.

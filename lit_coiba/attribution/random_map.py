@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from lit_coiba.core.errors import checked
+from lit_coiba.core.errors import check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
@@ -18,7 +18,7 @@ class RandomMap(AttributionMethod):
     """Uniform random numbers on a grid.
 
     Args:
-        cells: Side of the grid.
+        grid_size: Side of the grid.
         seed: Of the numbers.
         per_image: Draw them for each image anew, from the seed and the image's own values, so that a map depends
             neither on its companions in a batch nor on the order; without, all images have the same map, whose maximum
@@ -27,15 +27,15 @@ class RandomMap(AttributionMethod):
 
     card = Card("", "none", class_dependent=False, baseline=True)
 
-    def __init__(self, cells: int = 14, seed: int = 0, per_image: bool = True) -> None:
-        checked(cells=cells)
-        self.cells = cells
+    def __init__(self, grid_size: int = 14, seed: int = 0, per_image: bool = True) -> None:
+        check_count(grid_size=grid_size)
+        self.grid_size = grid_size
         self.seed = seed
         self.per_image = per_image
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """A map ``(B, cells, cells)`` that knows nothing of what the images show, nor of the targets."""
-        shape = (self.cells, self.cells)
+        shape = (self.grid_size, self.grid_size)
         if self.per_image:
             normal = torch.stack([noise(self.seed, _number(image), 0, shape) for image in images.detach().cpu()])
         else:

@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -36,9 +36,9 @@ class RISE(AttributionMethod):
     the masks. Needs nothing but scores.
 
     Args:
-        cells: Along a side of the random grid; 7 in the paper.
+        grid_size: Along a side of the random grid; 7 in the paper.
         keep: Probability of a cell to be shown; 0.5 in the paper, 0.1 in the authors' notebooks.
-        n: Masks; the paper has 4,000 for a VGG and 8,000 for a ResNet.
+        n_samples: Masks; the paper has 4,000 for a VGG and 8,000 for a ResNet.
         normalisation: ``expected`` = divide by n times `keep` (the paper's); ``coverage`` = by the sum of the masks at
             each pixel, which takes out how often it happened to be shown.
         baseline: What hidden pixels show; the paper's zeros of model input.
@@ -50,31 +50,31 @@ class RISE(AttributionMethod):
         InputError: A number outside its range.
     """
 
-    card = Card("Petsiuk, Das and Saenko, RISE, 2018 (arXiv 1806.07421)", "n forwards (4,000)")
+    card = Card("Petsiuk, Das and Saenko, RISE, 2018 (arXiv 1806.07421)", "n_samples forwards (4,000)")
 
     def __init__(
         self,
-        cells: int = 7,
+        grid_size: int = 7,
         keep: float = 0.5,
-        n: int = 4000,
+        n_samples: int = 4000,
         normalisation: Normalisation = "expected",
         baseline: Baseline = "zero",
         output: Output = "logit",
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
-        checked(cells=cells, n=n)
+        check_count(grid_size=grid_size, n_samples=n_samples)
         if not 0 < keep <= 1:
             raise InputError(f"keep is {keep}: give the probability that a cell is shown, above 0 and at most 1")
-        self.cells = cells
+        self.grid_size = grid_size
         self.keep = keep
-        self.n = n
-        self.normalisation = chosen(normalisation, Normalisation, "normalisation")
-        self.baseline = chosen(baseline, Baseline, "baseline")
-        self.output = chosen(output, Output, "output")
+        self.n_samples = n_samples
+        self.normalisation = check_choice(normalisation, Normalisation, "normalisation")
+        self.baseline = check_choice(baseline, Baseline, "baseline")
+        self.output = check_choice(output, Output, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
@@ -84,7 +84,7 @@ class RISE(AttributionMethod):
             images = images.detach().contiguous()
             classes = target_classes(model, images, targets, self._copies)
             hidden = baseline_or_zeros(self.baseline, images, model, self.seed)
-            kept, shifts = random_cells(self.seed, self.n, self.cells, self.keep)
+            kept, shifts = random_cells(self.seed, self.n_samples, self.grid_size, self.keep)
             precise = torch.promote_types(images.dtype, torch.float32)
             kept, shifts = kept.to(images.device, precise), shifts.to(images.device, precise)
 
@@ -94,10 +94,10 @@ class RISE(AttributionMethod):
             def make(some: slice, rows: slice) -> Tensor:
                 return masked(images[rows], masks(some), None if hidden is None else hidden[rows])
 
-            scores = copy_scores(model, images, classes, self.n, make, self._copies, self.output)
+            scores = copy_scores(model, images, classes, self.n_samples, make, self._copies, self.output)
             summed, shown = self._summed(scores, masks, size)
         if self.normalisation == "expected":
-            maps = summed / (self.n * self.keep)
+            maps = summed / (self.n_samples * self.keep)
         else:
             maps = torch.where(shown > 0, summed / shown, 0.0)
         return Explanation(maps.to(precise), {})
@@ -105,12 +105,12 @@ class RISE(AttributionMethod):
     def _summed(self, scores: Tensor, masks: Callable[[slice], Tensor], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Masks added up, weighted by the scores ``(n, B)``: ``(B, H, W)``; and as they are, ``(H, W)``."""
         dtype = torch.float32 if scores.device.type == "mps" else torch.float64
-        weights = torch.cat([scores.T.to(dtype), scores.new_ones(1, self.n, dtype=dtype)])
+        weights = torch.cat([scores.T.to(dtype), scores.new_ones(1, self.n_samples, dtype=dtype)])
         total = torch.zeros(len(weights), size[0] * size[1], dtype=dtype, device=scores.device)
         step = max(1, PIXELS // (size[0] * size[1]))
         with torch.autocast(scores.device.type, enabled=False):
-            for start in range(0, self.n, step):
-                some = slice(start, min(self.n, start + step))
+            for start in range(0, self.n_samples, step):
+                some = slice(start, min(self.n_samples, start + step))
                 total += weights[:, some] @ masks(some).flatten(1).to(dtype)
         total = total.unflatten(-1, size)
         return total[:-1], total[-1]

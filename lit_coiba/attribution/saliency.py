@@ -8,7 +8,7 @@ from __future__ import annotations
 from captum.attr import Saliency as CaptumSaliency
 from torch import Tensor
 
-from lit_coiba.core.errors import chosen
+from lit_coiba.core.errors import check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -34,7 +34,7 @@ class Saliency(AttributionMethod):
     card = Card("Simonyan, Vedaldi and Zisserman, 2013 (arXiv 1312.6034)", "1 forward, 1 backward", ("gradients",))
 
     def __init__(self, reduce: Reduce = "abs_max") -> None:
-        self.reduce: Reduce = chosen(reduce, Reduce, "reduce")
+        self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from lit_coiba.backbones.spatial_tail import SpatialTail
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -49,12 +49,12 @@ class ScoreCAM(AttributionMethod):
         chunk: Chunk = "auto",
     ) -> None:
         if channels is not None:
-            checked(channels=channels)
+            check_count(channels=channels)
         self.layer = layer
         self.channels = channels
-        self.output = chosen(output, Output, "output")
+        self.output = check_choice(output, Output, "output")
         self.chunk = chunk
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.

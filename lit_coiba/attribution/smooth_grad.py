@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -36,7 +36,7 @@ class SmoothGrad(AttributionMethod):
     Args:
         kind: ``smooth`` = mean, ``square`` = mean of squares, ``var`` = variance, divided by `copies`.
         sigma: Standard deviation of the noise, as a share of the range from black to white (paper: 0.1 to 0.2).
-        copies: Noisy copies of an image (paper); Captum's default of 5 is too few, and its noise of 1.0 too much.
+        n_samples: Noisy copies of an image (paper); Captum's default of 5 is too few, and its noise of 1.0 too much.
         output: What is explained: ``logit`` or ``prob``.
         reduce: Over the colours; signs of a gradient are of little use in a picture.
         seed: Of the noise, which all images share.
@@ -56,7 +56,7 @@ class SmoothGrad(AttributionMethod):
         self,
         kind: Kind = "smooth",
         sigma: float = 0.15,
-        copies: int = 50,
+        n_samples: int = 50,
         output: Output = "logit",
         reduce: Reduce = "abs_max",
         seed: int = 0,
@@ -64,12 +64,12 @@ class SmoothGrad(AttributionMethod):
     ) -> None:
         if not 0 <= sigma < torch.inf:
             raise InputError(f"sigma is {sigma}: give a share of the range of pixels, such as 0.15")
-        checked(1 + (kind == "var"), copies=copies)
-        self.kind: Kind = chosen(kind, Kind, "kind")
-        self.output: Output = chosen(output, Output, "output")
-        self.reduce: Reduce = chosen(reduce, Reduce, "reduce")
-        self.sigma, self.copies, self.seed, self.chunk = sigma, copies, seed, chunk
-        self._copies = Copies(chunk)
+        check_count(1 + (kind == "var"), n_samples=n_samples)
+        self.kind: Kind = check_choice(kind, Kind, "kind")
+        self.output: Output = check_choice(output, Output, "output")
+        self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
+        self.sigma, self.n_samples, self.seed, self.chunk = sigma, n_samples, seed, chunk
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
@@ -91,7 +91,7 @@ class SmoothGrad(AttributionMethod):
                 moments = {"smooth": (found,), "square": (found**2,), "var": (found, found**2)}[self.kind]
                 return torch.stack([moment.sum(0) for moment in moments], 1)
 
-            means = self._copies.accumulate(images, self.copies, gradients) / self.copies
+            means = self._copies.accumulate(images, self.n_samples, gradients) / self.n_samples
         values = means[:, -1]
         if self.kind == "var":
             values = (values - means[:, 0] ** 2).clamp_min(0)  # rounding may fall below

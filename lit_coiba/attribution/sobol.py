@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -36,8 +36,8 @@ class Sobol(AttributionMethod):
     ``extras["variance"]`` ``(B,)`` is the variance that is divided up; where there is none the map is zero.
 
     Args:
-        grid: g, cells along a side, at most 102; the authors' 8.
-        n: Points of the design, a power of two; the authors' repository has 64, the later library 32.
+        grid_size: g, cells along a side, at most 102; the authors' 8.
+        n_samples: Points of the design, a power of two; the authors' repository has 64, the later library 32.
         order: ``total``, or ``first``: what a cell accounts for alone (Saltelli et al., 2010), a little below zero at
             times; it needs B.
         estimator: Of the total order: ``jansen`` (the default of the authors), ``homma``, ``janon``, ``glen_isaacs``,
@@ -58,12 +58,14 @@ class Sobol(AttributionMethod):
         InputError: A number outside its range; n is no power of two; `skip_first` is no multiple of n.
     """
 
-    card = Card("Fel et al., Look at the Variance!, 2021 (arXiv 2111.04138)", "n (g g + 1) forwards (4,160)")
+    card = Card(
+        "Fel et al., Look at the Variance!, 2021 (arXiv 2111.04138)", "n_samples (grid_size^2 + 1) forwards (4,160)"
+    )
 
     def __init__(
         self,
-        grid: int = 8,
-        n: int = 64,
+        grid_size: int = 8,
+        n_samples: int = 64,
         order: Order = "total",
         estimator: Estimator = "jansen",
         perturbation: Perturbation = "inpainting",
@@ -75,48 +77,51 @@ class Sobol(AttributionMethod):
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
-        checked(grid=grid)
-        checked(2, n=n)
-        checked(0, skip_first=skip_first)
-        if 2 * grid**2 > MOST_DIMENSIONS:
+        check_count(grid_size=grid_size)
+        check_count(2, n_samples=n_samples)
+        check_count(0, skip_first=skip_first)
+        if 2 * grid_size**2 > MOST_DIMENSIONS:
             most = int((MOST_DIMENSIONS // 2) ** 0.5)
-            raise InputError(f"grid is {grid}: a Sobol sequence has dimensions for {most} cells along a side at most")
-        if n & (n - 1):
             raise InputError(
-                f"n is {n}: give a power of two, such as {2 ** n.bit_length()}, or the points lose balance"
+                f"grid_size is {grid_size}: a Sobol sequence has dimensions for {most} cells along a side at most"
             )
-        if skip_first % n:
-            raise InputError(f"skip_first is {skip_first}: give a multiple of n, which is {n}, or 0")
-        self.grid = grid
-        self.n = n
-        self.order = chosen(order, Order, "order")
-        self.estimator = chosen(estimator, Estimator, "estimator")
+        if n_samples & (n_samples - 1):
+            raise InputError(
+                f"n_samples is {n_samples}: give a power of two, such as {2 ** n_samples.bit_length()},"
+                " or the points lose balance"
+            )
+        if skip_first % n_samples:
+            raise InputError(f"skip_first is {skip_first}: give a multiple of n_samples, which is {n_samples}, or 0")
+        self.grid_size = grid_size
+        self.n_samples = n_samples
+        self.order = check_choice(order, Order, "order")
+        self.estimator = check_choice(estimator, Estimator, "estimator")
         self.perturbation = checked_perturbation(perturbation, strength)
         self.strength = strength
         self.scramble = scramble
         self.skip_first = skip_first
         self.evaluate_b = evaluate_b
-        self.output = chosen(output, Output, "output")
+        self.output = check_choice(output, Output, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
         check_images(model, images)
-        with_b, cells = self.evaluate_b or self.order == "first", self.grid**2
+        with_b, cells = self.evaluate_b or self.order == "first", self.grid_size**2
         with frozen(model), torch.no_grad():
             images = images.detach().contiguous()
             classes = target_classes(model, images, targets, self._copies)
-            design = sobol_sequence(self.n, 2 * cells, self.seed if self.scramble else None, self.skip_first)
+            design = sobol_sequence(self.n_samples, 2 * cells, self.seed if self.scramble else None, self.skip_first)
 
             def values(some: slice) -> Tensor:
                 return replicated_rows(design, torch.arange(some.start, some.stop), with_b)
 
-            count, how = self.n * (cells + 1 + with_b), (self.output, self.perturbation, self.strength)
+            count, how = self.n_samples * (cells + 1 + with_b), (self.output, self.perturbation, self.strength)
             scores = cell_scores(model, images, classes, count, values, self._copies, *how).cpu()
-            a, *b, c = scores.split([self.n] * (1 + with_b) + [self.n * cells])
-            c = c.unflatten(0, (cells, self.n))
+            a, *b, c = scores.split([self.n_samples] * (1 + with_b) + [self.n_samples * cells])
+            c = c.unflatten(0, (cells, self.n_samples))
             found = {"total": total_order(a, c, self.estimator)}
             if with_b:
                 found["first"] = first_order(a, b[0], c)
@@ -125,7 +130,9 @@ class Sobol(AttributionMethod):
             precision = torch.promote_types(images.dtype, torch.float32)
             return values.to(images.device, precision)
 
-        maps = {order: placed(values.T.unflatten(-1, (self.grid, self.grid))) for order, values in found.items()}
+        maps = {
+            order: placed(values.T.unflatten(-1, (self.grid_size, self.grid_size))) for order, values in found.items()
+        }
         extras = {"variance": placed(a.double().var(0))}
         if with_b:
             extras["first_order"] = maps["first"]

@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, checked, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -34,7 +34,7 @@ from lit_coiba.functional.unlearning import (
 )
 from lit_coiba.perturbation.baselines import cast, path_attribution
 from lit_coiba.perturbation.masking import target_classes
-from lit_coiba.propagation.attention import explicit_attention
+from lit_coiba.propagation.attention import unfused_attention
 
 NUMBERS = ("confidence", "baseline_confidence", "unlearned_confidence", "kl_image", "kl_baseline", "radius")
 WEIGHT_BYTES = 4 << 30  # of all copies of the weights that are in flight on an accelerator
@@ -96,8 +96,8 @@ class UNI(AttributionMethod):
         seed: int = 0,
         chunk: Chunk = "auto",
     ) -> None:
-        checked(0, matching_steps=matching_steps)
-        checked(steps=steps)
+        check_count(0, matching_steps=matching_steps)
+        check_count(steps=steps)
         if not 0 <= eta < torch.inf:
             raise InputError(f"eta is {eta}: give a length, 0 or more")
         for name, number in (("mu", mu), ("eps", eps), ("decay", decay)):
@@ -109,11 +109,11 @@ class UNI(AttributionMethod):
             raise InputError("eps is infinite, and no point lies on such a sphere: give a radius, or projection ball")
         self.eta, self.matching_steps, self.mu, self.eps, self.steps = eta, matching_steps, mu, eps, steps
         self.norm, self.decay, self.seed, self.chunk = norm, decay, seed, chunk
-        self.projection: Projection = chosen(projection, Projection, "projection")
-        self.delta0 = chosen(delta0, Literal["zero", "random"], "delta0")
-        self.output: Output = chosen(output, Output, "output")
-        self.reduce: Reduce = chosen(reduce, Reduce, "reduce")
-        self._copies = Copies(chunk)
+        self.projection: Projection = check_choice(projection, Projection, "projection")
+        self.delta0 = check_choice(delta0, Literal["zero", "random"], "delta0")
+        self.output: Output = check_choice(output, Output, "output")
+        self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
@@ -209,5 +209,5 @@ class UNI(AttributionMethod):
         if not images.is_cuda:
             return unlearned_logits(model, images, classes, self.eta)
         size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-        with explicit_attention(model):  # fused kernels are not vectorised over weights
+        with unfused_attention(model):  # fused kernels are not vectorised over weights
             return unlearned_logits(model, images, classes, self.eta, max(1, WEIGHT_BYTES // (3 * size)))

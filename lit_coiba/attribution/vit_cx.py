@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lit_coiba.backbones.defaults import block_outputs
 from lit_coiba.backbones.spatial_tail import SpatialTail
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod, Card
@@ -63,11 +63,11 @@ class ViTCX(AttributionMethod):
             )
         self.layer = layer
         self.delta = delta
-        self.output = chosen(output, Output, "output")
+        self.output = check_choice(output, Output, "output")
         self.noise_scale = noise_scale
         self.chunk = chunk
         self.seed = seed
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
 
     def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
         """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from lit_coiba.backbones.chain_split import ChainSplit
 from lit_coiba.backbones.chains import Link, chain
 from lit_coiba.backbones.construction import Interpolation, build, pair, preprocessing_of
 from lit_coiba.backbones.defaults import cam_layer, candidate_layers, default_layers
 from lit_coiba.backbones.digest import digest_of, printed
 from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_output, final_features, pooled_norm
 from lit_coiba.backbones.grids import Metadata, ambiguous, grid_of, grids
-from lit_coiba.backbones.path import ChainPath
 from lit_coiba.backbones.probe import Probe, probe
 from lit_coiba.backbones.strides import remove_strides
 from lit_coiba.backbones.weights import load_weights
@@ -51,7 +51,7 @@ class Backbone(nn.Module):
     Example:
         >>> backbone = Backbone("vit_tiny_patch16_224", timm_kwargs={"depth": 2, "embed_dim": 12}, image_size=64)
         >>> backbone.grid("blocks.1.norm1")
-        Grid(layer='blocks.1.norm1', layout='tokens', height=4, width=4, channels=12, prefix=1)
+        Grid(layer='blocks.1.norm1', layout='tokens', height=4, width=4, channels=12, num_prefix_tokens=1)
     """
 
     preprocessing: Preprocessing
@@ -176,7 +176,7 @@ class Backbone(nn.Module):
             why = f"has no spatial grid, its output is {record.shape} for an image"
         raise InputError(f"layer {layer!r} of {self._title} {why}: target {', '.join(self._examples())}, ...")
 
-    def path(self, layers: list[str]) -> ChainPath:
+    def split(self, layers: list[str]) -> ChainSplit:
         """The network from the first of `layers` on.
 
         Raises:
@@ -184,7 +184,7 @@ class Backbone(nn.Module):
         """
         links, found = chain(self.model), self._grids()
         targeted = [found[layer] if layer in found else self.grid(layer) for layer in layers]
-        return ChainPath(self.model, links, self._probed(links), targeted)
+        return ChainSplit(self.model, links, self._probed(links), targeted)
 
     def default_layers(self) -> list[str]:
         """What a bottleneck targets where nothing else is asked for; see `lit_coiba.backbones.defaults`."""

@@ -46,7 +46,7 @@ def cam_layer(model: nn.Module, grids: dict[str, Grid]) -> str:
     if not grids:
         raise InputError(f"{type(model).__name__} has no layer with a spatial grid, which class activation maps need")
     last = next(reversed(grids))
-    if grids[last].prefix:
+    if grids[last].num_prefix_tokens:
         return _deepest_stage(model, grids)[-2]
     wide = [name for name, grid in grids.items() if min(grid.height, grid.width) >= CAM_CELLS]
     return wide[-1] if wide else last

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 Change = Callable[[Tensor], Tensor]
 
 
-def changing(change: Change) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+def output_hook(change: Change) -> Callable[[nn.Module, Any, Tensor], Tensor]:
     """A forward hook that hands on ``change(output)``."""
     return lambda module, inputs, output: change(output)
 
 
 @contextmanager
-def computed_by(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+def override_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """`module` is computed by `forward`; on leaving, by what it was computed before."""
     before = vars(module).get("forward")
     vars(module)["forward"] = forward

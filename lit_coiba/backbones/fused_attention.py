@@ -15,7 +15,7 @@ def attention_modules(model: nn.Module) -> list[nn.Module]:
 
 
 @contextmanager
-def plain_attention(modules: Sequence[nn.Module], stream: Tensor) -> Iterator[None]:
+def unfused_if_slow(modules: Sequence[nn.Module], stream: Tensor) -> Iterator[None]:
     """Switch fused attention off where a backward through `stream` would be slow; on leaving all is as it was.
 
     Measured on ViT-S/16, blocks 4 to 11, 40 sequences of 197 tokens, forward and backward, two cores with AMX: under

@@ -23,9 +23,9 @@ class SpatialTail(nn.Module):
     def __init__(self, model: Network, layer: str | None, images: Tensor) -> None:
         super().__init__()
         self.num_classes = model.num_classes
-        self.path = model.path([layer or model.cam_layer()])
+        self.path = model.split([layer or model.cam_layer()])
         self.grid = self.path.grids[0]
-        self.state = self.path.prefix(images)
+        self.state = self.path.lower(images)
         self.spatial = nn.Identity()  # the layer as libraries know layers: a module
         self.activation = self.grid.to_spatial(self.state.activation).detach()  # (B, C, h, w)
 
@@ -41,4 +41,4 @@ class SpatialTail(nn.Module):
     def forward(self, activation: Tensor) -> Tensor:
         """Logits ``(B, K)`` of `activation` ``(B, C, h, w)``, that of the images or another one for each."""
         placed = self.grid.with_spatial(self.state.activation, self.spatial(activation))
-        return self.path.tail(self.state, lambda _, __: placed)
+        return self.path.upper(self.state, lambda _, __: placed)

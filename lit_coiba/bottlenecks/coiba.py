@@ -17,8 +17,8 @@ from lit_coiba.bottlenecks.leak import choose_layers
 from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, checked
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.grid import Grid
@@ -83,8 +83,8 @@ class CoIBA(BottleneckMethod):
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
-        checked(2, steps=steps)
-        checked(copies=copies)
+        check_count(2, steps=steps)
+        check_count(copies=copies)
         if isinstance(layers, str):
             raise InputError(f"layers is the text {layers!r}: give a list, [{layers!r}]")
         if min_std <= 0 or beta < 0 or lr <= 0:
@@ -106,7 +106,7 @@ class CoIBA(BottleneckMethod):
         self.antithetic = antithetic
         self.chunk = chunk
         self.seed = seed
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
         self._slot = StatisticsSlot(statistics)
         self._priors = PriorSlot()
 
@@ -120,7 +120,9 @@ class CoIBA(BottleneckMethod):
             self._check_grids([model.grid(layer) for layer in self.layers])
         return self.layers or model.candidate_layers()
 
-    def adopt(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> ActivationStatistics:
+    def set_statistics(
+        self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]
+    ) -> ActivationStatistics:
         """Use `statistics`; if they carry no leak test yet, run it on batches of `images` and add the result."""
         self._slot.fill(model, statistics)
         if statistics.leak is None:
@@ -134,11 +136,11 @@ class CoIBA(BottleneckMethod):
         statistics = self._slot.of(model)
         layers = self._targeted(statistics)
         with frozen(model):
-            path = model.path(layers)
+            path = model.split(layers)
             self._check_grids(path.grids)
             prior = self._prior(statistics, path.layers)
-            state = path.prefix(images)
-            classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, unchanged))
+            state = path.lower(images)
+            classes = class_targets(targets, images, model.num_classes, lambda: path.upper(state, unchanged))
             first, squared = path.grids[0], prior.standardise(0, state.activation).square()
             squared = first.over_channels(squared).detach()
             alpha, entropies, count_all = torch.full_like(squared, self.alpha_init), [], self.information == "mean"
@@ -151,7 +153,7 @@ class CoIBA(BottleneckMethod):
                     """What some copies add to the gradient and to the cross-entropy, ``(r, positions + 1)``."""
                     leaf, count = alpha[rows].clone().requires_grad_(True), some.stop - some.start
                     bottleneck = _Bottleneck(leaf, path.grids, prior, step, some, count_all)
-                    logits = path.tail(state.rows(rows).repeat(count), bottleneck)
+                    logits = path.upper(state.rows(rows).repeat(count), bottleneck)
                     entropy = cross_entropy_of_copies(logits, classes[rows], count)
                     loss = (count / self.copies) * (entropy + share * bottleneck.later_information())
                     (slope,) = torch.autograd.grad(loss.sum(), leaf)
@@ -179,17 +181,19 @@ class CoIBA(BottleneckMethod):
         return layers
 
     def _check_grids(self, grids: list[Grid]) -> None:
-        sizes = {(g.prefix, g.height, g.width) for g in grids}
+        sizes = {(g.num_prefix_tokens, g.height, g.width) for g in grids}
         if len(sizes) == 1:
             return
         listed = ", ".join(
-            f"{g.layer} {g.height}x{g.width}" + (f" with {g.prefix} prefix tokens" if g.prefix else "") for g in grids
+            f"{g.layer} {g.height}x{g.width}"
+            + (f" with {g.num_prefix_tokens} prefix tokens" if g.num_prefix_tokens else "")
+            for g in grids
         )
         if self.grids == "same":
             raise InputError(
                 f"the targeted layers lie on different grids ({listed}): choose layers of one grid, or set grids=resize"
             )
-        if len({g.prefix for g in grids}) > 1:
+        if len({g.num_prefix_tokens for g in grids}) > 1:
             raise InputError(
                 f"grids=resize cannot share a ratio between layers with different prefix tokens ({listed})"
             )
@@ -242,4 +246,4 @@ class _Bottleneck:
         if (grid.height, grid.width) == (first.height, first.width):
             return ratio
         places = resize_ratio(first.to_map(ratio), (grid.height, grid.width)).flatten(1)
-        return torch.cat([ratio[:, : first.prefix], places], 1)
+        return torch.cat([ratio[:, : first.num_prefix_tokens], places], 1)

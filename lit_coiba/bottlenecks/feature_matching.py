@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
-from lit_coiba.core.copies import Copies
+from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.grid import Grid
-from lit_coiba.core.network import Path
+from lit_coiba.core.network import SplitNetwork
 from lit_coiba.functional import noise
 
 MEANS, STDS = (-2.0, 2.0), (0.0, 5.0)  # the paper's: between them lie mean and std of the noise of a group of samples
@@ -26,7 +26,7 @@ _SAMPLES, _GROUPS, _ORDER, _PIXELS, _CRITIC = 1001, 1002, 1003, 1004, 1005  # pu
 class Matching(NamedTuple):
     """How the masks are fitted; InputIBA says where the values come from."""
 
-    samples: int  # noised activations, the "real" data
+    n_samples: int  # noised activations, the "real" data
     group: int  # of them with one mean and std of noise
     epochs: int
     batch: int
@@ -48,14 +48,14 @@ class PixelNoise(NamedTuple):
 
 
 def match_features(
-    path: Path,
+    path: SplitNetwork,
     images: Tensor,
     activation: Tensor,
     capacity: Tensor,
     start: Tensor,
     level: PixelNoise,
     matching: Matching,
-    copies: Copies,
+    copies: BatchedEvaluator,
 ) -> Tensor:
     """Logits of a mask per image and colour, fitted for all images at once and for each by itself.
 
@@ -167,12 +167,12 @@ class Critic:
 
 def _noise_samples(activation: Tensor, matching: Matching) -> Tensor:
     """``(samples, *activation)``: normal noise whose mean and standard deviation are drawn for every group."""
-    groups = -(-matching.samples // matching.group)
+    groups = -(-matching.n_samples // matching.group)
     means, stds = (
         _uniform(noise(matching.seed, k, _GROUPS, (groups,)), *bounds) for k, bounds in enumerate((MEANS, STDS))
     )
     precise = torch.promote_types(activation.dtype, torch.float32)
-    samples = activation.new_empty((matching.samples, *activation.shape[1:]), dtype=precise)
+    samples = activation.new_empty((matching.n_samples, *activation.shape[1:]), dtype=precise)
     for k, part in enumerate(samples.split(matching.group)):
         part.copy_(means[k] + stds[k] * noise(matching.seed, k, _SAMPLES, part.shape))
     return samples
@@ -181,7 +181,7 @@ def _noise_samples(activation: Tensor, matching: Matching) -> Tensor:
 def _batches(matching: Matching) -> Iterator[Tensor]:
     """Numbers of the samples of every step, shuffled in each epoch."""
     for epoch in range(matching.epochs):
-        yield from noise(matching.seed, epoch, _ORDER, (matching.samples,)).argsort().split(matching.batch)
+        yield from noise(matching.seed, epoch, _ORDER, (matching.n_samples,)).argsort().split(matching.batch)
 
 
 def _uniform(normal: Tensor, low: float, high: float) -> Tensor:

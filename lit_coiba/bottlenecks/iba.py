@@ -11,14 +11,14 @@ from functools import partial
 
 from torch import Tensor
 
-from lit_coiba.bottlenecks.capacity import Capacity
 from lit_coiba.bottlenecks.fitting import unchanged
 from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.one_layer import choose_layer, chosen_layer, first_layers
 from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, checked
+from lit_coiba.bottlenecks.unit_bottleneck import UnitBottleneck
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.grid import Grid
@@ -84,8 +84,8 @@ class IBA(BottleneckMethod):
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
-        checked(2, steps=steps)
-        checked(copies=copies)
+        check_count(2, steps=steps)
+        check_count(copies=copies)
         if min_std <= 0 or beta < 0 or lr <= 0 or (smoothing or 0) < 0:
             raise InputError(
                 f"IBA needs min_std > 0, beta, smoothing >= 0 and lr > 0, not {min_std}, {beta}, {smoothing} and {lr}"
@@ -104,7 +104,7 @@ class IBA(BottleneckMethod):
         self.antithetic = antithetic
         self.chunk = chunk
         self.seed = seed
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
         self._slot = StatisticsSlot(statistics)
         self._priors = PriorSlot()
 
@@ -119,7 +119,9 @@ class IBA(BottleneckMethod):
             self._check_smoothing(model.grid(layer))
         return layers
 
-    def adopt(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> ActivationStatistics:
+    def set_statistics(
+        self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]
+    ) -> ActivationStatistics:
         """Use `statistics`; where tokens lie outside the map, test on batches of `images` what these know alone."""
         layers = self.statistics_layers(model)
         return choose_layer(self._slot, model, statistics, images, layers, self.min_std, self.seed)
@@ -130,13 +132,13 @@ class IBA(BottleneckMethod):
         statistics = self._slot.of(model)
         layer = chosen_layer(self.statistics_layers(model), statistics)
         with frozen(model):
-            path = model.path([layer])
+            path = model.split([layer])
             grid, prior = path.grids[0], self._prior(statistics, layer)
-            state = path.prefix(images)
-            classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, unchanged))
+            state = path.lower(images)
+            classes = class_targets(targets, images, model.num_classes, lambda: path.upper(state, unchanged))
             smoothed = partial(self._smoothed, grid=grid) if self._sigma(grid) else None
             active = statistics.active[layer] > self.active_threshold
-            capacity = Capacity(path, state, classes, prior, active, self.beta, smoothed, self.relu)
+            capacity = UnitBottleneck(path, state, classes, prior, active, self.beta, smoothed, self.relu)
             found = capacity.fit(self.steps, self.lr, self.alpha_init, self._copies, images)
         bits = grid.over_channels(found.bits) * grid.channels
         extras = {**found._asdict(), "bits": bits.sum(-1)}

@@ -12,20 +12,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lit_coiba.bottlenecks.capacity import Capacity
 from lit_coiba.bottlenecks.feature_matching import Matching, PixelNoise, match_features
 from lit_coiba.bottlenecks.fitting import cross_entropy_of_copies, fit, unchanged
 from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.one_layer import choose_layer, chosen_layer, first_layers
 from lit_coiba.bottlenecks.prior import PriorSettings, PriorSlot
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
-from lit_coiba.core.copies import Chunk, Copies
-from lit_coiba.core.errors import InputError, checked
+from lit_coiba.bottlenecks.unit_bottleneck import UnitBottleneck
+from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.grid import Grid
 from lit_coiba.core.method import Card
-from lit_coiba.core.network import Network, Path, State
+from lit_coiba.core.network import Network, SplitNetwork, State
 from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import (
     BITS_PER_NAT,
@@ -41,7 +41,7 @@ PIXELS = 1000  # purpose of random numbers: noise at the pixels
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels: what the paper normalises by
 FEWEST, MOST = 0.01, 0.99  # bounds of the mask that matching starts from
 
-COUNTS = ("feature_copies", "samples", "group", "epochs", "batch", "critic_steps", "critic_width", "steps", "copies")
+COUNTS = ("feature_copies", "n_samples", "group", "epochs", "batch", "critic_steps", "critic_width", "steps", "copies")
 POSITIVE = ("feature_lr", "min_std", "clip", "lr_mask", "lr_mean", "lr_std", "lr_critic", "lr")
 
 
@@ -87,7 +87,7 @@ class InputIBA(BottleneckMethod):
         feature_lr: Step 1: learning rate of Adam.
         min_std: Step 1: floor of the standard deviations.
         active_threshold: Step 1: units that are non-zero in no more than this share of the images are closed.
-        samples: Step 2: noised activations of an image.
+        n_samples: Step 2: noised activations of an image.
         group: Step 2: samples that share mean (-2 to 2) and standard deviation (0 to 5) of their noise.
         epochs: Step 2: passes over the samples.
         batch: Step 2: samples of one update.
@@ -127,7 +127,7 @@ class InputIBA(BottleneckMethod):
         feature_lr: float = 1.0,
         min_std: float = 0.01,
         active_threshold: float = 0.01,
-        samples: int = 200,
+        n_samples: int = 200,
         group: int = 20,
         epochs: int = 20,
         batch: int = 32,
@@ -155,7 +155,7 @@ class InputIBA(BottleneckMethod):
         self.feature_lr = feature_lr
         self.min_std = min_std
         self.active_threshold = active_threshold
-        self.samples = samples
+        self.n_samples = n_samples
         self.group = group
         self.epochs = epochs
         self.batch = batch
@@ -175,7 +175,7 @@ class InputIBA(BottleneckMethod):
         self.chunk = chunk
         self.seed = seed
         self._check_arguments()
-        self._copies = Copies(chunk)
+        self._copies = BatchedEvaluator(chunk)
         self._slot = StatisticsSlot(statistics)
         self._priors = PriorSlot()
 
@@ -190,7 +190,9 @@ class InputIBA(BottleneckMethod):
             model.grid(layer)
         return layers
 
-    def adopt(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> ActivationStatistics:
+    def set_statistics(
+        self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]
+    ) -> ActivationStatistics:
         """Use `statistics`; where tokens lie outside the map, test on batches of `images` what these know alone."""
         layers = self.statistics_layers(model)
         return choose_layer(self._slot, model, statistics, images, layers, self.min_std, self.seed)
@@ -202,9 +204,9 @@ class InputIBA(BottleneckMethod):
         statistics = self._slot.of(model)
         layer = chosen_layer(self.statistics_layers(model), statistics)
         with frozen(model):
-            images, path = images.detach().clone(), model.path([layer])  # autograd keeps them: no inference tensor
-            state = path.prefix(images)
-            classes = class_targets(targets, images, model.num_classes, lambda: path.tail(state, unchanged))
+            images, path = images.detach().clone(), model.split([layer])  # autograd keeps them: no inference tensor
+            state = path.lower(images)
+            classes = class_targets(targets, images, model.num_classes, lambda: path.upper(state, unchanged))
             task = _Task(model, images, classes)
             capacity = self._capacity(task, path, state, statistics)
             start = _mask_logits(capacity, path.grids[0], images)
@@ -213,11 +215,11 @@ class InputIBA(BottleneckMethod):
             alpha, extras = self._open_pixels(task, mask, level)
         return Explanation(torch.sigmoid(alpha).mean(1), {"feature_bits": capacity.flatten(1).sum(1), **extras})
 
-    def _capacity(self, task: _Task, path: Path, state: State, statistics: ActivationStatistics) -> Tensor:
+    def _capacity(self, task: _Task, path: SplitNetwork, state: State, statistics: ActivationStatistics) -> Tensor:
         """Step 1: bits per unit of the layer, ``(B, *activation)``."""
         settings = PriorSettings(statistics, tuple(path.layers), self.feature_copies, self.min_std, False, self.seed)
         active = statistics.active[path.layers[0]] > self.active_threshold
-        capacity = Capacity(path, state, task.classes, self._priors.of(settings), active, self.feature_beta)
+        capacity = UnitBottleneck(path, state, task.classes, self._priors.of(settings), active, self.feature_beta)
         return capacity.fit(self.feature_steps, self.feature_lr, self.alpha_init, self._copies, task.images).bits
 
     def _open_pixels(self, task: _Task, mask: Tensor, level: PixelNoise) -> tuple[Tensor, dict[str, Tensor]]:
@@ -259,8 +261,8 @@ class InputIBA(BottleneckMethod):
         return Matching(**{name: getattr(self, name) for name in Matching._fields})
 
     def _check_arguments(self) -> None:
-        checked(2, feature_steps=self.feature_steps)
-        checked(**{name: getattr(self, name) for name in COUNTS})
+        check_count(2, feature_steps=self.feature_steps)
+        check_count(**{name: getattr(self, name) for name in COUNTS})
         for name in ("feature_beta", "beta", "smoothing"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"InputIBA: {name} is {getattr(self, name)}: give 0 or more")

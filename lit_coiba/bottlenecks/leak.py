@@ -77,19 +77,19 @@ def leak(
     device = next(iter(model.parameters())).device
     clean, noised = [], []
     with frozen(model), torch.no_grad():
-        path = model.path(layers)
+        path = model.split(layers)
         prior = NoisePrior(PriorSettings(statistics, tuple(path.layers), 1, min_std, False, seed))
         for number, batch in enumerate(_batches(images)):
             step = number % DRAWS
 
             def only_noise(index: int, activation: Tensor, step: int = step) -> Tensor:
                 draw = prior.draw(step, index, activation).expand_as(activation).to(activation.dtype)
-                prefix = path.grids[index].prefix if keep_prefix else 0
+                prefix = path.grids[index].num_prefix_tokens if keep_prefix else 0
                 return torch.cat([activation[:, :prefix], draw[:, prefix:]], 1) if prefix else draw
 
-            state = path.prefix(batch.to(device))
-            clean.append(path.tail(state, unchanged).argmax(-1).cpu())
-            noised.append(path.tail(state, only_noise).argmax(-1).cpu())
+            state = path.lower(batch.to(device))
+            clean.append(path.upper(state, unchanged).argmax(-1).cpu())
+            noised.append(path.upper(state, only_noise).argmax(-1).cpu())
     if not clean:
         raise InputError("the leak test has no images to run on: give some, or statistics that carry its result")
     before, after = torch.cat(clean), torch.cat(noised)

@@ -25,15 +25,17 @@ class BottleneckMethod(AttributionMethod):
         Statistics given as a file are used as they are: `loader` is read for the leak test only, if they lack it.
         """
         if (given := self._slot.given()) is not None:
-            self.adopt(model, given, images_of(loader))
+            self.set_statistics(model, given, images_of(loader))
             return
         sample, loader = sample_images(loader)
-        self.adopt(model, estimate_statistics(model, self.statistics_layers(model), loader), sample)
+        self.set_statistics(model, estimate_statistics(model, self.statistics_layers(model), loader), sample)
 
     @abstractmethod
     def statistics_layers(self, model: Network) -> list[str]:
         """The layers whose statistics are needed, the candidates of the leak test among them."""
 
     @abstractmethod
-    def adopt(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> ActivationStatistics:
+    def set_statistics(
+        self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]
+    ) -> ActivationStatistics:
         """Use `statistics`, after a leak test on batches of `images` where one is due, and return what to keep."""

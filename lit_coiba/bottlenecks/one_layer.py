@@ -46,7 +46,7 @@ def choose_layer(
         What the slot holds now.
     """
     slot.fill(model, statistics)
-    if statistics.leak is None and model.grid(layers[0]).prefix:
+    if statistics.leak is None and model.grid(layers[0]).num_prefix_tokens:
         choices = [[layer] for layer in reversed(layers)]
         found = choose_layers(model, statistics, images, choices, min_std, seed, keep_prefix=True)
         slot.replace(statistics.with_leak(found))

@@ -10,7 +10,7 @@ import json
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
-from lit_coiba.core.network import Network, Path
+from lit_coiba.core.network import Network, SplitNetwork
 from lit_coiba.functional import Moments
 
 _BATCH = 16  # images, where all of them are one tensor
@@ -101,22 +101,22 @@ class ActivationStatistics:
             sha.update(tensor.contiguous().numpy().tobytes())
         return sha.hexdigest()
 
-    def save(self, file: str | FilePath) -> None:
+    def save(self, file: str | Path) -> None:
         """Write a safetensors file, moved into place when it is complete."""
-        target = FilePath(file)
+        target = Path(file)
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = target.with_name(f".{target.name}.part")
         save_file(self._tensors(), scratch, metadata={"lit_coiba.statistics": self._header()})
         scratch.replace(target)
 
     @classmethod
-    def load(cls, file: str | FilePath) -> ActivationStatistics:
+    def load(cls, file: str | Path) -> ActivationStatistics:
         """Read what `save` wrote.
 
         Raises:
             InputError: There is no such file, or it is not a file of statistics.
         """
-        if not FilePath(file).is_file():
+        if not Path(file).is_file():
             raise InputError(f"statistics: there is no file {file}")
         try:
             with safe_open(file, framework="pt") as handle:
@@ -149,7 +149,9 @@ class NeedsStatistics(Protocol):
     def statistics_layers(self, model: Network) -> list[str]:
         """The layers whose statistics it needs, the candidates of its leak test among them."""
 
-    def adopt(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> ActivationStatistics:
+    def set_statistics(
+        self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]
+    ) -> ActivationStatistics:
         """Use `statistics`, after a leak test on batches of `images` where one is due, and return what to keep."""
 
 
@@ -224,7 +226,7 @@ def images_of(loader: Iterable[Any]) -> Iterator[Tensor]:
             yield images
 
 
-def observe(path: Path, images: Tensor) -> dict[str, Moments]:
+def observe(path: SplitNetwork, images: Tensor) -> dict[str, Moments]:
     """Moments of every layer of `path` over one batch, from a clean forward."""
     moments: dict[str, Moments] = {}
 
@@ -233,7 +235,7 @@ def observe(path: Path, images: Tensor) -> dict[str, Moments]:
         moments[path.layers[index]] = Moments.of(precise.detach())
         return activation
 
-    path.tail(path.prefix(images), look)
+    path.upper(path.lower(images), look)
     return moments
 
 
@@ -256,7 +258,7 @@ def estimate_statistics(model: Network, layers: list[str], loader: Iterable[Any]
     device = next(iter(model.parameters())).device
     moments: dict[str, Moments] = {}
     with frozen(model), torch.no_grad():
-        path = model.path(layers)
+        path = model.split(layers)
         for images in images_of(loader):
             moments = merge_moments(moments, observe(path, images.to(device)))
     if not moments or next(iter(moments.values())).size < 2:

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from lit_coiba.core.batch import Batch
-from lit_coiba.core.copies import watched
+from lit_coiba.core.batched_evaluator import on_progress
 
 FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} blocks, {remaining} left{postfix}"
 ON_TERMINAL, IN_FILE = 0.3, 5.0  # seconds between two refreshes: a log file keeps them all
@@ -58,7 +58,7 @@ class BlockProgress(TQDMProgressBar):
     ) -> None:
         """Begin to count at the first block, when the processes that read files have started."""
         if batch_idx == 0:
-            self._watching.enter_context(watched(self._within))
+            self._watching.enter_context(on_progress(self._within))
             self._started = self._shown = time.monotonic()
             self._images, self._failures, self._told = 0, 0, ""
             self.predict_progress_bar.reset()

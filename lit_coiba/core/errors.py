@@ -9,7 +9,7 @@ class InputError(ValueError):
     """Something the user gave is wrong; the message says what, and what to do instead."""
 
 
-def chosen(value: Any, choices: Any, name: str, more: str = "") -> Any:
+def check_choice(value: Any, choices: Any, name: str, more: str = "") -> Any:
     """`value`, which is one of the literals `choices`.
 
     Raises:
@@ -20,7 +20,7 @@ def chosen(value: Any, choices: Any, name: str, more: str = "") -> Any:
     return value
 
 
-def checked(least: int = 1, **values: int) -> None:
+def check_count(least: int = 1, **values: int) -> None:
     """Refuse counts below `least`.
 
     Raises:

@@ -39,7 +39,7 @@ def frozen(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def untouched(module: nn.Module) -> Iterator[None]:
+def preserve_state(module: nn.Module) -> Iterator[None]:
     """`frozen` for whole runs: gradients, device and the global random states are given back as well.
 
     A Trainer clears gradients, moves the module to its device and then to the CPU, and seeds; its data loaders draw

@@ -13,7 +13,7 @@ from torch import Tensor
 class Grid:
     """How one layer's activations lie in space.
 
-    A *position* is a token or a cell: `prefix` tokens without a place (CLS, registers) come first, then
+    A *position* is a token or a cell: `num_prefix_tokens` tokens without a place (CLS, registers) come first, then
     ``height * width`` places in row-major order.
     """
 
@@ -22,12 +22,12 @@ class Grid:
     height: int
     width: int
     channels: int
-    prefix: int = 0
+    num_prefix_tokens: int = 0
 
     @property
     def positions(self) -> int:
         """Number of prefix tokens and places together."""
-        return self.prefix + self.height * self.width
+        return self.num_prefix_tokens + self.height * self.width
 
     def spread(self, values: Tensor) -> Tensor:
         """Values per position, ``(B, positions)``, in a shape that multiplies this layer's activation."""
@@ -45,7 +45,7 @@ class Grid:
 
     def to_map(self, values: Tensor) -> Tensor:
         """Values per position, ``(B, positions)``, as a map ``(B, h, w)``; prefix tokens are left out."""
-        return values[..., self.prefix :].unflatten(-1, (self.height, self.width))
+        return values[..., self.num_prefix_tokens :].unflatten(-1, (self.height, self.width))
 
     def to_spatial(self, activation: Tensor) -> Tensor:
         """An activation of this layer as ``(B, C, h, w)``; prefix tokens are left out."""
@@ -53,7 +53,7 @@ class Grid:
             return activation
         if self.layout == "channels_last":
             return activation.movedim(-1, -3)
-        return activation[:, self.prefix :].transpose(1, 2).unflatten(-1, (self.height, self.width))
+        return activation[:, self.num_prefix_tokens :].transpose(1, 2).unflatten(-1, (self.height, self.width))
 
     def with_spatial(self, activation: Tensor, spatial: Tensor) -> Tensor:
         """An activation of this layer with `spatial` ``(B, C, h, w)`` at its places; prefix tokens stay."""
@@ -61,4 +61,4 @@ class Grid:
             return spatial
         if self.layout == "channels_last":
             return spatial.movedim(-3, -1)
-        return torch.cat([activation[:, : self.prefix], spatial.flatten(2).transpose(1, 2)], 1)
+        return torch.cat([activation[:, : self.num_prefix_tokens], spatial.flatten(2).transpose(1, 2)], 1)

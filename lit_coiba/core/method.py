@@ -34,7 +34,7 @@ class AttributionMethod(ABC):
     """
 
     card: ClassVar[Card] = Card("", "not stated")
-    indifferent: ClassVar[frozenset[str]] = frozenset({"chunk"})  # arguments that do not decide the maps
+    excluded_from_identity: ClassVar[frozenset[str]] = frozenset({"chunk"})  # arguments that do not decide the maps
 
     def prepare(self, model: Network, loader: Iterable[Any]) -> None:
         """Get from data what the method needs (activation statistics); most methods need nothing.
@@ -63,4 +63,4 @@ class AttributionMethod(ABC):
 
     def identity(self) -> dict[str, Any]:
         """What decides the explanations, as plain values: the arguments, and the content of a file for its path."""
-        return {name: value for name, value in self.arguments().items() if name not in self.indifferent}
+        return {name: value for name, value in self.arguments().items() if name not in self.excluded_from_identity}

@@ -13,7 +13,7 @@ from lit_coiba.core.preprocessing import Preprocessing
 
 
 class State(NamedTuple):
-    """Where a `Path` stands before its first target: what the tail needs, computed once per image."""
+    """Where a `SplitNetwork` stands before its first target: what the tail needs, computed once per image."""
 
     stream: Tensor  # input of the first link that is run again
     activation: Tensor  # clean activation of the first target
@@ -34,19 +34,19 @@ class State(NamedTuple):
 Edit = Callable[[int, Tensor], Tensor]
 
 
-class Path(Protocol):
-    """A network seen from its first targeted layer on: ``tail(prefix(x), identity)`` equals ``model(x)``."""
+class SplitNetwork(Protocol):
+    """A network seen from its first targeted layer on: ``upper(lower(x), identity)`` equals ``model(x)``."""
 
     layers: list[str]  # targets, in the order in which the network runs them
     grids: list[Grid]  # one per target
 
-    def prefix(self, images: Tensor) -> State:
+    def lower(self, images: Tensor) -> State:
         """The clean stream and the first target's activation for images ``(B, 3, H, W)``, without gradients."""
 
     def activation(self, images: Tensor) -> Tensor:
         """The first target's activation for images ``(B, 3, H, W)``, with gradients with respect to them."""
 
-    def tail(self, state: State, edit: Edit) -> Tensor:
+    def upper(self, state: State, edit: Edit) -> Tensor:
         """Logits ``(B, K)`` with ``edit(i, activation)`` in place of the activation of the i-th target."""
 
 
@@ -73,7 +73,7 @@ class Network(Protocol):
     def grid(self, layer: str) -> Grid:
         """How the activations of `layer` lie in space."""
 
-    def path(self, layers: list[str]) -> Path:
+    def split(self, layers: list[str]) -> SplitNetwork:
         """The network from the first of `layers` on."""
 
     def default_layers(self) -> list[str]:

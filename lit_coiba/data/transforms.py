@@ -21,7 +21,7 @@ class Transform:
     """A picture as normalised model input; equals timm's ``create_transform(is_training=False)``.
 
     The shorter side is resized to ``floor(size / crop_pct)`` by Pillow, the centre is cropped to `size`, pixels in
-    [0, 1] are normalised. A picture that already has the size passes untouched where ``crop_pct`` is 1.
+    [0, 1] are normalised. A picture that already has the size passes preserve_state where ``crop_pct`` is 1.
 
     Example:
         >>> Transform(Preprocessing(size=(32, 48), crop_pct=0.9))(Image.new("RGB", (200, 100))).shape

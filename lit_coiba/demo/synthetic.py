@@ -30,8 +30,8 @@ def explain(runner: Runner, folder: Path, images: int) -> list[Explained]:
 def metrics() -> dict[str, Metric]:
     """What the maps are scored by: whole cells of 8 x 8 pixels, since the methods' grids differ."""
     return {
-        "insertion": Insertion(cells=8, steps=16),
-        "deletion": Deletion(cells=8, steps=16),
+        "insertion": Insertion(grid_size=8, steps=16),
+        "deletion": Deletion(grid_size=8, steps=16),
         "energy": EnergyPointing(),
     }
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.functional import Representatives, precise, representatives
 from lit_coiba.heads.head import Head, Terms, at_least_one, exact_linear, exact_matmul
 
@@ -68,7 +68,7 @@ class BRNPAHead(Head):
             raise InputError(f"dropout is {dropout}: give a probability below 1")
         self.dropout = dropout
         self.bias = bias
-        self.evidence: Evidence = chosen(evidence, Evidence, "evidence")
+        self.evidence: Evidence = check_choice(evidence, Evidence, "evidence")
         self.drop = nn.Dropout(dropout)
         self.classifier = nn.Linear(parts * in_channels, num_classes, bias)
 

@@ -28,7 +28,7 @@ class EPICHead(Head):
 
     Example:
         >>> head = EPICHead(8, num_classes=3)
-        >>> head.start_from(torch.randn(3, 8), torch.randn(3))
+        >>> head.init_from_linear(torch.randn(3, 8), torch.randn(3))
         >>> features = torch.rand(2, 8, 7, 7)
         >>> explained = head.explain(features, targets=1)
         >>> torch.allclose(explained.contributions.sum(1) + head.bias[1], head(features)[:, 1], atol=1e-5)
@@ -57,7 +57,7 @@ class EPICHead(Head):
         return self.in_channels
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor, bias: Tensor | None = None) -> None:
+    def init_from_linear(self, weight: Tensor, bias: Tensor | None = None) -> None:
         """Take W ``(K, D)`` and b ``(K,)`` from the classifier: `backbones.grid_head.linear_classifier` gives them.
 
         Raises:

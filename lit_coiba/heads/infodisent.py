@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.functional import precise, signed_gumbel, signed_log_sum_exp, signed_max, signed_top_k, spatial_average
 from lit_coiba.heads.head import Head, Terms, at_least_one, exact_linear
 from lit_coiba.heads.rotation import Parametrization, Rotation
@@ -85,22 +85,22 @@ class InfoDisentHead(Head):
         evidence: Evidence | None = None,
     ) -> None:
         super().__init__(in_channels, num_classes)
-        self.pooling: Pooling = chosen(pooling, Pooling, "pooling")
+        self.pooling: Pooling = check_choice(pooling, Pooling, "pooling")
         self.rotation = rotation
-        self.parametrization: Parametrization = chosen(parametrization, Parametrization, "parametrization")
-        self.positive: Positive = chosen(positive, Positive, "positive")
+        self.parametrization: Parametrization = check_choice(parametrization, Parametrization, "parametrization")
+        self.positive: Positive = check_choice(positive, Positive, "positive")
         self.bias = bias
         self.tau, self.tau_end = tau, tau_end
         if not (tau > 0 and tau_end > 0):
             raise InputError(f"tau is {tau} and tau_end {tau_end}: give positive temperatures")
         self.top_k = at_least_one(top_k, "top_k")
         self.hard = hard
-        self.evidence: Evidence | None = None if evidence is None else chosen(evidence, Evidence, "evidence")
+        self.evidence: Evidence | None = None if evidence is None else check_choice(evidence, Evidence, "evidence")
         self.temperature = tau
         self.rotate = Rotation(in_channels, "orthogonal", parametrization) if rotation else nn.Identity()
         self.weight = nn.Parameter(torch.empty(num_classes, in_channels))
         self.class_bias = nn.Parameter(torch.zeros(num_classes)) if bias else None
-        self.start_from(torch.rand(num_classes, in_channels) * 0.5 / in_channels**0.5)
+        self.init_from_linear(torch.rand(num_classes, in_channels) * 0.5 / in_channels**0.5)
 
     @property
     def units(self) -> int:
@@ -117,7 +117,7 @@ class InfoDisentHead(Head):
         return weight if mapped is None else mapped(weight)
 
     @torch.no_grad()
-    def start_from(self, weight: Tensor, bias: Tensor | None = None) -> None:
+    def init_from_linear(self, weight: Tensor, bias: Tensor | None = None) -> None:
         """Take W, ``(K, D)``, from a trained linear classifier; what is negative becomes 0.
 
         Under a map that does not reach 0, or would hold an entry there for ever, it becomes 1e-4.
@@ -188,12 +188,12 @@ class InfoDisentHead(Head):
         rotated = self.activations(features)
         weights = self.class_weights[classes]
         for_, against = rotated.relu(), (-rotated).relu()
-        maps = self._laid(for_, weights) - self._laid(against, weights)
+        maps = self._evidence_map(for_, weights) - self._evidence_map(against, weights)
         pooled = self._pool(rotated)
         unit_maps = torch.where(pooled[:, :, None, None] < 0, against, for_)
         return Terms(weights * pooled, maps, unit_maps)
 
-    def _laid(self, side: Tensor, weights: Tensor) -> Tensor:
+    def _evidence_map(self, side: Tensor, weights: Tensor) -> Tensor:
         """What one side of all channels ``(B, D, h, w)`` adds to the logit, at its positions, ``(B, h, w)``."""
         amounts = weights * self._pool(side)
         literal = "peak" if self.pooling in ("hard", "gumbel") else "spread"  # where the pooling reads

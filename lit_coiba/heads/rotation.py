@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.functional import precise
 from lit_coiba.heads.head import at_least_one
 
@@ -46,8 +46,8 @@ class Rotation(nn.Module):
     def __init__(self, channels: int, form: Form = "orthogonal", parametrization: Parametrization = "auto") -> None:
         super().__init__()
         self.channels = at_least_one(channels, "channels")
-        self.form: Form = chosen(form, Form, "form")
-        self.parametrization: Parametrization = chosen(parametrization, Parametrization, "parametrization")
+        self.form: Form = check_choice(form, Form, "form")
+        self.parametrization: Parametrization = check_choice(parametrization, Parametrization, "parametrization")
         if form == "invertible" and parametrization == "cayley":
             raise InputError(
                 "parametrization is 'cayley', which is for orthogonal matrices: take 'exponential' or 'auto'"

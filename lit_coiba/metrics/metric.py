@@ -15,7 +15,7 @@ from torchmetrics.utilities import dim_zero_cat
 from lit_coiba.core.errors import InputError
 from lit_coiba.functional import precise, resize_map
 
-CIRCUMSTANTIAL = ("chunk", "keep_samples")  # settings that decide no score
+EXCLUDED_FROM_IDENTITY = ("chunk", "keep_samples")  # settings that decide no score
 Model = Callable[[Tensor], Tensor]  # normalised images (B, C, H, W) -> logits (B, K)
 
 
@@ -74,7 +74,10 @@ class Metric(torchmetrics.Metric):
 
     def identity(self) -> dict[str, Any]:
         """What decides the scores: the class and `settings`, but for what bounds memory or is kept beside."""
-        return {"class": type(self).__name__, **{k: v for k, v in self.settings().items() if k not in CIRCUMSTANTIAL}}
+        return {
+            "class": type(self).__name__,
+            **{k: v for k, v in self.settings().items() if k not in EXCLUDED_FROM_IDENTITY},
+        }
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments of this instance, as plain values, with what a preset filled in."""

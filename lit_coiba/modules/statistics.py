@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path as FilePath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -36,12 +36,12 @@ class ChunkedStatistics(Chunks):
         layers: The layers that are observed.
     """
 
-    def __init__(self, folder: FilePath, blocks: Sequence[int], layers: list[str]) -> None:
+    def __init__(self, folder: Path, blocks: Sequence[int], layers: list[str]) -> None:
         super().__init__(folder, blocks)
         self.layers = layers
 
     @property
-    def result(self) -> FilePath:
+    def result(self) -> Path:
         """What all chunks together gave, once one of the runs has put them together."""
         return self.folder / "statistics.safetensors"
 
@@ -84,7 +84,7 @@ class ChunkedStatistics(Chunks):
             warnings.warn(f"activation statistics of {seen} images are noisy: take {FEW_IMAGES} or more", stacklevel=2)
         return ActivationStatistics.from_moments(network, moments)
 
-    def put(self, file: FilePath, network: Backbone, finish: Callable[[ActivationStatistics], Any]) -> bool:
+    def put(self, file: Path, network: Backbone, finish: Callable[[ActivationStatistics], Any]) -> bool:
         """Write the statistics to `file`: what the first of all runs in this folder made of the chunks, for all alike.
 
         Args:
@@ -98,8 +98,8 @@ class ChunkedStatistics(Chunks):
         try:
             if not self.result.exists():
                 with TemporaryDirectory() as scratch:
-                    finish(self.statistics(network)).save(FilePath(scratch) / "statistics")
-                    content = (FilePath(scratch) / "statistics").read_bytes()
+                    finish(self.statistics(network)).save(Path(scratch) / "statistics")
+                    content = (Path(scratch) / "statistics").read_bytes()
                 with suppress(FileExistsError), atomically(self.result, exclusive=True) as out:
                     out.write(content)
             content = self.result.read_bytes()
@@ -142,7 +142,7 @@ class StatisticsModule(LightningModule):
         """Merge one block into its chunk, and write the chunk after its last block."""
         if len(batch.images):
             with frozen(self.network), torch.no_grad():
-                observed = observe(self.network.path(self.chunks.layers), batch.images)
+                observed = observe(self.network.split(self.chunks.layers), batch.images)
             self._moments = merge_moments(self._moments, observed)
         chunk = self.chunks.ended_by(batch.block)
         if chunk is not None:

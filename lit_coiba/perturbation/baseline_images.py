@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from torch import Tensor, full_like
 
-from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.functional import blur_images
 
 Kind = Literal["zeros", "blur", "mean", "minimum"]
@@ -33,9 +33,9 @@ class BaselineImages:
 
     def __post_init__(self) -> None:
         if isinstance(self.kind, str):
-            chosen(self.kind, Kind, "baseline", " or a number")
-        chosen(self.space, Space, "space")
-        chosen(self.blur, Window, "blur")
+            check_choice(self.kind, Kind, "baseline", " or a number")
+        check_choice(self.space, Space, "space")
+        check_choice(self.blur, Window, "blur")
         if self.blur_size < 1 or self.blur_size % 2 == 0:
             raise InputError(f"blur_size is {self.blur_size}: give an odd number of pixels")
         if not self.blur_sigma > 0:

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lit_coiba.core.copies import Copies
-from lit_coiba.core.errors import chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator
+from lit_coiba.core.errors import check_choice
 from lit_coiba.core.network import Network
 from lit_coiba.functional import blur_images, noise, uniform
 
@@ -33,7 +33,7 @@ def baseline_images(kind: Baseline, images: Tensor, model: Network, seed: int = 
     Raises:
         InputError: No such kind.
     """
-    chosen(kind, Baseline, "baseline")
+    check_choice(kind, Baseline, "baseline")
     if kind == "zero":
         return torch.zeros_like(images)
     if kind == "mean":
@@ -67,7 +67,7 @@ def path_attribution(
     classes: Tensor,
     weights: Sequence[float],
     shares: Sequence[float],
-    copies: Copies,
+    copies: BatchedEvaluator,
 ) -> Tensor:
     """Image minus baseline, times the weighted sum of the gradients between them: ``(B, 3, H, W)``.
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from lit_coiba.core.copies import Copies
-from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.batched_evaluator import BatchedEvaluator
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Output, class_scores, class_targets
 from lit_coiba.perturbation.baselines import Baseline, baseline_images
@@ -21,7 +21,7 @@ Make = Callable[[slice, slice], Tensor]
 BOX = 10  # pixels, the side of the box of `blur`, as published
 
 
-def target_classes(model: Network, images: Tensor, targets: Tensor | int | None, copies: Copies) -> Tensor:
+def target_classes(model: Network, images: Tensor, targets: Tensor | int | None, copies: BatchedEvaluator) -> Tensor:
     """`class_targets`; where the model has to predict them, as many images at once as memory allows."""
 
     def predict() -> Tensor:
@@ -31,7 +31,7 @@ def target_classes(model: Network, images: Tensor, targets: Tensor | int | None,
 
 
 def copy_scores(
-    model: Network, images: Tensor, classes: Tensor, count: int, make: Make, copies: Copies, output: Output
+    model: Network, images: Tensor, classes: Tensor, count: int, make: Make, copies: BatchedEvaluator, output: Output
 ) -> Tensor:
     """Scores ``(count, B)`` of the classes ``(B,)`` for `count` copies of each image.
 
@@ -59,7 +59,7 @@ def cell_scores(
     classes: Tensor,
     count: int,
     values: Callable[[slice], Tensor],
-    copies: Copies,
+    copies: BatchedEvaluator,
     output: Output,
     kind: Perturbation,
     strength: float,
@@ -124,7 +124,7 @@ def checked_perturbation(kind: Perturbation, strength: float) -> Perturbation:
     Raises:
         InputError: There is no such kind, or a strength that it would not use.
     """
-    chosen(kind, Perturbation, "perturbation")
+    check_choice(kind, Perturbation, "perturbation")
     if not 0 < abs(strength) < torch.inf:
         raise InputError(f"strength is {strength}: give a finite number of units of model input other than 0")
     if strength != 1 and kind != "amplitude":

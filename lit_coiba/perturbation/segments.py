@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from lit_coiba.core.copies import Copies
+from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
@@ -24,7 +24,7 @@ Fit = Callable[[int, Callable[[Tensor], Tensor]], tuple[Tensor, dict[str, Tensor
 class SegmentMethod(Protocol):
     """Arguments that LIME and KernelSHAP share."""
 
-    cells: int
+    grid_size: int
     segments: Segments
     baseline: Baseline
     output: Output
@@ -37,7 +37,7 @@ def explain_by_segments(
     images: Tensor,
     targets: Tensor | int | None,
     regions: Tensor | None,
-    copies: Copies,
+    copies: BatchedEvaluator,
     fit: Fit,
 ) -> Explanation:
     """What LIME and KernelSHAP have in common: segments, their scores, and a map of the values that `fit` finds.
@@ -59,20 +59,20 @@ def explain_by_segments(
         images = images.detach().contiguous()
         classes = target_classes(model, images, targets, copies)
         hidden = baseline_or_zeros(method.baseline, images, model, method.seed)
-        places = segments_of(images, model, method.segments, method.cells, regions)
+        places = segments_of(images, model, method.segments, method.grid_size, regions)
         values, extras = _values(model, images, classes, places, hidden, copies, method.output, fit)
-    side = method.cells if regions is None and method.segments == "grid" else None
+    side = method.grid_size if regions is None and method.segments == "grid" else None
     return _explanation(images, values, extras, places, side)
 
 
-def segments_of(images: Tensor, model: Network, segments: Segments, cells: int, regions: Tensor | None) -> Tensor:
+def segments_of(images: Tensor, model: Network, segments: Segments, grid_size: int, regions: Tensor | None) -> Tensor:
     """The segment of every pixel, int64 from 0 without gaps: ``(1, H, W)`` for all images, or ``(B, H, W)``.
 
     Args:
         images: ``(B, 3, H, W)``.
         model: Its normalisation tells what colours the pixels have.
         segments: How, where the user gives none.
-        cells: Along a side of a grid; the square of it is about the number of superpixels.
+        grid_size: Along a side of a grid; the square of it is about the number of superpixels.
         regions: Segments of the user's, ``(H, W)`` or ``(B, H, W)``.
 
     Raises:
@@ -81,10 +81,12 @@ def segments_of(images: Tensor, model: Network, segments: Segments, cells: int, 
     if regions is not None:
         return checked_regions(regions, images)
     if segments == "grid":
-        if cells > min(images.shape[-2:]):
-            raise InputError(f"cells is {cells}, more than the image has pixels: give at most {min(images.shape[-2:])}")
-        return grid_segments(cells, (images.shape[-2], images.shape[-1])).to(images.device)
-    return superpixels(model.preprocessing.denormalize(images), cells**2).to(images.device)
+        if grid_size > min(images.shape[-2:]):
+            raise InputError(
+                f"grid_size is {grid_size}, more than the image has pixels: give at most {min(images.shape[-2:])}"
+            )
+        return grid_segments(grid_size, (images.shape[-2], images.shape[-1])).to(images.device)
+    return superpixels(model.preprocessing.denormalize(images), grid_size**2).to(images.device)
 
 
 def _values(
@@ -93,7 +95,7 @@ def _values(
     classes: Tensor,
     places: Tensor,
     hidden: Tensor | None,
-    copies: Copies,
+    copies: BatchedEvaluator,
     output: Output,
     fit: Fit,
 ) -> tuple[Tensor, dict[str, Tensor]]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from lit_coiba.backbones.backbone import Backbone
-from lit_coiba.backbones.forwards import Change, changing, computed_by
+from lit_coiba.backbones.forwards import Change, output_hook, override_forward
 from lit_coiba.backbones.fused_attention import attention_modules, unfused
 from lit_coiba.backbones.grid_head import attached
 from lit_coiba.core.errors import InputError
@@ -45,21 +45,21 @@ def other_attention(model: nn.Module, windows: bool = False) -> list[str]:
 
 
 @contextmanager
-def explicit_attention(model: nn.Module) -> Iterator[None]:
+def unfused_attention(model: nn.Module) -> Iterator[None]:
     """timm's attention computed step by step, so that weights exist; on leaving, the flags are as they were."""
     with unfused(attention_modules(model)):
         yield
 
 
 @contextmanager
-def recorded_attention(model: nn.Module, method: str = "This method") -> Iterator[list[Tensor]]:
+def record_attention(model: nn.Module, method: str = "This method") -> Iterator[list[Tensor]]:
     """The attention weights of every forward inside, ``(B, heads, T, T)`` each, block by block, still in the graph.
 
     On leaving, the model is as it was.
 
     Example::
 
-        with recorded_attention(model) as weights:
+        with record_attention(model) as weights:
             logits = model(images)
         gradients = torch.autograd.grad(logits[:, 0].sum(), weights)
 
@@ -75,12 +75,12 @@ def recorded_attention(model: nn.Module, method: str = "This method") -> Iterato
         return weights
 
     with ExitStack() as stack:
-        stack.enter_context(explicit_attention(model))
-        stack.enter_context(own_attention(model, record))
+        stack.enter_context(unfused_attention(model))
+        stack.enter_context(explicit_multihead(model, record))
         for _, module in attention_layers(model):
             if not isinstance(module, nn.MultiheadAttention):
                 drop: Any = module.attn_drop
-                stack.callback(drop.register_forward_hook(changing(record)).remove)
+                stack.callback(drop.register_forward_hook(output_hook(record)).remove)
             for handle in watch.inside(module):
                 stack.callback(handle.remove)
         head = attached(inner)
@@ -91,7 +91,7 @@ def recorded_attention(model: nn.Module, method: str = "This method") -> Iterato
 
 
 @contextmanager
-def own_attention(model: nn.Module, weights: Change = lambda weights: weights) -> Iterator[None]:
+def explicit_multihead(model: nn.Module, weights: Change = lambda weights: weights) -> Iterator[None]:
     """torch's ``MultiheadAttention`` in steps that can be seen; on leaving, it is as it was.
 
     Args:
@@ -101,7 +101,7 @@ def own_attention(model: nn.Module, weights: Change = lambda weights: weights) -
     with ExitStack() as stack:
         for module in model.modules():
             if isinstance(module, nn.MultiheadAttention):
-                stack.enter_context(computed_by(module, partial(_multihead, module, weights)))
+                stack.enter_context(override_forward(module, partial(_multihead, module, weights)))
         yield
 
 
@@ -127,7 +127,7 @@ def token_grid(model: nn.Module, method: str) -> Grid:
     elif layers and isinstance(model, Backbone):
         grids = {name: model.grid(name) for name in model.layers()}
         around = [_enclosing(name, grids) for name, _ in layers]
-        same = len({grid and (grid.layout, grid.prefix, grid.height, grid.width) for grid in around}) == 1
+        same = len({grid and (grid.layout, grid.num_prefix_tokens, grid.height, grid.width) for grid in around}) == 1
         found = around[-1] if same and around[-1] is not None and around[-1].layout == "tokens" else None
         why = "attends over tokens that change from block to block"
     elif others:
@@ -155,10 +155,10 @@ def read_tokens(model: nn.Module, grid: Grid) -> Tensor:
         start[:2] = 0.5
     elif headless and pools_patches and getattr(inner, "pool_include_prefix", False):
         start[:] = 1 / grid.positions
-    elif grid.prefix and not pools_patches:
+    elif grid.num_prefix_tokens and not pools_patches:
         start[0] = 1
     else:
-        start[grid.prefix :] = 1 / (grid.positions - grid.prefix)
+        start[grid.num_prefix_tokens :] = 1 / (grid.positions - grid.num_prefix_tokens)
     return start
 
 

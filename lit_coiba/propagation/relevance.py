@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from lit_coiba.backbones.forwards import computed_by
+from lit_coiba.backbones.forwards import override_forward
 from lit_coiba.core.errors import InputError
 from lit_coiba.propagation.activations import FUNCTIONS, GATES, elementwise
-from lit_coiba.propagation.attention import own_attention
+from lit_coiba.propagation.attention import explicit_multihead
 from lit_coiba.propagation.constant_norms import CONSTANT_NORMS
 
 OTHERS = "take InputXGradient or RISE"
@@ -139,8 +139,8 @@ def relevance_rules(model: nn.Module, conserving: bool = False, method: str = "A
         for module in model.modules():
             if elementwise(module) and type(module).__module__.startswith("timm.") and not _gate(module):
                 forward = partial(type(module).forward, module)
-                stack.enter_context(computed_by(module, partial(_activated, forward, _in_place(module))))
-        stack.enter_context(own_attention(model))
+                stack.enter_context(override_forward(module, partial(_activated, forward, _in_place(module))))
+        stack.enter_context(explicit_multihead(model))
         yield stack.enter_context(RelevanceRules(conserving, method))
 
 

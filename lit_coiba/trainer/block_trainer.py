@@ -13,7 +13,7 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from lit_coiba.callbacks import BlockBoundary, BlockProgress
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.frozen import untouched
+from lit_coiba.core.frozen import preserve_state
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.prototype_search import PrototypeSearch
@@ -70,7 +70,7 @@ class BlockTrainer(FitTrainer):
             datamodule.blocks, datamodule.group = data
         self.strategy.barrier()
 
-    def _on_first(self, do: Callable[[], Result]) -> Result:
+    def _on_rank_zero(self, do: Callable[[], Result]) -> Result:
         """Have the first process do something while the others wait; its result, or what it raised, is that of all."""
         result: Any = None
         error: Exception | None = None
@@ -93,9 +93,9 @@ class BlockTrainer(FitTrainer):
         given = datamodule.limit
         launched = isinstance(getattr(self.strategy, "cluster_environment", None), LightningEnvironment)
         status = 0 if launched and self.local_rank > 0 else STATUS  # else its parent ends by SIGKILL, and without word
-        with quiet(), ends_on_sigterm(self._tell_children, status) as self._termination, untouched(model):
+        with quiet(), ends_on_sigterm(self._terminate_children, status) as self._termination, preserve_state(model):
             try:
-                self._meet()
+                self._launch()
                 datamodule.limit = limit
                 self._set_up(model, datamodule)
                 yield
@@ -107,7 +107,7 @@ class BlockTrainer(FitTrainer):
         if isinstance(self.limit_predict_batches, int) or self.limit_predict_batches < 1.0:
             raise InputError(f"{what} need a whole pass: leave out limit_predict_batches and fast_dev_run")
 
-    def _meet(self) -> None:
+    def _launch(self) -> None:
         """Begin a distributed run now, not in the first `predict`: what is decided on files must be decided together.
 
         Processes that are spawned or forked live within `predict` only; between two of them there is nobody to meet.
@@ -115,7 +115,7 @@ class BlockTrainer(FitTrainer):
         if isinstance(self.strategy.launcher, _SubprocessScriptLauncher):
             self.strategy.launcher.launch(self.strategy.setup_environment)
 
-    def _tell_children(self) -> None:
+    def _terminate_children(self) -> None:
         """Ask the processes to terminate that this one has started."""
         if isinstance(self.strategy.launcher, _SubprocessScriptLauncher):
             self.strategy.launcher.kill(signal.SIGTERM)

@@ -78,7 +78,7 @@ def scores_identity(
     }
 
 
-def circumstances(datamodule: BlockDataModule, accelerator: str, devices: int) -> dict[str, Any]:
+def provenance(datamodule: BlockDataModule, accelerator: str, devices: int) -> dict[str, Any]:
     """What is recorded of a run, and may differ when it is resumed."""
     return {
         "versions": {"lit-coiba": __version__, **{name: version(name) for name in PACKAGES}},

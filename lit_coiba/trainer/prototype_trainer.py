@@ -25,7 +25,7 @@ from lit_coiba.store import Manifest
 from lit_coiba.store.atomic import atomically, remove_leftovers
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.trainer.block_trainer import BlockTrainer
-from lit_coiba.trainer.identity import check_place, circumstances, ids_digest, preprocessing_of
+from lit_coiba.trainer.identity import check_place, ids_digest, preprocessing_of, provenance
 
 EVALUATION = "evaluation.json"
 
@@ -86,16 +86,16 @@ class PrototypeTrainer(BlockTrainer):
                 "block_size": datamodule.batch_size,
                 "precision": str(self.precision),
             }
-            manifest = Manifest(identity, circumstances(datamodule, type(self.accelerator).__name__, self.num_devices))
-            self._on_first(lambda: _claim(folder, manifest))
+            manifest = Manifest(identity, provenance(datamodule, type(self.accelerator).__name__, self.num_devices))
+            self._on_rank_zero(lambda: _claim(folder, manifest))
             chunks = ChunkedPrototypes(folder / "parts", range(datamodule.total_blocks))
             model.chunks, model.numbers = chunks, {name: k for k, name in enumerate(datamodule.explained.ids)}
-            while missing := self._on_first(lambda: [] if (folder / SUMMARY).exists() else chunks.missing()):
+            while missing := self._on_rank_zero(lambda: [] if (folder / SUMMARY).exists() else chunks.missing()):
                 self._over_blocks(model, datamodule, missing, BlockProgress("Prototypes"), group=chunks.length)
-            self._on_first(lambda: self._write(folder, chunks, model, datamodule, pages))
+            self._on_rank_zero(lambda: self._write(folder, chunks, model, datamodule, pages))
         if evaluate:
             with self._explaining(model, datamodule, datamodule.limit):
-                self._on_first(lambda: self._evaluate(folder, model, datamodule))
+                self._on_rank_zero(lambda: self._evaluate(folder, model, datamodule))
         return Prototypes(folder)
 
     def _evaluate(self, folder: Path, model: PrototypeSearch, datamodule: BlockDataModule) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
-from pathlib import Path as FilePath
+from pathlib import Path
 
 from lit_coiba.bottlenecks import ActivationStatistics, NeedsStatistics
 from lit_coiba.bottlenecks.leak import SAMPLE
@@ -40,19 +40,19 @@ class StatisticsTrainer(BlockTrainer):
         """
         if images < 2:
             raise InputError(f"images is {images}, but a standard deviation needs at least 2")
-        check_place(FilePath(file).parent, "file")
-        if FilePath(file).is_dir():
+        check_place(Path(file).parent, "file")
+        if Path(file).is_dir():
             raise InputError(f"file {file} is a folder: give the name of the file of statistics")
         with self._explaining(model, datamodule, None):
-            found = self._estimated(model, datamodule, FilePath(file), images)
-            self._on_first(lambda: remove_parts(FilePath(file)))
+            found = self._estimated(model, datamodule, Path(file), images)
+            self._on_rank_zero(lambda: remove_parts(Path(file)))
             return found
 
     def _estimated(
         self,
         model: Explainer,
         datamodule: BlockDataModule,
-        file: FilePath,
+        file: Path,
         images: int,
         shard: Shard = Shard(0, 1),  # noqa: B008 - a tuple
         made: Callable[[], bool] = lambda: False,
@@ -71,22 +71,22 @@ class StatisticsTrainer(BlockTrainer):
         sources = [preprocessing_of(datamodule), ids_digest(datamodule), datamodule.batch_size, blocks]
         made_by = [type(method).__name__, sorted(method.arguments().items()), str(self.precision)]
         parts = hashlib.sha256(repr([network.digest(), layers, *made_by, *sources]).encode()).hexdigest()
-        chunks = ChunkedStatistics(FilePath(f"{file}.{parts[:12]}.parts"), blocks, layers)
+        chunks = ChunkedStatistics(Path(f"{file}.{parts[:12]}.parts"), blocks, layers)
 
         def leak_tested(statistics: ActivationStatistics) -> ActivationStatistics:
             network.to(self.strategy.root_device)
-            return method.adopt(network, statistics, datamodule.sample(SAMPLE))
+            return method.set_statistics(network, statistics, datamodule.sample(SAMPLE))
 
         done = False
         while not done:
-            while missing := self._on_first(lambda: [] if made() else chunks.missing(shard)):
+            while missing := self._on_rank_zero(lambda: [] if made() else chunks.missing(shard)):
                 module = StatisticsModule(network, chunks)
                 self._over_blocks(module, datamodule, missing, BlockProgress("Statistics"), group=chunks.length)
-            done = self._on_first(lambda: made() or chunks.put(file, network, leak_tested))
-        return method.adopt(network, ActivationStatistics.load(file), ())
+            done = self._on_rank_zero(lambda: made() or chunks.put(file, network, leak_tested))
+        return method.set_statistics(network, ActivationStatistics.load(file), ())
 
 
-def remove_parts(file: FilePath) -> None:
+def remove_parts(file: Path) -> None:
     """Remove what statistics were made of."""
     for folder in file.parent.glob(f"{file.name}.*.parts"):
         shutil.rmtree(folder, ignore_errors=True)

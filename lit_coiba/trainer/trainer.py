@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from functools import partial
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 from lit_coiba.attribution import HeadAttribution
@@ -38,9 +38,9 @@ from lit_coiba.store.writer import StoreWriter
 from lit_coiba.trainer.identity import (
     check_place,
     check_store,
-    circumstances,
     has_statistics,
     identity_of,
+    provenance,
     same_classes,
     scores_identity,
 )
@@ -93,20 +93,20 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
         Raises:
             InputError: The folder holds a store that was made with other arguments, or these cannot be explained.
         """
-        folder, share = FilePath(store), Shard.of(shard)
+        folder, share = Path(store), Shard.of(shard)
         with self._explaining(model, datamodule, datamodule.limit if limit is None else limit):
             identity = identity_of(model, datamodule, str(self.precision))
             check_store(folder, identity)
             statistics = self._prepare(model, datamodule, folder, identity, share)
             identity = {**identity, "statistics": statistics.digest() if statistics else None}
-            recorded = circumstances(datamodule, type(self.accelerator).__name__, self.num_devices)
+            recorded = provenance(datamodule, type(self.accelerator).__name__, self.num_devices)
             opened = ExplanationStore.open(folder, Manifest(identity, recorded))
-            blocks = self._on_first(partial(_share_of, share, opened, datamodule, retry_failed))
+            blocks = self._on_rank_zero(partial(_share_of, share, opened, datamodule, retry_failed))
             named = same_classes(model, datamodule)
             log = RunLog(opened, datamodule.explained, datamodule.transform, datamodule.total_blocks, named=named)
             if blocks:
                 self._over_blocks(model, datamodule, blocks, BlockProgress(), StoreWriter(opened), log)
-            self._on_first(log.close)
+            self._on_rank_zero(log.close)
 
             def draw() -> None:
                 sheet = folder / "contact_sheet.png"
@@ -117,7 +117,7 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
                         draw_decisions(opened, *pictured, known, folder / "decisions", named)
                     contact_sheet(opened, *pictured, sheet, named=named)  # the last: where it is, all is drawn
 
-            self._on_first(draw)
+            self._on_rank_zero(draw)
             if self.is_global_zero and not opened.missing(datamodule.total_blocks, verify=False):
                 _tidy(opened, bar=self.progress_bar_callback is not None)
         return ExplanationStore(folder)
@@ -152,8 +152,8 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
             InputError: A store is of another model, or has other images; or nothing is common to all.
         """
         opened = {name: ExplanationStore(path) for name, path in names_of(stores).items()}
-        check_place(FilePath(output), "output")
-        if (FilePath(output) / FILE_NAME).exists():
+        check_place(Path(output), "output")
+        if (Path(output) / FILE_NAME).exists():
             raise InputError(f"output {output} is a store itself: give another folder for the table")
         share, scored = Shard.of(shard), dict[str, ExplanationStore]()
         with self._explaining(model, datamodule, datamodule.limit if limit is None else limit):
@@ -165,25 +165,25 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
             sources |= references(keys, opened, oracle)
             for metric in model.metrics.values():
                 metric.check(model.preprocessing.size)
-            recorded = circumstances(datamodule, type(self.accelerator).__name__, self.num_devices)
+            recorded = provenance(datamodule, type(self.accelerator).__name__, self.num_devices)
             for name, source in sources.items():
                 identity = scores_identity(
                     model, datamodule, str(self.precision), source.identity, opened.get(name), keys
                 )
-                scored[name] = ExplanationStore.open(FilePath(output) / name, Manifest(identity, recorded))
+                scored[name] = ExplanationStore.open(Path(output) / name, Manifest(identity, recorded))
                 store, model.source, model.regions = scored[name], source, regions
-                blocks = self._on_first(partial(_share_of, share, store, datamodule))
+                blocks = self._on_rank_zero(partial(_share_of, share, store, datamodule))
                 if blocks:
                     self._over_blocks(model, datamodule, blocks, BlockProgress(f"Scoring {name}"), StoreWriter(store))
             higher = {name: bool(metric.higher_is_better) for name, metric in model.metrics.items()}
             asked = sum(map(len, keys.values()))
-            board = self._on_first(lambda: Leaderboard.of(scored, higher, reference_row(opened), asked))
+            board = self._on_rank_zero(lambda: Leaderboard.of(scored, higher, reference_row(opened), asked))
             if self.is_global_zero:
-                board.save(FilePath(output))
+                board.save(Path(output))
         return board
 
     def _prepare(
-        self, model: Explainer, datamodule: BlockDataModule, folder: FilePath, identity: dict[str, Any], shard: Shard
+        self, model: Explainer, datamodule: BlockDataModule, folder: Path, identity: dict[str, Any], shard: Shard
     ) -> ActivationStatistics | None:
         """Give the method what it needs to know about the data, all of it; the statistics it uses, if it uses any."""
         method, network = model.method, model.network
@@ -202,7 +202,7 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
             statistics = ActivationStatistics.load(given or kept)
             if statistics.leak is None:
                 network.to(self.strategy.root_device)
-            return method.adopt(network, statistics, datamodule.sample(SAMPLE))
+            return method.set_statistics(network, statistics, datamodule.sample(SAMPLE))
 
 
 def _share_of(

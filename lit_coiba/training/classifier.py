@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchvision.transforms import v2
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.backbones.fused_attention import attention_modules, plain_attention
+from lit_coiba.backbones.fused_attention import attention_modules, unfused_if_slow
 from lit_coiba.backbones.layer_depths import layer_depths
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
@@ -176,7 +176,7 @@ class Classifier(LightningModule):
             assert self.backbone.head is not None  # it was, when they were computed
             logits = self.backbone.head(inputs).float()
         else:
-            with plain_attention(attention_modules(self.backbone), inputs):
+            with unfused_if_slow(attention_modules(self.backbone), inputs):
                 logits = self(inputs).float()
         if self.teacher is not None and name == "train":
             loss = self.teacher.loss(inputs, logits, targets, label_smoothing)

@@ -92,7 +92,7 @@ def randomise(model: nn.Module, seed: int) -> None:
 def statistics(model: Backbone, layers: list[str], count: int = 40) -> ActivationStatistics:
     """Of random images; they carry a leak test that found nothing, so that no method runs one."""
     samples = images(count, model.preprocessing.size).to(next(model.parameters()).dtype)
-    nothing = LeakTest({}, 0.0, 0, tuple(model.path(layers).layers))
+    nothing = LeakTest({}, 0.0, 0, tuple(model.split(layers).layers))
     return estimate_statistics(model, layers, [samples]).with_leak(nothing)
 
 
@@ -103,7 +103,7 @@ def places(model: Backbone, statistics: ActivationStatistics, copies: int = 10, 
         grid, mean = model.grid(layer), statistics.mean[layer]
         draw = partial(noise, seed, layer=i, shape=(copies, *mean.shape))
         size = (grid.height, grid.width)
-        found.append(Place(layer, grid.layout, size, grid.prefix, mean, statistics.std[layer], draw))
+        found.append(Place(layer, grid.layout, size, grid.num_prefix_tokens, mean, statistics.std[layer], draw))
     return found
 
 

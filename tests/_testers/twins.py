@@ -23,7 +23,7 @@ class Place(NamedTuple):
     name: str
     layout: str  # tokens (T, C), channels_first (C, h, w), channels_last (h, w, C)
     size: tuple[int, int]  # h, w
-    prefix: int  # tokens before the places
+    num_prefix_tokens: int  # tokens before the places
     mean: Tensor
     std: Tensor  # not floored
     noise: Callable[[int], Tensor]  # step -> (copies, *activation)
@@ -58,7 +58,7 @@ class SlowCoIBA:
 
     def start(self, image: Tensor) -> Tensor:
         first = self.places[0]
-        return image.new_full((first.prefix + math.prod(first.size),), self.settings.alpha_init)
+        return image.new_full((first.num_prefix_tokens + math.prod(first.size),), self.settings.alpha_init)
 
     def information(self, image: Tensor, target: Tensor, alpha: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """Loss of a full pass, and the information of the first place per unit, ``(copies, *activation)``."""
@@ -123,7 +123,7 @@ def maps_of(twin: SlowCoIBA | SlowIBA, place: Place, images: Tensor, targets: Te
             (alpha.grad,) = torch.autograd.grad(loss, alpha)
             optimiser.step()
         bits = nats.detach().mean(0).nansum(-3 if place.layout == "channels_first" else -1) / math.log(2)
-        found.append(bits.flatten()[place.prefix :].reshape(place.size))
+        found.append(bits.flatten()[place.num_prefix_tokens :].reshape(place.size))
     return torch.stack(found)
 
 
@@ -166,8 +166,8 @@ def resampled(ratio: Tensor, first: Place, place: Place) -> Tensor:
     if place.size == first.size:
         return ratio
     rows, columns = (triangle_filter(there, here).to(ratio) for there, here in zip(place.size, first.size))
-    plane = rows @ ratio[first.prefix :].reshape(first.size) @ columns.T
-    return torch.cat([ratio[: first.prefix], plane.flatten()])
+    plane = rows @ ratio[first.num_prefix_tokens :].reshape(first.size) @ columns.T
+    return torch.cat([ratio[: first.num_prefix_tokens], plane.flatten()])
 
 
 def triangle_filter(there: int, here: int) -> Tensor:
@@ -185,9 +185,9 @@ def smoothed(ratio: Tensor, place: Place, sigma: float) -> Tensor:
     rows, columns = (gaussian_matrix(cells, sigma).to(ratio) for cells in place.size)
     if place.layout == "channels_first":
         return rows @ ratio @ columns.T
-    planes = ratio[place.prefix :].reshape(*place.size, -1) if place.layout == "tokens" else ratio
+    planes = ratio[place.num_prefix_tokens :].reshape(*place.size, -1) if place.layout == "tokens" else ratio
     planes = torch.einsum("ij,jkc,lk->ilc", rows, planes, columns)
-    return torch.cat([ratio[: place.prefix], planes.flatten(0, 1)]) if place.layout == "tokens" else planes
+    return torch.cat([ratio[: place.num_prefix_tokens], planes.flatten(0, 1)]) if place.layout == "tokens" else planes
 
 
 def gaussian_matrix(cells: int, sigma: float) -> Tensor:

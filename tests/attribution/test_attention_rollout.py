@@ -2,7 +2,7 @@ import torch
 
 from lit_coiba.attribution import AttentionRollout
 from lit_coiba.attribution.attention_rollout import mixing
-from lit_coiba.propagation.attention import recorded_attention
+from lit_coiba.propagation.attention import record_attention
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
 
@@ -19,7 +19,7 @@ class TestAttentionRollout(MethodTester):
 
 def test_shares_of_all_tokens_sum_to_one():
     model, images = tiny.vit().double(), tiny.images(3, (32, 32)).double()
-    with torch.no_grad(), recorded_attention(model) as weights:
+    with torch.no_grad(), record_attention(model) as weights:
         model(images)
     assert len(weights) == 6
     for weight in weights:
@@ -33,7 +33,7 @@ def test_shares_of_all_tokens_sum_to_one():
 
 def test_it_is_the_product_from_the_last_block_to_the_first():
     model, images = tiny.vit_with_registers().double(), tiny.images(1, (32, 32)).double()
-    with torch.no_grad(), recorded_attention(model) as weights:
+    with torch.no_grad(), record_attention(model) as weights:
         model(images)
     row = torch.zeros(19).double()
     row[0] = 1  # CLS
@@ -53,12 +53,12 @@ def test_the_head_makes_no_difference():
 
 def test_where_patches_are_averaged_so_are_their_rows():
     model, images = tiny.vit(global_pool="avg"), tiny.images(2, (32, 32))
-    with torch.no_grad(), recorded_attention(model) as weights:
+    with torch.no_grad(), record_attention(model) as weights:
         model(images)
     expected = rollout(weights)[:, 1:].mean(1)[:, 1:].unflatten(1, (4, 4))
     torch.testing.assert_close(AttentionRollout().attribute(model, images), expected)
     headed = tiny.infodisent()  # a head that reads the patches
-    with torch.no_grad(), recorded_attention(headed) as weights:
+    with torch.no_grad(), record_attention(headed) as weights:
         headed(images)
     expected = rollout(weights)[:, 1:].mean(1)[:, 1:].unflatten(1, (4, 4))
     torch.testing.assert_close(AttentionRollout().attribute(headed, images), expected)

@@ -1,7 +1,7 @@
 import torch
 
 from lit_coiba.attribution import Chefer
-from lit_coiba.propagation.attention import recorded_attention
+from lit_coiba.propagation.attention import record_attention
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
 
@@ -70,7 +70,7 @@ def test_a_head_that_reads_patches_is_explained():
 
 def test_averaged_patches_have_the_mean_over_their_rows_without_what_they_begin_with():
     model, images = tiny.vit(global_pool="avg").double(), tiny.images(2, (32, 32)).double().requires_grad_()
-    with recorded_attention(model) as weights:
+    with record_attention(model) as weights:
         slopes = torch.autograd.grad(model(images)[:, 3].sum(), weights)
     total = torch.eye(17).double()
     for weight, slope in zip(weights, slopes):

@@ -13,7 +13,7 @@ from tests._testers.model_state import assert_near
 
 class TestHSIC(CopiesTester):
     method = HSIC
-    arguments: ClassVar = {"grid": 2, "n": 8}
+    arguments: ClassVar = {"grid_size": 2, "n_samples": 8}
     evaluations = (8, 0)
 
     @pytest.mark.parametrize("output", ["logit", "prob"])
@@ -32,7 +32,7 @@ class TestHSIC(CopiesTester):
                 with torch.no_grad():
                     scores.append(class_scores(model(copy[None]), target[None], output))
             expected = hsic(masks, torch.stack(scores)).view(1, 2, 2)
-            method = HSIC(grid=2, n=8, output=output)
+            method = HSIC(grid_size=2, n_samples=8, output=output)
             assert_near(method.explain(model, image[None], target[None]).maps, expected, 1e-9)
 
     def test_options_make_a_difference(self, model):
@@ -45,7 +45,7 @@ class TestHSIC(CopiesTester):
             {"perturbation": "blur"},
             {"perturbation": "amplitude", "strength": 2.0},
             {"scramble": False},
-            {"seed": 1, "n": 9},
+            {"seed": 1, "n_samples": 9},
         ):
             maps = self.build(model, **arguments).explain(model, images, targets).maps
             assert maps.isfinite().all()
@@ -60,8 +60,8 @@ class TestHSIC(CopiesTester):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"grid": 146}, "grid is 146: .* 145 cells"),
-        ({"n": 1}, "n is 1"),
+        ({"grid_size": 146}, "grid_size is 146: .* 145 cells"),
+        ({"n_samples": 1}, "n_samples is 1"),
         ({"kernel": "linear"}, "kernel is 'linear': choose binary"),
         ({"perturbation": "blur", "strength": 2}, "strength is 2, and perturbation blur has none"),
         ({"bandwidth": "mean"}, "bandwidth is 'mean'"),

@@ -9,7 +9,7 @@ class TestInputIBA(CopiesTester):
     arguments = {  # noqa: RUF012
         "feature_steps": 3,
         "feature_copies": 2,
-        "samples": 6,
+        "n_samples": 6,
         "group": 3,
         "epochs": 2,
         "batch": 4,

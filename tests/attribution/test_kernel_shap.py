@@ -15,7 +15,7 @@ from tests._testers.model_state import assert_near
 
 class TestKernelSHAP(CopiesTester):
     method = KernelSHAP
-    arguments: ClassVar = {"cells": 2, "n": 12}  # of 14 coalitions, so they are drawn
+    arguments: ClassVar = {"grid_size": 2, "n_samples": 12}  # of 14 coalitions, so they are drawn
     evaluations = (14, 0)
 
     def test_all_coalitions_give_the_shapley_values(self, model):
@@ -40,7 +40,7 @@ class TestKernelSHAP(CopiesTester):
             for i, cell in enumerate(order):
                 gain = score(frozenset(order[: i + 1])) - score(frozenset(order[:i]))
                 expected[:, cell] += gain / 24
-        explained = self.build(model, n=14).explain(model, images, targets)
+        explained = self.build(model, n_samples=14).explain(model, images, targets)
         assert_near(explained.maps, expected.view(2, 2, 2), 1e-9)
         assert_near(explained.extras["baseline_score"], score(frozenset()), 1e-9)
 
@@ -58,11 +58,11 @@ class TestKernelSHAP(CopiesTester):
         assert len(orders) == 2
         assert_near(maps, sum(orders.values()) / 2, 1e-6)
 
-    @pytest.mark.parametrize("n", [2, 5, 12, 14])
+    @pytest.mark.parametrize("n_samples", [2, 5, 12, 14])
     def test_values_sum_to_the_score_less_that_of_the_baseline(self, model, n):
         model = model.double()
         images, targets = self.inputs(model)
-        explained = self.build(model, n=n, output="prob", baseline="mean").explain(model, images, targets)
+        explained = self.build(model, n_samples=n, output="prob", baseline="mean").explain(model, images, targets)
         hidden = images.mean((2, 3), keepdim=True).expand_as(images)
         with torch.no_grad():
             whole, none = (class_scores(model(x), targets, "prob") for x in (images, hidden))
@@ -76,7 +76,7 @@ class TestKernelSHAP(CopiesTester):
         given = self.build(model).explain(model, images, targets, regions=places)
         side = images.shape[-1] // 2
         assert_near(given.maps[:, ::side, ::side], plain.maps, 1e-12)
-        maps = self.build(model, segments="slic", cells=3).explain(model, images, targets).maps
+        maps = self.build(model, segments="slic", grid_size=3).explain(model, images, targets).maps
         assert maps.shape == images[:, 0].shape
         one = self.build(model).explain(model, images, targets, regions=torch.zeros_like(places))
         with torch.no_grad():
@@ -86,7 +86,11 @@ class TestKernelSHAP(CopiesTester):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"cells": 0}, "cells is 0"), ({"n": 1}, "n is 1"), ({"segments": "none"}, "segments is 'none'")],
+    [
+        ({"grid_size": 0}, "grid_size is 0"),
+        ({"n_samples": 1}, "n_samples is 1"),
+        ({"segments": "none"}, "segments is 'none'"),
+    ],
 )
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
@@ -96,5 +100,5 @@ def test_wrong_arguments_are_refused(arguments, message):
 def test_more_cells_than_pixels_are_refused():
     from tests._testers import tiny
 
-    with pytest.raises(InputError, match="cells is 33, more than the image has pixels: give at most 32"):
-        KernelSHAP(cells=33).explain(tiny.vit(), tiny.images(1, (32, 32)))
+    with pytest.raises(InputError, match="grid_size is 33, more than the image has pixels: give at most 32"):
+        KernelSHAP(grid_size=33).explain(tiny.vit(), tiny.images(1, (32, 32)))

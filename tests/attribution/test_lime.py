@@ -15,7 +15,7 @@ from tests._testers.model_state import assert_near
 
 class TestLIME(CopiesTester):
     method = LIME
-    arguments: ClassVar = {"cells": 2, "n": 10}
+    arguments: ClassVar = {"grid_size": 2, "n_samples": 10}
     evaluations = (10, 0)
 
     @pytest.mark.parametrize(("surrogate", "alpha"), [("ridge", 1.0), ("lasso", 0.01)])
@@ -59,7 +59,7 @@ class TestLIME(CopiesTester):
             assert_near(mixed.maps[i], alone.maps[0], 1e-10)
             assert_near(mixed.extras["r2"][i], alone.extras["r2"][0], 1e-10)
         blocks = images[..., ::8, ::8].repeat_interleave(8, -1).repeat_interleave(8, -2)  # of one colour each
-        superpixels = self.build(model, segments="slic", cells=3, n=30).explain(model, blocks, targets)
+        superpixels = self.build(model, segments="slic", grid_size=3, n_samples=30).explain(model, blocks, targets)
         assert superpixels.maps.shape == images[:, 0].shape
         assert (superpixels.maps.flatten(1).std(1) > 0).any()  # of one the superpixels may all have been merged
 
@@ -73,8 +73,8 @@ class TestLIME(CopiesTester):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"cells": 0}, "cells is 0"),
-        ({"n": 1}, "n is 1"),
+        ({"grid_size": 0}, "grid_size is 0"),
+        ({"n_samples": 1}, "n_samples is 1"),
         ({"alpha": -1.0}, "alpha is -1.0"),
         ({"kernel_width": 0.0}, "kernel_width is 0.0"),
         ({"segments": "felzenszwalb"}, "segments is 'felzenszwalb': choose grid, slic"),
@@ -88,4 +88,4 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 def test_a_kernel_in_which_no_copy_lies_is_refused():
     with pytest.raises(InputError, match="kernel_width is 1e-09, and no copy is that near"):
-        LIME(cells=4, n=8, kernel_width=1e-9).attribute(tiny.vit(), tiny.images(1, (32, 32)), 1)
+        LIME(grid_size=4, n_samples=8, kernel_width=1e-9).attribute(tiny.vit(), tiny.images(1, (32, 32)), 1)

@@ -11,14 +11,14 @@ IMAGES = torch.zeros(2, 3, 8, 8)
 
 class TestRandomMap(MethodTester):
     method = RandomMap
-    arguments = {"cells": 5}  # noqa: RUF012
+    arguments = {"grid_size": 5}  # noqa: RUF012
     class_dependent = False
     runs_model = False
     follows_precision = False
 
 
 def test_numbers_are_uniform():
-    map = RandomMap(cells=100).attribute(None, IMAGES)[0]
+    map = RandomMap(grid_size=100).attribute(None, IMAGES)[0]
     assert kstest(map.flatten().numpy(), "uniform").pvalue > 0.01
 
 
@@ -49,5 +49,5 @@ def test_one_map_for_all():
 
 
 def test_a_grid_without_cells_is_refused():
-    with pytest.raises(InputError, match="cells is 0: give a whole number"):
-        RandomMap(cells=0)
+    with pytest.raises(InputError, match="grid_size is 0: give a whole number"):
+        RandomMap(grid_size=0)

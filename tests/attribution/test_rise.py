@@ -15,7 +15,7 @@ from tests._testers.model_state import assert_near
 
 class TestRISE(CopiesTester):
     method = RISE
-    arguments: ClassVar = {"cells": 3, "n": 8}
+    arguments: ClassVar = {"grid_size": 3, "n_samples": 8}
     evaluations = (8, 0)
 
     @pytest.mark.parametrize("normalisation", ["expected", "coverage"])
@@ -78,7 +78,7 @@ def test_its_expectation_on_an_additive_model():
         return found
 
     images = torch.ones(1, 3, side, side, dtype=torch.float64)
-    map = RISE(n=40_000, cells=cells, keep=keep, output="logit").attribute(Additive(), images, 0)[0]
+    map = RISE(n_samples=40_000, grid_size=cells, keep=keep, output="logit").attribute(Additive(), images, 0)[0]
     for row, column in weights.nonzero().tolist():
         own = (1 - keep) * squared_shares(row) * squared_shares(column) * weights[row, column]
         assert abs(map[row, column] - (keep * weights.sum() + own)) < 0.02 * (keep * weights.sum() + own)
@@ -89,7 +89,7 @@ def test_its_expectation_on_a_constant_model_is_the_constant():
     with torch.no_grad():
         model.layers[1].weight.zero_()
         model.layers[1].bias.fill_(2.0)
-    map = RISE(n=20_000).attribute(model, torch.ones(1, 3, 8, 8, dtype=torch.float64), 0)[0]
+    map = RISE(n_samples=20_000).attribute(model, torch.ones(1, 3, 8, 8, dtype=torch.float64), 0)[0]
     assert (map - 2).abs().max() < 0.03 * 2
     assert (map - 2).abs().max() > 0  # drawn, and not divided by what was drawn
 
@@ -98,7 +98,7 @@ def test_its_expectation_on_a_constant_model_is_the_constant():
     ("arguments", "message"),
     [
         ({"keep": 0.0}, "keep is 0.0: give the probability"),
-        ({"n": 0}, "n is 0: give a whole number, 1 or more"),
+        ({"n_samples": 0}, "n_samples is 0: give a whole number, 1 or more"),
         ({"normalisation": "none"}, "normalisation is 'none'"),
     ],
 )

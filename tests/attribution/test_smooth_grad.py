@@ -19,19 +19,19 @@ CAPTUM = {"smooth": "smoothgrad", "square": "smoothgrad_sq", "var": "vargrad"}
 
 class TestSmoothGrad(CopiesTester):
     method = SmoothGrad
-    arguments: ClassVar = {"copies": 4}
+    arguments: ClassVar = {"n_samples": 4}
     evaluations = (4, 4)
 
 
 class TestSquareGrad(CopiesTester):
     method = SmoothGrad
-    arguments: ClassVar = {"copies": 4, "kind": "square"}
+    arguments: ClassVar = {"n_samples": 4, "kind": "square"}
     evaluations = (4, 4)
 
 
 class TestVarGrad(CopiesTester):
     method = SmoothGrad
-    arguments: ClassVar = {"copies": 4, "kind": "var"}
+    arguments: ClassVar = {"n_samples": 4, "kind": "var"}
     evaluations = (4, 4)
 
 
@@ -62,7 +62,7 @@ def test_captum_draws_from_the_same_distribution():
         tunnel = NoiseTunnel(CaptumSaliency(model))
         theirs = tunnel.attribute(image, nt_samples=copies, stdevs=sigma, target=1, abs=False)[0].detach()
     spread = weight[1].detach().abs().view(3, 8, 8) * (sigma**2 + 2 * sigma**4) ** 0.5  # of (0.5 + sigma * n)^2
-    ours = SmoothGrad(sigma=0.1, copies=copies, reduce="sum").attribute(model, image, 1)[0]
+    ours = SmoothGrad(sigma=0.1, n_samples=copies, reduce="sum").attribute(model, image, 1)[0]
     assert ((theirs - expected).abs() < 5 * spread / copies**0.5).all()
     assert ((ours - expected.sum(0)).abs() < 5 * (spread**2).sum(0).sqrt() / copies**0.5).all()
 
@@ -70,21 +70,21 @@ def test_captum_draws_from_the_same_distribution():
 def test_without_noise_it_is_saliency_without_variance():
     model, images = tiny.vit().double(), tiny.images(2, (32, 32)).double()
     saliency = Saliency().attribute(model, images)
-    assert_near(SmoothGrad(sigma=0, copies=2).attribute(model, images), saliency, 1e-10)
+    assert_near(SmoothGrad(sigma=0, n_samples=2).attribute(model, images), saliency, 1e-10)
     assert_near(SmoothGrad("square", 0, 2).attribute(model, images), saliency**2, 1e-10)
     assert SmoothGrad("var", 0, 2).attribute(model, images).max() < 1e-14 * (saliency**2).max()
 
 
 def test_a_linear_model_is_as_steep_everywhere():
     model, images = Linear(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    maps = SmoothGrad(copies=3, reduce="sum").attribute(model, images, 1)
+    maps = SmoothGrad(n_samples=3, reduce="sum").attribute(model, images, 1)
     torch.testing.assert_close(maps, model.weight.detach().sum(0).expand(2, 8, 8), rtol=0, atol=1e-12)
-    assert SmoothGrad("var", copies=3).attribute(model, images, 1).max() < 1e-12
+    assert SmoothGrad("var", n_samples=3).attribute(model, images, 1).max() < 1e-12
 
 
-@pytest.mark.parametrize("arguments", [{"copies": 0}, {"sigma": -0.1}, {"kind": "mean"}])
+@pytest.mark.parametrize("arguments", [{"n_samples": 0}, {"sigma": -0.1}, {"kind": "mean"}])
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):
         SmoothGrad(**arguments)
     with pytest.raises(InputError, match="copies"):
-        SmoothGrad("var", copies=1)
+        SmoothGrad("var", n_samples=1)

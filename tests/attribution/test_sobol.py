@@ -39,23 +39,23 @@ def slow_map(model, image, target, grid, n, output: Output = "logit"):
 
 class TestSobol(CopiesTester):
     method = Sobol
-    arguments: ClassVar = {"grid": 2, "n": 2}
+    arguments: ClassVar = {"grid_size": 2, "n_samples": 2}
     evaluations = (10, 0)
 
     def test_it_is_the_published_loop(self, model):
         model = model.double()
         images, targets = self.inputs(model, 2)
         for output in ("logit", "prob"):
-            maps = Sobol(grid=2, n=4, output=output).explain(model, images, targets).maps
+            maps = Sobol(grid_size=2, n_samples=4, output=output).explain(model, images, targets).maps
             slow = [slow_map(model, image, target, 2, 4, output) for image, target in zip(images, targets)]
             assert_near(maps, torch.stack(slow), 1e-9)
 
     def test_the_published_design_has_the_same_total_order_and_the_first_order_as_well(self, model):
         model = model.double()
         images, targets = self.inputs(model, 2)
-        lean = Sobol(grid=2, n=8).explain(model, images, targets)
-        full = Sobol(grid=2, n=8, evaluate_b=True).explain(model, images, targets)
-        first = Sobol(grid=2, n=8, order="first").explain(model, images, targets)
+        lean = Sobol(grid_size=2, n_samples=8).explain(model, images, targets)
+        full = Sobol(grid_size=2, n_samples=8, evaluate_b=True).explain(model, images, targets)
+        first = Sobol(grid_size=2, n_samples=8, order="first").explain(model, images, targets)
         assert_near(full.maps, lean.maps, 1e-12)
         assert_near(first.maps, full.extras["first_order"], 1e-12)
         assert not torch.allclose(first.maps, full.maps)
@@ -72,7 +72,7 @@ class TestSobol(CopiesTester):
                     [images[..., :half, :].sum((1, 2, 3)), images[..., :half].square().sum((1, 2, 3))], 1
                 )
 
-        maps = Sobol(grid=2, n=8).explain(Blind(), images, torch.tensor([0, 1])).maps
+        maps = Sobol(grid_size=2, n_samples=8).explain(Blind(), images, torch.tensor([0, 1])).maps
         assert (maps == 0).tolist() == [[[False, False], [True, True]], [[False, True], [False, True]]]
 
     def test_a_constant_model_has_zeros(self, model):
@@ -80,15 +80,17 @@ class TestSobol(CopiesTester):
         classifier = model.model.get_classifier()
         torch.nn.init.zeros_(classifier.weight)
         for arguments in product(("jansen", "homma", "janon", "glen_isaacs", "saltelli"), ("total", "first")):
-            method = Sobol(grid=2, n=4, estimator=arguments[0], order=arguments[1])
+            method = Sobol(grid_size=2, n_samples=4, estimator=arguments[0], order=arguments[1])
             assert not method.explain(model, images, targets).maps.any()
 
     @pytest.mark.parametrize("perturbation", ["blur", "amplitude"])
     def test_every_perturbation_and_estimator_runs(self, model, perturbation):
         images, targets = self.inputs(model, 2)
-        plain = Sobol(grid=2, n=4).explain(model, images, targets).maps
+        plain = Sobol(grid_size=2, n_samples=4).explain(model, images, targets).maps
         for estimator in ("homma", "janon", "glen_isaacs", "saltelli"):
-            method = Sobol(grid=2, n=4, estimator=estimator, perturbation=perturbation, scramble=False, skip_first=4)
+            method = Sobol(
+                grid_size=2, n_samples=4, estimator=estimator, perturbation=perturbation, scramble=False, skip_first=4
+            )
             maps = method.explain(model, images, targets).maps
             assert maps.isfinite().all()
             assert not torch.allclose(maps, plain)
@@ -97,11 +99,11 @@ class TestSobol(CopiesTester):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": 48}, "n is 48: give a power of two, such as 64"),
-        ({"n": 1}, "n is 1: give a whole number, 2 or more"),
-        ({"n": 32, "skip_first": 2}, "skip_first is 2: give a multiple of n, which is 32"),
-        ({"grid": 103}, "grid is 103: .* 102 cells"),
-        ({"grid": 0}, "grid is 0"),
+        ({"n_samples": 48}, "n_samples is 48: give a power of two, such as 64"),
+        ({"n_samples": 1}, "n_samples is 1: give a whole number, 2 or more"),
+        ({"n_samples": 32, "skip_first": 2}, "skip_first is 2: give a multiple of n, which is 32"),
+        ({"grid_size": 103}, "grid_size is 103: .* 102 cells"),
+        ({"grid_size": 0}, "grid_size is 0"),
         ({"estimator": "sobol"}, "estimator is 'sobol': choose jansen"),
         ({"order": "second"}, "order is 'second'"),
         ({"perturbation": "noise"}, "perturbation is 'noise'"),

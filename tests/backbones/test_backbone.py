@@ -148,7 +148,7 @@ def test_the_digest_reads_bfloat16_and_scalars():
 def test_looking_at_layers_leaves_the_model_as_it_was():
     backbone = Backbone.wrap(PlainCNN().train(), image_size=8)
     before = backbone.digest()
-    backbone.path(backbone.default_layers())
+    backbone.split(backbone.default_layers())
     assert all(m.training for m in backbone.model.modules())
     assert backbone.digest() == before
 
@@ -156,11 +156,11 @@ def test_looking_at_layers_leaves_the_model_as_it_was():
 def test_a_copy_does_not_share_its_model():
     backbone = family("vit")
     copied = copy.deepcopy(backbone)
-    path = copied.path(["blocks.1.norm1"])
+    path = copied.split(["blocks.1.norm1"])
     images = images_for(backbone)
     for parameter in backbone.parameters():
         parameter.fill_(float("nan"))
-    assert path.tail(path.prefix(images), lambda _, activation: activation).isfinite().all()
+    assert path.upper(path.lower(images), lambda _, activation: activation).isfinite().all()
 
 
 def test_an_unknown_size_is_refused_with_the_reason():

@@ -21,10 +21,10 @@ from tests._testers import tiny
 def test_it_is_the_last_layer_where_places_count_and_can_be_seen(build, layer):
     model = build()
     assert model.cam_layer() == layer
-    path = model.path([layer])
-    state = path.prefix(tiny.images(1, model.preprocessing.size))
+    path = model.split([layer])
+    state = path.lower(tiny.images(1, model.preprocessing.size))
     activation = state.activation.clone().requires_grad_(True)
-    gradient = torch.autograd.grad(path.tail(state, lambda _, __: activation)[0, 1], activation)[0]
+    gradient = torch.autograd.grad(path.upper(state, lambda _, __: activation)[0, 1], activation)[0]
     assert (path.grids[0].to_spatial(gradient).abs().sum(1) > 0).all()  # no place is without influence
 
 

@@ -58,8 +58,8 @@ def test_layers_and_path_are_as_before(name):
     images = images_for(backbone)
     assert [layer for layer in before.layers() if layer in backbone.layers()] == backbone.layers()
     assert backbone.default_layers() == before.default_layers()
-    path = backbone.path(backbone.default_layers())
-    torch.testing.assert_close(path.tail(path.prefix(images), lambda _, x: x), backbone(images))
+    path = backbone.split(backbone.default_layers())
+    torch.testing.assert_close(path.upper(path.lower(images), lambda _, x: x), backbone(images))
 
 
 @pytest.mark.parametrize("name", TIMM)

@@ -36,7 +36,7 @@ def test_the_shape_tells_the_grid(shape, size, expected):
     if expected is None:
         assert grid is None
     else:
-        assert (grid.layout, grid.height, grid.width, grid.channels, grid.prefix) == expected
+        assert (grid.layout, grid.height, grid.width, grid.channels, grid.num_prefix_tokens) == expected
 
 
 def test_a_second_image_size_or_timm_decides_where_all_axes_are_alike():

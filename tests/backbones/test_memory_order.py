@@ -25,11 +25,11 @@ def test_channels_are_last_in_memory_where_the_model_takes_them(flatten, last):
     module = Flat(flatten).eval()
     backbone, images = Backbone.wrap(module, image_size=16), torch.randn(2, 3, 16, 16)
     assert backbone.ordered(images).is_contiguous(memory_format=torch.channels_last) == last
-    path, orders = backbone.path(["conv"]), []
+    path, orders = backbone.split(["conv"]), []
 
     def seen(_, activation):
         orders.append(activation.is_contiguous(memory_format=torch.channels_last))
         return activation
 
-    torch.testing.assert_close(path.tail(path.prefix(images), seen), module(images))
+    torch.testing.assert_close(path.upper(path.lower(images), seen), module(images))
     assert orders == [last]

@@ -36,7 +36,7 @@ def statistics(model):
 def build(model, statistics):
     def build(**arguments):
         method = CoIBA(**{"layers": BLOCKS, "copies": 4, **arguments})
-        method.adopt(model, statistics, ())
+        method.set_statistics(model, statistics, ())
         return method
 
     return build
@@ -74,7 +74,7 @@ def test_5_a_ratio_of_zero_passes_nothing(model, images, build):
 def test_5_pure_noise_in_a_whole_block_knows_nothing_of_the_image(model, images):
     layer = "blocks.2"
     method = CoIBA([layer], alpha_init=-1000.0, steps=2)
-    method.adopt(model, tiny.statistics(model, [layer]), ())
+    method.set_statistics(model, tiny.statistics(model, [layer]), ())
     entropy = method.explain(model, images, TARGETS[:1].expand(3)).extras["cross_entropy_start"]
     assert (entropy - entropy[0]).abs().max() < 1e-12
 
@@ -83,7 +83,7 @@ def test_5_pure_noise_in_a_whole_block_knows_nothing_of_the_image(model, images)
 def test_6_a_batch_of_one_equals_a_batch_of_three(images, dtype, tolerance):
     model = tiny.vit().to(dtype)
     method = CoIBA(BLOCKS, beta=0.1)
-    method.adopt(model, tiny.statistics(model, BLOCKS), ())
+    method.set_statistics(model, tiny.statistics(model, BLOCKS), ())
     together = method.explain(model, images.to(dtype), TARGETS)
     for i in range(3):
         alone = method.explain(model, images[i : i + 1].to(dtype), TARGETS[i : i + 1])
@@ -155,7 +155,7 @@ def test_10_noise_reaches_the_stream_only_through_attention(images, alpha_init):
             block.attn.proj.bias.zero_()
     model = model.double()
     method = CoIBA(BLOCKS, alpha_init=alpha_init, steps=2)
-    method.adopt(model, tiny.statistics(model, BLOCKS), ())
+    method.set_statistics(model, tiny.statistics(model, BLOCKS), ())
     entropy = method.explain(model, images, TARGETS).extras["cross_entropy_start"]
     torch.testing.assert_close(entropy, clean_entropy(model, images, TARGETS), rtol=1e-12, atol=0)
 
@@ -164,7 +164,7 @@ def test_12_low_precision_keeps_the_order_of_places(images):
     """How well is measured by a benchmark; here only that the fit itself stays in single precision."""
     model = tiny.vit()
     method = CoIBA(BLOCKS, beta=0.1)
-    method.adopt(model, tiny.statistics(model, BLOCKS), ())
+    method.set_statistics(model, tiny.statistics(model, BLOCKS), ())
     exact = method.explain(model, images.float(), TARGETS).maps
     with torch.autocast("cpu", torch.bfloat16):
         rough = method.explain(model, images.float(), TARGETS)
@@ -182,7 +182,7 @@ def test_13_mixed_grids_are_refused_by_name():
         CoIBA(layers).prepare(model, [tiny.images(4, (64, 64))])
     method = CoIBA(layers, grids="resize")
     statistics = tiny.statistics(model, layers)
-    method.adopt(model, statistics, ())
+    method.set_statistics(model, statistics, ())
     assert method.explain(model, tiny.images(1, (64, 64))).maps.shape == (1, 8, 8)
     method.grids = "same"
     with pytest.raises(InputError, match=sentence):
@@ -199,7 +199,7 @@ def test_13_missing_statistics_are_refused(model, images, statistics):
     with pytest.raises(InputError, match="call prepare"):
         CoIBA(BLOCKS).explain(model, images)
     method = CoIBA(["blocks.1.norm1", "blocks.1.norm2"])
-    method.adopt(model, statistics, ())
+    method.set_statistics(model, statistics, ())
     with pytest.raises(InputError, match=r"lack the layers \['blocks.1.norm2'\]; they have \['blocks.0.norm1', .*"):
         method.explain(model, images)
 

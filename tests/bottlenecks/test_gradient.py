@@ -43,7 +43,7 @@ def test_iba_3_gradient_of_the_loss_on_a_tiny_cnn(monkeypatch, smoothing):
     images, targets = tiny.images(2, model.preprocessing.size).double(), torch.tensor([4, 7])
     statistics = tiny.statistics(model, ["layer2.1"])
     method = IBA("layer2.1", smoothing=smoothing, beta=3.0, copies=3)
-    method.adopt(model, statistics, ())
+    method.set_statistics(model, statistics, ())
     alpha, gradient = caught(monkeypatch, "capacity", method, model, images, targets)
     (place,) = tiny.places(model, statistics, 3)
     active = statistics.active["layer2.1"] > 0.01
@@ -64,7 +64,7 @@ def test_gradient_of_coibas_loss_with_its_information_in_closed_form(monkeypatch
     images, targets = tiny.images(2, model.preprocessing.size).double(), torch.tensor([4, 7])
     statistics = tiny.statistics(model, layers)
     method = CoIBA(layers, beta=3.0, copies=3, information=information)
-    method.adopt(model, statistics, ())
+    method.set_statistics(model, statistics, ())
     alpha, gradient = caught(monkeypatch, "coiba", method, model, images, targets)
     twin = SlowCoIBA(model.model, tiny.places(model, statistics, 3), beta=3.0, copies=3, information=information)
     with torch.no_grad():

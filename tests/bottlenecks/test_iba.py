@@ -32,7 +32,7 @@ def statistics(model):
 def build(model, statistics):
     def build(**arguments):
         method = IBA(**{"layer": LAYER, "copies": 4, "steps": 6, **arguments})
-        method.adopt(model, statistics, ())
+        method.set_statistics(model, statistics, ())
         return method
 
     return build
@@ -102,7 +102,7 @@ def test_7_units_without_variance_stay_finite(images):
     statistics = tiny.statistics(model, [LAYER])
     assert (statistics.std[LAYER][0] == 0).all()
     method = IBA(LAYER, steps=4, copies=2)
-    method.adopt(model, statistics, ())
+    method.set_statistics(model, statistics, ())
     explained = method.explain(model, images, TARGETS)
     assert explained.maps.isfinite().all()
     assert explained.extras["bits"].isfinite().all()
@@ -145,7 +145,7 @@ def test_smoothing_is_the_papers_on_feature_maps_and_off_on_tokens():
         images, statistics = tiny.images(2, model.preprocessing.size, seed=1), tiny.statistics(model, [layer])
         maps = []
         for method in (IBA(layer, copies=2), IBA(layer, copies=2, smoothing=sigma)):
-            method.adopt(model, statistics, ())
+            method.set_statistics(model, statistics, ())
             maps.append(method.explain(model, images, TARGETS[:2]).maps)
         assert torch.equal(*maps)
 
@@ -155,7 +155,7 @@ def test_another_layer_after_the_first_batch_has_its_own_noise(model, images):
     statistics = tiny.statistics(model, layers)
     method, fresh = IBA("layer2.0", copies=2, steps=3), IBA(LAYER, copies=2, steps=3)
     for each in (method, fresh):
-        each.adopt(model, statistics, ())
+        each.set_statistics(model, statistics, ())
     method.explain(model, images, TARGETS)
     method.layer = LAYER
     assert torch.equal(method.explain(model, images, TARGETS).maps, fresh.explain(model, images, TARGETS).maps)
@@ -176,7 +176,7 @@ def test_a_grid_too_small_to_smooth_is_refused_before_the_data_is_read():
 def test_low_precision_keeps_the_fit_in_single_precision(images):
     model = tiny.resnet()
     method = IBA(LAYER, beta=0.5)
-    method.adopt(model, tiny.statistics(model, [LAYER]), ())
+    method.set_statistics(model, tiny.statistics(model, [LAYER]), ())
     exact = method.explain(model, images.float(), TARGETS).maps
     with torch.autocast("cpu", torch.bfloat16):
         rough = method.explain(model, images.float(), TARGETS).maps

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from lit_coiba.bottlenecks import IBA, InputIBA
 from lit_coiba.bottlenecks.feature_matching import Matching, PixelNoise, match_features
 from lit_coiba.bottlenecks.input_iba import PIXELS, pixel_noise
-from lit_coiba.core.copies import Copies
+from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.errors import InputError
 from lit_coiba.functional import beyond_masked_prior, information, information_of_ratio, noise
 from lit_coiba.resources import resource
@@ -19,7 +19,7 @@ from tests._testers.twins import gaussian_matrix
 
 TARGETS = torch.tensor([1, 5])
 LAYER = "layer2.1"
-FEW = {"feature_steps": 3, "feature_copies": 2, "samples": 6, "group": 3, "epochs": 2, "batch": 4, "critic_steps": 2}
+FEW = {"feature_steps": 3, "feature_copies": 2, "n_samples": 6, "group": 3, "epochs": 2, "batch": 4, "critic_steps": 2}
 ALPHAS = torch.linspace(-4, 14, 19, dtype=torch.float64)
 
 
@@ -42,7 +42,7 @@ def statistics(model):
 def build(model, statistics):
     def build(**arguments):
         method = InputIBA(**{"layer": LAYER, "copies": 2, "steps": 2, **FEW, **arguments})
-        method.adopt(model, statistics, ())
+        method.set_statistics(model, statistics, ())
         return method
 
     return build
@@ -83,7 +83,7 @@ def test_what_the_mask_shows_costs_nothing_and_nothing_is_ever_infinite(dtype):
 
 def test_1_bits_of_the_layer_are_those_of_iba_without_smoothing(model, images, statistics, build):
     iba = IBA(LAYER, steps=3, copies=2, beta=20.0, smoothing=0.0)
-    iba.adopt(model, statistics, ())
+    iba.set_statistics(model, statistics, ())
     expected = iba.explain(model, images, TARGETS).extras["bits"]
     found = build(chunk=1).explain(model, images, TARGETS).extras["feature_bits"]
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
@@ -142,12 +142,12 @@ def test_matching_is_a_gan_per_image(network, layer):
     layer = layer or model.default_layers()[0]
     images = tiny.images(2, model.preprocessing.size, seed=4).double()
     with torch.no_grad():
-        path = model.path([layer])
-        activation = path.prefix(images).activation
+        path = model.split([layer])
+        activation = path.lower(images).activation
     capacity = 2 * torch.rand(activation.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     start = 0.3 * images
     level = PixelNoise(*(torch.tensor(v).double().view(3, 1, 1) for v in ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])))
-    found = match_features(path, images, activation, capacity, start, level, MATCHING, Copies())
+    found = match_features(path, images, activation, capacity, start, level, MATCHING, BatchedEvaluator())
     for i in range(2):
         expected = slow_matching(model, path.grids[0], images[i], activation[i], capacity[i], start[i], level)
         assert (found[i] - start[i]).abs().max() > 1e-2

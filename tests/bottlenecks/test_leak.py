@@ -168,14 +168,14 @@ def test_prepare_chooses_the_targets_and_explain_uses_them(images):
 def test_statistics_that_carry_a_leak_test_are_not_tested_again(images):
     model = built((0.0, 1.0, 0.0, 0.0))
     method = CoIBA()
-    kept = method.adopt(model, estimate_statistics(model, BLOCKS, images), iter(images))
+    kept = method.set_statistics(model, estimate_statistics(model, BLOCKS, images), iter(images))
     assert kept.leak.layers == tuple(BLOCKS[1:])
 
     def unread():
         raise AssertionError("images are read")
         yield
 
-    assert CoIBA().adopt(model, kept, unread()) is kept
+    assert CoIBA().set_statistics(model, kept, unread()) is kept
 
 
 def test_statistics_of_another_model_are_refused_before_the_test(images):
@@ -184,7 +184,7 @@ def test_statistics_of_another_model_are_refused_before_the_test(images):
         yield
 
     with pytest.raises(InputError, match="another model"):
-        CoIBA().adopt(built().double(), estimate_statistics(built(), BLOCKS, images), unread())
+        CoIBA().set_statistics(built().double(), estimate_statistics(built(), BLOCKS, images), unread())
 
 
 def test_without_images_or_layers_there_is_no_test(images):

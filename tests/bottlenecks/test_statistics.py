@@ -231,7 +231,7 @@ def test_a_method_reads_its_statistics_from_a_file(model, images, tmp_path):
     file = str(tmp_path / "statistics.safetensors")
     tiny.statistics(model, LAYERS[:1]).save(file)
     prepared = CoIBA(LAYERS[:1], steps=3, copies=2)
-    prepared.adopt(model, tiny.statistics(model, LAYERS[:1]), ())
+    prepared.set_statistics(model, tiny.statistics(model, LAYERS[:1]), ())
     from_file = CoIBA(statistics=file, steps=3, copies=2)  # the targets are those of the file
     assert torch.equal(from_file.explain(model, images[:2]).maps, prepared.explain(model, images[:2]).maps)
 

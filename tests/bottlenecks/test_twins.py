@@ -72,7 +72,7 @@ def test_coiba_1_equals_its_slow_twin(case, dtype, tolerance):
     images, targets, expected = coiba_twin(case)
     model = build().to(dtype)
     method = CoIBA(layers, beta=0.1, **arguments)
-    method.adopt(model, tiny.statistics(model, layers), ())
+    method.set_statistics(model, tiny.statistics(model, layers), ())
     maps = method.explain(model, images.to(dtype), targets).maps
     assert maps.dtype == dtype
     assert close(maps, expected, tolerance)
@@ -103,7 +103,7 @@ def test_iba_equals_its_slow_twin(case, dtype, tolerance):
     images, targets, expected = iba_twin(case)
     model = build().to(dtype)
     method = IBA(layer, beta=0.5, copies=4, **arguments)
-    method.adopt(model, half_active(tiny.statistics(model, [layer]), layer), ())
+    method.set_statistics(model, half_active(tiny.statistics(model, [layer]), layer), ())
     assert close(method.explain(model, images.to(dtype), targets).maps, expected, tolerance)
     assert expected.max() > 2 * expected.min() > 0
 
@@ -121,9 +121,9 @@ def test_prefix_tokens_and_grids_that_are_not_square(prefix, image_size):
     model = tiny.vit(image_size=image_size, **PREFIXES[prefix]).double()
     images, target = tiny.images(1, image_size, seed=3).double(), torch.tensor([2])
     statistics = tiny.statistics(model, BLOCKS[1:4])
-    assert model.grid(BLOCKS[1]).prefix == prefix
+    assert model.grid(BLOCKS[1]).num_prefix_tokens == prefix
     coiba = CoIBA(BLOCKS[1:4], beta=0.1, steps=5, copies=4)
-    coiba.adopt(model, statistics, ())
+    coiba.set_statistics(model, statistics, ())
     expected = SlowCoIBA(model.model, tiny.places(model, statistics, 4), beta=0.1, steps=5, copies=4)
     maps = coiba.explain(model, images, target).maps
     assert maps.shape == (1, image_size[0] // 8, image_size[1] // 8)
@@ -132,7 +132,7 @@ def test_prefix_tokens_and_grids_that_are_not_square(prefix, image_size):
     if image_size == (32, 32):  # three rows of patches are too few for the border of two that smoothing reflects
         iba = IBA("blocks.2", beta=0.5, steps=5, copies=4, smoothing=1.0)
         statistics = tiny.statistics(model, ["blocks.2"])
-        iba.adopt(model, statistics, ())
+        iba.set_statistics(model, statistics, ())
         (place,) = tiny.places(model, statistics, 4)
         slow = SlowIBA(model.model, place, torch.ones_like(place.mean), beta=0.5, steps=5, copies=4)
         assert close(iba.explain(model, images, target).maps, slow.maps(images, target), 1e-10)

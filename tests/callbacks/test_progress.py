@@ -12,9 +12,9 @@ from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from lit_coiba.callbacks import BlockProgress
-from lit_coiba.core import copies
+from lit_coiba.core import batched_evaluator
 from lit_coiba.core.batch import Batch, Failure
-from lit_coiba.core.copies import Copies
+from lit_coiba.core.batched_evaluator import BatchedEvaluator
 
 pytestmark = pytest.mark.filterwarnings("ignore:predict returned None", "ignore:.*LeafSpec.*:FutureWarning")
 
@@ -69,7 +69,7 @@ class Copying(LightningModule):
             self.clock.now += 20
             return torch.zeros(some.stop - some.start, rows.stop - rows.start)
 
-        Copies(chunk=40).gather(batch.images, 30, evaluate)
+        BatchedEvaluator(chunk=40).gather(batch.images, 30, evaluate)
 
 
 @pytest.fixture
@@ -181,10 +181,10 @@ def test_within_a_block_it_tells_how_many_copies_have_run(clock, show):
     told = [state.rpartition("left")[2].lstrip(", ") for state in states]
     assert told[1:4] == [f"{done} of 120 copies in this block" for done in (40, 80, 120)]
     assert told[5] == "0.07 images/s, 40 of 120 copies in this block"
-    assert not copies._watching
+    assert not batched_evaluator._watching
 
 
 def test_nobody_watches_after_an_exception(clock, show):
     with pytest.raises(RuntimeError, match="the power went out"):
         show(Working(clock, fails_at=1))
-    assert not copies._watching
+    assert not batched_evaluator._watching

@@ -39,7 +39,7 @@ def test_a_map_is_what_its_positions_say(grid):
     assert map.shape == (grid.height, grid.width)
     for row in range(grid.height):
         for column in range(grid.width):
-            assert map[row, column] == grid.prefix + row * grid.width + column
+            assert map[row, column] == grid.num_prefix_tokens + row * grid.width + column
     spatial = grid.to_spatial(activation)[0]
     for channel in range(grid.channels):
         assert torch.equal(spatial[channel], map + 100 * channel)

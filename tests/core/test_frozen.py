@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_coiba.core.frozen import frozen, untouched
+from lit_coiba.core.frozen import frozen, preserve_state
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def flags(module):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-@pytest.mark.parametrize("context", [frozen, untouched])
+@pytest.mark.parametrize("context", [frozen, preserve_state])
 def test_flags_are_given_back(module, context, fails):
     before = flags(module)
     with pytest.raises(RuntimeError) if fails else torch.enable_grad(), context(module):
@@ -68,7 +68,7 @@ class TestUntouched:
     def test_gradients_are_given_back(self, module, fails):
         given = torch.ones(3, 2)
         module[0].weight.grad = given
-        with pytest.raises(RuntimeError) if fails else torch.enable_grad(), untouched(module):
+        with pytest.raises(RuntimeError) if fails else torch.enable_grad(), preserve_state(module):
             assert module[0].weight.grad is None
             module[0].bias.grad = torch.ones(3)
             if fails:
@@ -90,7 +90,7 @@ class TestUntouched:
         torch.set_rng_state(states[0])
         random.setstate(states[1])
         np.random.set_state(states[2])  # noqa: NPY002
-        with pytest.raises(RuntimeError) if fails else torch.enable_grad(), untouched(module):
+        with pytest.raises(RuntimeError) if fails else torch.enable_grad(), preserve_state(module):
             draw()
             torch.manual_seed(9)
             if fails:
@@ -101,11 +101,11 @@ class TestUntouched:
         """The meta device stands in for an accelerator."""
         module = nn.Linear(2, 3, device="meta")
         module.weight.grad = given = torch.ones(3, 2, device="meta")
-        with untouched(module):
+        with preserve_state(module):
             module.to_empty(device="cpu")
         assert {parameter.device.type for parameter in module.parameters()} == {"meta"}
         assert module.weight.grad is given
 
     def test_a_module_without_parameters_will_do(self):
-        with untouched(nn.Identity()) as nothing:
+        with preserve_state(nn.Identity()) as nothing:
             assert nothing is None

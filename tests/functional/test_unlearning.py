@@ -4,7 +4,7 @@ from torch import nn
 
 from lit_coiba.core.frozen import frozen
 from lit_coiba.functional.unlearning import against, divergence, match, project, unit, unlearned_logits
-from lit_coiba.propagation.attention import explicit_attention
+from lit_coiba.propagation.attention import unfused_attention
 from tests._testers import tiny
 
 
@@ -25,7 +25,7 @@ def test_unlearning_is_a_step_of_the_cross_entropy(network):
     expected = torch.stack([slow_unlearned(model, x, c, 0.5) for x, c in zip(images, labels)])
     with frozen(model):
         found = [unlearned_logits(model, images, labels, 0.5)]
-        with explicit_attention(model):
+        with unfused_attention(model):
             found += [unlearned_logits(model, images, labels, 0.5, at_once) for at_once in (2, 3)]
     for logits in found:
         torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-9)

@@ -80,7 +80,7 @@ def test_logits_are_the_models_whatever_the_rotation(name, dtype, tolerance):
     images = torch.randn(3, 3, 64, 64, dtype=dtype)
     expected = backbone(images)
     head = EPICHead(backbone.feature_channels, 7)
-    head.start_from(*linear_classifier(backbone.model))
+    head.init_from_linear(*linear_classifier(backbone.model))
     backbone.attach(head.to(dtype))
     for _ in range(2):
         sums = head.contributions(backbone.features(images), 2).sum(1) + head.bias[2]
@@ -97,4 +97,4 @@ def test_without_a_turn_channels_are_the_features():
 
 def test_weights_of_another_shape_are_refused():
     with pytest.raises(InputError, match=r"weights have shape \(3, 2\): this head takes"):
-        EPICHead(CHANNELS, CLASSES).start_from(torch.zeros(3, 2))
+        EPICHead(CHANNELS, CLASSES).init_from_linear(torch.zeros(3, 2))

@@ -126,7 +126,7 @@ def test_it_can_start_from_a_linear_classifier(positive):
     head, linear = InfoDisentHead(CHANNELS, CLASSES, positive=positive, bias=True), LinearHead(CHANNELS, CLASSES)
     weight, bias = linear.classifier.weight.detach(), linear.classifier.bias.detach()
     assert weight.min() < -0.1
-    head.start_from(weight, bias)
+    head.init_from_linear(weight, bias)
     expected = weight if positive == "none" else weight.clamp(min=0)
     torch.testing.assert_close(head.class_weights, expected, rtol=1e-5, atol=1.1e-4)
     assert torch.equal(head.bias_of(torch.arange(CLASSES)), bias)
@@ -138,9 +138,9 @@ def test_it_can_start_from_a_linear_classifier(positive):
 def test_weights_that_do_not_fit_are_refused():
     head = InfoDisentHead(CHANNELS, CLASSES)
     with pytest.raises(InputError, match=r"weights have shape \(4, 5\): this head takes \(4, 6\)"):
-        head.start_from(torch.zeros(4, 5))
+        head.init_from_linear(torch.zeros(4, 5))
     with pytest.raises(InputError, match="no bias to start from: build it with bias=True"):
-        head.start_from(torch.zeros(4, 6), torch.zeros(4))
+        head.init_from_linear(torch.zeros(4, 6), torch.zeros(4))
 
 
 def test_constrain_clamps_where_that_is_the_way():
@@ -163,7 +163,7 @@ def test_gradient_reaches_the_rotation_at_its_start():
 def test_average_pooling_with_turned_weights_is_the_linear_classifier():
     head, linear = built(pooling="average", positive="none", bias=True), LinearHead(CHANNELS, CLASSES).double()
     weight = linear.classifier.weight.detach()
-    head.start_from(weight @ head.rotate.inverse().detach(), linear.classifier.bias.detach())
+    head.init_from_linear(weight @ head.rotate.inverse().detach(), linear.classifier.bias.detach())
     values = features(5)
     torch.testing.assert_close(head(values), linear(values), rtol=1e-10, atol=1e-12)
     for found, expected in zip(head.explain(values, 1).maps, linear.explain(values, 1).maps):

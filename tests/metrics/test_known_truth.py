@@ -11,7 +11,7 @@ from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, PointingGame,
 from lit_coiba.resources import resource
 
 COUNT = 16
-CELLS = {"cells": 8, "steps": 16}  # of 8 x 8 pixels, four a step
+CELLS = {"grid_size": 8, "steps": 16}  # of 8 x 8 pixels, four a step
 
 
 @pytest.fixture(scope="module")

@@ -156,7 +156,7 @@ def test_a_batch_of_eight_equals_eight_of_one():
     model = tiny.vit()
     method = CoIBA(steps=4, copies=2)
     sample = tiny.images(40, (32, 32), seed=5)
-    method.adopt(model, tiny.statistics(model, model.default_layers()), [sample])
+    method.set_statistics(model, tiny.statistics(model, model.default_layers()), [sample])
     images = tiny.images(8, (32, 32))
     labels = torch.arange(8)
     explainer = Explainer(model, method, "top2")

@@ -9,12 +9,12 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.core.errors import InputError
 from lit_coiba.propagation.attention import (
     attention_layers,
-    explicit_attention,
+    explicit_multihead,
     flow,
-    own_attention,
     read_tokens,
-    recorded_attention,
+    record_attention,
     token_grid,
+    unfused_attention,
 )
 from tests._testers import tiny
 from tests._testers.model_state import assert_same_state, disturb, state
@@ -31,7 +31,7 @@ def test_weights_are_recorded_block_by_block_and_logits_stay(build):
     model, images = build(), tiny.images(2, (32, 32))
     with torch.no_grad():
         expected = model(images)
-        with recorded_attention(model) as weights:
+        with record_attention(model) as weights:
             torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
     grid = token_grid(model, "This")
     assert len(weights) == len(attention_layers(model))
@@ -45,7 +45,7 @@ def test_torch_s_own_attention_says_the_same():
     model, images = torchvision_vit(), tiny.images(2, (32, 32))
     inner, seen = model.model.encoder.layers[0].self_attention, {}
     handle = inner.register_forward_pre_hook(lambda module, args: seen.update(tokens=args[0]))
-    with torch.no_grad(), recorded_attention(model) as weights:
+    with torch.no_grad(), record_attention(model) as weights:
         model(images)
     handle.remove()
     with torch.no_grad():
@@ -60,11 +60,11 @@ def test_nothing_is_left_behind(build, fails):
     model = build()
     disturb(model)
     before = state(model)
-    for around in (recorded_attention, explicit_attention, own_attention):
+    for around in (record_attention, unfused_attention, explicit_multihead):
         try:
             with around(model):
                 switched = any(getattr(module, "fused_attn", False) for module in model.modules())
-                assert not switched or around is own_attention
+                assert not switched or around is explicit_multihead
                 if fails:
                     raise RuntimeError("inside")
         except RuntimeError:
@@ -103,7 +103,7 @@ def test_the_window_of_beit_is_the_whole_image():
     sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
     model = Backbone("beit_base_patch16_224", num_classes=3, timm_kwargs=sizes, image_size=32).eval()
     assert token_grid(model, "This").positions == 17
-    with recorded_attention(model) as weights, torch.no_grad():
+    with record_attention(model) as weights, torch.no_grad():
         model(tiny.images(2, (32, 32)))
     assert [tuple(weight.shape) for weight in weights] == [(2, 4, 17, 17)] * 2
     torch.testing.assert_close(torch.stack(weights).sum(-1), torch.ones(2, 2, 4, 17))
@@ -154,7 +154,7 @@ def test_attention_of_two_kinds_is_refused_where_only_a_forward_can_tell():
     """ConViT's first blocks mix tokens by position too, in a module that holds no ``qkv``."""
     model = Backbone("convit_tiny", num_classes=3, timm_kwargs=SIZES | {"local_up_to_layer": 1}, image_size=32).eval()
     words = "This cannot read all attention of this model: some is of another build"
-    with torch.no_grad(), pytest.raises(InputError, match=words), recorded_attention(model, "This"):
+    with torch.no_grad(), pytest.raises(InputError, match=words), record_attention(model, "This"):
         model(tiny.images(1, (32, 32)))
 
 
@@ -167,7 +167,7 @@ def test_weights_that_are_not_those_that_mix_the_tokens_are_refused(build):
     else:
         block.attn = Plain(width, fused=build == "fused")
     words = "Plain always fuses it" if build == "fused" else "which mixes tokens by others"
-    with torch.no_grad(), pytest.raises(InputError, match=words), recorded_attention(model, "This"):
+    with torch.no_grad(), pytest.raises(InputError, match=words), record_attention(model, "This"):
         model(tiny.images(1, (32, 32)))
 
 

@@ -98,7 +98,7 @@ def painted(monkeypatch):
     backbone = network(head=InfoDisentHead)
     backbone.preprocessing = Preprocessing((64, 64), 1.0, mean=(0, 0, 0), std=(1, 1, 1))
     head = InfoDisentHead(5, 20, rotation=False)
-    head.start_from(torch.ones(20, 5))
+    head.init_from_linear(torch.ones(20, 5))
     monkeypatch.setattr(Backbone, "head", head)
     monkeypatch.setattr(backbone, "features", masks.features)
     return backbone, module

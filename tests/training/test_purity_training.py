@@ -33,7 +33,7 @@ def features(tmp_path):
 def head():
     made = EPICHead(CHANNELS, 3)
     generator = torch.Generator().manual_seed(1)
-    made.start_from(torch.randn(3, CHANNELS, generator=generator), torch.randn(3, generator=generator))
+    made.init_from_linear(torch.randn(3, CHANNELS, generator=generator), torch.randn(3, generator=generator))
     return made
 
 

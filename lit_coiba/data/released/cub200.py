@@ -19,7 +19,7 @@ from lit_coiba.data.files.mask_file import mask_of
 from lit_coiba.data.files.text_lines import Form, flag, number, read_keyed
 from lit_coiba.data.keypoints import Keypoints
 from lit_coiba.data.released.part_places import PartPlaces
-from lit_coiba.data.released.published import Release
+from lit_coiba.data.released.published import PublishedDataset
 
 _ID = {"image_id": int}
 _IMAGES, _LABELS, _SPLIT = "images.txt", "image_class_labels.txt", "train_test_split.txt"
@@ -30,7 +30,7 @@ _MASKS = "segmentations/001.Black_footed_Albatross/*.png"
 _AGREED = 128  # grey level of a mask from which more than half of the annotators saw the bird there
 
 
-class CUB200(Release):
+class CUB200(PublishedDataset):
     """Caltech-UCSD Birds-200-2011: 11,788 pictures of 200 species (Wah et al., 2011, Caltech CNS-TR-2011-001).
 
     The id of a picture is its name in ``images.txt``. The region is its mask, in which more than half of the annotators

@@ -12,7 +12,7 @@ from lit_coiba.data.files.expected_tree import Entry, Tree
 from lit_coiba.data.files.file_dataset import BoxTable, FileDataset, find_images, subfolders
 from lit_coiba.data.files.listed_files import check_listed, some
 from lit_coiba.data.files.xml_boxes import XmlBoxes
-from lit_coiba.data.released.published import Release
+from lit_coiba.data.released.published import PublishedDataset
 from lit_coiba.data.released.synsets import Devkit, Solution, read_mapping
 from lit_coiba.data.subset import LimitOrder
 
@@ -41,7 +41,7 @@ _MORE = (_MAPPING, *_SOLUTIONS.values(), *_ANNOTATIONS.values())
 _WNID = re.compile(r"n\d{8}")
 
 
-class ImageNet(Release):
+class ImageNet(PublishedDataset):
     """ImageNet, ILSVRC 2012: 1,281,167 pictures for training, 50,000 for validation (Russakovsky et al., IJCV 2015).
 
     Images lie in ``train`` and ``val``, or as in Kaggle's archive in ``ILSVRC/Data/CLS-LOC``; ``train`` may be missing

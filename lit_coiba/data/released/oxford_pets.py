@@ -13,7 +13,7 @@ from lit_coiba.data.files.file_dataset import FileDataset
 from lit_coiba.data.files.listed_files import check_listed, names_by_label
 from lit_coiba.data.files.mask_file import mask_of
 from lit_coiba.data.files.text_lines import read_keyed
-from lit_coiba.data.released.published import Release
+from lit_coiba.data.released.published import PublishedDataset
 
 _PICTURES = "images/*.jpg"
 _LISTS = {"train": "annotations/trainval.txt", "test": "annotations/test.txt"}
@@ -22,7 +22,7 @@ _FORM = {"image": str, "class_id": int, "species": int, "breed_id": int}
 _ANIMAL = 1  # value of a trimap; 2 is background, 3 the seam between them, of which it says nothing
 
 
-class OxfordPets(Release):
+class OxfordPets(PublishedDataset):
     """Oxford-IIIT Pet: 7,349 pictures of 37 breeds (Parkhi et al., Cats and Dogs, CVPR 2012).
 
     The folder is the one that torchvision's ``OxfordIIITPet`` downloads. It is read here all the same: torchvision asks

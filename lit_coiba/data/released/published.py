@@ -14,7 +14,7 @@ from lit_coiba.data.released.hold_out import held_out
 from lit_coiba.data.subset import LimitOrder, Subset
 
 
-class Release(BlockDataModule):
+class PublishedDataset(BlockDataModule):
     """A published dataset in the folder that its authors released. Nothing is downloaded.
 
     Args:

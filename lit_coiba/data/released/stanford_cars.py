@@ -14,7 +14,7 @@ from lit_coiba.data.files.file_table import Box
 from lit_coiba.data.files.listed_files import check_listed, some
 from lit_coiba.data.files.mat_file import read_mat, read_structs, whole
 from lit_coiba.data.files.text_lines import read_lines
-from lit_coiba.data.released.published import Release
+from lit_coiba.data.released.published import PublishedDataset
 
 _FIELDS = ("class", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
 _META = "devkit/cars_meta.mat"
@@ -60,7 +60,7 @@ _CLASS_FOLDERS = Tree(
 )
 
 
-class StanfordCars(Release):
+class StanfordCars(PublishedDataset):
     """Stanford Cars: 16,185 pictures of 196 models (Krause et al., 3D Object Representations, 3dRR 2013).
 
     Three layouts are read: the folders of the first release with its devkit (and the test labels, a file of their own);

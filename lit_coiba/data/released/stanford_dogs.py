@@ -10,14 +10,14 @@ from lit_coiba.data.files.file_dataset import FileDataset
 from lit_coiba.data.files.listed_files import check_listed, names_by_label
 from lit_coiba.data.files.mat_file import read_mat, whole
 from lit_coiba.data.files.xml_boxes import XmlBoxes
-from lit_coiba.data.released.published import Release
+from lit_coiba.data.released.published import PublishedDataset
 
 _PICTURES = "Images/n02085620-Chihuahua/*.jpg"
 _LISTS = {"train": "train_list.mat", "test": "test_list.mat"}
 _BOXES = "Annotation/n02085620-Chihuahua/*"
 
 
-class StanfordDogs(Release):
+class StanfordDogs(PublishedDataset):
     """Stanford Dogs: 20,580 pictures of 120 breeds (Khosla et al., FGVC workshop, CVPR 2011).
 
     The id of a picture is its name in the lists, ``n02085620-Chihuahua/n02085620_5927.jpg``. The region is the union of

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.core.copies import CPU_PIXELS, tell
-from lit_coiba.core.errors import InputError, chosen
+from lit_coiba.core.batched_evaluator import CPU_PIXELS, report_progress
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.targets import class_targets
 from lit_coiba.functional import (
@@ -43,8 +43,8 @@ class PerturbationCurve(Faithfulness):
     """Score of the class while pixels, or whole cells, are exchanged in the order in which a map ranks them.
 
     Step k exchanges the first n_k pixels with all their channels; s_0 ... s_K are the model's scores of the class and
-    the sample's score is the normalised trapezoid over them, both ends included. With `cells`, the map's values on that
-    grid are ranked (a map on the same grid: its own values) and a step exchanges whole cells.
+    the sample's score is the normalised trapezoid over them, both ends included. With `grid_size`, the map's values on
+    that grid are ranked (a map on the same grid: its own values) and a step exchanges whole cells.
 
     Presets: ``rise`` (Petsiuk et al., 2018, released evaluation): one row of pixels a step, baselines of normalised
     input, RISE's 11 x 11 blur. ``coiba``, the script of the authors of CoIBA: eight rows a step, baselines of pixels in
@@ -60,7 +60,7 @@ class PerturbationCurve(Faithfulness):
         space: Where the baseline is made: normalised model ``input``, or ``pixels`` in [0, 1].
         order: ``morf`` = most relevant first, ``lerf`` = least relevant first, ``random`` = the same for all images.
         ties: Which of equal pixels goes first, in row-major order; see `functional.ranks`.
-        cells: Grid of cells, one number or height and width; None = single pixels.
+        grid_size: Grid of cells, one number or height and width; None = single pixels.
         steps: K, the number of steps.
         step: Pixels, or cells, a step instead.
         rows: Rows of pixels, or of cells, a step instead.
@@ -90,7 +90,7 @@ class PerturbationCurve(Faithfulness):
         space: Space | None = None,
         order: Order = "morf",
         ties: Ties = "first",
-        cells: int | tuple[int, int] | None = None,
+        grid_size: int | tuple[int, int] | None = None,
         steps: int | None = None,
         step: int | None = None,
         rows: int | None = None,
@@ -104,17 +104,19 @@ class PerturbationCurve(Faithfulness):
         keep_samples: bool = False,
     ) -> None:
         super().__init__(keep_samples)
-        chosen(preset, Preset, "preset")
+        check_choice(preset, Preset, "preset")
         settled = PRESETS[preset]
         if sum(given is not None for given in (steps, step, rows)) > 1:
             raise InputError(f"steps {steps}, step {step} and rows {rows}: give one of the three")
         self.preset = preset
-        self.output = chosen(output, Output, "output")
+        self.output = check_choice(output, Output, "output")
         self.baseline = ("blur" if self.inserts else "zeros") if baseline is None else baseline
         self.space = settled["space"] if space is None else space
-        self.order = chosen(order, Order, "order")
-        self.ties: Ties = chosen(ties, Ties, "ties")
-        self.cells = cells if cells is None or isinstance(cells, int) else (int(cells[0]), int(cells[1]))
+        self.order = check_choice(order, Order, "order")
+        self.ties: Ties = check_choice(ties, Ties, "ties")
+        self.grid_size = (
+            grid_size if grid_size is None or isinstance(grid_size, int) else (int(grid_size[0]), int(grid_size[1]))
+        )
         self.steps, self.step = steps, step
         self.rows = settled["rows"] if steps is None and step is None and rows is None else rows
         self.blur = settled["blur"] if blur is None else blur
@@ -126,8 +128,8 @@ class PerturbationCurve(Faithfulness):
         for name in ("steps", "step", "rows", "chunk"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise InputError(f"{name} is {value}: give 1 or more")
-        if self.cells is not None and min(self._grid((0, 0))) < 1:
-            raise InputError(f"cells is {cells}: give 1 or more in height and width")
+        if self.grid_size is not None and min(self._grid((0, 0))) < 1:
+            raise InputError(f"grid_size is {grid_size}: give 1 or more in height and width")
         self._baselines = BaselineImages(
             self.baseline, self.space, self.blur, self.blur_size, self.blur_sigma, mean, std
         )
@@ -175,7 +177,7 @@ class PerturbationCurve(Faithfulness):
                 image, step = pairs // len(counts), pairs % len(counts)
                 perturbed = perturb(start[image], end[image], places[image], counts[step])
                 scores.append(self._outputs(self._logits(model, perturbed), classes[image]))
-                tell(sum(map(len, scores)), len(images) * len(counts))
+                report_progress(sum(map(len, scores)), len(images) * len(counts))
         others = torch.cat(scores).view(len(images), -1)
         curves = torch.cat([others, clean] if self.inserts else [clean, others], 1)
         return curves.masked_fill(not_finite(maps).unsqueeze(1), torch.nan)
@@ -198,14 +200,16 @@ class PerturbationCurve(Faithfulness):
         return max(1, CPU_PIXELS // pixels) if images.device.type == "cpu" else CHUNK
 
     def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
-        if self.cells is None:
+        if self.grid_size is None:
             return size
-        return (self.cells, self.cells) if isinstance(self.cells, int) else self.cells
+        return (self.grid_size, self.grid_size) if isinstance(self.grid_size, int) else self.grid_size
 
     def _counts(self, grid: tuple[int, int], size: tuple[int, int]) -> list[int]:
         units = grid[0] * grid[1]
         if grid[0] > size[0] or grid[1] > size[1]:
-            raise InputError(f"cells is {self.cells}, but images have {size[0]} x {size[1]} pixels: give fewer cells")
+            raise InputError(
+                f"grid_size is {self.grid_size}, but images have {size[0]} x {size[1]} pixels: give fewer cells"
+            )
         if self.steps is not None and self.steps > units:
             raise InputError(f"steps is {self.steps}, but there are {units} pixels or cells to exchange: give fewer")
         if self.rows is not None:

@@ -107,15 +107,15 @@ def test_cells_are_exchanged_whole_in_the_order_of_the_map_itself():
     cells = torch.tensor([[0.1, 0.4, 0.2], [0.05, 0.15, 0.1]], dtype=torch.float64)
     weight[0] = cells.repeat_interleave(2, 0).repeat_interleave(2, 1) / 4
     images, model = torch.ones(1, 1, 4, 6, dtype=torch.float64), Linear(weight)
-    metric = Deletion(output="logit", cells=(2, 3), step=1)
+    metric = Deletion(output="logit", grid_size=(2, 3), step=1)
     exact = [1, 0.6, 0.4, 0.25, 0.15, 0.05, 0]  # 0.4, 0.2, 0.15, then the first of the two 0.1
     for same in (cells[None], weight):  # on the cells' own grid, and pixel by pixel
         assert metric.curves(model, images, None, same)[0].tolist() == pytest.approx(exact)
-    halves = Deletion(output="logit", cells=(2, 3), steps=2).curves(model, images, None, cells[None])
+    halves = Deletion(output="logit", grid_size=(2, 3), steps=2).curves(model, images, None, cells[None])
     assert halves[0].tolist() == pytest.approx([1, 0.25, 0])
-    rows = Deletion(output="logit", cells=(2, 3)).curves(model, images, None, cells[None])  # preset: a row of cells
+    rows = Deletion(output="logit", grid_size=(2, 3)).curves(model, images, None, cells[None])  # preset: a row of cells
     assert torch.equal(rows, halves)
-    assert Deletion(cells=3, steps=9).curves(model, images, None, cells[None]).shape == (1, 10)
+    assert Deletion(grid_size=3, steps=9).curves(model, images, None, cells[None]).shape == (1, 10)
 
 
 def test_ties_go_first_or_last():
@@ -240,8 +240,8 @@ def test_settings_show_what_a_preset_filled_in():
         ({"step": -1}, "step is -1"),
         ({"rows": 0}, "rows is 0"),
         ({"chunk": 0}, "chunk is 0"),
-        ({"cells": 0}, "cells is 0"),
-        ({"cells": (2, 0)}, "cells is"),
+        ({"grid_size": 0}, "grid_size is 0"),
+        ({"grid_size": (2, 0)}, "grid_size is"),
         ({"blur_size": 10}, "blur_size is 10"),
         ({"blur_sigma": 0.0}, "blur_sigma is"),
         ({"mean": (0.5, 0.5, 0.5)}, "mean and std belong together"),
@@ -255,8 +255,8 @@ def test_arguments_that_make_no_sense_are_refused(arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "inputs", "message"),
     [
-        ({"cells": 7}, {}, "images have 6 x 9 pixels"),
-        ({"cells": 3, "steps": 10}, {}, "steps is 10, but there are 9"),
+        ({"grid_size": 7}, {}, "images have 6 x 9 pixels"),
+        ({"grid_size": 3, "steps": 10}, {}, "steps is 10, but there are 9"),
         ({"blur": "gaussian"}, {"images": uniform(2, 3, 5, 9)}, "blur_size is 11: images of 5 pixels"),
         ({}, {"images": uniform(3, *SIZE)}, "images have shape"),
         ({}, {"maps": uniform(3, 4, 4)}, "each of the 2 samples"),

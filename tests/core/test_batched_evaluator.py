@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lit_coiba import attribution
-from lit_coiba.core.copies import CPU_PIXELS, FEWEST, MOST, Copies
+from lit_coiba.core.batched_evaluator import CPU_PIXELS, FEWEST, MOST, BatchedEvaluator
 from lit_coiba.core.errors import InputError
 from tests._testers import tiny
 
@@ -52,7 +52,7 @@ def test_every_copy_of_every_image_runs_once_in_pieces_of_the_given_size(chunk):
     for verb, expected in (("gather", EXPECTED), ("accumulate", EXPECTED.sum(0))):
         recorder = Recorder()
         evaluate = recorder if verb == "gather" else recorder.summed
-        found = getattr(Copies(chunk), verb)(IMAGES, COPIES, evaluate)
+        found = getattr(BatchedEvaluator(chunk), verb)(IMAGES, COPIES, evaluate)
         assert torch.equal(found, expected)
         assert recorder.pairs() == EVERY
         if chunk != "auto":
@@ -65,7 +65,7 @@ def test_every_copy_of_every_image_runs_once_in_pieces_of_the_given_size(chunk):
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 7, 20])
 def test_where_memory_runs_out_pieces_are_halved_and_the_result_is_the_same(chunk, most):
     for verb, expected in (("gather", EXPECTED), ("accumulate", EXPECTED.sum(0))):
-        recorder, copies = Recorder(most), Copies(chunk)
+        recorder, copies = Recorder(most), BatchedEvaluator(chunk)
         evaluate = recorder if verb == "gather" else recorder.summed
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
@@ -92,7 +92,7 @@ def test_where_memory_runs_out_pieces_are_halved_and_the_result_is_the_same(chun
 )
 def test_what_libraries_call_no_memory(error, collected):
     with pytest.warns(UserWarning, match="memory ran out with 35 model inputs at once: going on with 17"):
-        assert torch.equal(Copies().gather(IMAGES, COPIES, Recorder(20, error)), EXPECTED)
+        assert torch.equal(BatchedEvaluator().gather(IMAGES, COPIES, Recorder(20, error)), EXPECTED)
     assert len(collected) == 1  # what the failed forward held is let go, once
 
 
@@ -101,35 +101,35 @@ def test_a_single_input_that_does_not_fit_is_an_error():
         pytest.warns(UserWarning, match="memory ran out"),
         pytest.raises(torch.OutOfMemoryError, match="an artificial limit"),
     ):
-        Copies().gather(IMAGES, COPIES, Recorder(0))
+        BatchedEvaluator().gather(IMAGES, COPIES, Recorder(0))
 
 
 def test_other_errors_are_left_alone():
     recorder = Recorder(3, RuntimeError("shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
-        Copies().gather(IMAGES, COPIES, recorder)
+        BatchedEvaluator().gather(IMAGES, COPIES, recorder)
     assert recorder.failures == 1
 
 
 def test_sums_do_not_lose_small_parts():
     parts = torch.tensor([1.0, 1e-8, 1e-8, -1.0])
-    found = Copies(1).accumulate(torch.zeros(1, 3, 4, 4), 4, lambda copies, rows: parts[copies])
+    found = BatchedEvaluator(1).accumulate(torch.zeros(1, 3, 4, 4), 4, lambda copies, rows: parts[copies])
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, torch.tensor([2e-8]), rtol=1e-6, atol=0)
 
 
 def test_auto_looks_at_the_size_of_the_images():
-    sizes = {side: Copies().at_once(torch.zeros(1, 3, side, side)) for side in (8, 64, 224, 1024)}
+    sizes = {side: BatchedEvaluator().at_once(torch.zeros(1, 3, side, side)) for side in (8, 64, 224, 1024)}
     assert sizes == {8: MOST, 64: CPU_PIXELS // 64**2, 224: 8, 1024: FEWEST}
-    assert Copies(3).at_once(torch.zeros(1, 3, 8, 8)) == 3
-    assert Copies(weight=4).at_once(torch.zeros(1, 3, 64, 64)) == sizes[64] // 4
-    assert Copies(3, weight=4).at_once(torch.zeros(1, 3, 8, 8)) == 3
+    assert BatchedEvaluator(3).at_once(torch.zeros(1, 3, 8, 8)) == 3
+    assert BatchedEvaluator(weight=4).at_once(torch.zeros(1, 3, 64, 64)) == sizes[64] // 4
+    assert BatchedEvaluator(3, weight=4).at_once(torch.zeros(1, 3, 8, 8)) == 3
 
 
 @pytest.mark.parametrize("chunk", [0, -1, 2.5, True, "all", None])
 def test_a_chunk_that_is_no_count_is_refused(chunk):
     with pytest.raises(InputError, match=r"chunk is .*: give the number of model inputs at once, 1 or more, or auto"):
-        Copies(chunk)
+        BatchedEvaluator(chunk)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_chunk_that_is_no_count_is_refused(chunk):
         (attribution.SmoothGrad, {"copies": 2}),
         (attribution.IntegratedGradients, {"steps": 2}),
         (attribution.UNI, {"steps": 2}),
-        (attribution.RISE, {"n": 4}),
+        (attribution.RISE, {"n_samples": 4}),
     ],
 )
 def test_the_predicted_classes_are_found_in_pieces_as_well(build, few):

@@ -20,7 +20,7 @@ from lit_coiba.backbones.grid_head import attached
 _PER_TOKEN = (nn.LayerNorm, RmsNorm, nn.Identity)
 
 
-def read_rows_only(model: Any, links: list[Link], targets: Sequence[tuple[str, int]]) -> list[Link]:
+def cls_only_last_block(model: Any, links: list[Link], targets: Sequence[tuple[str, int]]) -> list[Link]:
     """`links` with a shorter last block if the model is a plain timm ViT and no target can see the difference.
 
     Args:

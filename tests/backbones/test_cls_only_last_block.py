@@ -11,13 +11,13 @@ LAYERS = ["blocks.1.norm1", "blocks.2.norm1"]
 
 def rows_through_last_mlp(backbone, layers):
     """How many tokens of an image the last block's MLP sees in the tail."""
-    path = backbone.path(layers)
-    state, seen = path.prefix(images_for(backbone)), []
+    path = backbone.split(layers)
+    state, seen = path.lower(images_for(backbone)), []
     handle = backbone.model.blocks[-1].mlp.fc1.register_forward_hook(
         lambda m, args, output: seen.append(args[0].shape[1])
     )
     try:
-        path.tail(state, lambda _, activation: activation)
+        path.upper(state, lambda _, activation: activation)
     finally:
         handle.remove()
     return seen[0]
@@ -28,12 +28,12 @@ def rows_through_last_mlp(backbone, layers):
 )
 def test_the_last_block_is_run_for_the_rows_that_the_head_reads(name, rows, monkeypatch):
     backbone = family(name)
-    path = backbone.path(LAYERS)
+    path = backbone.split(LAYERS)
     seen = []
     mlp = backbone.model.blocks[-1].mlp
     plain = mlp.forward
     monkeypatch.setattr(mlp, "forward", lambda tokens: seen.append(tokens.shape[1]) or plain(tokens))
-    path.tail(path.prefix(images_for(backbone)), scaled)
+    path.upper(path.lower(images_for(backbone)), scaled)
     assert seen == [rows]
 
 
@@ -62,8 +62,8 @@ def check(backbone, tolerance):
             return activation * leaf
 
         if run == "path":
-            path = backbone.path(LAYERS)
-            logits = path.tail(path.prefix(images), edit)
+            path = backbone.split(LAYERS)
+            logits = path.upper(path.lower(images), edit)
         else:
             logits = hooked_forward(backbone, LAYERS, images, edit)
         logits.logsumexp(-1).sum().backward()
@@ -83,8 +83,8 @@ def test_a_target_that_needs_all_tokens_gets_them(layer):
         shapes.append(activation.shape[1])
         return activation
 
-    path, images = backbone.path(["blocks.1.norm1", layer]), images_for(backbone)
-    torch.testing.assert_close(path.tail(path.prefix(images), edit), backbone(images), rtol=1e-11, atol=1e-12)
+    path, images = backbone.split(["blocks.1.norm1", layer]), images_for(backbone)
+    torch.testing.assert_close(path.upper(path.lower(images), edit), backbone(images), rtol=1e-11, atol=1e-12)
     assert shapes == [tokens, tokens]
 
 
@@ -110,9 +110,9 @@ def test_an_attention_of_another_kind_is_left_whole():
     backbone = Backbone("vit_tiny_patch16_224", timm_kwargs=kwargs, image_size=32).double().eval()
     layers = ["blocks.0.norm1", "blocks.1.norm1"]
     assert rows_through_last_mlp(backbone, layers) == 5
-    path, images = backbone.path(layers), images_for(backbone)
+    path, images = backbone.split(layers), images_for(backbone)
     expected = hooked_forward(backbone, layers, images, scaled)
-    torch.testing.assert_close(path.tail(path.prefix(images), scaled), expected, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(path.upper(path.lower(images), scaled), expected, rtol=1e-11, atol=1e-12)
 
 
 def test_a_block_with_changed_parts_is_left_whole():

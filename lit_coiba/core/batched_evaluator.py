@@ -16,7 +16,7 @@ from lit_coiba.core.errors import InputError
 Chunk = int | Literal["auto"]
 Evaluate = Callable[[slice, slice], Tensor]
 Join = Callable[[list[Tensor]], Tensor]
-Tell = Callable[[int, int], None]
+Report = Callable[[int, int], None]
 
 CPU_PIXELS = 8 * 224 * 224  # of the copies that run at once; more is slower on a CPU, whose caches they leave
 GPU_PIXELS = 256 * 224 * 224
@@ -32,11 +32,11 @@ _NO_MEMORY = (
 )
 
 
-_watching: list[Tell] = []
+_watching: list[Report] = []
 
 
 @contextmanager
-def watched(watching: Tell) -> Iterator[None]:
+def on_progress(watching: Report) -> Iterator[None]:
     """Inside, ``watching(done, all)`` is called after every piece: copies of a batch that have run, and that will."""
     _watching.append(watching)
     try:
@@ -45,13 +45,13 @@ def watched(watching: Tell) -> Iterator[None]:
         _watching.remove(watching)
 
 
-def tell(done: int, copies: int) -> None:
+def report_progress(done: int, copies: int) -> None:
     """Let those know who watch that so many of the perturbed copies of a batch have run."""
     for watching in _watching:
         watching(done, copies)
 
 
-class Copies:
+class BatchedEvaluator:
     """Evaluates `copies` of each image in pieces; a piece that does not fit in memory is halved and run again.
 
     What is found out about memory stays for the next batch, and is said once. The size of the pieces decides neither
@@ -72,7 +72,7 @@ class Copies:
         self.chunk = chunk
         self.weight = weight
         self._limit: int | None = None  # found out, where memory ran out
-        self._told = False
+        self._warned = False
 
     def gather(self, images: Tensor, copies: int, evaluate: Evaluate) -> Tensor:
         """``evaluate(some copies, some images)``, ``(k, r, ...)`` each, for all of them: ``(copies, B, ...)``.
@@ -88,7 +88,7 @@ class Copies:
             parts = []
             for some in self._parts(copies, row, images):
                 parts.append(self._halving(evaluate, some, row, torch.cat, 1, images))
-                tell(row.start * copies + some.stop * (row.stop - row.start), copies * len(images))
+                report_progress(row.start * copies + some.stop * (row.stop - row.start), copies * len(images))
             rows.append(torch.cat(parts))
         return torch.cat(rows, 1)
 
@@ -104,7 +104,7 @@ class Copies:
                 part = self._halving(evaluate, some, row, _summed, 0, images)
                 precise = part if part.device.type == "mps" else part.double()
                 total = precise if total is None else total + precise
-                tell(row.start * copies + some.stop * (row.stop - row.start), copies * len(images))
+                report_progress(row.start * copies + some.stop * (row.stop - row.start), copies * len(images))
             assert total is not None
             rows.append(total.to(part.dtype))
         return torch.cat(rows)
@@ -153,8 +153,8 @@ class Copies:
     def _learn(self, size: int) -> None:
         """`size` inputs were too many at once."""
         self._limit = max(1, size // 2)
-        if not self._told:
-            self._told = True
+        if not self._warned:
+            self._warned = True
             warnings.warn(
                 f"memory ran out with {size} model inputs at once: going on with {self._limit}, and fewer where it runs"
                 " out again; the maps stay the same. A smaller chunk starts lower",

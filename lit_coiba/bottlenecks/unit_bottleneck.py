@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lit_coiba.bottlenecks.fitting import cross_entropy_of_copies, fit
 from lit_coiba.bottlenecks.prior import NoisePrior
-from lit_coiba.core.copies import Copies
-from lit_coiba.core.network import Path, State
+from lit_coiba.core.batched_evaluator import BatchedEvaluator
+from lit_coiba.core.network import SplitNetwork, State
 from lit_coiba.functional import BITS_PER_NAT, information, information_gradient, information_of_ratio
 
 
@@ -27,7 +27,7 @@ class Fitted(NamedTuple):
     cross_entropy: Tensor  # (B,) nats, at the last one
 
 
-class Capacity:
+class UnitBottleneck:
     """A bottleneck at one layer, batched over images.
 
     Args:
@@ -43,7 +43,7 @@ class Capacity:
 
     def __init__(
         self,
-        path: Path,
+        path: SplitNetwork,
         state: State,
         classes: Tensor,
         prior: NoisePrior,
@@ -62,7 +62,7 @@ class Capacity:
         self.smoothed = smoothed
         self.relu = relu
 
-    def fit(self, steps: int, lr: float, start: float, copies: Copies, images: Tensor) -> Fitted:
+    def fit(self, steps: int, lr: float, start: float, copies: BatchedEvaluator, images: Tensor) -> Fitted:
         """Bits per unit after `steps` - 1 updates by Adam.
 
         Args:
@@ -80,7 +80,7 @@ class Capacity:
             )
             entropies.append(found[:, -1])
             weight = self.beta / self.squared[0].numel()
-            return found[:, :-1].view_as(alpha) + weight * self._paid(alpha)
+            return found[:, :-1].view_as(alpha) + weight * self._information_gradient(alpha)
 
         fit(alpha, gradient, steps, lr)
         return Fitted(self._nats(alpha) * self.active * BITS_PER_NAT, entropies[0], entropies[-1])
@@ -96,7 +96,7 @@ class Capacity:
             mixed = torch.lerp(draw.unsqueeze(1), clean, ratio) * self.active
             return (mixed.relu() if self.relu else mixed).flatten(0, 1).to(activation.dtype)
 
-        logits = self.path.tail(self.state.rows(rows).repeat(count), noised)
+        logits = self.path.upper(self.state.rows(rows).repeat(count), noised)
         entropy = cross_entropy_of_copies(logits, self.classes[rows], count) * (count / self.prior.settings.copies)
         (slope,) = torch.autograd.grad(entropy.sum(), leaf)
         return torch.cat([slope.flatten(1), entropy.detach().unsqueeze(1).to(slope)], 1)
@@ -108,7 +108,7 @@ class Capacity:
         ratio, noise = (self.smoothed(torch.sigmoid(sign * alpha)) for sign in (1, -1))
         return information_of_ratio(ratio, noise, self.squared)
 
-    def _paid(self, alpha: Tensor) -> Tensor:
+    def _information_gradient(self, alpha: Tensor) -> Tensor:
         """Gradient of the information of all units that may pass."""
         if self.smoothed is None:
             return information_gradient(alpha, self.squared) * self.active

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.backbones.chains import Link
-from lit_coiba.backbones.forwards import Change, changing, computed_by
-from lit_coiba.backbones.fused_attention import attention_modules, plain_attention
+from lit_coiba.backbones.cls_only_last_block import cls_only_last_block
+from lit_coiba.backbones.forwards import Change, output_hook, override_forward
+from lit_coiba.backbones.fused_attention import attention_modules, unfused_if_slow
 from lit_coiba.backbones.probe import Probe
-from lit_coiba.backbones.read_rows import read_rows_only
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.grid import Grid
 from lit_coiba.core.network import Edit, State
@@ -23,10 +23,10 @@ class _Target(NamedTuple):
     module: nn.Module | None  # None = the target is what the link puts out
 
 
-class ChainPath:
-    """A chain of links from the first of some layers on: ``tail(prefix(x), identity)`` equals ``model(x)``.
+class ChainSplit:
+    """A chain of links from the first of some layers on: ``upper(lower(x), identity)`` equals ``model(x)``.
 
-    No hook and no replaced forward is left when `prefix` or `tail` returns or raises.
+    No hook and no replaced forward is left when `lower` or `upper` returns or raises.
 
     Args:
         model: The model to whose modules the layers of `grids` belong.
@@ -48,11 +48,11 @@ class ChainPath:
         ]
         self._refuse_duplicates()
         self._links = links
-        self._tail_links = read_rows_only(model, links, [(n, r.link) for n, r in zip(self.layers, records)])
+        self._upper_links = cls_only_last_block(model, links, [(n, r.link) for n, r in zip(self.layers, records)])
         self._seen = seen
         self._attention = attention_modules(model)
 
-    def prefix(self, images: Tensor) -> State:
+    def lower(self, images: Tensor) -> State:
         """Run what lies below the first target for images ``(B, 3, H, W)``, without gradients.
 
         Raises:
@@ -69,14 +69,14 @@ class ChainPath:
             InputError: The images have another size than those that the grids are for.
         """
         self._check_size(images)
-        with plain_attention(self._attention, images):
+        with unfused_if_slow(self._attention, images):
             return self._below(images).activation
 
-    def tail(self, state: State, edit: Edit) -> Tensor:
+    def upper(self, state: State, edit: Edit) -> Tensor:
         """Logits ``(B, K)`` with ``edit(i, activation)`` in place of the activation of the i-th layer.
 
         Args:
-            state: What `prefix` returned, or copies of it; left as it was.
+            state: What `lower` returned, or copies of it; left as it was.
             edit: Called once for every target, in order: with the activation in `state` for the first, with what the
                 network computes for the others. It returns a tensor of the same shape.
         """
@@ -84,16 +84,16 @@ class ChainPath:
         changes = [self._change(edit, i) for i in range(len(self.layers))]
         after = {t.link: change for t, change in zip(others, changes[1:]) if t.module is None}
         with ExitStack() as stack:
-            stack.enter_context(plain_attention(self._attention, state.stream))
+            stack.enter_context(unfused_if_slow(self._attention, state.stream))
             for target, change in zip(others, changes[1:]):
                 if target.module is not None:
-                    stack.callback(target.module.register_forward_hook(changing(change)).remove)
+                    stack.callback(target.module.register_forward_hook(output_hook(change)).remove)
             if first.module is None:
                 start, stream = first.link + 1, changes[0](state.activation)
             else:
                 start, stream = first.link, self._unwritten(self._ordered(state.stream), first.link)
-                stack.enter_context(computed_by(first.module, lambda *_, **__: changes[0](state.activation)))
-            for k, link in enumerate(self._tail_links[start:], start):
+                stack.enter_context(override_forward(first.module, lambda *_, **__: changes[0](state.activation)))
+            for k, link in enumerate(self._upper_links[start:], start):
                 stream = link.forward(stream)
                 if k in after:
                     stream = after[k](stream)
