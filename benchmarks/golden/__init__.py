@@ -1,0 +1,1 @@
+"""Golden numbers; see ``__main__``."""
