@@ -25,7 +25,7 @@ SEGMENTED = {
     "slic": {"segments": "slic", "baseline": "mean"},
 }
 CAM = {"linear": {"relu": False}, "prob": {"output": "prob"}}
-EVA = {"radius": 0.05, "patch": 16, "start_layer": "layer3", "samples": 4, "bound": "ibp"}
+EVA = {"radius": 0.05, "patch": 16, "start_layer": "layer3", "n_samples": 4, "bound": "ibp"}
 REDUCED = {"mean": {"reduce": "mean"}, "abs_max": {"reduce": "abs_max"}, "abs_mean": {"reduce": "abs_mean"}}
 
 # Method -> what makes it cheap, and its variants.
@@ -34,14 +34,14 @@ METHODS: dict[str, tuple[Arguments, dict[str, Arguments]]] = {
         EVA,
         {
             "crown_ibp": {"bound": "crown_ibp", "patch": 32},
-            "crown": {"bound": "crown", "patch": 64, "start_layer": "layer4", "samples": 2},
+            "crown": {"bound": "crown", "patch": 64, "start_layer": "layer4", "n_samples": 2},
             "independent": {"form": "independent"},
             "rival": {"rival": 2},
-            "end_to_end": {"radius": 1e-10, "patch": 32, "start_layer": None, "samples": None},
+            "end_to_end": {"radius": 1e-10, "patch": 32, "start_layer": None, "n_samples": None},
         },
     ),
     "HSIC": (
-        {"grid": 4, "n": 48},
+        {"grid_size": 4, "n_samples": 48},
         {
             "rbf": {"kernel": "rbf"},
             "sobolev": {"kernel": "sobolev", "bandwidth": "median_y"},
@@ -60,12 +60,12 @@ METHODS: dict[str, tuple[Arguments, dict[str, Arguments]]] = {
         },
     ),
     "LIME": (
-        {"cells": 4, "n": 60},
+        {"grid_size": 4, "n_samples": 60},
         {**SEGMENTED, "lasso": {"surrogate": "lasso", "alpha": 0.01}, "wide": {"kernel_width": 1.0}},
     ),
     "NIB": ({"steps": 3}, {"relu": {"relu": True}, "prob": {"output": "prob"}}),
     "RISE": (
-        {"cells": 4, "n": 48},
+        {"grid_size": 4, "n_samples": 48},
         {
             "coverage": {"normalisation": "coverage", "keep": 0.3},
             "prob": {"output": "prob"},
@@ -115,7 +115,7 @@ METHODS: dict[str, tuple[Arguments, dict[str, Arguments]]] = {
     "HiResCAM": ({}, CAM),
     "InputIBA": (
         {
-            **{"feature_steps": 3, "feature_copies": 2, "samples": 20, "group": 10, "epochs": 1, "batch": 10},
+            **{"feature_steps": 3, "feature_copies": 2, "n_samples": 20, "group": 10, "epochs": 1, "batch": 10},
             **{"critic_steps": 2, "steps": 3, "copies": 2},
         },
         {"rough": {"smoothing": 0.0, "seed": 1}},
@@ -128,7 +128,7 @@ METHODS: dict[str, tuple[Arguments, dict[str, Arguments]]] = {
         | {"prob": {"output": "prob"}}
         | {f"reduce_{name}": arguments for name, arguments in REDUCED.items()},
     ),
-    "KernelSHAP": ({"cells": 4, "n": 60}, SEGMENTED),
+    "KernelSHAP": ({"grid_size": 4, "n_samples": 60}, SEGMENTED),
     "LayerCAM": ({}, {"prob": {"output": "prob"}}),
     "Occlusion": (
         {"window": 16},
@@ -138,11 +138,11 @@ METHODS: dict[str, tuple[Arguments, dict[str, Arguments]]] = {
             "prob": {"output": "prob", "baseline": "blur"},
         },
     ),
-    "RandomMap": ({}, {"shared": {"per_image": False, "cells": 8}, "seed": {"seed": 1}}),
+    "RandomMap": ({}, {"shared": {"per_image": False, "grid_size": 8}, "seed": {"seed": 1}}),
     "Saliency": ({}, {"sum": {"reduce": "sum"}, "mean": {"reduce": "mean"}, "abs_mean": {"reduce": "abs_mean"}}),
     "ScoreCAM": ({"channels": 8}, {"prob": {"output": "prob"}}),
     "SmoothGrad": (
-        {"copies": 4},
+        {"n_samples": 4},
         {
             "square": {"kind": "square"},
             "var": {"kind": "var"},
@@ -153,7 +153,7 @@ METHODS: dict[str, tuple[Arguments, dict[str, Arguments]]] = {
         },
     ),
     "Sobol": (
-        {"grid": 3, "n": 8},
+        {"grid_size": 3, "n_samples": 8},
         {name: {"estimator": name} for name in ("homma", "janon", "glen_isaacs", "saltelli")}
         | {
             "first": {"order": "first", "evaluate_b": True},
@@ -210,7 +210,7 @@ def _adopted(network: str, name: str) -> Any:
     """What `prepare` makes of the statistics that a method needs, its leak test included."""
     backbone, method = model(network), getattr(attribution, name)()
     layers = method.statistics_layers(backbone)
-    return _told(method.adopt(backbone, estimate_statistics(backbone, layers, loader()), loader()))
+    return _told(method.set_statistics(backbone, estimate_statistics(backbone, layers, loader()), loader()))
 
 
 def _told(found: Any) -> Any:

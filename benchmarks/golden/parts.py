@@ -125,7 +125,7 @@ def _cnn_bounds(bound: Any, form: Any) -> Any:
     network = model("cnn")
     with torch.no_grad():
         program = trace(network, "layer3", torch.float64)
-        box = Box.around(network.path(["layer3"]).prefix(images(2)).activation.double(), 1e-3)
+        box = Box.around(network.split(["layer3"]).lower(images(2)).activation.double(), 1e-3)
         classes = other_targets(2)
         rows = specification(classes, CLASSES, form).double()
         return {

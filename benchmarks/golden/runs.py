@@ -130,7 +130,7 @@ def _benchmark() -> Any:
         for name, method in methods.items():
             _explain(place / name, "cnn", method)
         metrics = {
-            **{"insertion": Insertion(cells=8, steps=8), "deletion": Deletion(cells=8, steps=8)},
+            **{"insertion": Insertion(grid_size=8, steps=8), "deletion": Deletion(grid_size=8, steps=8)},
             **{"pointing": PointingGame(), "energy": EnergyPointing(), "relevance_rank": RelevanceRank()},
         }
         stores = [str(place / name) for name in methods]
