@@ -19,9 +19,9 @@ from torch.overrides import TorchFunctionMode
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
+from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import precise
 from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.perturbation.baselines import Baseline, baseline_images

@@ -20,9 +20,9 @@ from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
+from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import noise
 
 WEIGHT = 8  # of a box in fp64, with two ends: 12 of 64 x 64 pixels at once are 1.4 times as fast as 98

@@ -12,9 +12,9 @@ from torch import Tensor
 from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.explanation import Explanation, HeadExplanation
 from lit_coiba.core.frozen import frozen
+from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import precise
 from lit_coiba.heads.head import Head
 from lit_coiba.prototypes import Prototypes

@@ -12,9 +12,9 @@ from lit_coiba.backbones.spatial_tail import SpatialTail
 from lit_coiba.core.errors import check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
+from lit_coiba.core.images import Output, check_images
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import Output, check_images
 from lit_coiba.functional import precise
 
 

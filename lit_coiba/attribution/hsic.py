@@ -13,9 +13,9 @@ from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
+from lit_coiba.core.images import Output, check_images
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import Output, check_images
 from lit_coiba.functional.hsic import Bandwidth, Kernel, hsic
 from lit_coiba.functional.quasi_random import MOST_DIMENSIONS, sobol_sequence
 from lit_coiba.perturbation.masking import Perturbation, cell_scores, checked_perturbation, target_classes

@@ -13,9 +13,9 @@ from torch import Tensor
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import check_choice, check_count
 from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.images import Output
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import Output
 from lit_coiba.functional.coalitions import coalitions, shapley_values
 from lit_coiba.perturbation.baselines import Baseline
 from lit_coiba.perturbation.segments import Segments, explain_by_segments

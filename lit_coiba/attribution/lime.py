@@ -14,9 +14,9 @@ from torch import Tensor
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.images import Output
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import Output
 from lit_coiba.functional.noise import noise
 from lit_coiba.functional.surrogate import (
     cosine_similarity_weights,

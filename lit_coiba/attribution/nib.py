@@ -15,9 +15,9 @@ from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
+from lit_coiba.core.images import Output, check_images, class_scores, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import Output, check_images, class_scores, class_targets
 from lit_coiba.functional import precise
 
 

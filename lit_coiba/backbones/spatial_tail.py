@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lit_coiba.core.images import Output, class_scores, class_targets
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import Output, class_scores, class_targets
 
 
 class SpatialTail(nn.Module):

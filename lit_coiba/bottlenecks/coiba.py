@@ -22,9 +22,9 @@ from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.grid import Grid
+from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import Card
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import check_images, class_targets
 from lit_coiba.functional import (
     BITS_PER_NAT,
     information,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import HeadExplanation
-from lit_coiba.core.targets import class_targets
+from lit_coiba.core.images import class_targets
 from lit_coiba.functional import precise
 from lit_coiba.functional.strongest import Score
 

@@ -11,8 +11,8 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.errors import InputError, check_choice
+from lit_coiba.core.images import Output, class_scores, class_targets
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import Output, class_scores, class_targets
 from lit_coiba.perturbation.baselines import Baseline, baseline_images
 
 Perturbation = Literal["inpainting", "blur", "amplitude"]

@@ -12,8 +12,8 @@ from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
+from lit_coiba.core.images import Output, check_images
 from lit_coiba.core.network import Network
-from lit_coiba.core.targets import Output, check_images
 from lit_coiba.perturbation.baselines import Baseline
 from lit_coiba.perturbation.masking import baseline_or_zeros, copy_scores, masked, target_classes
 

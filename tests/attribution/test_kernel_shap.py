@@ -7,7 +7,7 @@ from captum.attr import ShapleyValueSampling
 
 from lit_coiba.attribution import KernelSHAP
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.targets import class_scores
+from lit_coiba.core.images import class_scores
 from lit_coiba.perturbation.segments import grid_segments
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near

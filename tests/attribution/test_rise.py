@@ -5,7 +5,7 @@ import torch
 
 from lit_coiba.attribution import RISE
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.targets import class_scores
+from lit_coiba.core.images import class_scores
 from lit_coiba.functional import random_cells, shifted_masks
 from tests._testers import tiny
 from tests._testers.analytic import network

@@ -6,7 +6,7 @@ import torch
 
 from lit_coiba.attribution import Sobol
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.targets import Output, class_scores
+from lit_coiba.core.images import Output, class_scores
 from lit_coiba.functional import sobol_sequence
 from lit_coiba.perturbation.masking import box_blurred, cell_masks, perturbed
 from tests._testers import tiny

@@ -17,7 +17,9 @@ from tests._testers.runs import NoiseData, Shade, make_trainer
 @pytest.fixture(scope="module", autouse=True)
 def quick_sheet():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lit_coiba.trainer.contact_sheet", lambda store, data, preprocessing, file, named: file.touch())
+        patch.setattr(
+            "lit_coiba.trainer.trainer.contact_sheet", lambda store, data, preprocessing, file, named: file.touch()
+        )
         yield
 
 

@@ -13,8 +13,10 @@ from tests._testers import tiny
 def quick_sheet():
     """Pictures take longer than all the rest; one test has the real thing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lit_coiba.trainer.contact_sheet", lambda store, data, preprocessing, file, named: file.touch())
-        patch.setattr("lit_coiba.trainer.RunLog", partial(RunLog, panels=0))
+        patch.setattr(
+            "lit_coiba.trainer.trainer.contact_sheet", lambda store, data, preprocessing, file, named: file.touch()
+        )
+        patch.setattr("lit_coiba.trainer.trainer.RunLog", partial(RunLog, panels=0))
         yield
 
 

@@ -25,7 +25,7 @@ def six(model, tmp_path_factory):
 
 class TestExplain:
     def test_every_image_has_one_row_and_there_is_a_sheet(self, model, tmp_path, monkeypatch):
-        monkeypatch.setattr("lit_coiba.trainer.contact_sheet", contact_sheet)
+        monkeypatch.setattr("lit_coiba.trainer.trainer.contact_sheet", contact_sheet)
         store = explain(model, tmp_path / "new" / "store", NoiseData(11, 4))
         assert store.ids() == IDS[:11]
         assert len(store) == 11
@@ -122,7 +122,7 @@ class TestExplain:
 
     def test_class_folders_that_are_not_the_models_classes_name_nothing(self, model, tmp_path, monkeypatch):
         drawn = []
-        monkeypatch.setattr("lit_coiba.trainer.contact_sheet", lambda *_, named: drawn.append(named))
+        monkeypatch.setattr("lit_coiba.trainer.trainer.contact_sheet", lambda *_, named: drawn.append(named))
         for classes in (["a"] * 3, [str(k) for k in range(tiny.CLASSES)], []):
             data = NoiseData(4)
             data.pictures.classes = classes

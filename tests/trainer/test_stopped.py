@@ -97,7 +97,7 @@ explain(tiny.vit(), sys.argv[1], NoiseData(60, 2), Slow(layers=LAYERS, steps=3, 
             raise AssertionError("nothing is left to do")
 
         monkeypatch.setattr(Trainer, "predict", refuse)
-        monkeypatch.setattr("lit_coiba.trainer.contact_sheet", refuse)
+        monkeypatch.setattr("lit_coiba.trainer.trainer.contact_sheet", refuse)
         capfd.readouterr()
         recwarn.clear()
         store = make_trainer(enable_progress_bar=True).explain(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lit_coiba.core.batched_evaluator import CPU_PIXELS, report_progress
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.frozen import frozen
-from lit_coiba.core.targets import class_targets
+from lit_coiba.core.images import class_targets
 from lit_coiba.functional import (
     area_under_curve,
     cell_values,

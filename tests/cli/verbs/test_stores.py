@@ -14,7 +14,9 @@ from lit_coiba.store import ExplanationStore
 @pytest.fixture
 def shards(explain, photos, monkeypatch):
     """Two jobs that explained every other block, each in a store of its own."""
-    monkeypatch.setattr("lit_coiba.trainer.contact_sheet", lambda *given, **named: given[3].touch())  # it takes seconds
+    monkeypatch.setattr(
+        "lit_coiba.trainer.trainer.contact_sheet", lambda *given, **named: given[3].touch()
+    )  # it takes seconds
     words = ["--data.root", str(photos), "--data.batch_size", "2"]
     for i in range(2):
         assert explain(*words, "--store", f"runs/{i}", "--shard", f"{i}/2").status == 0

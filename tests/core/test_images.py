@@ -3,7 +3,7 @@ import torch
 
 from lit_coiba.attribution import IBA, CoIBA, Saliency
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.targets import check_images, class_targets
+from lit_coiba.core.images import check_images, class_targets
 from tests._testers import tiny
 
 IMAGES = torch.zeros(3, 3, 4, 4)

@@ -1,0 +1,20 @@
+"""What is explained, as a value: a `Target` says what, and bound to a batch it is a `Resolved`, which methods ask."""
+
+from lit_coiba.core.targets.class_target import Class, ResolvedClass
+from lit_coiba.core.targets.resolution import Targets, resolve
+from lit_coiba.core.targets.resolved import Resolved
+from lit_coiba.core.targets.selection import OutputPath, select_output
+from lit_coiba.core.targets.strings import parse_target
+from lit_coiba.core.targets.target import Target
+
+__all__ = [
+    "Class",
+    "OutputPath",
+    "Resolved",
+    "ResolvedClass",
+    "Target",
+    "Targets",
+    "parse_target",
+    "resolve",
+    "select_output",
+]

@@ -1,0 +1,41 @@
+"""What is explained in one word, as the command line and version 0.1.0 write it."""
+
+from __future__ import annotations
+
+import re
+
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.targets.class_target import REFERENCES, Class
+from lit_coiba.core.targets.target import Target
+
+_FORMS = "predicted, label, runner_up, top3 (any number), the number of a class, or class:NAME"
+
+
+def parse_target(text: str | int | Target) -> Target:
+    """The target that a short text stands for; a target itself stays.
+
+    Args:
+        text: ``predicted``, ``label``, ``runner_up``, ``top3``, ``17``, or ``class:tench`` for a class by its name.
+
+    Raises:
+        InputError: It is none of these.
+
+    Example:
+        >>> [parse_target(text).cls for text in ("predicted", "top-3", 17, "class:tench")]
+        ['predicted', 'top3', 17, 'tench']
+    """
+    if isinstance(text, Target):
+        return text
+    if isinstance(text, bool) or not isinstance(text, str | int):
+        raise InputError(f"targets: {text!r} is none of {_FORMS}")
+    word = str(text)
+    if re.fullmatch(r"-?\d+", word):
+        return Class(int(word))
+    if word in REFERENCES:
+        return Class(word)
+    if found := re.fullmatch(r"top-?(\d+)", word):
+        return Class(f"top{int(found[1])}")
+    kind, given, rest = word.partition(":")
+    if given and kind == Class.kind and rest:
+        return Class(int(rest)) if rest.isdigit() else Class(rest)
+    raise InputError(f"targets: {word!r} is none of {_FORMS}")
