@@ -1,24 +1,17 @@
 """Imports point one way, and each third party has its place: read from the source of every file."""
 
-import ast
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.structure import ORDER, against, cycles, figures, files, graph, imported, module_name
 from lit_coiba import attribution, heads, losses, metrics
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted((ROOT / "lit_coiba").rglob("*.py"))
+FILES = files()
 
-# What stands further down may import what stands above it, and nothing else of the package.
-ORDER = [
-    *("__version__", "resources", "functional", "core", "backbones", "propagation", "bounds", "perturbation"),
-    *("data", "store", "heads", "losses", "bottlenecks", "metrics", "prototypes", "attribution", "pictures"),
-    *("modules", "training", "callbacks", "benchmark", "trainer", "demo", "cli", "__main__"),
-]
 ONLY_IN = {
     "timm": {"backbones", "propagation"},
     "lightning": {"modules", "training", "callbacks", "data", "store.writer", "trainer", "cli"},
@@ -28,16 +21,6 @@ ONLY_IN = {
     "zennit": {"attribution"},
 }
 FUNCTIONAL = {"torch"} | sys.stdlib_module_names
-
-
-def imported(source: str) -> Iterator[str]:
-    """Dotted names of the modules that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
 def faults(module: str, source: str) -> list[str]:
@@ -52,10 +35,6 @@ def allowed(module: str, top: str, below: str = "") -> bool:
     if own == "functional":
         return top in FUNCTIONAL
     return top not in ONLY_IN or any(f"{module}.".startswith(f"{place}.") for place in ONLY_IN[top])
-
-
-def module_name(file: Path) -> str:
-    return ".".join(file.relative_to(ROOT / "lit_coiba").with_suffix("").parts).removesuffix("__init__").rstrip(".")
 
 
 def test_every_package_has_its_place_in_the_order():
@@ -101,6 +80,21 @@ def test_a_method_does_not_import_its_sibling(folder):
     for module in files:
         source = Path(sys.modules[module].__file__).read_text(encoding="utf-8")
         assert not [name for name in imported(source) if name.rpartition(".")[0] in files], module
+
+
+def test_no_file_imports_itself_in_a_loop():
+    assert cycles(graph()) == []
+    assert against(graph()) == []
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+    assert against({"functional.noise": {"core.grid"}, "core.grid": {"functional.noise"}}) == [
+        ("functional.noise", "core.grid")
+    ]
+
+
+def test_files_are_small_and_the_root_is_nearly_empty():
+    assert [file.name for file in FILES if len(file.read_text(encoding="utf-8").splitlines()) > 300] == []
+    assert len([file for file in (ROOT / "lit_coiba").iterdir() if file.is_file()]) <= 4
+    assert int(figures()["largest file, lines"].split()[0]) > 100
 
 
 def test_importing_the_package_is_cheap():
