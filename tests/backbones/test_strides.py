@@ -22,7 +22,7 @@ def narrow(name="resnet50", **arguments):
 
 
 def test_the_maps_of_a_high_resolution_resnet_have_four_times_the_side(tmp_path):
-    """Check 9 of the paper's specification, at 448 pixels."""
+    """Check 9 of BR-NPA in docs/checks.md, at 448 pixels."""
     low = narrow(image_size=448)
     save_file(low.model.state_dict(), tmp_path / "low.safetensors")
     high = narrow(image_size=448, checkpoint=str(tmp_path / "low.safetensors"), unstrided_stages=2)

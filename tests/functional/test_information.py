@@ -1,4 +1,4 @@
-"""Check numbers are those of the specs: coiba.md and iba.md, "Checks"."""
+"""Checks are numbered as in docs/checks.md, CoIBA and IBA."""
 
 import pytest
 import torch

@@ -10,7 +10,7 @@ MAPS = torch.randn(3, 5, 2, 4, generator=GENERATOR, dtype=torch.float64)
 
 
 def test_by_hand():
-    """Check 3 of prototype_evaluation.md: on the axis 1, on the other side -1, nothing 0."""
+    """Check 3 of the prototypes in docs/checks.md: on the axis 1, on the other side -1, nothing 0."""
     axis = torch.tensor([[[[2.0]], [[0.0]]], [[[-2.0]], [[0.0]]], [[[0.0]], [[0.0]]]])
     assert channel_purity(axis)[:, 0].tolist() == [1, -1, 0]
     assert channel_purity(torch.full((1, 1, 1, 1), 1e-9)).item() == pytest.approx(0.1)  # the floor
@@ -40,7 +40,7 @@ def test_gradient_of_a_pair():
 
 @pytest.mark.parametrize("decay", ["linear", "exponential", "log"])
 def test_counts_fall_from_the_first_to_the_last(decay):
-    """Check 11 of infodisent.md."""
+    """Check 11 of InfoDisent in docs/checks.md."""
     counts = prototype_counts(decay=decay)
     assert (counts[0], counts[-1], len(counts)) == (100, 5, 11)
     assert counts == sorted(counts, reverse=True)

@@ -1,4 +1,4 @@
-"""The engine of insertion and deletion: checks D1 to D5 of the metrics' spec, cells, presets, settings, errors."""
+"""The engine of insertion and deletion: checks D1 to D5 of docs/checks.md, cells, presets, settings, errors."""
 
 import pytest
 import torch
