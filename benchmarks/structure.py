@@ -33,13 +33,21 @@ def module_name(file: Path, package: Path = PACKAGE) -> str:
 
 
 def imported(source: str) -> Iterator[str]:
-    """Dotted names of what a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(source)):
+    """Dotted names of what a file imports, anywhere in it; but not what only type checkers read."""
+    for node in running(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def running(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes, but for those below ``if TYPE_CHECKING``, which never run."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if not (isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"):
+            yield from running(child)
 
 
 def graph(package: Path = PACKAGE) -> dict[str, set[str]]:
@@ -63,13 +71,13 @@ def room(name: str) -> str:
 
 
 def against(edges: dict[str, set[str]]) -> list[tuple[str, str]]:
-    """Imports between rooms that run against the order."""
+    """Imports between rooms that run against the order; the front door, which no room looks through, stands outside."""
     place = {name: number for number, name in enumerate(ORDER)} | {"": 0}
     return [
         (one, other)
         for one, others in edges.items()
         for other in others
-        if room(one) != room(other) and place[room(other)] >= place.get(room(one), -1)
+        if one and room(one) != room(other) and place[room(other)] >= place.get(room(one), -1)
     ]
 
 
