@@ -12,7 +12,8 @@ import warnings
 from typing import Any
 
 from lit_coiba.cli.outcome import run_verb
-from lit_coiba.cli.pages.overview import VERBS, misspelt, overview, version
+from lit_coiba.cli.pages.overview import misspelt, overview, version
+from lit_coiba.cli.verbs import all_verbs
 
 
 def main(args: list[str] | None = None) -> int:
@@ -25,16 +26,17 @@ def main(args: list[str] | None = None) -> int:
         The exit status.
     """
     args = sys.argv[1:] if args is None else list(args)
-    if not args or args[0] in ("-h", "--help", "help"):
-        print(overview())
-        return 0
-    if args[0] == "--version":
+    if args and args[0] == "--version":
         print(version())
         return 0
-    if args[0] not in VERBS:
-        print(f"lit-coiba: error: {misspelt(args[0])}", file=sys.stderr)
+    verbs = all_verbs()
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(overview(verbs))
+        return 0
+    if args[0] not in verbs:
+        print(f"lit-coiba: error: {misspelt(args[0], verbs)}", file=sys.stderr)
         return 2
-    return run_verb(args[0], args[1:])
+    return run_verb(verbs[args[0]], args[1:])
 
 
 def run() -> None:

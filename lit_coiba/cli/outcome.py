@@ -1,6 +1,6 @@
 """Runs a verb, and turns how it ended into an exit status and a line or two of text.
 
-Imports are where they are needed: the help of ``demo`` comes without any of them.
+Imports are where they are needed: the help of a typed function comes without any of them.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ import errno
 import os
 import sys
 import traceback
-from typing import Any
 
-SHOWN = 5  # failures whose reasons are told at the end
+from lit_coiba.cli.verb import FunctionVerb, TrainerVerb, Verb
+
 _DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR}  # full, or not to be written to
-_RESUMABLE = ("explain", "statistics", "benchmark", "prototypes", "merge", "export")
 
 
-def run_verb(verb: str, args: list[str]) -> int:
+def run_verb(verb: Verb, args: list[str]) -> int:
     """Run one verb with the words after it; its exit status."""
     try:
         return _run(verb, args)
@@ -38,71 +37,29 @@ def run_verb(verb: str, args: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
 
 
-def _run(verb: str, args: list[str]) -> int:
-    if verb == "demo":
-        from lit_coiba.cli.verbs.demo import run_demo
+def _run(verb: Verb, args: list[str]) -> int:
+    """Do what a verb says, or print its help page."""
+    asked = {"-h", "--help"} & set(args)
+    if isinstance(verb, FunctionVerb):
+        if asked:
+            from lit_coiba.cli.pages import function_help
 
-        return run_demo(args)
-    if verb == "methods":
-        from lit_coiba.cli.verbs.methods import run_methods
+            print(function_help.help_page(verb))
+            return 0
+        from lit_coiba.cli.parsing.function_arguments import function_arguments
 
-        return run_methods(args)
-    if verb in ("merge", "export"):
-        from lit_coiba.cli.verbs.stores import run_store_verb
+        return verb.function(**function_arguments(verb, args))
+    assert isinstance(verb, TrainerVerb)
+    if asked:
+        from lit_coiba.cli.pages import trainer_help
 
-        return run_store_verb(verb, args)
-    if {"-h", "--help"} & set(args):
-        from lit_coiba.cli.pages.verb_help import help_page
-
-        print(help_page(verb))
+        print(trainer_help.help_page(verb))
         return 0
-    from lit_coiba.cli.verbs.trainer import VerbCLI
+    from lit_coiba.cli.trainer_command import TrainerCommand
 
-    cli = VerbCLI(verb, args)
-    result = cli.execute()
-    if not cli.trainer.is_global_zero:
-        return 0
-    if verb == "explain":
-        return _report(result)
-    if verb == "fit" and (saved := getattr(cli.trainer.checkpoint_callback, "best_model_path", "")):
-        print(f"The checkpoint is {os.path.relpath(saved)}")
-    if verb == "statistics":
-        print(f"Statistics of {result.count} images are in {cli.config.file} for {', '.join(result.layers)}")
-    if verb == "prototypes":
-        told, units = result.summary, result.units
-        print(
-            f"Prototypes of {units} units are in {result.path}, drawn in its folders units and classes;"
-            f" {len(told['silent'])} answer to no image, {len(told['unused'])} are used by no class,"
-            f" {len({unit for pair in result.twins for unit in pair})} show the same as another"
-        )
-        if cli.config.evaluate:
-            print((result.path / "evaluation.md").read_text(encoding="utf-8").rstrip())
-    if verb == "benchmark":
-        from rich.console import Console
-
-        result.show(Console())
-        print(f"The table is in {cli.config.output}/leaderboard.md, its numbers in leaderboard.csv")
-    return 0
-
-
-def _report(store: Any) -> int:
-    """Say where the explanations are, and what failed."""
-    failures = store.failures()
-    explained = len(store.ids())
-    of = f"{explained} of {explained + len(failures)}" if failures else f"{explained}"
-    print(f"{len(store)} explanations of {of} images are in {store.path}; some are drawn in its contact_sheet.png")
-    if not failures:
-        return 0
-    count = f"{len(failures)} image{'s' if len(failures) > 1 else ''}"
-    print(
-        f"lit-coiba: finished, but {count} failed; when mended, run it again with --retry_failed true", file=sys.stderr
-    )
-    for failure in failures[:SHOWN]:
-        print(f"  {failure.id}: {failure.reason}", file=sys.stderr)
-    if len(failures) > SHOWN:
-        every = f"ExplanationStore({str(store.path)!r}).failures()"
-        print(f"  and {len(failures) - SHOWN} more, which {every} lists", file=sys.stderr)
-    return 3
+    command = TrainerCommand(verb, args)
+    result = command.execute()
+    return verb.report(result, command) if command.trainer.is_global_zero else 0  # one process speaks for all
 
 
 def _fault(error: Exception) -> str | None:
@@ -122,7 +79,7 @@ def _fault(error: Exception) -> str | None:
     return None
 
 
-def _interrupted(verb: str, status: int) -> int:
-    again = "; the same command goes on where it stopped" if verb in _RESUMABLE else ""
+def _interrupted(verb: Verb, status: int) -> int:
+    again = "; the same command goes on where it stopped" if verb.resumable else ""
     print(f"lit-coiba: interrupted{again}", file=sys.stderr)
     return status

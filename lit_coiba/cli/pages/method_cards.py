@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import yaml
 from docstring_parser import parse
 
 from lit_coiba import attribution
+from lit_coiba.core.errors import InputError
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.resources import resource
 
@@ -76,6 +78,32 @@ def page(method: type[AttributionMethod], configs: dict[str, list[str]] | None =
     summary = " ".join((text.short_description or "").split())
     description = "\n\n".join(" ".join(part.split()) for part in (text.long_description or "").split("\n\n"))
     return MethodPage(method.__name__, method.card, summary, description, arguments, configs.get(method.__name__, []))
+
+
+def find_page(name: str) -> MethodPage:
+    """The method of this name, in whatever case.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = {page.name.lower(): page for page in pages()}
+    if name.lower() not in found:
+        near = [found[match].name for match in get_close_matches(name.lower(), found, n=2)]
+        hint = f"did you mean {' or '.join(near)}?" if near else "lit-coiba methods lists them"
+        raise InputError(f"there is no method {name!r}: {hint}")
+    return found[name.lower()]
+
+
+def table(found: list[MethodPage]) -> str:
+    """Two lines for each method: its paper; what it costs, needs and explains."""
+    column = max(len(page.name) for page in found) + 2
+    lines = []
+    for page in found:
+        card = page.card
+        needs = ", ".join(card.needs) or "logits only"
+        lines.append(f"{page.name:<{column}}{card.paper or 'a floor for comparisons'}")
+        lines.append(f"{'':<{column}}{card.cost}; needs {needs}; {', '.join(card.families)}")
+    return "\n".join(lines)
 
 
 def write_pages(folder: Path) -> list[Path]:

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 from lit_coiba import __version__
-
-# Verb -> the line that `lit-coiba --help` has for it.
-VERBS = {
-    "demo": "see it work, in minutes and without data: explain generated objects and photographs, measure the maps",
-    "explain": "explain every image of a dataset with one method, into a store that a stopped run continues",
-    "methods": "list the attribution methods: paper, cost, what they need, which models they explain",
-    "statistics": "estimate the activation statistics that CoIBA and IBA need, once for many runs of explain",
-    "benchmark": "score the explanations of several stores by the same metrics: a table with 95% intervals",
-    "prototypes": "find the training patches that each unit of an interpretable head stands for: tables and pages",
-    "merge": "join stores of one run that were made apart, by --shard on several machines say, into one",
-    "export": "write the maps of a store to files for other programs: npz with all numbers, or png pictures",
-    "fit": "train or fine-tune a classifier: any timm backbone",
-    "validate": "loss and accuracy of a classifier on the validation images",
-    "test": "loss and accuracy of a classifier on the test images",
-    "predict": "run a classifier over images, for callbacks of your own that take its predictions",
-}
+from lit_coiba.cli.verb import Verb
 
 _TEXT = """\
 usage: lit-coiba VERB [-c FILE ...] [--KEY VALUE ...]
@@ -78,9 +64,9 @@ exit status:
 """
 
 
-def overview() -> str:
+def overview(verbs: Mapping[str, Verb]) -> str:
     """All verbs, examples, and what the exit status means."""
-    return _TEXT.format(verbs="\n".join(f"  {verb:<12}{line}" for verb, line in VERBS.items())).rstrip()
+    return _TEXT.format(verbs="\n".join(f"  {name:<12}{verb.summary}" for name, verb in verbs.items())).rstrip()
 
 
 def version() -> str:
@@ -88,10 +74,10 @@ def version() -> str:
     return f"lit-coiba {__version__}"
 
 
-def misspelt(verb: str) -> str:
+def misspelt(verb: str, verbs: Mapping[str, Verb]) -> str:
     """What to say about something that is no verb."""
     if verb.startswith("-"):
         return f"{verb} stands before the verb: write lit-coiba VERB {verb} ... (lit-coiba --help lists the verbs)"
-    near = get_close_matches(verb, VERBS, n=2)
+    near = get_close_matches(verb, verbs, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else "lit-coiba --help lists the verbs"
     return f"there is no verb {verb!r}: {hint}"

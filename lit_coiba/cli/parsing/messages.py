@@ -110,10 +110,13 @@ def _interpolation(error: OmegaConfBaseException, known: list[str], configs: lis
 def _class(text: str, key: str) -> str | None:
     """About a class that there is not, or that is of another kind."""
     if found := _NO_CLASS.search(text):
-        from lit_coiba import metrics  # here, since it imports for seconds
+        from lit_coiba import heads, metrics  # here, since listing them imports all
 
-        known = metrics.__all__ if "metrics" in key.split(".") else []
-        return f"{key}: there is no class {found[1]}" + did_you_mean(found[1], known, "; give its path, module.Class")
+        packages = {"metrics": metrics, "head": heads}
+        known: list[str] = next((packages[part].__all__ for part in key.split(".") if part in packages), [])
+        own = "; give its path, module.Class"
+        timm = f", or --{key}.name {found[1]} for a model of timm" if key.endswith("backbone") else ""
+        return f"{key}: there is no class {found[1]}" + did_you_mean(found[1], known, own + timm)
     if found := _NOT_FOUND.search(text):
         return f"{key}: {found[1]} cannot be imported ({found[2]})"
     if found := _NO_SUBCLASS.search(text):

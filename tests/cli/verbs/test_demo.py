@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lit_coiba.cli import main
-from lit_coiba.cli.verbs import demo as demo_verb
+from lit_coiba.cli.verbs import demo as file
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def calls(monkeypatch):
         found.append((output, images, photos))
         return 3
 
-    monkeypatch.setattr(demo_verb, "demo", demo)
+    monkeypatch.setattr(file, "DEMO", replace(file.DEMO, function=demo))
     return found
 
 

@@ -11,7 +11,7 @@ from lit_coiba.cli import main
 from lit_coiba.cli.pages.method_cards import pages, write_pages
 from lit_coiba.resources import resource
 
-DOCS = Path(__file__).parents[2] / "docs" / "methods"
+DOCS = Path(__file__).parents[3] / "docs" / "methods"
 
 
 def test_every_method_has_two_lines(capsys):

@@ -29,8 +29,8 @@ def printed(command, *words: str) -> dict:
 class TestWhatACommandMeans:
     def test_the_shortest_one(self, command):
         config = printed(command, "explain", "--model.backbone.name", "resnet18", "--data.root", "d", "--store", "s")
-        assert config["data"]["class_path"] == "lit_coiba.data.ImageFolder"
-        assert config["model"]["method"]["class_path"] == "lit_coiba.bottlenecks.CoIBA"
+        assert config["data"]["class_path"] == "lit_coiba.ImageFolder"
+        assert config["model"]["method"]["class_path"] == "lit_coiba.CoIBA"
         assert config["model"]["method"]["init_args"]["copies"] == 10
         assert config["trainer"]["logger"] is False
         assert config["trainer"]["enable_checkpointing"] is False
@@ -39,12 +39,14 @@ class TestWhatACommandMeans:
     @pytest.mark.parametrize(
         ("words", "key", "value"),
         [
-            (["--data", "SyntheticParts"], ("data", "class_path"), "lit_coiba.data.SyntheticParts"),
-            (["--data.class_path", "SyntheticParts"], ("data", "class_path"), "lit_coiba.data.SyntheticParts"),
+            (["--data", "SyntheticParts"], ("data", "class_path"), "lit_coiba.SyntheticParts"),
+            (["--data.class_path", "SyntheticParts"], ("data", "class_path"), "lit_coiba.SyntheticParts"),
             (["--data", "lit_coiba.data.SyntheticParts"], ("data", "class_path"), "lit_coiba.data.SyntheticParts"),
+            (["--data", "lit_coiba.SyntheticParts"], ("data", "class_path"), "lit_coiba.SyntheticParts"),
+            (["--model.method", "Sobol"], ("model", "method", "class_path"), "lit_coiba.attribution.Sobol"),
             (["--data.batch_size", "3"], ("data", "init_args", "batch_size"), 3),
             (["--model.method.copies", "4"], ("model", "method", "init_args", "copies"), 4),
-            (["--model.method", "Saliency"], ("model", "method", "class_path"), "lit_coiba.attribution.Saliency"),
+            (["--model.method", "Saliency"], ("model", "method", "class_path"), "lit_coiba.Saliency"),
             (["--model.targets", "top3"], ("model", "targets"), "top3"),
             (["--model.targets", "5"], ("model", "targets"), "5"),
             (["--model.weights", "FILE"], ("model", "weights"), "FILE"),
@@ -68,7 +70,7 @@ class TestWhatACommandMeans:
 
     def test_words_may_stand_before_the_one_that_names_their_class(self, command):
         data = printed(command, "explain", "--data.size", "32", "--data", "SyntheticParts")["data"]
-        assert data["class_path"] == "lit_coiba.data.SyntheticParts"
+        assert data["class_path"] == "lit_coiba.SyntheticParts"
         assert data["init_args"]["size"] == 32
 
     def test_what_is_printed_is_a_config_that_runs(self, explain, command, photos):

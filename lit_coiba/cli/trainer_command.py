@@ -1,51 +1,35 @@
-"""The verbs that run a Trainer, by LightningCLI. Each is a parser of its own, built when it is asked for."""
+"""A verb that runs the Trainer, by LightningCLI: the parser of one verb, and what is built of the words after it."""
 
 from __future__ import annotations
 
 import json
-import pickle
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from inspect import isabstract, signature
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from lightning import Callback, LightningModule
 from lightning import Trainer as LightningTrainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
-import lit_coiba.data.synthetic_parts  # noqa: F401 - a class is known by its short name once it is imported
 from lit_coiba.attribution import CoIBA
 from lit_coiba.backbones import Backbone
+from lit_coiba.cli.parsing.any_module import Parser, with_backbone
+from lit_coiba.cli.parsing.checkpoints import saved_arguments
+from lit_coiba.cli.parsing.classes import BASES, check_short_name, import_named
 from lit_coiba.cli.parsing.config_files import read_configs
-from lit_coiba.cli.parsing.messages import did_you_mean, instantiation_message, parsing_message
+from lit_coiba.cli.parsing.messages import instantiation_message, parsing_message
+from lit_coiba.cli.verb import TrainerVerb
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data.image_folder import ImageFolder
 from lit_coiba.data.module import BlockDataModule
-from lit_coiba.modules.explainer import Explainer
-from lit_coiba.modules.prototype_search import PrototypeSearch
-from lit_coiba.modules.scorer import Scorer
 from lit_coiba.resources import resource
 from lit_coiba.trainer import Trainer
-from lit_coiba.training.classifier import Classifier
-from lit_coiba.training.saved_arguments import classifier_arguments
 
-MODULES: dict[str, type[LightningModule]] = {
-    "fit": Classifier,
-    "validate": Classifier,
-    "test": Classifier,
-    "predict": Classifier,
-    "statistics": Explainer,
-    "explain": Explainer,
-    "benchmark": Scorer,
-    "prototypes": PrototypeSearch,
-}
-BASES = {"data": BlockDataModule, "model.method": AttributionMethod}  # key -> what its class must be
 # Arguments of the Trainer's methods that are no keys, and those that are given here.
 LOADERS = frozenset({"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"})
 FIXED = {"weights_only": True, "return_predictions": False}  # no pickle runs; nothing piles up that nobody would get
@@ -56,32 +40,34 @@ set_parsing_settings(
 )
 
 
-class VerbCLI(LightningCLI):
+class TrainerCommand(LightningCLI):
     """The arguments of one verb, and the model, data and trainer made of them.
 
     Args:
-        verb: The Trainer's method.
+        verb: The verb.
         args: The words after it.
 
     Raises:
         InputError: What parsing or building things raised, in one sentence.
     """
 
-    def __init__(self, verb: str, args: list[str]) -> None:
+    def __init__(self, verb: TrainerVerb, args: list[str]) -> None:
         self.verb = verb
+        self._parameters = signature(getattr(Trainer, verb.name)).parameters
         self._arguments: list[str] = []  # of the Trainer's method
         self._listed: BlockDataModule | None = None
         leaves_nothing = ("logger", "enable_checkpointing", "enable_model_summary")  # but its own files
         super().__init__(
-            MODULES[verb],
+            verb.module_class(),
             BlockDataModule,
             subclass_mode_data=True,
             trainer_class=Trainer,
-            trainer_defaults={"callbacks": [_Unvalidated()]} if verb == "fit" else dict.fromkeys(leaves_nothing, False),
-            save_config_callback=_SaveConfig if verb == "fit" else None,
+            trainer_defaults={"callbacks": [_Unvalidated()]} if verb.trains else dict.fromkeys(leaves_nothing, False),
+            save_config_callback=_SaveConfig if verb.trains else None,
             seed_everything_default=0,
+            parser_class=Parser,
             parser_kwargs={
-                "prog": f"lit-coiba {verb}",
+                "prog": f"lit-coiba {verb.name}",
                 "parser_mode": "omegaconf+",
                 "exit_on_error": False,
                 "allow_abbrev": False,  # --trainer.max_epoch is a mistake, not max_epochs
@@ -94,25 +80,28 @@ class VerbCLI(LightningCLI):
 
     def execute(self) -> Any:
         """Do what the verb says; what the Trainer's method returns."""
-        method = getattr(self.trainer, self.verb)
-        fixed = {name: value for name, value in FIXED.items() if name in signature(method).parameters}
+        fixed = {name: value for name, value in FIXED.items() if name in self._parameters}
         arguments = {name: self.config_init[name] for name in self._arguments}
         with warnings.catch_warnings():
             for about_the_checkpoint_callback in ("Be aware that when using `ckpt_path`", "The dirpath has changed"):
                 warnings.filterwarnings("ignore", about_the_checkpoint_callback)
+            method = getattr(self.trainer, self.verb.name)
             return method(model=self.model, datamodule=self.datamodule, **arguments, **fixed)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The arguments of the Trainer's method."""
-        self._arguments = parser.add_method_arguments(Trainer, self.verb, skip=LOADERS | FIXED.keys())
+        self._arguments = parser.add_method_arguments(Trainer, self.verb.name, skip=LOADERS | FIXED.keys())
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the command line and all its files."""
         assert isinstance(args, list)
-        args = _listed(args, "--stores")
+        for name, parameter in self._parameters.items():
+            if str(parameter.annotation).startswith("list"):
+                args = _listed(args, f"--{name}")
         words, configs, classes = read_configs(args, self._defaults(args))
-        for key, base in BASES.items():
-            _check_short_name(key, classes.get(key), base)
+        import_named(args, configs)
+        for key in BASES:
+            check_short_name(key, classes.get(key))
         try:
             self.config = parser.parse_args(words)
         except Exception as error:
@@ -126,21 +115,11 @@ class VerbCLI(LightningCLI):
         arguments = self.config.model.backbone.get("init_args") or Namespace()  # of a function of the user's: any
         if "checkpoint" in arguments:
             arguments.checkpoint = _located(arguments.checkpoint)
-        if MODULES[self.verb] is not Classifier:
-            self.config.model.weights = _located(self.config.model.weights)
-            if {"checkpoint", "pretrained"} <= set(arguments.keys()):
-                given = self.config.model.weights or arguments.checkpoint or arguments.pretrained
-                if not given:
-                    _warn("no weights are given, so the model's are random")
-            return
-        if self.verb == "fit" and self.config.model.frozen and {"checkpoint", "pretrained"} <= set(arguments.keys()):
-            given = arguments.checkpoint or arguments.pretrained or self.config.ckpt_path
-            if not given:
-                _warn("no weights are given, so those of the frozen backbone are random, and they stay so")
-        for key in ("teacher.init_args.weights", "teacher.init_args.backbone.init_args.checkpoint"):
+        for key in ("weights", "teacher.init_args.weights", "teacher.init_args.backbone.init_args.checkpoint"):
             if given := self.config.model.get(key):
                 self.config.model[key] = _located(given)
-        if self.verb != "predict" and arguments.get("num_classes", 0) is None:
+        self._warn_of_random_weights(arguments)
+        if self.verb.labelled and arguments.get("num_classes", 0) is None:
             only_data = ArgumentParser()
             only_data.add_subclass_arguments(BlockDataModule, "data")
             with _one_sentence():
@@ -150,12 +129,26 @@ class VerbCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build data, model and trainer."""
         with _one_sentence():
-            self.config_init = self.parser.instantiate(self.config)
+            module = self.verb.module_class()
+            self.config_init = self.parser.instantiate(self.config, instantiators=[(with_backbone, module, False)])
         listed = self._listed is not None  # and it has looked through its files already
         self.datamodule = self._listed if listed else self.config_init.data
         self.model = self.config_init.model
         with _one_sentence("trainer: "):  # whose errors do not say what they are about
             self.trainer = self.instantiate_trainer()
+
+    def _warn_of_random_weights(self, arguments: Namespace) -> None:
+        """Say so where neither the backbone's `arguments` nor other keys bring weights that nothing will train."""
+        if not {"checkpoint", "pretrained"} <= set(arguments.keys()):
+            return  # a function of the user's
+        given = arguments.checkpoint or arguments.pretrained or self.config.model.get("weights")
+        given = given or self.config.get("ckpt_path")
+        if given:
+            return
+        if self.verb.trains and self.config.model.get("frozen"):
+            _warn("no weights are given, so those of the frozen backbone are random, and they stay so")
+        elif "ckpt_path" not in self._parameters:
+            _warn("no weights are given, so the model's are random")
 
     def _keys(self, parser: LightningArgumentParser) -> list[str]:
         """The keys there are, those of the classes that are the default included."""
@@ -167,12 +160,11 @@ class VerbCLI(LightningCLI):
 
     def _defaults(self, args: list[str]) -> dict[str, Any]:
         """What a config file would say that comes before those of the user."""
-        module = MODULES[self.verb]
-        model = _saved_arguments(args) if module is Classifier else {}
-        if self.verb != "fit":
+        model = dict(self.verb.defaults)
+        if "ckpt_path" in self._parameters:
+            model |= saved_arguments(args)
+        if not self.verb.trains:
             model.pop("teacher", None)
-        if module is Explainer:
-            model = {"method": {"class_path": CoIBA.__name__}}
         return {"data": {"class_path": ImageFolder.__name__}, "model": model}
 
 
@@ -198,21 +190,6 @@ class _Unvalidated(Callback):
 
 def _warn(about: str) -> None:
     print(f"lit-coiba: warning: {about}", file=sys.stderr)
-
-
-def short_names(base: type) -> list[str]:
-    """Classes that can be chosen by their short name."""
-    children: list[type] = base.__subclasses__()
-    below = {name for child in children for name in short_names(child)}
-    return sorted(below | {child.__name__ for child in children if not isabstract(child)})
-
-
-def _check_short_name(key: str, name: str | None, base: type) -> None:
-    """Refuse the name of a class that is neither a path nor known."""
-    known = short_names(base)
-    if name is not None and name.isidentifier() and name not in known:
-        otherwise = f"; there are {', '.join(known)}"
-        raise InputError(f"{key}: there is no class {name}{did_you_mean(name, known, otherwise)}")
 
 
 def _listed(args: list[str], option: str) -> list[str]:
@@ -241,28 +218,3 @@ def _one_sentence(about: str = "") -> Iterator[None]:
         yield
     except Exception as error:
         raise InputError(about + instantiation_message(error)) from error
-
-
-def _saved_arguments(args: list[str]) -> dict[str, Any]:
-    """The model's arguments that the checkpoint of ``--ckpt_path`` holds, so that they need not be given again."""
-    given = [word.partition("=") for word in args]
-    names = [name or following for (key, _, name), following in zip(given, [*args[1:], ""]) if key == "--ckpt_path"]
-    if not names or names[-1] in ("last", "best", "hpc"):
-        return {}
-    path = Path(names[-1])
-    if not path.is_file():
-        raise InputError(f"--ckpt_path {path} does not exist")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"--ckpt_path {path} is no plain checkpoint, and loading it could run code: it was refused"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"--ckpt_path {path} cannot be read ({error}): is the file complete?") from error
-    told = checkpoint.get("hyper_parameters") if isinstance(checkpoint, dict) else None
-    arguments = classifier_arguments(told, str(path)) if isinstance(told, dict) else {}
-    if isinstance(head := arguments.get("head"), dict):
-        own = {name: value for name, value in head.items() if name not in ("class", "in_channels", "num_classes")}
-        arguments["head"] = {"class_path": f"lit_coiba.heads.{head.get('class')}", "init_args": own}
-    return arguments

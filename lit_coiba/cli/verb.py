@@ -1,0 +1,82 @@
+"""What a verb is: one object in one file of `lit_coiba.cli.verbs`, from which help, dispatch and messages follow.
+
+Nothing heavy is imported here or in the files of the verbs, so that ``lit-coiba --help`` comes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning import LightningModule
+
+# How examples write a model with the user's own weights, and what `lit-coiba fit` leaves.
+OWN_MODEL = "--model.backbone.name NAME --model.backbone.checkpoint FILE"
+CHECKPOINT = "lightning_logs/version_0/checkpoints/NAME.ckpt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """One verb of the command line.
+
+    Args:
+        name: The word after ``lit-coiba``.
+        summary: The line of the overview, without a capital and a full stop.
+        position: Place in the overview; smaller numbers stand further up.
+        examples: Lines of the help page; commands start with four spaces and ``lit-coiba``.
+        resumable: Whether the same command goes on after an interruption.
+    """
+
+    name: str
+    summary: str
+    position: int
+    examples: str
+    resumable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionVerb(Verb):
+    """A verb that is a typed function, whose docstring and signature are its help page.
+
+    Args:
+        function: What is run; it says itself what came of it, and returns the exit status.
+        usage: How the command is written, after ``lit-coiba``.
+        positional: Parameters that are given without their names, in this order.
+    """
+
+    function: Callable[..., int]
+    usage: str
+    positional: tuple[str, ...] = ()
+
+
+def done(result: Any, command: Any) -> int:
+    """The report of a verb that has nothing to say."""
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerVerb(Verb):
+    """A verb that is a method of the Trainer of the same name, which runs a LightningModule over data.
+
+    Args:
+        module: Path of the LightningModule's class.
+        report: What is printed at the end, from the method's result and the `TrainerCommand`; returns the exit
+            status.
+        defaults: Keys below ``model`` and their values where nothing else is said, as a config file writes them.
+        trains: Whether logs, checkpoints and the configuration are kept.
+        labelled: Whether the data tell the number of classes.
+    """
+
+    module: str
+    report: Callable[[Any, Any], int] = done
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    trains: bool = False
+    labelled: bool = False
+
+    def module_class(self) -> type[LightningModule]:
+        """The LightningModule's class."""
+        module, _, name = self.module.rpartition(".")
+        return getattr(import_module(module), name)

@@ -1,0 +1,39 @@
+"""The verb ``fit``: train a classifier."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from lit_coiba.cli.verb import CHECKPOINT, OWN_MODEL, TrainerVerb
+
+if TYPE_CHECKING:
+    from lit_coiba.cli.trainer_command import TrainerCommand
+
+
+def report(result: Any, command: TrainerCommand) -> int:
+    """Say where the checkpoint is."""
+    if saved := getattr(command.trainer.checkpoint_callback, "best_model_path", ""):
+        print(f"The checkpoint is {os.path.relpath(saved)}")
+    return 0
+
+
+FIT = TrainerVerb(
+    name="fit",
+    summary="train or fine-tune a classifier: any timm backbone",
+    position=90,
+    module="lit_coiba.training.classifier.Classifier",
+    trains=True,
+    labelled=True,
+    report=report,
+    examples=f"""\
+  Fine-tune a timm model on class folders: DIR/train/CLASS/*.jpg and DIR/val/CLASS/*.jpg, or DIR/CLASS/*.jpg
+    lit-coiba fit {OWN_MODEL} --data.root DIR --trainer.max_epochs 5
+    another number of classes than in FILE   --model.backbone.new_head true
+    an interpretable head                    --model.head InfoDisentHead
+    the backbone as it is, each epoch fast   --model.head InfoDisentHead --model.frozen true --cache runs/features
+    the classifier layer alone               --model.frozen true
+    how the shipped checkpoints were made    -c with a file of configs/experiment
+    continue a run that was stopped          --ckpt_path {CHECKPOINT}
+  The number of classes is that of the data, unless --model.backbone.num_classes says another.""",
+)

@@ -1,0 +1,50 @@
+"""The verb ``merge``: stores of one run that were made apart, into one."""
+
+from __future__ import annotations
+
+import sys
+
+from lit_coiba.cli.verb import FunctionVerb
+
+
+def merge(out: str, stores: list[str]) -> int:
+    """Join stores of one run that were made apart into one.
+
+    They must agree in everything that decides the numbers: model, method, targets, images, statistics, precision and
+    batch size; what differs is named. Blocks that several of them have count once. The stores stay as they are, OUT may
+    be one of them, and an interrupted merge is repeated. The command that made the stores, with --store OUT and without
+    --shard, does what is missing then and draws the contact sheet.
+
+    Args:
+        out: Folder of the joined store; created, or added to.
+        stores: Folders of the stores.
+    """
+    from lit_coiba.data.blocks import count_blocks
+    from lit_coiba.store.merge import merge as merge_stores
+
+    store = merge_stores(out, stores, progress=sys.stderr.isatty())
+    print(f"{len(store)} explanations of {len(store.ids())} images are in {store.path}")
+    identity = store.manifest.identity
+    total = count_blocks(identity.get("samples", 0), identity.get("block_size", 1))
+    if missing := len(store.missing(total, verify=False)):
+        print(f"lit-coiba: {missing} of {total} blocks are missing: no store has them", file=sys.stderr)
+    return 0
+
+
+MERGE = FunctionVerb(
+    name="merge",
+    summary="join stores of one run that were made apart, by --shard on several machines say, into one",
+    position=70,
+    function=merge,
+    usage="merge OUT STORE [STORE ...]",
+    positional=("out", "stores"),
+    resumable=True,
+    examples="""\
+  A run in two jobs on machines that share no folder. Statistics are made once, so that all jobs have the same ones:
+    lit-coiba statistics -c configs/method/coiba.yaml ... --file statistics.safetensors
+    lit-coiba explain -c configs/method/coiba.yaml ... --model.method.statistics statistics.safetensors \\
+        --store runs/a --shard 0/2
+    lit-coiba explain -c configs/method/coiba.yaml ... --model.method.statistics statistics.safetensors \\
+        --store runs/b --shard 1/2
+    lit-coiba merge runs/all runs/a runs/b""",
+)

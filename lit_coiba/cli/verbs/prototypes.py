@@ -1,0 +1,45 @@
+"""The verb ``prototypes``: what the units of an interpretable head stand for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lit_coiba.cli.verb import CHECKPOINT, OWN_MODEL, TrainerVerb
+
+if TYPE_CHECKING:
+    from lit_coiba.cli.trainer_command import TrainerCommand
+    from lit_coiba.prototypes import Prototypes
+
+
+def report(found: Prototypes, command: TrainerCommand) -> int:
+    """Say where they are, and how many units stand for nothing of their own."""
+    summary = found.summary
+    print(
+        f"Prototypes of {found.units} units are in {found.path}, drawn in its folders units and classes;"
+        f" {len(summary['silent'])} answer to no image, {len(summary['unused'])} are used by no class,"
+        f" {len({unit for pair in found.twins for unit in pair})} show the same as another"
+    )
+    if command.config.evaluate:
+        print((found.path / "evaluation.md").read_text(encoding="utf-8").rstrip())
+    return 0
+
+
+PROTOTYPES = TrainerVerb(
+    name="prototypes",
+    summary="find the training patches that each unit of an interpretable head stands for: tables and pages",
+    position=60,
+    module="lit_coiba.modules.prototype_search.PrototypeSearch",
+    resumable=True,
+    report=report,
+    examples=f"""\
+  Of a classifier that lit-coiba fit has trained with --model.head; pictures go to runs/prototypes:
+    lit-coiba prototypes {OWN_MODEL} \\
+        --model.weights {CHECKPOINT} --data.root DIR --output runs/prototypes
+  The same command again continues a run that was stopped. To see a thousand images first: --limit 1000
+    generated images and a shipped head   -c configs/model/infodisent_synthetic_parts.yaml --data SyntheticParts
+    other images than those of training   --split test
+    all units drawn, ten a page           --pages 200
+    measured: do they show one part, ...  --evaluate true
+  Then decisions with them, as pictures   lit-coiba explain ... --model.method HeadAttribution \\
+                                            --model.method.prototypes runs/prototypes --store runs/head""",
+)

@@ -1,0 +1,36 @@
+"""The verb ``statistics``: activation statistics, once for many runs of ``explain``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lit_coiba.cli.verb import OWN_MODEL, TrainerVerb
+
+if TYPE_CHECKING:
+    from lit_coiba.bottlenecks.statistics import ActivationStatistics
+    from lit_coiba.cli.trainer_command import TrainerCommand
+
+
+def report(statistics: ActivationStatistics, command: TrainerCommand) -> int:
+    """Say where they are, and of what."""
+    layers = ", ".join(statistics.layers)
+    print(f"Statistics of {statistics.count} images are in {command.config.file} for {layers}")
+    return 0
+
+
+STATISTICS = TrainerVerb(
+    name="statistics",
+    summary="estimate the activation statistics that CoIBA and IBA need, once for many runs of explain",
+    position=40,
+    module="lit_coiba.modules.explainer.Explainer",
+    defaults={"method": {"class_path": "CoIBA"}},
+    resumable=True,
+    report=report,
+    examples=f"""\
+  Once, for many runs of explain with the same model, method and kind of images:
+    lit-coiba statistics -c configs/method/coiba.yaml {OWN_MODEL} \\
+        --data.root DIR --file statistics.safetensors
+    lit-coiba explain -c configs/method/coiba.yaml {OWN_MODEL} \\
+        --data.root DIR --store runs/coiba --model.method.statistics statistics.safetensors
+  Without, explain makes them itself and keeps them in its store.""",
+)
