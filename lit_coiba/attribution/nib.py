@@ -14,10 +14,9 @@ from lit_coiba.backbones.defaults import block_outputs
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import check_choice, check_count
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import Output, check_images, class_scores, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved, Score
 from lit_coiba.functional import precise
 
 
@@ -34,7 +33,7 @@ class NIB(AttributionMethod):
             the depth (the paper's layer 9 of 12), else the last one with at least 4 x 4 cells.
         steps: Points of the path; 10 is the paper's.
         relu: Keep positive evidence only (ours; the paper keeps signs).
-        output: Score that is differentiated: logit, or softmax probability.
+        output: Score that is differentiated: ``logit``, ``prob``, ``logprob``, or ``rest`` (logit + logprob).
         chunk: Copies of images at once; ``auto`` = as many as are fast, halved where memory runs out.
     """
 
@@ -49,42 +48,38 @@ class NIB(AttributionMethod):
         layer: str | None = None,
         steps: int = 10,
         relu: bool = False,
-        output: Output = "logit",
+        output: Score = "logit",
         chunk: Chunk = "auto",
     ) -> None:
         check_count(steps=steps)
         self.layer = layer
         self.steps = steps
         self.relu = relu
-        self.output = check_choice(output, Output, "output")
+        self.output = check_choice(output, Score, "output")
         self.chunk = chunk
         self._copies = BatchedEvaluator(chunk)
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        """As `AttributionMethod` says.
 
         Raises:
             InputError: The layer lies on no grid.
         """
-        check_images(model, images)
-        with frozen(model):
-            path = model.split([self.layer or _default_layer(model)])
-            grid, state = path.grids[0], path.lower(images)
-            hidden = state.activation.detach()
-            classes = class_targets(targets, images, model.num_classes, lambda: path.upper(state, lambda _, a: a))
-            end = precise(hidden)
-            shares = torch.arange(1, self.steps + 1, device=end.device, dtype=end.dtype) / self.steps
+        path = model.split([self.layer or _default_layer(model)])
+        grid, state = path.grids[0], path.lower(images)
+        hidden = state.activation.detach()
+        end = precise(hidden)
+        shares = torch.arange(1, self.steps + 1, device=end.device, dtype=end.dtype) / self.steps
 
-            def gradients(steps: slice, rows: slice) -> Tensor:
-                """Sum over some points of the path of the gradient at the hidden layer, ``(r, ...)``."""
-                scale = shares[steps].view(-1, *[1] * end.dim())
-                points = (scale * end[rows]).flatten(0, 1).requires_grad_(True)
-                copies = state.rows(rows).repeat(len(shares[steps]))
-                logits = path.upper(copies, lambda _, __: points.to(hidden.dtype))
-                scores = class_scores(logits, classes[rows].repeat(len(shares[steps])), self.output)
-                return torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (-1, rows.stop - rows.start)).sum(0)
+        def gradients(steps: slice, rows: slice) -> Tensor:
+            """Sum over some points of the path of the gradient at the hidden layer, ``(r, ...)``."""
+            share = shares[steps]
+            points = (share.view(-1, *[1] * end.dim()) * end[rows]).flatten(0, 1).requires_grad_(True)
+            out = path.upper(state.rows(rows).repeat(len(share)), lambda _, __: points.to(hidden.dtype))
+            scores = targets.take(rows).repeat(len(share)).score(out)
+            return torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (-1, rows.stop - rows.start)).sum(0)
 
-            mean = self._copies.accumulate(images, self.steps, gradients) / self.steps
+        mean = self._copies.accumulate(images, self.steps, gradients) / self.steps
         maps = grid.to_map(grid.over_channels(end * mean) * grid.channels)
         return Explanation(maps.clamp_min(0) if self.relu else maps, {})
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.functional import fp64_where_possible
 
 Chunk = int | Literal["auto"]
 Evaluate = Callable[[slice, slice], Tensor]
@@ -102,7 +103,7 @@ class BatchedEvaluator:
             total: Tensor | None = None
             for some in self._parts(copies, row, images):
                 part = self._halving(evaluate, some, row, _summed, 0, images)
-                precise = part if part.device.type == "mps" else part.double()
+                precise = fp64_where_possible(part)
                 total = precise if total is None else total + precise
                 report_progress(row.start * copies + some.stop * (row.stop - row.start), copies * len(images))
             assert total is not None

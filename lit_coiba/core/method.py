@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any, ClassVar, Literal, NamedTuple, final
 
@@ -15,7 +16,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.images import check_images
-from lit_coiba.core.targets import Resolved, Target, Targets, resolve, select_output
+from lit_coiba.core.targets import Resolved, Target, Targets, resolve, select_output, unscored_rows
 from lit_coiba.functional import precise
 
 Need = Literal["gradients", "attention", "layer", "modules", "statistics", "head", "package"]
@@ -70,10 +71,8 @@ class AttributionMethod(ABC):
         Raises:
             InputError: Images or targets that do not fit the model, or a model that the method cannot explain.
         """
-        check_images(model, images)
-        with frozen(model):
-            images = images.detach()
-            found = self._explain(model, images, self._resolved(model, images, targets))
+        with self._inputs(model, images, targets) as (pixels, rows):
+            found = self._explain(model, pixels, rows)
         return _handed_out(found, len(images))
 
     def attribute(self, model: Any, images: Tensor, targets: Targets = None) -> Tensor:
@@ -86,18 +85,33 @@ class AttributionMethod(ABC):
 
         Args:
             model: The model, frozen; gradients are on.
-            images: ``(B, 3, H, W)``, detached; not to be written into.
-            targets: A row for each image, scored as the method's `output` says.
+            images: ``(B, 3, H, W)``, a detached copy, which may be asked for gradients.
+            targets: A row for each image, scored as the method's `output` says. Nothing can be asked of it where the
+                card says ``class_dependent=False``: no model is run to choose what makes no difference.
         """
+
+    @contextmanager
+    def _inputs(self, model: Any, images: Tensor, targets: Targets) -> Iterator[tuple[Tensor, Resolved]]:
+        """Inside, the model is frozen: what `_explain` is given, for whatever a method offers beside `explain`.
+
+        Raises:
+            InputError: Images or targets that do not fit the model.
+        """
+        check_images(model, images)
+        with frozen(model):
+            pixels = images.detach().clone()  # which autograd may keep, also where the images were made in inference
+            yield pixels, self._resolved(model, pixels, targets)
 
     def _resolved(self, model: Any, images: Tensor, targets: Targets) -> Resolved:
         """A row for each image, scored as this method scores classes."""
+        if not self.card.class_dependent and (targets is None or isinstance(targets, Target)):
+            return unscored_rows(len(images), images.device)
         output, default = getattr(self, "output", "logit"), signature(type(self)).parameters.get("output")
         asked = default is not None and output != default.default
 
         def predict() -> Tensor:
             path = getattr(targets, "output", None) if isinstance(targets, Target) else None
-            evaluator = BatchedEvaluator(getattr(self, "chunk", "auto"))
+            evaluator = getattr(self, "_copies", None) or BatchedEvaluator()  # the method's own knows its memory
             with torch.no_grad():
                 return evaluator.gather(images, 1, lambda _, rows: select_output(model(images[rows]), path)[None])[0]
 
