@@ -135,7 +135,7 @@ def test_a_chunk_that_is_no_count_is_refused(chunk):
 @pytest.mark.parametrize(
     ("build", "few"),
     [
-        (attribution.SmoothGrad, {"copies": 2}),
+        (attribution.SmoothGrad, {"n_samples": 2}),
         (attribution.IntegratedGradients, {"steps": 2}),
         (attribution.UNI, {"steps": 2}),
         (attribution.RISE, {"n_samples": 4}),
