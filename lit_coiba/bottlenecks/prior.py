@@ -17,9 +17,9 @@ class PriorSettings(NamedTuple):
     """What the noise of a run depends on."""
 
     statistics: ActivationStatistics
-    layers: tuple[str, ...]  # targets, in the order of the network
+    layers: tuple[str, ...]  # bottleneck layers, in the order of the network
     copies: int
-    min_std: float  # floor of the standard deviations
+    min_std: float  # lower bound of the standard deviations
     antithetic: bool
     seed: int
 
@@ -34,7 +34,7 @@ class NoisePrior:
         self._kept = 0
 
     def parameters(self, layer: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and floored standard deviation of a target, ``(*activation)`` each, on the device of `like`."""
+        """Mean and bounded standard deviation of a layer, ``(*activation)`` each, on the device of `like`."""
         key = (layer, like.device, _precise(like))
         if key not in self._parameters:
             statistics, name = self.settings.statistics, self.settings.layers[layer]
