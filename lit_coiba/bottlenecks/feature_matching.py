@@ -17,7 +17,7 @@ from lit_coiba.bottlenecks.pixel_noise import PixelNoise
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.grid import Grid
 from lit_coiba.core.network import SplitNetwork
-from lit_coiba.functional import noise
+from lit_coiba.functional import noise, working_dtype
 
 MEANS, STDS = (-2.0, 2.0), (0.0, 5.0)  # the paper's: between them lie mean and std of the noise of a group of samples
 SLOPE = 0.2  # of the critic's leaky ReLU
@@ -123,15 +123,15 @@ class Critic:
     def __init__(self, grid: Grid, activation: Tensor, matching: Matching) -> None:
         self.grid = grid
         self.clip = matching.clip
-        precise = torch.promote_types(activation.dtype, torch.float32)
         inputs, width = grid.positions * matching.critic_width, matching.critic_width
         shapes = [(grid.channels, width), (1, width), (inputs, width), (1, width), (width, 1)]
         self.weights = []
         for k, (shape, fan_in) in enumerate(zip(shapes, (grid.channels, grid.channels, inputs, inputs, width))):
             bound = min(fan_in**-0.5, matching.clip)
             start = _uniform(noise(matching.seed, k, _CRITIC, shape), -bound, bound)
-            self.weights.append(start.to(activation.device, precise).repeat(len(activation), 1, 1).requires_grad_(True))
-        self._optimiser = torch.optim.RMSprop(self.weights, lr=matching.lr_critic)
+            start = start.to(activation.device, working_dtype(activation))
+            self.weights.append(start.repeat(len(activation), 1, 1).requires_grad_(True))
+        self._optimizer = torch.optim.RMSprop(self.weights, lr=matching.lr_critic)
 
     def scores(self, samples: Tensor, rows: slice = slice(None)) -> Tensor:
         """Scores ``(r, n)`` of activations ``(n, r, *activation)`` of some of the images."""
@@ -148,7 +148,7 @@ class Critic:
         loss = self.scores(fake).mean(1) - self.scores(real).mean(1)
         for weight, gradient in zip(self.weights, torch.autograd.grad(loss.sum(), self.weights)):
             weight.grad = gradient
-        self._optimiser.step()
+        self._optimizer.step()
         with torch.no_grad():
             for weight in self.weights:
                 weight.clamp_(-self.clip, self.clip)
@@ -165,8 +165,7 @@ def _noise_samples(activation: Tensor, matching: Matching) -> Tensor:
     means, stds = (
         _uniform(noise(matching.seed, k, _GROUPS, (groups,)), *bounds) for k, bounds in enumerate((MEANS, STDS))
     )
-    precise = torch.promote_types(activation.dtype, torch.float32)
-    samples = activation.new_empty((matching.n_samples, *activation.shape[1:]), dtype=precise)
+    samples = activation.new_empty((matching.n_samples, *activation.shape[1:]), dtype=working_dtype(activation))
     for k, part in enumerate(samples.split(matching.group)):
         part.copy_(means[k] + stds[k] * noise(matching.seed, k, _SAMPLES, part.shape))
     return samples

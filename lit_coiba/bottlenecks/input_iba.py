@@ -158,7 +158,6 @@ class InputIBA(OneLayerBottleneck):
     def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
         self._check_smoothing(images)
         statistics = self._slot.of(model)
-        images = images.clone()  # autograd keeps them: no inference tensor
         split = model.split([self._chosen_layer(model, statistics)])
         state = split.lower(images)
         feature_bits = self._feature_bits(split, state, images, targets, statistics)

@@ -69,10 +69,10 @@ class BatchedEvaluator:
 
     Example:
         >>> images = torch.ones(2, 3, 4, 4)
-        >>> total, last = BatchedEvaluator().accumulate(images, 5, lambda copies, rows: (
-        ...     images[rows].mean((1, 2, 3)) * len(range(5)[copies]), torch.arange(2.0)[rows]))
-        >>> total
-        tensor([5., 5.])
+        >>> def scaled(copies, rows):
+        ...     return torch.arange(3.0)[copies].unsqueeze(1) * images[rows].mean((1, 2, 3))
+        >>> BatchedEvaluator().gather(images, 3, scaled).tolist()
+        [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
     """
 
     def __init__(self, chunk: Chunk = "auto", weight: int = 1) -> None:

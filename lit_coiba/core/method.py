@@ -111,7 +111,8 @@ class AttributionMethod(ABC):
 
         def predict() -> Tensor:
             path = getattr(targets, "output", None) if isinstance(targets, Target) else None
-            evaluator = getattr(self, "_copies", None) or BatchedEvaluator()  # the method's own knows its memory
+            own = getattr(self, "_evaluator", getattr(self, "_copies", None))  # which knows how much memory there is
+            evaluator = own or BatchedEvaluator()
             with torch.no_grad():
                 return evaluator.gather(images, 1, lambda _, rows: select_output(model(images[rows]), path)[None])[0]
 
