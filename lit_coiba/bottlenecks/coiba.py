@@ -119,7 +119,7 @@ class CoIBA(BottleneckMethod):
         return Explanation(split.grids[0].to_map(bits), {"bits": bits.sum(-1), **fitted.extras()})
 
     def _leak_test(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> LeakTest:
-        """Of the given layers; else of the model's default, then of the same with an earlier and earlier start."""
+        """Test the given layers; else the model's default, then the same with an earlier and earlier start."""
         if self.layers:
             choices = [self.layers]
         else:
