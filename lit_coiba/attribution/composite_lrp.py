@@ -52,7 +52,7 @@ class CompositeLRP(AttributionMethod):
             ``epsilon_alpha2_beta1`` = epsilon, alpha 2 and beta 1; ``..._flat`` the same with a flat first layer;
             ``epsilon_gamma_box`` = epsilon, gamma 0.25, and the box rule for pixels (ours).
         epsilon: What stabilises quotients; zennit's.
-        reduce: Over the colours; ``sum`` keeps the sum of a map.
+        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
     """
 
     card = Card(

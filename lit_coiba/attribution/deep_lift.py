@@ -53,8 +53,8 @@ class DeepLift(AttributionMethod):
         baseline: The reference: ``zero`` = zeros of model input, the mean colour of the training data (Captum's
             default); ``black``; ``mean`` = the image's own mean colour; ``blur``; ``noise`` = the image with Gaussian
             noise; ``uniform`` = random pixels; ``opposite`` = black or white, whichever is farther.
-        reduce: Over the colours; ``sum`` keeps the sum of a map.
-        seed: Of random baselines, which all images share.
+        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        seed: Seed of the random baselines, which all images share.
 
     Raises:
         InputError: A value that is not among its choices; a model with attention, layer norm, an activation module

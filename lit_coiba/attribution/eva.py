@@ -45,7 +45,7 @@ class EVA(AttributionMethod):
     perturbation in the ball changes the class, up to rounding. ``margin`` is the overlap of the image alone.
 
     Args:
-        radius: Of the ball, in L-infinity, in units of the model's input; no value is published.
+        radius: Radius of the ball, in L-infinity, in units of the model's input; no value is published.
         patch: Side of the square patches in pixels, a divisor of both sides of the image; 1 = single pixels; None = the
             regions are `masks`. No value is published.
         n_samples: N, perturbations drawn for each region to find the box of the start layer; no value is published.
@@ -59,7 +59,7 @@ class EVA(AttributionMethod):
         rival: The only class that counts as another one; None = all (as in the paper).
         masks: File of a bool tensor ``(d, H, W)``, written by ``torch.save``: regions of the user's. A pixel's value is
             the mean score of the regions that hold it, 0 where none does.
-        seed: Of the perturbations, which all images and regions share.
+        seed: Seed of the perturbations, which all images and regions share.
         chunk: Boxes at once; ``auto`` = as many as are fast, halved where memory runs out.
 
     Raises:
@@ -105,7 +105,7 @@ class EVA(AttributionMethod):
         self.bound = check_choice(bound, Bound, "bound")
         self.form = check_choice(form, Form, "form")
         self.seed, self.chunk = seed, chunk
-        self._copies = BatchedEvaluator(chunk, WEIGHT)
+        self._evaluator = BatchedEvaluator(chunk, WEIGHT)
         self._warned = False
 
     def identity(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class EVA(AttributionMethod):
                 found = overlap(program, box, several, self.bound, self.form, self.rival)
                 return found.unflatten(0, (len(allowed), -1))
 
-            found = self._copies.gather(images, len(free), bounds)
+            found = self._evaluator.gather(images, len(free), bounds)
         if not found.isfinite().all():
             raise InputError(
                 f"EVA's bounds overflow at radius {self.radius}: take a smaller one, or a later start_layer"

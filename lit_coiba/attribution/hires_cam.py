@@ -24,7 +24,7 @@ class HiResCAM(CAM):
     Args:
         layer: Layer on a grid, by its name in the model. None: the last with at least 4 x 4 cells; of a ViT the first
             norm of the last block, after which patches are not read any more.
-        relu: Keep positive evidence only, as Grad-CAM does.
+        relu: Whether to keep positive evidence only, as Grad-CAM does.
         output: Score that is differentiated: ``logit``, ``prob``, ``logprob``, or ``rest`` (logit + logprob).
     """
 

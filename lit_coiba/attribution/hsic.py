@@ -34,18 +34,18 @@ class HSIC(AttributionMethod):
     Args:
         grid_size: g, cells along a side, at most 145; the authors' 8.
         n_samples: Masks; the authors' 500.
-        kernel: Of the cells: ``binary`` (the authors' default); ``rbf`` and ``sobolev`` take masks with values in
-            [0, 1], as they offer too.
-        bandwidth: Of the scores' kernel: ``median_distance`` = the median distance of scores that differ (ours);
+        kernel: Kernel of the cells: ``binary`` (the authors' default); ``rbf`` and ``sobolev`` take masks with values
+            in [0, 1], as they offer too.
+        bandwidth: Width of the scores' kernel: ``median_distance`` = the median distance of scores that differ (ours);
             ``median_y`` = the median score, as in the authors' code: it changes with a constant added to the score.
         perturbation: ``inpainting`` = x m, zeros of model input where a cell is hidden; ``blur`` = a box blur of 10 x
             10 pixels there; ``amplitude`` = x + (m - 1/2) strength.
-        strength: Of ``amplitude``, in units of model input.
+        strength: Strength of ``amplitude``, in units of model input.
         scramble: Scramble the Sobol sequence that the masks are rounded from (ours). The published sampler does not,
             and its first two points, all zeros and all halves, both hide the whole image. False = as published.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
-        chunk: Model inputs at once.
-        seed: Of the scrambling.
+        chunk: Number of model inputs at once.
+        seed: Seed of the scrambling.
 
     Raises:
         InputError: A number outside its range.
@@ -83,7 +83,7 @@ class HSIC(AttributionMethod):
         self.output = check_choice(output, Score, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
     @torch.no_grad()
     def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
@@ -92,7 +92,7 @@ class HSIC(AttributionMethod):
         if self.kernel == "binary":
             design = design.round()
         shown, how = design.to(images.device), (self.perturbation, self.strength)
-        scores = cell_scores(model, images, targets, self.n_samples, shown.__getitem__, self._copies, *how)
+        scores = cell_scores(model, images, targets, self.n_samples, shown.__getitem__, self._evaluator, *how)
         criteria = hsic(design, scores.cpu(), self.kernel, self.bandwidth)  # fp64, which not every device has
         maps = criteria.T.unflatten(-1, (self.grid_size, self.grid_size))
         return Explanation(maps.to(images.device, working_dtype(images)), {})

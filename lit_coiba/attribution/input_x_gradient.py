@@ -25,7 +25,7 @@ class InputXGradient(AttributionMethod):
 
     Args:
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
-        reduce: Over the colours; ``sum`` keeps the sum of a map.
+        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
 
     Raises:
         InputError: A value that is not among its choices.

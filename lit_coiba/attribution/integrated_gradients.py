@@ -42,9 +42,9 @@ class IntegratedGradients(AttributionMethod):
         steps: Points of the path (Captum's default).
         rule: Where they lie, and their weights (Captum's default).
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
-        reduce: Over the colours; ``sum`` keeps the sum of a map.
-        seed: Of random baselines, which all images share.
-        chunk: Model inputs at once.
+        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        seed: Seed of the random baselines, which all images share.
+        chunk: Number of model inputs at once.
 
     Raises:
         InputError: A value out of its range.
@@ -68,12 +68,12 @@ class IntegratedGradients(AttributionMethod):
         self.output: Score = check_choice(output, Score, "output")
         self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
         self.steps, self.seed, self.chunk = steps, seed, chunk
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
     def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
         network, images = cast(model, images), precise(images)
         baselines = baseline_images(self.baseline, images, model, self.seed)
-        values = path_attribution(network, images, baselines, targets, *_points(self.rule, self.steps), self._copies)
+        values = path_attribution(network, images, baselines, targets, *_points(self.rule, self.steps), self._evaluator)
 
         def scores(some: slice, rows: slice) -> Tensor:
             """At the image and at the baseline, ``(k, r)``."""
@@ -81,7 +81,7 @@ class IntegratedGradients(AttributionMethod):
             return torch.stack([targets.take(rows).score(network(point[rows])) for point in points])
 
         with torch.no_grad():
-            ends = self._copies.gather(images, 2, scores)
+            ends = self._evaluator.gather(images, 2, scores)
         total = values.flatten(1).sum(1, dtype=working_dtype(values))
         maps = over_colours(values, self.reduce)
         return Explanation(maps, {"attribution_sum": total, "score_difference": ends[0] - ends[1]})

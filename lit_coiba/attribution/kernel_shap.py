@@ -34,8 +34,8 @@ class KernelSHAP(SegmentMethod):
             Python `explain_regions` takes your own.
         baseline: What hidden segments show; zeros of model input, as in Captum.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
-        chunk: Model inputs at once.
-        seed: Of the draws.
+        chunk: Number of model inputs at once.
+        seed: Seed of the random draws.
 
     Raises:
         InputError: A number outside its range.

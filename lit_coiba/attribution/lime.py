@@ -44,12 +44,12 @@ class LIME(SegmentMethod):
             Python `explain_regions` takes your own.
         surrogate: ``ridge`` (the authors' package) or ``lasso`` (Captum's default).
         alpha: Penalty: 1 for the authors' ridge; 0.01 for Captum's lasso.
-        kernel_width: Of the weights, in cosine distance from the whole image; 0.25 in the authors' package.
+        kernel_width: Width of the weights, in cosine distance from the whole image; 0.25 in the authors' package.
         baseline: What hidden segments show; zeros of model input as in Captum (the authors' package: the segment's mean
             colour).
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
-        chunk: Model inputs at once.
-        seed: Of the draws.
+        chunk: Number of model inputs at once.
+        seed: Seed of the random draws.
 
     Raises:
         InputError: A number outside its range.

@@ -39,8 +39,8 @@ class Occlusion(AttributionMethod):
         overlap: What a pixel has of the windows that cover it: their ``mean`` (Captum), or ``sum`` (Xplique).
         baseline: What the window shows; zeros of model input (ours; Captum's too).
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
-        chunk: Model inputs at once.
-        seed: Of a random baseline.
+        chunk: Number of model inputs at once.
+        seed: Seed of a random baseline.
 
     Raises:
         InputError: A window or stride below 1; a stride above the window, which would leave pixels out.
@@ -68,7 +68,7 @@ class Occlusion(AttributionMethod):
         self.output = check_choice(output, Score, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
     @torch.no_grad()
     def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
@@ -82,7 +82,7 @@ class Occlusion(AttributionMethod):
         hidden = baseline_images(self.baseline, images, model, self.seed)
 
         def score(copies: Tensor, rows: Tensor) -> Tensor:  # in pieces: Captum would fail where memory runs out
-            return self._copies.gather(
+            return self._evaluator.gather(
                 copies, 1, lambda _, some: targets.take(rows[some]).score(model(copies[some]))[None]
             )[0]
 
@@ -94,7 +94,7 @@ class Occlusion(AttributionMethod):
             (3, stride, stride),
             hidden,
             additional_forward_args=torch.arange(len(images), device=images.device),  # copied along with the images
-            perturbations_per_eval=max(1, self._copies.at_once(images) // len(images)),
+            perturbations_per_eval=max(1, self._evaluator.at_once(images) // len(images)),
         )
         maps = values[:, 0]  # a window hides all colours, which share its value
         if stride == window:

@@ -1,4 +1,4 @@
-"""Random maps: the floor that every method has to beat."""
+"""Random maps: a trivial baseline (sanity check), which every method has to beat."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RandomMap(AttributionMethod):
 
     Args:
         grid_size: Side of the grid.
-        seed: Of the numbers.
+        seed: Seed of the numbers.
         per_image: Draw them for each image anew, from the seed and the image's own values, so that a map depends
             neither on its companions in a batch nor on the order; without, all images have the same map, whose maximum
             then lies in the same place for all.

@@ -36,15 +36,15 @@ class RISE(AttributionMethod):
     the masks. Needs nothing but scores.
 
     Args:
-        grid_size: Along a side of the random grid; 7 in the paper.
+        grid_size: Cells along a side of the random grid; 7 in the paper.
         keep: Probability of a cell to be shown; 0.5 in the paper, 0.1 in the authors' notebooks.
         n_samples: Masks; the paper has 4,000 for a VGG and 8,000 for a ResNet.
         normalisation: ``expected`` = divide by n times `keep` (the paper's); ``coverage`` = by the sum of the masks at
             each pixel, which takes out how often it happened to be shown.
         baseline: What hidden pixels show; the paper's zeros of model input.
         output: Score of a class: ``logit``, ``prob`` (the paper), ``logprob`` or ``rest`` (logit + logprob).
-        chunk: Model inputs at once.
-        seed: Of the masks.
+        chunk: Number of model inputs at once.
+        seed: Seed of the masks.
 
     Raises:
         InputError: A number outside its range.
@@ -74,7 +74,7 @@ class RISE(AttributionMethod):
         self.output = check_choice(output, Score, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
     @torch.no_grad()
     def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
@@ -89,7 +89,7 @@ class RISE(AttributionMethod):
         def make(some: slice, rows: slice) -> Tensor:
             return masked(images[rows], masks(some), None if hidden is None else hidden[rows])
 
-        scores = copy_scores(model, images, targets, self.n_samples, make, self._copies)
+        scores = copy_scores(model, images, targets, self.n_samples, make, self._evaluator)
         summed, shown = self._summed(scores, masks, size)
         if self.normalisation == "expected":
             maps = summed / (self.n_samples * self.keep)

@@ -23,7 +23,7 @@ class Saliency(AttributionMethod):
     what the others are compared with.
 
     Args:
-        reduce: Over the colours; ``abs_max`` is the paper's, and ``sum`` and ``mean`` keep signs.
+        reduce: Reduction over the colours; ``abs_max`` is the paper's, and ``sum`` and ``mean`` keep signs.
 
     Raises:
         InputError: A value that is not among its choices.

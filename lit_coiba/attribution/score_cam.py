@@ -29,7 +29,8 @@ class ScoreCAM(CAM):
     Args:
         layer: Layer on a grid, by its name in the model. None: the last with at least 4 x 4 cells; of a ViT the first
             norm of the last block, after which patches are not read any more.
-        channels: Use only the channels whose values vary most over the places of the image; None = all (the paper).
+        channels: Number of channels to use, those whose values vary most over the places of the image; None = all (the
+            paper).
         output: Score of a masked image: ``logit``, ``logprob``, ``rest`` (their sum), or ``prob``, with which the
             weights are nearly equal.
         chunk: Masked images at once; ``auto`` = as many as are fast, halved where memory runs out.
@@ -53,7 +54,7 @@ class ScoreCAM(CAM):
         super().__init__(layer, output=output)
         self.channels = channels
         self.chunk = chunk
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
     @torch.no_grad()
     def weights(self, model: Network, images: Tensor, tail: SpatialTail, targets: Resolved) -> Tensor:
@@ -68,7 +69,7 @@ class ScoreCAM(CAM):
             out = model(masked.flatten(0, 1))
             return targets.take(rows).repeat(len(part)).score(out).unflatten(0, part.shape[:2])
 
-        return self._copies.gather(images, features.shape[1], scores).softmax(0).T[:, :, None, None]
+        return self._evaluator.gather(images, features.shape[1], scores).softmax(0).T[:, :, None, None]
 
     def features(self, tail: SpatialTail) -> Tensor:
         """The channels that are used, ``(B, k, h, w)``, in their order."""

@@ -32,8 +32,8 @@ class SegmentMethod(AttributionMethod):
         segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour.
         baseline: What hidden segments show.
         output: Score of a class.
-        chunk: Model inputs at once.
-        seed: Seed of the draws.
+        chunk: Number of model inputs at once.
+        seed: Seed of the random draws.
 
     Raises:
         InputError: A number outside its range.
@@ -58,7 +58,7 @@ class SegmentMethod(AttributionMethod):
         self.output: Score = check_choice(output, Score, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
     @abstractmethod
     def fit(self, parts: int, scores: Scores) -> tuple[Tensor, dict[str, Tensor]]:
@@ -146,4 +146,4 @@ class SegmentMethod(AttributionMethod):
             masks = segment_masks(shown[copy], places if len(places) == 1 else places[row])
             return masked(images[row], masks, None if hidden is None else hidden[row])
 
-        return copy_scores(model, images, targets, len(shown), make, self._copies).cpu().double()
+        return copy_scores(model, images, targets, len(shown), make, self._evaluator).cpu().double()

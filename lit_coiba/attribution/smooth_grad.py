@@ -32,13 +32,13 @@ class SmoothGrad(AttributionMethod):
     no longer predicted on the copies, lower `sigma`.
 
     Args:
-        kind: ``smooth`` = mean, ``square`` = mean of squares, ``var`` = variance, divided by `copies`.
+        kind: ``smooth`` = mean, ``square`` = mean of squares, ``var`` = variance, divided by `n_samples`.
         sigma: Standard deviation of the noise, as a share of the range from black to white (paper: 0.1 to 0.2).
         n_samples: Noisy copies of an image (paper); Captum's default of 5 is too few, and its noise of 1.0 too much.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
-        reduce: Over the colours; signs of a gradient are of little use in a picture.
-        seed: Of the noise, which all images share.
-        chunk: Model inputs at once.
+        reduce: Reduction over the colours; signs of a gradient are of little use in a picture.
+        seed: Seed of the noise, which all images share.
+        chunk: Number of model inputs at once.
 
     Raises:
         InputError: A value out of its range.
@@ -67,7 +67,7 @@ class SmoothGrad(AttributionMethod):
         self.output: Score = check_choice(output, Score, "output")
         self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
         self.sigma, self.n_samples, self.seed, self.chunk = sigma, n_samples, seed, chunk
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
     def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
         scale = self.sigma / images.new_tensor(model.preprocessing.std).view(-1, 1, 1)  # in units of model input
@@ -83,7 +83,7 @@ class SmoothGrad(AttributionMethod):
             moments = {"smooth": (found,), "square": (found**2,), "var": (found, found**2)}[self.kind]
             return torch.stack([moment.sum(0) for moment in moments], 1)
 
-        means = self._copies.accumulate(images, self.n_samples, gradients) / self.n_samples
+        means = self._evaluator.accumulate(images, self.n_samples, gradients) / self.n_samples
         values = means[:, -1]
         if self.kind == "var":
             values = (values - means[:, 0] ** 2).clamp_min(0)  # rounding may fall below

@@ -40,19 +40,19 @@ class Sobol(AttributionMethod):
         n_samples: Points of the design, a power of two; the authors' repository has 64, the later library 32.
         order: ``total``, or ``first``: what a cell accounts for alone (Saltelli et al., 2010), a little below zero at
             times; it needs B.
-        estimator: Of the total order: ``jansen`` (the default of the authors), ``homma``, ``janon``, ``glen_isaacs``,
-            ``saltelli``. Scores are centred first, so that added constants change none of them.
+        estimator: Estimator of the total order: ``jansen`` (the default of the authors), ``homma``, ``janon``,
+            ``glen_isaacs``, ``saltelli``. Scores are centred first, so that added constants change none of them.
         perturbation: ``inpainting`` = x m, zeros of model input where the mask is 0; ``blur`` = a box blur of 10 x 10
             pixels there; ``amplitude`` = x + (m - 1/2) strength, as the authors document it (their code multiplies).
-        strength: Of ``amplitude``, in units of model input.
+        strength: Strength of ``amplitude``, in units of model input.
         scramble: Scramble the sequence (ours). The published sampler does not, and its first two points, all zeros and
             all halves, tell nothing: indices come out 5 to 10% too low at n = 32. False = as published.
         skip_first: Points of the sequence to leave out, a multiple of n: other numbers leave an unbalanced rest.
         evaluate_b: Evaluate B too, n (d + 2) forwards instead of n (d + 1): the published design. The total order is
             the same; ``extras["first_order"]`` ``(B, g, g)`` comes with it.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
-        chunk: Model inputs at once.
-        seed: Of the scrambling.
+        chunk: Number of model inputs at once.
+        seed: Seed of the scrambling.
 
     Raises:
         InputError: A number outside its range; n is no power of two; `skip_first` is no multiple of n.
@@ -104,7 +104,7 @@ class Sobol(AttributionMethod):
         self.output = check_choice(output, Score, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
     @torch.no_grad()
     def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
@@ -115,7 +115,7 @@ class Sobol(AttributionMethod):
             return replicated_rows(design, torch.arange(some.start, some.stop), with_b)
 
         count, how = self.n_samples * (cells + 1 + with_b), (self.perturbation, self.strength)
-        scores = cell_scores(model, images, targets, count, values, self._copies, *how).cpu()
+        scores = cell_scores(model, images, targets, count, values, self._evaluator, *how).cpu()
         a, *b, c = scores.split([self.n_samples] * (1 + with_b) + [self.n_samples * cells])
         c = c.unflatten(0, (cells, self.n_samples))
         found = {"total": total_order(a, c, self.estimator)}

@@ -59,14 +59,14 @@ class UNI(AttributionMethod):
         mu: Length of the first of them, in units of model input.
         eps: Radius around the image, in units of model input; may be infinite for a ball.
         steps: Points of the Riemann sum, B (paper).
-        norm: Of `mu` and `eps`: 1, 2, ..., or infinity.
+        norm: Norm of `mu` and `eps`: 1, 2, ..., or infinity.
         projection: ``ball`` = anywhere within `eps`; ``sphere`` = at `eps` exactly.
         delta0: The search starts at the image (``zero``), or `mu` away from it in a random direction.
         decay: Factor of `mu` from one step to the next; steps of constant length do not converge.
         output: Score of a class: ``prob`` (the paper), ``logit``, ``logprob`` or ``rest`` (logit + logprob).
-        reduce: Over the colours; ``sum`` keeps the sum of a map.
-        seed: Of the random start, which all images share.
-        chunk: Model inputs at once.
+        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        seed: Seed of the random start, which all images share.
+        chunk: Number of model inputs at once.
 
     Raises:
         InputError: A value out of its range.
@@ -111,14 +111,14 @@ class UNI(AttributionMethod):
         self.delta0 = check_choice(delta0, Literal["zero", "random"], "delta0")
         self.output: Score = check_choice(output, Score, "output")
         self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
     def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
         baselines, numbers = self._baselines(model, images, targets)
         shares = [(step + 1) / self.steps for step in range(self.steps)]
         weights = [1 / self.steps] * self.steps
         values = path_attribution(
-            cast(model, images), precise(images), baselines, targets, weights, shares, self._copies
+            cast(model, images), precise(images), baselines, targets, weights, shares, self._evaluator
         )
         return Explanation(over_colours(values, self.reduce), dict(zip(NUMBERS, numbers.unbind(1))))
 
@@ -145,7 +145,7 @@ class UNI(AttributionMethod):
             shift, numbers = self._search(model, images[rows], classes[rows])
             return torch.cat([shift.flatten(1).to(numbers.dtype), numbers], 1).unsqueeze(0)
 
-        found = self._copies.gather(images, 1, search).squeeze(0)
+        found = self._evaluator.gather(images, 1, search).squeeze(0)
         shift, numbers = found[:, : -len(NUMBERS)], found[:, -len(NUMBERS) :]
         start = precise(images)
         return start + shift.view_as(images).to(start.dtype), numbers

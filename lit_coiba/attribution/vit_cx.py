@@ -38,7 +38,7 @@ class ViTCX(AttributionMethod):
         output: Score of a masked image: ``prob`` (recalled), ``logit``, ``logprob`` or ``rest`` (logit + logprob).
         noise_scale: Standard deviation of the noise, in units of model input.
         chunk: Masked images at once; ``auto`` = as many as are fast, halved where memory runs out.
-        seed: Of the noise, which all images and masks share.
+        seed: Seed of the noise, which all images and masks share.
     """
 
     card = Card(
@@ -66,7 +66,7 @@ class ViTCX(AttributionMethod):
         self.noise_scale = noise_scale
         self.chunk = chunk
         self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
     @torch.no_grad()
     def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
@@ -90,7 +90,7 @@ class ViTCX(AttributionMethod):
             return targets.take(owner[some]).score(out).unsqueeze(0)
 
         each = images[:1].expand(len(masks), -1, -1, -1)  # as many rows as there are masks, in no memory
-        weights = self._copies.gather(each, 1, scores)[0]
+        weights = self._evaluator.gather(each, 1, scores)[0]
         maps = [_covered(part, weight, size) for part, weight in zip(masks.split(counts), weights.split(counts))]
         return Explanation(torch.stack(maps), {"masks": torch.tensor(counts, device=images.device, dtype=torch.int64)})
 

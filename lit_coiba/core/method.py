@@ -111,8 +111,7 @@ class AttributionMethod(ABC):
 
         def predict() -> Tensor:
             path = getattr(targets, "output", None) if isinstance(targets, Target) else None
-            own = getattr(self, "_evaluator", getattr(self, "_copies", None))  # which knows how much memory there is
-            evaluator = own or BatchedEvaluator()
+            evaluator = getattr(self, "_evaluator", None) or BatchedEvaluator()  # the method's own knows its memory
             with torch.no_grad():
                 return evaluator.gather(images, 1, lambda _, rows: select_output(model(images[rows]), path)[None])[0]
 

@@ -29,7 +29,7 @@ def baseline_images(kind: Baseline, images: Tensor, model: Network, seed: int = 
             random pixels; ``opposite`` = black or white, whichever is farther, for every colour value.
         images: What is explained.
         model: Its normalisation tells what black is.
-        seed: Of the noise, which all images share.
+        seed: Seed of the noise, which all images share.
 
     Raises:
         InputError: No such kind.
@@ -68,7 +68,7 @@ def path_attribution(
     targets: Resolved,
     weights: Sequence[float],
     shares: Sequence[float],
-    copies: BatchedEvaluator,
+    evaluator: BatchedEvaluator,
 ) -> Tensor:
     """Image minus baseline, times the weighted sum of the gradients between them: ``(B, 3, H, W)``.
 
@@ -77,9 +77,9 @@ def path_attribution(
         images: ``(B, 3, H, W)``, in fp32 at least.
         baselines: Where the paths start, ``(B, 3, H, W)``, as precise.
         targets: A row for each image.
-        weights: Of the points of a path.
+        weights: Weights of the points of a path.
         shares: How far along the path they lie, from 0 to 1.
-        copies: Decides how many points run at once.
+        evaluator: Decides how many points run at once.
     """
     way = images - baselines
 
@@ -91,4 +91,4 @@ def path_attribution(
         gradients = torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (len(share), -1))
         return (weight * gradients).sum(0)
 
-    return way * copies.accumulate(images, len(shares), slopes)
+    return way * evaluator.accumulate(images, len(shares), slopes)

@@ -22,7 +22,7 @@ BOX = 10  # pixels, the side of the box of `blur`, as published
 
 
 def copy_scores(
-    model: Network, images: Tensor, targets: Resolved, count: int, make: Make, copies: BatchedEvaluator
+    model: Network, images: Tensor, targets: Resolved, count: int, make: Make, evaluator: BatchedEvaluator
 ) -> Tensor:
     """Scores ``(count, B)`` of the targets for `count` copies of each image.
 
@@ -32,7 +32,7 @@ def copy_scores(
         targets: A row for each image.
         count: Copies of each image.
         make: Gives some copies of some images, ``(k, r, 3, H, W)``, for two slices.
-        copies: Decides how many at once.
+        evaluator: Decides how many at once.
     """
 
     def evaluate(some: slice, rows: slice) -> Tensor:
@@ -40,7 +40,7 @@ def copy_scores(
         scores = targets.take(rows).repeat(len(batch)).score(model(batch.flatten(0, 1)))
         return scores.unflatten(0, batch.shape[:2])
 
-    return copies.gather(images, count, evaluate)
+    return evaluator.gather(images, count, evaluate)
 
 
 def cell_scores(
@@ -49,7 +49,7 @@ def cell_scores(
     targets: Resolved,
     count: int,
     values: Callable[[slice], Tensor],
-    copies: BatchedEvaluator,
+    evaluator: BatchedEvaluator,
     kind: Perturbation,
     strength: float,
 ) -> Tensor:
@@ -59,7 +59,7 @@ def cell_scores(
         masks = cell_masks(values(some).to(images.device, images.dtype), images.shape[-2:])
         return perturbed(images[rows], masks, kind, strength)
 
-    return copy_scores(model, images, targets, count, make, copies)
+    return copy_scores(model, images, targets, count, make, evaluator)
 
 
 def baseline_or_zeros(kind: Baseline, images: Tensor, model: Network, seed: int = 0) -> Tensor | None:
@@ -87,7 +87,7 @@ def perturbed(images: Tensor, masks: Tensor, kind: Perturbation, strength: float
         masks: Shared by all images.
         kind: ``inpainting`` = zeros of model input show through; ``blur`` = the image's mean over boxes of 10 x 10
             pixels does; ``amplitude`` = ``x + (mask - 1/2) strength``.
-        strength: Of ``amplitude``, in units of model input.
+        strength: Strength of ``amplitude``, in units of model input.
     """
     if kind == "amplitude":
         return images + (strength * (masks - 0.5)).to(images.dtype)[:, None, None]

@@ -19,8 +19,8 @@ def segments_of(images: Tensor, model: Network, segments: Segments, grid_size: i
     Args:
         images: ``(B, 3, H, W)``.
         model: Its normalisation tells what colours the pixels have.
-        segments: How, where the user gives none.
-        grid_size: Along a side of a grid; the square of it is about the number of superpixels.
+        segments: Way to cut the image up where the user gives no regions.
+        grid_size: Cells along a side of a grid; the square of it is about the number of superpixels.
         regions: Segments of the user's, ``(H, W)`` or ``(B, H, W)``.
 
     Raises:
@@ -66,7 +66,7 @@ def superpixels(pixels: Tensor, count: int) -> Tensor:
 
     Args:
         pixels: Images ``(B, 3, H, W)`` in [0, 1].
-        count: About how many.
+        count: Number of superpixels, about.
 
     Raises:
         InputError: scikit-image is missing.

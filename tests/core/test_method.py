@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
@@ -137,10 +138,8 @@ class TestWhatAMethodIsGiven:
             Blind(asks=True).explain(model, images)
 
     def test_the_prediction_runs_in_the_pieces_of_the_method(self, model, images):
-        from lit_coiba.core.batched_evaluator import BatchedEvaluator
-
         method, sizes = Blind(), []
-        method.card, method._copies = Card("", "none"), BatchedEvaluator(2)
+        method.card, method._evaluator = Card("", "none"), BatchedEvaluator(2)
         model.model.register_forward_hook(lambda _, __, output: sizes.append(len(output)))
         method.explain(model, images)
         assert sizes == [2, 1]
