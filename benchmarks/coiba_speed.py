@@ -180,7 +180,7 @@ def main() -> None:
     a, b, c, d = rows
     say = partial(print, flush=True)  # what is known is not lost when the long rest is cut off
     where = f"{device}, {torch.get_num_threads()} threads"
-    say(f"ViT-S, {len(layers)} targets from {layers[0]} on, {IMAGES} images, {where}")
+    say(f"ViT-S, {len(layers)} bottleneck layers from {layers[0]} on, {IMAGES} images, {where}")
     say(f"{'':24}{'s/image':>9}{'a / it':>9}{'peak GiB':>10}")
     for name in rows:
         say(f"{name:24}{stats.median(seconds[name]) / IMAGES:9.3f}{ratio(a, name):9.2f}{memory[name]:10.2f}")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.bounds import Bound, Box, Form, overlap, trace, upper_bounds
+from lit_coiba.core.targets import Class, Resolved
 from lit_coiba.data import SyntheticParts
 from lit_coiba.data.transforms import Transform
 from lit_coiba.demo.synthetic import shipped_model
@@ -35,7 +36,7 @@ def small() -> nn.Module:
     return layers.double().eval()
 
 
-def tightness(model: nn.Module, images: Tensor, classes: Tensor, count: int, radii: list[float], bounds: tuple) -> None:
+def tightness(model: nn.Module, images: Tensor, targets: Resolved, radii: list[float], bounds: tuple) -> None:
     """Print a row per radius, bound and form."""
     program = trace(model, dtype=torch.float64)
     print("| radius | bound | form | mean overlap | s per box |")
@@ -44,7 +45,7 @@ def tightness(model: nn.Module, images: Tensor, classes: Tensor, count: int, rad
         for bound in bounds:
             for form in FORMS:
                 start = time.perf_counter()
-                found = overlap(program, Box.around(images, radius), classes, count, bound, form)
+                found = overlap(program, Box.around(images, radius), targets, bound, form)
                 spent = (time.perf_counter() - start) / len(images)
                 print(f"| {radius:g} | {bound} | {form} | {found.mean():.3f} | {spent:.4f} |", flush=True)
 
@@ -79,13 +80,13 @@ def main() -> None:
         found = ", ".join(f"{bound} {n}" for bound, n in violations(model, images, radius, arguments.draws).items())
         print(f"violations in {arguments.draws} draws at radius {radius}: {found}", flush=True)
     print("\nSmall network\n")
-    tightness(model, images, model(images).argmax(1), 10, [0.001, 0.01, 0.1], BOUNDS)
+    tightness(model, images, Class().resolve(model(images)), [0.001, 0.01, 0.1], BOUNDS)
     network, data = shipped_model("synthetic_parts_cnn").double().eval(), SyntheticParts().drawn("test")
     transform = Transform(network.preprocessing)
     pictures = torch.stack([transform(data.image(index)) for index in range(arguments.images)]).double()
     print("\nShipped CNN of SyntheticParts (full CROWN has a row per neuron: left out)\n")
     labels = torch.tensor(data.labels[: arguments.images])
-    tightness(network, pictures, labels, 20, [1e-10, 1e-9, 1e-8], BOUNDS[:2])
+    tightness(network, pictures, Class("label").resolve(network(pictures), labels), [1e-10, 1e-9, 1e-8], BOUNDS[:2])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Leak test by start: predictions that survive pure noise in all targets from one layer on, and the layers chosen.
+"""Leak test by start: predictions that survive pure noise in all bottleneck layers from one on, and the layers chosen.
 
     python benchmarks/leak_table.py [--assets DIR] [--images 200]
 
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, default=Path(default))
     parser.add_argument("--images", type=int, default=200)
     arguments = parser.parse_args()
-    print("| model | first target | targets | kept | chance | |")
+    print("| model | first layer | layers | kept | chance | |")
     print("|---|---|---|---|---|---|")
     for name, model, data in models(arguments.assets):
         images = batches(model, data, arguments.images)

@@ -46,7 +46,7 @@ def limited(number: int) -> None:
         found = method.attribute(model, images)
     difference = ((found - expected).abs().max() / expected.abs().max()).item()
     count = sum("memory ran out" in str(one.message) for one in told)
-    print(f"| {type(method).__name__} | {difference:.1e} | {count} | {method._copies.at_once(images)} |")  # type: ignore[attr-defined]
+    print(f"| {type(method).__name__} | {difference:.1e} | {count} | {method._evaluator.at_once(images)} |")  # type: ignore[attr-defined]
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from lit_coiba.bottlenecks import estimate_statistics
 from lit_coiba.bounds import Box, overlap, propagate, specification, trace, upper_bounds
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.core.targets.class_target import class_rows
 from lit_coiba.data import BlockDataModule, Subset, SyntheticParts, Transform
 from lit_coiba.heads import BRNPAHead, EPICHead, InfoDisentHead, LinearHead, Rotation
 from lit_coiba.losses import distillation_loss

@@ -21,6 +21,7 @@ from benchmarks.golden.api import (
     Rotation,
     SyntheticParts,
     Transform,
+    class_rows,
     distillation_loss,
     functional,
     overlap,
@@ -126,11 +127,11 @@ def _cnn_bounds(bound: Any, form: Any) -> Any:
     with torch.no_grad():
         program = trace(network, "layer3", torch.float64)
         box = Box.around(network.split(["layer3"]).lower(images(2)).activation.double(), 1e-3)
-        classes = other_targets(2)
-        rows = specification(classes, CLASSES, form).double()
+        targets = class_rows(other_targets(2), CLASSES)
+        rows, _ = specification(targets, form)
         return {
-            "overlap": overlap(program, box, classes, CLASSES, bound, form),
-            "rows": upper_bounds(program, box, rows, bound),
+            "overlap": overlap(program, box, targets, bound, form),
+            "rows": upper_bounds(program, box, rows.double(), bound),
             "logits": propagate(program, box).boxes[program.output],
         }
 
@@ -138,8 +139,9 @@ def _cnn_bounds(bound: Any, form: Any) -> Any:
 def _tiny_bounds(bound: Any) -> Any:
     with torch.no_grad():
         program, box = trace(tiny_cnn()), Box.around(drawn(3, 3, 8, 8), 0.05)
-        found = {form: overlap(program, box, torch.tensor([0, 1, 2]), 4, bound, form) for form in _FORMS}
-        rival = overlap(program, box, torch.tensor([0, 1, 2]), 4, bound, "margin", 3)
+        targets = class_rows(torch.tensor([0, 1, 2]), 4)
+        found = {form: overlap(program, box, targets, bound, form) for form in _FORMS}
+        rival = overlap(program, box, targets, bound, "margin", 3)
         return {**found, "rival": rival, "boxes": list(propagate(program, box).boxes.values())}
 
 

@@ -12,10 +12,8 @@ from torch import Tensor
 
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
-from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved
 from lit_coiba.functional import precise
 from lit_coiba.propagation.attention import flow, read_tokens, record_attention, token_grid
 
@@ -55,22 +53,18 @@ class AttentionRollout(AttributionMethod):
         self.residual = residual
         self.heads = check_choice(heads, Heads, "heads")
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)``; `targets` are checked, and make no difference.
+    @torch.no_grad()
+    def _explain(self, model: Any, images: Tensor, targets: Resolved) -> Explanation:
+        """As `AttributionMethod` says.
 
         Raises:
             InputError: The model is no transformer on one sequence of tokens.
         """
-        check_images(model, images)
-        module: Any = model
-        with frozen(model), torch.no_grad():
-            grid = token_grid(module, "AttentionRollout")
-            with record_attention(module, "AttentionRollout") as weights:
-                logits = model(images)
-            class_targets(targets, images, model.num_classes, lambda: logits)
-            steps = [mixing(weight, self.residual, self.heads) for weight in weights]
-            maps = grid.to_map(flow(read_tokens(module, grid), steps))
-        return Explanation(maps, {})
+        grid = token_grid(model, "AttentionRollout")
+        with record_attention(model, "AttentionRollout") as weights:
+            model(images)
+        steps = [mixing(weight, self.residual, self.heads) for weight in weights]
+        return Explanation(grid.to_map(flow(read_tokens(model, grid), steps)), {})
 
 
 def mixing(weights: Tensor, residual: float = 0.5, heads: Heads = "mean") -> Tensor:

@@ -12,11 +12,9 @@ from torch import Tensor, nn
 
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.functional import precise
+from lit_coiba.core.targets import Resolved
 from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.propagation.relevance import relevance_rules
 
@@ -37,7 +35,7 @@ class AttnLRP(AttributionMethod):
     Args:
         conserving: CP-LRP: attention weights count as constants. Without biases relevance then sums to the logit
             exactly, which AttnLRP's softmax prevents; evidence that attention itself carries is not seen.
-        reduce: Over the colours; ``sum`` keeps the sum of a map.
+        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
     """
 
     card = Card(
@@ -51,24 +49,19 @@ class AttnLRP(AttributionMethod):
         self.conserving = conserving
         self.reduce = check_choice(reduce, Reduce, "reduce")
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        """As `AttributionMethod` says.
 
         Raises:
             InputError: The model has no attention, or runs an operation that has no rule.
         """
-        check_images(model, images)
         if not isinstance(model, nn.Module):
             raise InputError("AttnLRP changes gradients inside a model: give a torch module, such as a Backbone")
-        with frozen(model), relevance_rules(model, self.conserving, "AttnLRP") as rules:
-            pixels = images.detach().clone().requires_grad_(True)
-            logits = model(pixels)
-            if not rules.attended:
-                raise InputError(
-                    "AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP"
-                )
-            classes = class_targets(targets, images, model.num_classes, logits.detach)
-            score = logits.gather(1, classes.unsqueeze(1)).sum()
-            values = pixels.detach() * torch.autograd.grad(score, pixels)[0]
-        maps = over_colours(values, self.reduce)
-        return Explanation(precise(maps), {})
+        pixels = images.requires_grad_()
+        with relevance_rules(model, self.conserving, "AttnLRP") as rules:
+            out = model(pixels)
+        if not rules.attended:
+            raise InputError("AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP")
+        scores = targets.score(out)  # with its own gradient: the rules are for what the model does
+        values = pixels.detach() * torch.autograd.grad(scores.sum(), pixels)[0]
+        return Explanation(over_colours(values, self.reduce), {})

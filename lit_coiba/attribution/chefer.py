@@ -13,10 +13,8 @@ from torch import Tensor
 
 from lit_coiba.core.errors import check_choice
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import Output, check_images, class_scores, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
-from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved, Score
 from lit_coiba.functional import precise
 from lit_coiba.propagation.attention import read_tokens, record_attention, token_grid
 
@@ -34,7 +32,7 @@ class Chefer(AttributionMethod):
     gradients would be rounding.
 
     Args:
-        output: What is explained: ``logit`` (the paper) or ``prob``.
+        output: Score of a class: ``logit`` (the paper), ``prob``, ``logprob`` or ``rest`` (logit + logprob).
 
     Raises:
         InputError: No such output.
@@ -47,27 +45,21 @@ class Chefer(AttributionMethod):
         ("ViT",),
     )
 
-    def __init__(self, output: Output = "logit") -> None:
-        self.output: Output = check_choice(output, Output, "output")
+    def __init__(self, output: Score = "logit") -> None:
+        self.output: Score = check_choice(output, Score, "output")
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+    def _explain(self, model: Any, images: Tensor, targets: Resolved) -> Explanation:
+        """As `AttributionMethod` says.
 
         Raises:
             InputError: The model is no transformer on one sequence of tokens.
         """
-        check_images(model, images)
-        module: Any = model
-        with frozen(model):
-            grid = token_grid(module, "Chefer")
-            pixels = images.detach().clone().requires_grad_()  # so that there is a graph: the weights are frozen
-            with record_attention(module, "Chefer") as weights:
-                logits = model(pixels)
-            classes = class_targets(targets, images, model.num_classes, lambda: logits.detach())
-            scores = class_scores(logits, classes, self.output)
-            gradients = torch.autograd.grad(scores.sum(), weights)
-            steps = [_relevance(weight.detach(), gradient) for weight, gradient in zip(weights, gradients)]
-        return Explanation(grid.to_map(_gained(read_tokens(module, grid).to(steps[-1]), steps)), {})
+        grid = token_grid(model, "Chefer")
+        with record_attention(model, "Chefer") as weights:
+            out = model(images.requires_grad_())  # so that there is a graph: the weights are frozen
+        gradients = torch.autograd.grad(targets.score(out).sum(), weights)
+        steps = [_relevance(weight.detach(), gradient) for weight, gradient in zip(weights, gradients)]
+        return Explanation(grid.to_map(_gained(read_tokens(model, grid).to(steps[-1]), steps)), {})
 
 
 def _relevance(weights: Tensor, gradients: Tensor) -> Tensor:

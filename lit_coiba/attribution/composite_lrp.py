@@ -14,11 +14,9 @@ from torch import Tensor, fx, nn
 
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.functional import precise
+from lit_coiba.core.targets import Resolved
 from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.propagation.attention import attention_layers, other_attention
 from lit_coiba.propagation.relevance_graph import relevance_graph
@@ -54,7 +52,7 @@ class CompositeLRP(AttributionMethod):
             ``epsilon_alpha2_beta1`` = epsilon, alpha 2 and beta 1; ``..._flat`` the same with a flat first layer;
             ``epsilon_gamma_box`` = epsilon, gamma 0.25, and the box rule for pixels (ours).
         epsilon: What stabilises quotients; zennit's.
-        reduce: Over the colours; ``sum`` keeps the sum of a map.
+        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
     """
 
     card = Card(
@@ -73,18 +71,17 @@ class CompositeLRP(AttributionMethod):
         self.epsilon = epsilon
         self.reduce = check_choice(reduce, Reduce, "reduce")
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        """As `AttributionMethod` says. The last layer starts with the score's gradient times what it put out.
 
         Raises:
             InputError: zennit is missing, the model is no CNN whose steps can be listed, or one of them has no rule
                 (norms other than batch norms, convolutions that standardise their weights).
         """
-        check_images(model, images)
         if not isinstance(model, nn.Module) or attention_layers(model, True) or other_attention(model, True):
             raise InputError("CompositeLRP has rules for CNNs, and none for attention: take AttnLRP for transformers")
-        with frozen(model), torch.autocast(images.device.type, enabled=False):
-            pixels = images.detach().to(next(model.parameters()).dtype).clone()
+        with torch.autocast(images.device.type, enabled=False):
+            pixels = images.to(next(model.parameters()).dtype)
             rules = self._rules(model, pixels)
             network = relevance_graph(model, self.epsilon, "CompositeLRP", self.composite == "epsilon").eval()
             if self.composite in OF_PIXELS and not _reads_pixels(network):
@@ -94,12 +91,11 @@ class CompositeLRP(AttributionMethod):
                 )
             pixels.requires_grad_(True)
             with rules.context(network) as listening:
-                logits = listening(pixels)
-                classes = class_targets(targets, images, model.num_classes, logits.detach)
-                start = torch.zeros_like(logits).scatter(1, classes.unsqueeze(1), 1) * logits.detach()
-                values = torch.autograd.grad(logits, pixels, start)[0]
-        maps = over_colours(values.detach(), self.reduce)
-        return Explanation(precise(maps), {})
+                out = listening(pixels)
+                last = out.detach().requires_grad_()
+                slope = torch.autograd.grad(targets.score(last).sum(), last)[0]
+                values = torch.autograd.grad(out, pixels, last.detach() * slope)[0]
+        return Explanation(over_colours(values, self.reduce), {})
 
     def _rules(self, model: Network, images: Tensor) -> Any:
         """zennit's composite, for layers."""

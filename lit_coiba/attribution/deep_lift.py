@@ -18,11 +18,10 @@ from torch.overrides import TorchFunctionMode
 
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.functional import precise
+from lit_coiba.core.targets import Resolved
+from lit_coiba.functional import working_dtype
 from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.perturbation.baselines import Baseline, baseline_images
 from lit_coiba.propagation.activations import check_out_of_place, elementwise, out_of_place
@@ -48,14 +47,14 @@ class DeepLift(AttributionMethod):
     run one ReLU several times and are refused. What else is not linear, such
     as the products of squeeze-and-excitation or an activation called as a function, has no rule and counts as linear: a
     warning tells where more than a tenth is missing. Attention and norms over the input itself are refused. The logit
-    is explained, since the rule for a softmax would depend on the other images.
+    is explained, or the target's own score; that of a probability has no rule either.
 
     Args:
         baseline: The reference: ``zero`` = zeros of model input, the mean colour of the training data (Captum's
             default); ``black``; ``mean`` = the image's own mean colour; ``blur``; ``noise`` = the image with Gaussian
             noise; ``uniform`` = random pixels; ``opposite`` = black or white, whichever is farther.
-        reduce: Over the colours; ``sum`` keeps the sum of a map.
-        seed: Of random baselines, which all images share.
+        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        seed: Seed of the random baselines, which all images share.
 
     Raises:
         InputError: A value that is not among its choices; a model with attention, layer norm, an activation module
@@ -75,25 +74,19 @@ class DeepLift(AttributionMethod):
         self.seed = seed
         self._told = False
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
-        check_images(model, images)
-        with frozen(model):
-            pixels = images.detach().clone().requires_grad_()
-            with torch.no_grad():
-                logits = model(pixels.detach().clone())
-            classes = class_targets(targets, images, model.num_classes, lambda: logits)
-            references = baseline_images(self.baseline, pixels.detach(), model, self.seed)
-            with _explainable(model) as network, _OperationsWithRule():
-                values = RescaleRule(network).attribute(pixels, references, target=classes).detach()
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        with torch.no_grad():
+            logits = model(images.clone())
+        references = baseline_images(self.baseline, images, model, self.seed)
+        with _explainable(model, targets) as network, _OperationsWithRule():
+            values = RescaleRule(network).attribute(images.requires_grad_(), references)
         check_out_of_place("DeepLift", network.logits[: len(images)], logits)
-        scores = network.logits.gather(1, classes.repeat(2).unsqueeze(1)).flatten()
-        difference = scores[: len(images)] - scores[len(images) :]
-        total = values.flatten(1).sum(1, dtype=torch.promote_types(values.dtype, torch.float32))
+        difference = network.scores[: len(images)] - network.scores[len(images) :]
+        total = values.flatten(1).sum(1, dtype=working_dtype(values))
         self._tell((total - difference).abs().sum() / difference.abs().sum())
-        maps = over_colours(values, self.reduce)
-        maps = precise(maps)
-        return Explanation(maps, {"attribution_sum": total, "score_difference": difference})
+        return Explanation(
+            over_colours(values, self.reduce), {"attribution_sum": total, "score_difference": difference}
+        )
 
     def _tell(self, missing: Tensor) -> None:
         if missing > MISSING and not self._told:
@@ -116,14 +109,15 @@ class RescaleRule(CaptumDeepLift):
     def __init__(self, model: Recorder) -> None:
         super().__init__(model, eps=1e-10 if model.dtype == torch.float64 else 1e-7)
 
-    def attribute(self, inputs: Tensor, baselines: Tensor, target: Tensor) -> Tensor:
-        """Contributions of `inputs`, ``(B, 3, H, W)``."""
+    def attribute(self, inputs: Tensor, baselines: Tensor) -> Tensor:
+        """Contributions of `inputs`, ``(B, 3, H, W)``, to the scores that the recorder gives."""
+        rows = torch.arange(len(inputs), device=inputs.device)  # copied along with the inputs
         before = [(module, dict(module.__dict__)) for module in self.model.modules() if self._is_non_linear(module)]
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Setting forward, backward hooks")
-                values: Tensor = super().attribute(inputs, baselines, target)
-                return values
+                values: Tensor = super().attribute(inputs, baselines, additional_forward_args=rows)
+                return values.detach()
         finally:
             for module, attributes in before:
                 for name in ("input", "output"):
@@ -172,20 +166,21 @@ class _OperationsWithRule(TorchFunctionMode):
 
 
 class Recorder(nn.Module):
-    """A network that keeps its last logits."""
+    """The scores of targets by a network, which keeps its last logits and scores."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, targets: Resolved) -> None:
         super().__init__()
         self.network = network
-        self.logits = torch.empty(0)
+        self.targets = targets
+        self.logits = self.scores = torch.empty(0)
         self.dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits ``(B, K)``, in fp32 at least."""
-        logits: Tensor = self.network(images)
-        logits = precise(logits)
-        self.logits = logits.detach()
-        return logits
+    def forward(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Score of each image's row of the targets, ``(N,)``."""
+        logits = self.network(images)
+        scores = self.targets.take(rows).score(logits)
+        self.logits, self.scores = logits.detach(), scores.detach()
+        return scores
 
 
 def rescaled(_: nn.Module, inputs: Tensor, outputs: Tensor, slope: Tensor, gradient: Tensor, eps: float) -> Tensor:
@@ -218,7 +213,7 @@ def difference(values: Tensor) -> Tensor:
 
 
 @contextmanager
-def _explainable(model: Network) -> Iterator[Recorder]:
+def _explainable(model: Network, targets: Resolved) -> Iterator[Recorder]:
     """The model, with activations that leave their inputs alone; on leaving they are as they were.
 
     Raises:
@@ -233,4 +228,4 @@ def _explainable(model: Network) -> Iterator[Recorder]:
                 " IntegratedGradients instead"
             )
     with out_of_place(model):
-        yield Recorder(model)
+        yield Recorder(model, targets)

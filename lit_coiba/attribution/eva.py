@@ -15,15 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_coiba.bounds import Bound, Box, Form, overlap, trace
+from lit_coiba.bounds import Bound, Box, Form, margin, overlap, trace
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.functional import noise
+from lit_coiba.core.targets import Resolved
+from lit_coiba.functional import fp64_where_possible, noise, working_dtype
 
 WEIGHT = 8  # of a box in fp64, with two ends: 12 of 64 x 64 pixels at once are 1.4 times as fast as 98
 VACUOUS = 10  # times the range of an image's logits, above which its bounds are called empty
@@ -46,7 +45,7 @@ class EVA(AttributionMethod):
     perturbation in the ball changes the class, up to rounding. ``margin`` is the overlap of the image alone.
 
     Args:
-        radius: Of the ball, in L-infinity, in units of the model's input; no value is published.
+        radius: Radius of the ball, in L-infinity, in units of the model's input; no value is published.
         patch: Side of the square patches in pixels, a divisor of both sides of the image; 1 = single pixels; None = the
             regions are `masks`. No value is published.
         n_samples: N, perturbations drawn for each region to find the box of the start layer; no value is published.
@@ -60,7 +59,7 @@ class EVA(AttributionMethod):
         rival: The only class that counts as another one; None = all (as in the paper).
         masks: File of a bool tensor ``(d, H, W)``, written by ``torch.save``: regions of the user's. A pixel's value is
             the mean score of the regions that hold it, 0 where none does.
-        seed: Of the perturbations, which all images and regions share.
+        seed: Seed of the perturbations, which all images and regions share.
         chunk: Boxes at once; ``auto`` = as many as are fast, halved where memory runs out.
 
     Raises:
@@ -106,7 +105,7 @@ class EVA(AttributionMethod):
         self.bound = check_choice(bound, Bound, "bound")
         self.form = check_choice(form, Form, "form")
         self.seed, self.chunk = seed, chunk
-        self._copies = BatchedEvaluator(chunk, WEIGHT)
+        self._evaluator = BatchedEvaluator(chunk, WEIGHT)
         self._warned = False
 
     def identity(self) -> dict[str, Any]:
@@ -116,22 +115,19 @@ class EVA(AttributionMethod):
             given["masks"] = hashlib.sha256(_read(self.masks)).hexdigest()
         return given
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+    @torch.no_grad()
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        """As `AttributionMethod` says.
 
         Raises:
             InputError: A layer without a rule, patches that do not tile the image, masks of another size, a rival that
                 is a target, or bounds that overflow.
         """
-        check_images(model, images)
-        if model.num_classes < 2:
-            raise InputError("EVA compares the target with other classes, and this model has one: take another method")
         regions = self._regions(images)
-        with frozen(model), torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        self._check_rival(targets, model.num_classes)
+        with torch.autocast(images.device.type, enabled=False):
             logits = model(images)
-            classes = class_targets(targets, images, model.num_classes, lambda: logits)
-            self._check_rival(classes, model.num_classes)
-            dtype = torch.float32 if images.device.type == "mps" else torch.float64  # radii far below fp32's rounding
+            dtype = fp64_where_possible(images).dtype  # radii are far below fp32's rounding
             program = trace(model, self.start_layer, dtype)  # type: ignore[arg-type]
             free = torch.cat([torch.zeros_like(regions[:1]), regions]).logical_not()  # the first: the whole ball
 
@@ -139,20 +135,19 @@ class EVA(AttributionMethod):
                 """Of the overlap with some regions fixed, ``(k, r)``."""
                 allowed = free[copies].unsqueeze(1).unsqueeze(1)  # (k, 1, 1, H, W)
                 box = self._box(model, images[rows], allowed, dtype)
-                several = classes[rows].repeat(len(allowed))
-                return overlap(program, box, several, model.num_classes, self.bound, self.form, self.rival).unflatten(
-                    0, (len(allowed), -1)
-                )
+                several = targets.take(rows).repeat(len(allowed))
+                found = overlap(program, box, several, self.bound, self.form, self.rival)
+                return found.unflatten(0, (len(allowed), -1))
 
-            found = self._copies.gather(images, len(free), bounds)
+            found = self._evaluator.gather(images, len(free), bounds)
         if not found.isfinite().all():
             raise InputError(
                 f"EVA's bounds overflow at radius {self.radius}: take a smaller one, or a later start_layer"
             )
         self._warn(found[0], logits)
         scores = (found[0] - found[1:]).T  # (B, d)
-        precision = torch.promote_types(images.dtype, torch.float32)
-        extras = {"overlap": found[0], "margin": self._margin(logits, classes)}
+        extras = {"overlap": found[0], "margin": margin(logits, targets, self.rival)}
+        precision = working_dtype(images)
         return Explanation(
             self._map(scores, regions).to(precision), {name: values.to(precision) for name, values in extras.items()}
         )
@@ -210,13 +205,12 @@ class EVA(AttributionMethod):
                 stacklevel=3,
             )
 
-    def _margin(self, logits: Tensor, classes: Tensor) -> Tensor:
-        own = classes.unsqueeze(1)
-        others = logits.scatter(1, own, -torch.inf).amax(1) if self.rival is None else logits[:, self.rival]
-        return others - logits.gather(1, own).squeeze(1)
-
-    def _check_rival(self, classes: Tensor, num_classes: int) -> None:
-        if self.rival is not None and (not 0 <= self.rival < num_classes or bool((classes == self.rival).any())):
+    def _check_rival(self, targets: Resolved, num_classes: int) -> None:
+        if not targets.take(slice(0, 1)).linear()[0].shape[1]:
+            raise InputError("EVA compares the target with other classes, and this model has one: take another method")
+        if self.rival is None:
+            return
+        if not 0 <= self.rival < num_classes or (targets.classes("EVA with a rival") == self.rival).any():
             raise InputError(f"rival is {self.rival}: give a class of the model that is no target, or null for all")
 
 

@@ -11,11 +11,9 @@ from torch import Tensor
 
 from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.explanation import Explanation, HeadExplanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.functional import precise
+from lit_coiba.core.targets import Resolved
 from lit_coiba.heads.head import Head
 from lit_coiba.prototypes import Prototypes
 
@@ -64,33 +62,31 @@ class HeadAttribution(AttributionMethod):
         digest = None if self.prototypes is None else self._loaded.digest()
         return {**self.arguments(), "prototypes": digest}
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+    @torch.no_grad()
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        """As `AttributionMethod` says.
 
         Raises:
             InputError: The model has no head that explains itself, or one of another number of units.
         """
-        check_images(model, images)
         head = getattr(model, "head", None)
         if not isinstance(head, Head):
             raise InputError(
                 "HeadAttribution explains a classifier by its own head, and this model has none: train one (model.head"
                 " of fit) and give its weights"
             )
-        with frozen(model), torch.no_grad():
-            features = model.features(images)
-            classes = class_targets(targets, images, model.num_classes, lambda: head(features))
-            found = head.explain(features, classes, self.top)
-            extras = {
-                "units": found.units,
-                "contributions": found.contributions.gather(1, found.units),
-                "unit_maps": found.unit_maps,
-                "total": found.contributions.sum(1),
-                "bias": head.bias_of(classes),
-            }
-            if self.prototypes is not None:
-                extras["looks_like"] = self._looks_like(head, found, classes)
-        return Explanation(precise(found.maps), extras)
+        classes = targets.classes("HeadAttribution")
+        found = head.explain(model.features(images), classes, self.top)
+        extras = {
+            "units": found.units,
+            "contributions": found.contributions.gather(1, found.units),
+            "unit_maps": found.unit_maps,
+            "total": found.contributions.sum(1),
+            "bias": head.bias_of(classes),
+        }
+        if self.prototypes is not None:
+            extras["looks_like"] = self._looks_like(head, found, classes)
+        return Explanation(found.maps, extras)
 
     def _looks_like(self, head: Head, found: HeadExplanation, classes: Tensor) -> Tensor:
         """Rows of the prototypes of each unit, on the side that it has here, ``(B, top, patches)``."""

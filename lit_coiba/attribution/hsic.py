@@ -12,13 +12,13 @@ from torch import Tensor
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import Output, check_images
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved, Score
+from lit_coiba.functional import working_dtype
 from lit_coiba.functional.hsic import Bandwidth, Kernel, hsic
 from lit_coiba.functional.quasi_random import MOST_DIMENSIONS, sobol_sequence
-from lit_coiba.perturbation.masking import Perturbation, cell_scores, checked_perturbation, target_classes
+from lit_coiba.perturbation.masking import Perturbation, cell_scores, checked_perturbation
 
 
 class HSIC(AttributionMethod):
@@ -34,18 +34,18 @@ class HSIC(AttributionMethod):
     Args:
         grid_size: g, cells along a side, at most 145; the authors' 8.
         n_samples: Masks; the authors' 500.
-        kernel: Of the cells: ``binary`` (the authors' default); ``rbf`` and ``sobolev`` take masks with values in
-            [0, 1], as they offer too.
-        bandwidth: Of the scores' kernel: ``median_distance`` = the median distance of scores that differ (ours);
+        kernel: Kernel of the cells: ``binary`` (the authors' default); ``rbf`` and ``sobolev`` take masks with values
+            in [0, 1], as they offer too.
+        bandwidth: Width of the scores' kernel: ``median_distance`` = the median distance of scores that differ (ours);
             ``median_y`` = the median score, as in the authors' code: it changes with a constant added to the score.
         perturbation: ``inpainting`` = x m, zeros of model input where a cell is hidden; ``blur`` = a box blur of 10 x
             10 pixels there; ``amplitude`` = x + (m - 1/2) strength.
-        strength: Of ``amplitude``, in units of model input.
+        strength: Strength of ``amplitude``, in units of model input.
         scramble: Scramble the Sobol sequence that the masks are rounded from (ours). The published sampler does not,
             and its first two points, all zeros and all halves, both hide the whole image. False = as published.
-        output: Explain the ``logit`` or the ``prob`` of the class.
-        chunk: Model inputs at once.
-        seed: Of the scrambling.
+        output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
+        chunk: Number of model inputs at once.
+        seed: Seed of the scrambling.
 
     Raises:
         InputError: A number outside its range.
@@ -62,7 +62,7 @@ class HSIC(AttributionMethod):
         perturbation: Perturbation = "inpainting",
         strength: float = 1.0,
         scramble: bool = True,
-        output: Output = "logit",
+        output: Score = "logit",
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
@@ -80,25 +80,19 @@ class HSIC(AttributionMethod):
         self.perturbation = checked_perturbation(perturbation, strength)
         self.strength = strength
         self.scramble = scramble
-        self.output = check_choice(output, Output, "output")
+        self.output = check_choice(output, Score, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
-        check_images(model, images)
-        with frozen(model), torch.no_grad():
-            images = images.detach().contiguous()
-            classes = target_classes(model, images, targets, self._copies)
-            design = sobol_sequence(self.n_samples, self.grid_size**2, self.seed if self.scramble else None)
-            if self.kernel == "binary":
-                design = design.round()
-            how = (self.output, self.perturbation, self.strength)
-            scores = cell_scores(
-                model, images, classes, self.n_samples, design.to(images.device).__getitem__, self._copies, *how
-            )
-            device = torch.device("cpu") if images.device.type == "mps" else images.device  # MPS has no fp64
-            criteria = hsic(design.to(device), scores.to(device), self.kernel, self.bandwidth)
+    @torch.no_grad()
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        images = images.contiguous()
+        design = sobol_sequence(self.n_samples, self.grid_size**2, self.seed if self.scramble else None)
+        if self.kernel == "binary":
+            design = design.round()
+        shown, how = design.to(images.device), (self.perturbation, self.strength)
+        scores = cell_scores(model, images, targets, self.n_samples, shown.__getitem__, self._evaluator, *how)
+        criteria = hsic(design, scores.cpu(), self.kernel, self.bandwidth)  # fp64, which not every device has
         maps = criteria.T.unflatten(-1, (self.grid_size, self.grid_size))
-        return Explanation(maps.to(images.device, torch.promote_types(images.dtype, torch.float32)), {})
+        return Explanation(maps.to(images.device, working_dtype(images)), {})

@@ -15,14 +15,12 @@ from torch import Tensor
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import check_choice, check_count
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import Output, check_images, class_scores
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.functional import precise
+from lit_coiba.core.targets import Resolved, Score
+from lit_coiba.functional import precise, working_dtype
 from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.perturbation.baselines import Baseline, baseline_images, cast, path_attribution
-from lit_coiba.perturbation.masking import target_classes
 
 Rule = Literal["gausslegendre", "riemann_right", "riemann_left", "riemann_middle"]
 
@@ -43,10 +41,10 @@ class IntegratedGradients(AttributionMethod):
             random pixels; ``opposite`` = black or white, whichever is farther, for every colour value.
         steps: Points of the path (Captum's default).
         rule: Where they lie, and their weights (Captum's default).
-        output: What is explained: ``logit`` or ``prob``.
-        reduce: Over the colours; ``sum`` keeps the sum of a map.
-        seed: Of random baselines, which all images share.
-        chunk: Model inputs at once.
+        output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
+        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        seed: Seed of the random baselines, which all images share.
+        chunk: Number of model inputs at once.
 
     Raises:
         InputError: A value out of its range.
@@ -59,7 +57,7 @@ class IntegratedGradients(AttributionMethod):
         baseline: Baseline = "zero",
         steps: int = 50,
         rule: Rule = "gausslegendre",
-        output: Output = "logit",
+        output: Score = "logit",
         reduce: Reduce = "sum",
         seed: int = 0,
         chunk: Chunk = "auto",
@@ -67,35 +65,25 @@ class IntegratedGradients(AttributionMethod):
         check_count(2, steps=steps)
         self.baseline: Baseline = check_choice(baseline, Baseline, "baseline")
         self.rule: Rule = check_choice(rule, Rule, "rule")
-        self.output: Output = check_choice(output, Output, "output")
+        self.output: Score = check_choice(output, Score, "output")
         self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
         self.steps, self.seed, self.chunk = steps, seed, chunk
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
-        check_images(model, images)
-        with frozen(model):
-            with torch.no_grad():
-                classes = target_classes(model, images.detach(), targets, self._copies)
-            network, images = cast(model, images), precise(images.detach()).clone()
-            baselines = baseline_images(self.baseline, images, model, self.seed)
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        network, images = cast(model, images), precise(images)
+        baselines = baseline_images(self.baseline, images, model, self.seed)
+        values = path_attribution(network, images, baselines, targets, *_points(self.rule, self.steps), self._evaluator)
 
-            def score(points: Tensor, labels: Tensor) -> Tensor:
-                return class_scores(network(points), labels, self.output)
+        def scores(some: slice, rows: slice) -> Tensor:
+            """At the image and at the baseline, ``(k, r)``."""
+            points = (images, baselines)[some]
+            return torch.stack([targets.take(rows).score(network(point[rows])) for point in points])
 
-            values = path_attribution(score, images, baselines, classes, *_points(self.rule, self.steps), self._copies)
-            with torch.no_grad():
-                ends = self._copies.gather(
-                    images,
-                    2,
-                    lambda some, rows: torch.stack(
-                        [score((images, baselines)[i][rows], classes[rows]) for i in range(some.start, some.stop)]
-                    ),
-                )
-        total = values.flatten(1).sum(1, dtype=torch.promote_types(values.dtype, torch.float32))
+        with torch.no_grad():
+            ends = self._evaluator.gather(images, 2, scores)
+        total = values.flatten(1).sum(1, dtype=working_dtype(values))
         maps = over_colours(values, self.reduce)
-        maps = precise(maps)
         return Explanation(maps, {"attribution_sum": total, "score_difference": ends[0] - ends[1]})
 
 

@@ -6,17 +6,15 @@ Ribeiro, Singh and Guestrin, ""Why Should I Trust You?": Explaining the Predicti
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor
 
-from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
-from lit_coiba.core.errors import InputError, check_choice, check_count
-from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.images import Output
-from lit_coiba.core.method import AttributionMethod, Card
-from lit_coiba.core.network import Network
+from lit_coiba.attribution.segment_method import Scores, SegmentMethod
+from lit_coiba.core.batched_evaluator import Chunk
+from lit_coiba.core.errors import InputError, check_choice
+from lit_coiba.core.method import Card
+from lit_coiba.core.targets import Score
 from lit_coiba.functional.noise import noise
 from lit_coiba.functional.surrogate import (
     cosine_similarity_weights,
@@ -25,12 +23,12 @@ from lit_coiba.functional.surrogate import (
     weighted_ridge,
 )
 from lit_coiba.perturbation.baselines import Baseline
-from lit_coiba.perturbation.segments import Segments, explain_by_segments
+from lit_coiba.perturbation.segments import Segments
 
 Surrogate = Literal["ridge", "lasso"]
 
 
-class LIME(AttributionMethod):
+class LIME(SegmentMethod):
     """Coefficients of a linear model that imitates the score while segments of the image are hidden at random.
 
     Each segment is shown in half of n copies; copies that show more of the image weigh more. A coefficient is what
@@ -43,15 +41,15 @@ class LIME(AttributionMethod):
         grid_size: Cells along a side of the grid; about ``grid_size ** 2`` superpixels for ``slic``.
         n_samples: Perturbed copies; 1,000 in the authors' package for images, Captum's default is 50.
         segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour (needs scikit-image). In
-            Python `explain` takes others, as `regions`.
+            Python `explain_regions` takes your own.
         surrogate: ``ridge`` (the authors' package) or ``lasso`` (Captum's default).
         alpha: Penalty: 1 for the authors' ridge; 0.01 for Captum's lasso.
-        kernel_width: Of the weights, in cosine distance from the whole image; 0.25 in the authors' package.
+        kernel_width: Width of the weights, in cosine distance from the whole image; 0.25 in the authors' package.
         baseline: What hidden segments show; zeros of model input as in Captum (the authors' package: the segment's mean
             colour).
-        output: Explain the ``logit`` or the ``prob`` of the class.
-        chunk: Model inputs at once.
-        seed: Of the draws.
+        output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
+        chunk: Number of model inputs at once.
+        seed: Seed of the random draws.
 
     Raises:
         InputError: A number outside its range.
@@ -68,50 +66,20 @@ class LIME(AttributionMethod):
         alpha: float = 1.0,
         kernel_width: float = 0.25,
         baseline: Baseline = "zero",
-        output: Output = "logit",
+        output: Score = "logit",
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
-        check_count(grid_size=grid_size)
-        check_count(2, n_samples=n_samples)
+        super().__init__(grid_size, n_samples, segments, baseline, output, chunk, seed)
         if not alpha >= 0:
             raise InputError(f"alpha is {alpha}: give a penalty of 0 or more")
         if not kernel_width > 0:
             raise InputError(f"kernel_width is {kernel_width}: give a width above 0")
-        self.grid_size = grid_size
-        self.n_samples = n_samples
-        self.segments = check_choice(segments, Segments, "segments")
         self.surrogate = check_choice(surrogate, Surrogate, "surrogate")
         self.alpha = alpha
         self.kernel_width = kernel_width
-        self.baseline = check_choice(baseline, Baseline, "baseline")
-        self.output = check_choice(output, Output, "output")
-        self.chunk = chunk
-        self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
 
-    def explain(
-        self,
-        model: Network,
-        images: Tensor,
-        targets: Tensor | int | None = None,
-        regions: Tensor | None = None,
-    ) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
-
-        Args:
-            model: Any classifier.
-            images: Normalised.
-            targets: Classes.
-            regions: Segments in place of those of the constructor: their numbers ``(H, W)``, or ``(B, H, W)``; maps
-                are at pixels then.
-
-        Raises:
-            InputError: `regions` are not integers of the images' size; scikit-image is missing for ``slic``.
-        """
-        return explain_by_segments(self, model, images, targets, regions, self._copies, self._fit)
-
-    def _fit(self, parts: int, scores: Callable[[Tensor], Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def fit(self, parts: int, scores: Scores) -> tuple[Tensor, dict[str, Tensor]]:
         """Coefficients ``(b, parts)`` and how good the linear model is, for images with that many segments."""
         shown = (noise(self.seed, 0, 0, (self.n_samples, parts)) > 0).double()
         weights = cosine_similarity_weights(shown, self.kernel_width)

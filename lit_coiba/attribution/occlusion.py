@@ -15,13 +15,10 @@ from torch import Tensor
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import Output, check_images, class_scores
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.functional import precise
+from lit_coiba.core.targets import Resolved, Score
 from lit_coiba.perturbation.baselines import Baseline, baseline_images
-from lit_coiba.perturbation.masking import target_classes
 
 Overlap = Literal["mean", "sum"]
 
@@ -41,9 +38,9 @@ class Occlusion(AttributionMethod):
         stride: Pixels between windows, at most the window; null = the window (ours; Captum has no default).
         overlap: What a pixel has of the windows that cover it: their ``mean`` (Captum), or ``sum`` (Xplique).
         baseline: What the window shows; zeros of model input (ours; Captum's too).
-        output: Explain the ``logit`` or the ``prob`` of the class.
-        chunk: Model inputs at once.
-        seed: Of a random baseline.
+        output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
+        chunk: Number of model inputs at once.
+        seed: Seed of a random baseline.
 
     Raises:
         InputError: A window or stride below 1; a stride above the window, which would leave pixels out.
@@ -57,7 +54,7 @@ class Occlusion(AttributionMethod):
         stride: int | None = None,
         overlap: Overlap = "mean",
         baseline: Baseline = "zero",
-        output: Output = "logit",
+        output: Score = "logit",
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
@@ -68,46 +65,44 @@ class Occlusion(AttributionMethod):
         self.stride = stride
         self.overlap = check_choice(overlap, Overlap, "overlap")
         self.baseline = check_choice(baseline, Baseline, "baseline")
-        self.output = check_choice(output, Output, "output")
+        self.output = check_choice(output, Score, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
+    @torch.no_grad()
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        """As `AttributionMethod` says.
 
         Raises:
             InputError: The window is larger than the image, or the stride larger than the window.
         """
-        check_images(model, images)
         window, stride = self._sizes(images)
-        with frozen(model), torch.no_grad():
-            images = images.detach().contiguous()
-            classes = target_classes(model, images, targets, self._copies)
-            hidden = baseline_images(self.baseline, images, model, self.seed)
+        images = images.contiguous()
+        hidden = baseline_images(self.baseline, images, model, self.seed)
 
-            def score(copies: Tensor, targets: Tensor) -> Tensor:  # in pieces: Captum would fail where memory runs out
-                return self._copies.gather(
-                    copies, 1, lambda _, rows: class_scores(model(copies[rows]), targets[rows], self.output)[None]
-                )[0]
+        def score(copies: Tensor, rows: Tensor) -> Tensor:  # in pieces: Captum would fail where memory runs out
+            return self._evaluator.gather(
+                copies, 1, lambda _, some: targets.take(rows[some]).score(model(copies[some]))[None]
+            )[0]
 
-            occlusion = CaptumOcclusion(score)
-            occlusion.use_weights = False  # the sum over windows: Captum's mean is rounded to single precision
-            values = occlusion.attribute(
-                images,
-                (3, window, window),
-                (3, stride, stride),
-                hidden,
-                additional_forward_args=classes,
-                perturbations_per_eval=max(1, self._copies.at_once(images) // len(images)),
-            )
+        occlusion = CaptumOcclusion(score)
+        occlusion.use_weights = False  # the sum over windows: Captum's mean is rounded to single precision
+        values = occlusion.attribute(
+            images,
+            (3, window, window),
+            (3, stride, stride),
+            hidden,
+            additional_forward_args=torch.arange(len(images), device=images.device),  # copied along with the images
+            perturbations_per_eval=max(1, self._evaluator.at_once(images) // len(images)),
+        )
         maps = values[:, 0]  # a window hides all colours, which share its value
         if stride == window:
             maps = maps[:, ::window, ::window].contiguous()
         elif self.overlap == "mean":
             rows, columns = (_windows_over(pixels, window, stride).to(maps) for pixels in maps.shape[-2:])
             maps = maps / (rows.unsqueeze(-1) * columns)
-        return Explanation(precise(maps), {})
+        return Explanation(maps, {})
 
     def _sizes(self, images: Tensor) -> tuple[int, int]:
         """Window and stride for images of this size."""

@@ -1,4 +1,4 @@
-"""Random maps: the floor that every method has to beat."""
+"""Random maps: a trivial baseline (sanity check), which every method has to beat."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lit_coiba.core.errors import check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved
 from lit_coiba.functional import noise, uniform
 
 
@@ -19,7 +20,7 @@ class RandomMap(AttributionMethod):
 
     Args:
         grid_size: Side of the grid.
-        seed: Of the numbers.
+        seed: Seed of the numbers.
         per_image: Draw them for each image anew, from the seed and the image's own values, so that a map depends
             neither on its companions in a batch nor on the order; without, all images have the same map, whose maximum
             then lies in the same place for all.
@@ -33,11 +34,10 @@ class RandomMap(AttributionMethod):
         self.seed = seed
         self.per_image = per_image
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """A map ``(B, cells, cells)`` that knows nothing of what the images show, nor of the targets."""
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
         shape = (self.grid_size, self.grid_size)
         if self.per_image:
-            normal = torch.stack([noise(self.seed, _number(image), 0, shape) for image in images.detach().cpu()])
+            normal = torch.stack([noise(self.seed, _number(image), 0, shape) for image in images.cpu()])
         else:
             normal = noise(self.seed, 0, 0, (1, *shape)).expand(len(images), -1, -1)
         return Explanation(uniform(normal).to(images.device), {})

@@ -14,13 +14,13 @@ from torch import Tensor
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import Output, check_images
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved, Score
+from lit_coiba.functional import fp64_where_possible, working_dtype
 from lit_coiba.functional.random_masks import random_cells, shifted_masks
 from lit_coiba.perturbation.baselines import Baseline
-from lit_coiba.perturbation.masking import baseline_or_zeros, copy_scores, masked, target_classes
+from lit_coiba.perturbation.masking import baseline_or_zeros, copy_scores, masked
 
 Normalisation = Literal["expected", "coverage"]
 
@@ -36,15 +36,15 @@ class RISE(AttributionMethod):
     the masks. Needs nothing but scores.
 
     Args:
-        grid_size: Along a side of the random grid; 7 in the paper.
+        grid_size: Cells along a side of the random grid; 7 in the paper.
         keep: Probability of a cell to be shown; 0.5 in the paper, 0.1 in the authors' notebooks.
         n_samples: Masks; the paper has 4,000 for a VGG and 8,000 for a ResNet.
         normalisation: ``expected`` = divide by n times `keep` (the paper's); ``coverage`` = by the sum of the masks at
             each pixel, which takes out how often it happened to be shown.
         baseline: What hidden pixels show; the paper's zeros of model input.
-        output: Explain the ``logit`` or the ``prob`` of the class; the paper's are probabilities.
-        chunk: Model inputs at once.
-        seed: Of the masks.
+        output: Score of a class: ``logit``, ``prob`` (the paper), ``logprob`` or ``rest`` (logit + logprob).
+        chunk: Number of model inputs at once.
+        seed: Seed of the masks.
 
     Raises:
         InputError: A number outside its range.
@@ -59,7 +59,7 @@ class RISE(AttributionMethod):
         n_samples: int = 4000,
         normalisation: Normalisation = "expected",
         baseline: Baseline = "zero",
-        output: Output = "logit",
+        output: Score = "logit",
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
@@ -71,46 +71,40 @@ class RISE(AttributionMethod):
         self.n_samples = n_samples
         self.normalisation = check_choice(normalisation, Normalisation, "normalisation")
         self.baseline = check_choice(baseline, Baseline, "baseline")
-        self.output = check_choice(output, Output, "output")
+        self.output = check_choice(output, Score, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
-        check_images(model, images)
-        size = (images.shape[-2], images.shape[-1])
-        with frozen(model), torch.no_grad():
-            images = images.detach().contiguous()
-            classes = target_classes(model, images, targets, self._copies)
-            hidden = baseline_or_zeros(self.baseline, images, model, self.seed)
-            kept, shifts = random_cells(self.seed, self.n_samples, self.grid_size, self.keep)
-            precise = torch.promote_types(images.dtype, torch.float32)
-            kept, shifts = kept.to(images.device, precise), shifts.to(images.device, precise)
+    @torch.no_grad()
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        images, size = images.contiguous(), (images.shape[-2], images.shape[-1])
+        hidden = baseline_or_zeros(self.baseline, images, model, self.seed)
+        drawn = random_cells(self.seed, self.n_samples, self.grid_size, self.keep)
+        kept, shifts = (part.to(images.device, working_dtype(images)) for part in drawn)
 
-            def masks(some: slice) -> Tensor:
-                return shifted_masks(kept[some], shifts[some], size)
+        def masks(some: slice) -> Tensor:
+            return shifted_masks(kept[some], shifts[some], size)
 
-            def make(some: slice, rows: slice) -> Tensor:
-                return masked(images[rows], masks(some), None if hidden is None else hidden[rows])
+        def make(some: slice, rows: slice) -> Tensor:
+            return masked(images[rows], masks(some), None if hidden is None else hidden[rows])
 
-            scores = copy_scores(model, images, classes, self.n_samples, make, self._copies, self.output)
-            summed, shown = self._summed(scores, masks, size)
+        scores = copy_scores(model, images, targets, self.n_samples, make, self._evaluator)
+        summed, shown = self._summed(scores, masks, size)
         if self.normalisation == "expected":
             maps = summed / (self.n_samples * self.keep)
         else:
             maps = torch.where(shown > 0, summed / shown, 0.0)
-        return Explanation(maps.to(precise), {})
+        return Explanation(maps.to(working_dtype(images)), {})
 
     def _summed(self, scores: Tensor, masks: Callable[[slice], Tensor], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Masks added up, weighted by the scores ``(n, B)``: ``(B, H, W)``; and as they are, ``(H, W)``."""
-        dtype = torch.float32 if scores.device.type == "mps" else torch.float64
-        weights = torch.cat([scores.T.to(dtype), scores.new_ones(1, self.n_samples, dtype=dtype)])
-        total = torch.zeros(len(weights), size[0] * size[1], dtype=dtype, device=scores.device)
+        weights = fp64_where_possible(torch.cat([scores.T, scores.new_ones(1, self.n_samples)]))
+        total = weights.new_zeros(len(weights), size[0] * size[1])
         step = max(1, PIXELS // (size[0] * size[1]))
         with torch.autocast(scores.device.type, enabled=False):
             for start in range(0, self.n_samples, step):
                 some = slice(start, min(self.n_samples, start + step))
-                total += weights[:, some] @ masks(some).flatten(1).to(dtype)
+                total += weights[:, some] @ masks(some).flatten(1).to(total)
         total = total.unflatten(-1, size)
         return total[:-1], total[-1]

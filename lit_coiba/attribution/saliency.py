@@ -10,11 +10,9 @@ from torch import Tensor
 
 from lit_coiba.core.errors import check_choice
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.functional import precise
+from lit_coiba.core.targets import Resolved
 from lit_coiba.functional.channels import Reduce, over_colours
 
 
@@ -25,7 +23,7 @@ class Saliency(AttributionMethod):
     what the others are compared with.
 
     Args:
-        reduce: Over the colours; ``abs_max`` is the paper's, and ``sum`` and ``mean`` keep signs.
+        reduce: Reduction over the colours; ``abs_max`` is the paper's, and ``sum`` and ``mean`` keep signs.
 
     Raises:
         InputError: A value that is not among its choices.
@@ -36,11 +34,9 @@ class Saliency(AttributionMethod):
     def __init__(self, reduce: Reduce = "abs_max") -> None:
         self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
-        check_images(model, images)
-        with frozen(model):
-            pixels = images.detach().clone().requires_grad_(True)
-            classes = class_targets(targets, images, model.num_classes, lambda: model(pixels.detach()))
-            gradient = CaptumSaliency(model).attribute(pixels, target=classes, abs=False)
-        return Explanation(precise(over_colours(gradient.detach(), self.reduce)), {})
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        def score(pixels: Tensor) -> Tensor:
+            return targets.score(model(pixels))
+
+        gradient = CaptumSaliency(score).attribute(images.requires_grad_(), abs=False)
+        return Explanation(over_colours(gradient, self.reduce), {})

@@ -14,13 +14,11 @@ from torch import Tensor
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import Output, check_images, class_scores
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.functional import noise
+from lit_coiba.core.targets import Resolved, Score
+from lit_coiba.functional import fp64_where_possible, noise, working_dtype
 from lit_coiba.functional.channels import Reduce, over_colours
-from lit_coiba.perturbation.masking import target_classes
 
 Kind = Literal["smooth", "square", "var"]
 
@@ -34,13 +32,13 @@ class SmoothGrad(AttributionMethod):
     no longer predicted on the copies, lower `sigma`.
 
     Args:
-        kind: ``smooth`` = mean, ``square`` = mean of squares, ``var`` = variance, divided by `copies`.
+        kind: ``smooth`` = mean, ``square`` = mean of squares, ``var`` = variance, divided by `n_samples`.
         sigma: Standard deviation of the noise, as a share of the range from black to white (paper: 0.1 to 0.2).
         n_samples: Noisy copies of an image (paper); Captum's default of 5 is too few, and its noise of 1.0 too much.
-        output: What is explained: ``logit`` or ``prob``.
-        reduce: Over the colours; signs of a gradient are of little use in a picture.
-        seed: Of the noise, which all images share.
-        chunk: Model inputs at once.
+        output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
+        reduce: Reduction over the colours; signs of a gradient are of little use in a picture.
+        seed: Seed of the noise, which all images share.
+        chunk: Number of model inputs at once.
 
     Raises:
         InputError: A value out of its range.
@@ -57,7 +55,7 @@ class SmoothGrad(AttributionMethod):
         kind: Kind = "smooth",
         sigma: float = 0.15,
         n_samples: int = 50,
-        output: Output = "logit",
+        output: Score = "logit",
         reduce: Reduce = "abs_max",
         seed: int = 0,
         chunk: Chunk = "auto",
@@ -66,39 +64,27 @@ class SmoothGrad(AttributionMethod):
             raise InputError(f"sigma is {sigma}: give a share of the range of pixels, such as 0.15")
         check_count(1 + (kind == "var"), n_samples=n_samples)
         self.kind: Kind = check_choice(kind, Kind, "kind")
-        self.output: Output = check_choice(output, Output, "output")
+        self.output: Score = check_choice(output, Score, "output")
         self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
         self.sigma, self.n_samples, self.seed, self.chunk = sigma, n_samples, seed, chunk
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
-        check_images(model, images)
-        with frozen(model):
-            images = images.detach().clone()
-            with torch.no_grad():
-                classes = target_classes(model, images, targets, self._copies)
-            scale = self.sigma / images.new_tensor(model.preprocessing.std).view(-1, 1, 1)  # in units of model input
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        scale = self.sigma / images.new_tensor(model.preprocessing.std).view(-1, 1, 1)  # in units of model input
 
-            def gradients(some: slice, rows: slice) -> Tensor:
-                """Sums of the gradients, or of their squares, or of both, ``(r, moments, 3, H, W)``."""
-                shape = images.shape[1:]
-                drawn = torch.stack([noise(self.seed, copy, 0, shape) for copy in range(some.start, some.stop)])
-                noisy = (images[rows] + (scale * drawn.to(images)).unsqueeze(1)).flatten(0, 1).requires_grad_()
-                scores = class_scores(model(noisy), classes[rows].repeat(len(drawn)), self.output)
-                (found,) = torch.autograd.grad(scores.sum(), noisy)
-                found = _precise(found).unflatten(0, (len(drawn), -1))
-                moments = {"smooth": (found,), "square": (found**2,), "var": (found, found**2)}[self.kind]
-                return torch.stack([moment.sum(0) for moment in moments], 1)
+        def gradients(some: slice, rows: slice) -> Tensor:
+            """Sums of the gradients, or of their squares, or of both, ``(r, moments, 3, H, W)``."""
+            shape = images.shape[1:]
+            drawn = torch.stack([noise(self.seed, copy, 0, shape) for copy in range(some.start, some.stop)])
+            noisy = (images[rows] + (scale * drawn.to(images)).unsqueeze(1)).flatten(0, 1).requires_grad_()
+            scores = targets.take(rows).repeat(len(drawn)).score(model(noisy))
+            (found,) = torch.autograd.grad(scores.sum(), noisy)
+            found = fp64_where_possible(found).unflatten(0, (len(drawn), -1))  # a variance is a small difference
+            moments = {"smooth": (found,), "square": (found**2,), "var": (found, found**2)}[self.kind]
+            return torch.stack([moment.sum(0) for moment in moments], 1)
 
-            means = self._copies.accumulate(images, self.n_samples, gradients) / self.n_samples
+        means = self._evaluator.accumulate(images, self.n_samples, gradients) / self.n_samples
         values = means[:, -1]
         if self.kind == "var":
             values = (values - means[:, 0] ** 2).clamp_min(0)  # rounding may fall below
-        maps = over_colours(values, self.reduce)
-        return Explanation(maps.to(torch.promote_types(images.dtype, torch.float32)), {})
-
-
-def _precise(values: Tensor) -> Tensor:
-    """fp64 where the device has it: a variance is a small difference."""
-    return values.float() if values.device.type == "mps" else values.double()
+        return Explanation(over_colours(values, self.reduce).to(working_dtype(images)), {})

@@ -14,13 +14,13 @@ from torch import Tensor
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import Output, check_images
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved, Score
+from lit_coiba.functional import working_dtype
 from lit_coiba.functional.quasi_random import MOST_DIMENSIONS, sobol_sequence
 from lit_coiba.functional.sobol_indices import Estimator, first_order, replicated_rows, total_order
-from lit_coiba.perturbation.masking import Perturbation, cell_scores, checked_perturbation, target_classes
+from lit_coiba.perturbation.masking import Perturbation, cell_scores, checked_perturbation
 
 Order = Literal["total", "first"]
 
@@ -40,19 +40,19 @@ class Sobol(AttributionMethod):
         n_samples: Points of the design, a power of two; the authors' repository has 64, the later library 32.
         order: ``total``, or ``first``: what a cell accounts for alone (Saltelli et al., 2010), a little below zero at
             times; it needs B.
-        estimator: Of the total order: ``jansen`` (the default of the authors), ``homma``, ``janon``, ``glen_isaacs``,
-            ``saltelli``. Scores are centred first, so that added constants change none of them.
+        estimator: Estimator of the total order: ``jansen`` (the default of the authors), ``homma``, ``janon``,
+            ``glen_isaacs``, ``saltelli``. Scores are centred first, so that added constants change none of them.
         perturbation: ``inpainting`` = x m, zeros of model input where the mask is 0; ``blur`` = a box blur of 10 x 10
             pixels there; ``amplitude`` = x + (m - 1/2) strength, as the authors document it (their code multiplies).
-        strength: Of ``amplitude``, in units of model input.
+        strength: Strength of ``amplitude``, in units of model input.
         scramble: Scramble the sequence (ours). The published sampler does not, and its first two points, all zeros and
             all halves, tell nothing: indices come out 5 to 10% too low at n = 32. False = as published.
         skip_first: Points of the sequence to leave out, a multiple of n: other numbers leave an unbalanced rest.
         evaluate_b: Evaluate B too, n (d + 2) forwards instead of n (d + 1): the published design. The total order is
             the same; ``extras["first_order"]`` ``(B, g, g)`` comes with it.
-        output: Explain the ``logit`` or the ``prob`` of the class.
-        chunk: Model inputs at once.
-        seed: Of the scrambling.
+        output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
+        chunk: Number of model inputs at once.
+        seed: Seed of the scrambling.
 
     Raises:
         InputError: A number outside its range; n is no power of two; `skip_first` is no multiple of n.
@@ -73,7 +73,7 @@ class Sobol(AttributionMethod):
         scramble: bool = True,
         skip_first: int = 0,
         evaluate_b: bool = False,
-        output: Output = "logit",
+        output: Score = "logit",
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
@@ -101,34 +101,29 @@ class Sobol(AttributionMethod):
         self.scramble = scramble
         self.skip_first = skip_first
         self.evaluate_b = evaluate_b
-        self.output = check_choice(output, Output, "output")
+        self.output = check_choice(output, Score, "output")
         self.chunk = chunk
         self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
-        check_images(model, images)
-        with_b, cells = self.evaluate_b or self.order == "first", self.grid_size**2
-        with frozen(model), torch.no_grad():
-            images = images.detach().contiguous()
-            classes = target_classes(model, images, targets, self._copies)
-            design = sobol_sequence(self.n_samples, 2 * cells, self.seed if self.scramble else None, self.skip_first)
+    @torch.no_grad()
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        with_b, cells, images = self.evaluate_b or self.order == "first", self.grid_size**2, images.contiguous()
+        design = sobol_sequence(self.n_samples, 2 * cells, self.seed if self.scramble else None, self.skip_first)
 
-            def values(some: slice) -> Tensor:
-                return replicated_rows(design, torch.arange(some.start, some.stop), with_b)
+        def values(some: slice) -> Tensor:
+            return replicated_rows(design, torch.arange(some.start, some.stop), with_b)
 
-            count, how = self.n_samples * (cells + 1 + with_b), (self.output, self.perturbation, self.strength)
-            scores = cell_scores(model, images, classes, count, values, self._copies, *how).cpu()
-            a, *b, c = scores.split([self.n_samples] * (1 + with_b) + [self.n_samples * cells])
-            c = c.unflatten(0, (cells, self.n_samples))
-            found = {"total": total_order(a, c, self.estimator)}
-            if with_b:
-                found["first"] = first_order(a, b[0], c)
+        count, how = self.n_samples * (cells + 1 + with_b), (self.perturbation, self.strength)
+        scores = cell_scores(model, images, targets, count, values, self._evaluator, *how).cpu()
+        a, *b, c = scores.split([self.n_samples] * (1 + with_b) + [self.n_samples * cells])
+        c = c.unflatten(0, (cells, self.n_samples))
+        found = {"total": total_order(a, c, self.estimator)}
+        if with_b:
+            found["first"] = first_order(a, b[0], c)
 
         def placed(values: Tensor) -> Tensor:
-            precision = torch.promote_types(images.dtype, torch.float32)
-            return values.to(images.device, precision)
+            return values.to(images.device, working_dtype(images))
 
         maps = {
             order: placed(values.T.unflatten(-1, (self.grid_size, self.grid_size))) for order, values in found.items()

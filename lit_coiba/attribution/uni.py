@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import Output, check_images, class_scores
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved, Score, Targets
 from lit_coiba.functional import noise, precise
 from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.functional.unlearning import (
@@ -33,7 +32,6 @@ from lit_coiba.functional.unlearning import (
     unlearned_logits,
 )
 from lit_coiba.perturbation.baselines import cast, path_attribution
-from lit_coiba.perturbation.masking import target_classes
 from lit_coiba.propagation.attention import unfused_attention
 
 NUMBERS = ("confidence", "baseline_confidence", "unlearned_confidence", "kl_image", "kl_baseline", "radius")
@@ -61,14 +59,14 @@ class UNI(AttributionMethod):
         mu: Length of the first of them, in units of model input.
         eps: Radius around the image, in units of model input; may be infinite for a ball.
         steps: Points of the Riemann sum, B (paper).
-        norm: Of `mu` and `eps`: 1, 2, ..., or infinity.
+        norm: Norm of `mu` and `eps`: 1, 2, ..., or infinity.
         projection: ``ball`` = anywhere within `eps`; ``sphere`` = at `eps` exactly.
         delta0: The search starts at the image (``zero``), or `mu` away from it in a random direction.
         decay: Factor of `mu` from one step to the next; steps of constant length do not converge.
-        output: What is explained: ``prob``, as in the paper, or ``logit``.
-        reduce: Over the colours; ``sum`` keeps the sum of a map.
-        seed: Of the random start, which all images share.
-        chunk: Model inputs at once.
+        output: Score of a class: ``prob`` (the paper), ``logit``, ``logprob`` or ``rest`` (logit + logprob).
+        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        seed: Seed of the random start, which all images share.
+        chunk: Number of model inputs at once.
 
     Raises:
         InputError: A value out of its range.
@@ -91,7 +89,7 @@ class UNI(AttributionMethod):
         projection: Projection = "ball",
         delta0: Literal["zero", "random"] = "zero",
         decay: float = 1.0,
-        output: Output = "prob",
+        output: Score = "prob",
         reduce: Reduce = "sum",
         seed: int = 0,
         chunk: Chunk = "auto",
@@ -111,49 +109,43 @@ class UNI(AttributionMethod):
         self.norm, self.decay, self.seed, self.chunk = norm, decay, seed, chunk
         self.projection: Projection = check_choice(projection, Projection, "projection")
         self.delta0 = check_choice(delta0, Literal["zero", "random"], "delta0")
-        self.output: Output = check_choice(output, Output, "output")
+        self.output: Score = check_choice(output, Score, "output")
         self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
-        check_images(model, images)
-        with frozen(model):
-            images, classes = images.detach().clone(), self._classes(model, images, targets)
-            baselines, numbers = self._baselines(model, images, classes)
-            network = cast(model, images)
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        baselines, numbers = self._baselines(model, images, targets)
+        shares = [(step + 1) / self.steps for step in range(self.steps)]
+        weights = [1 / self.steps] * self.steps
+        values = path_attribution(
+            cast(model, images), precise(images), baselines, targets, weights, shares, self._evaluator
+        )
+        return Explanation(over_colours(values, self.reduce), dict(zip(NUMBERS, numbers.unbind(1))))
 
-            def score(points: Tensor, labels: Tensor) -> Tensor:
-                return class_scores(network(points), labels, self.output)
-
-            shares = [(step + 1) / self.steps for step in range(self.steps)]
-            weights = [1 / self.steps] * self.steps
-            values = path_attribution(score, precise(images), baselines, classes, weights, shares, self._copies)
-        return Explanation(precise(over_colours(values, self.reduce)), dict(zip(NUMBERS, numbers.unbind(1))))
-
-    def baseline(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Tensor:
+    def baseline(self, model: Network, images: Tensor, targets: Targets = None) -> Tensor:
         """Where the paths of `images` start: model input ``(B, 3, H, W)`` that is predicted as a forgotten image is.
 
         In fp32 at least, also for images in bf16, whose spacing is wider than most of what a search adds to a pixel.
         """
-        check_images(model, images)
-        with frozen(model):
-            return self._baselines(model, images.detach().clone(), self._classes(model, images, targets))[0]
+        with self._inputs(model, images, targets) as (pixels, rows):
+            return self._baselines(model, pixels, rows)[0]
 
-    def _classes(self, model: Network, images: Tensor, targets: Tensor | int | None) -> Tensor:
+    def _baselines(self, model: Network, images: Tensor, targets: Resolved) -> tuple[Tensor, Tensor]:
+        """Baselines ``(B, 3, H, W)`` and the numbers that tell of them, ``(B, 6)``.
+
+        Raises:
+            InputError: The model has no weights, or what is explained is no class of a softmax, whose prediction is
+                what is forgotten and matched.
+        """
         if not isinstance(model, nn.Module):
             raise InputError("UNI unlearns in the weights: give a torch module, such as a Backbone")
-        with torch.no_grad():
-            return target_classes(model, images.detach(), targets, self._copies)
-
-    def _baselines(self, model: Network, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Baselines ``(B, 3, H, W)`` and the numbers that tell of them, ``(B, 6)``."""
+        classes = targets.classes("UNI")
 
         def search(_: slice, rows: slice) -> Tensor:
             shift, numbers = self._search(model, images[rows], classes[rows])
             return torch.cat([shift.flatten(1).to(numbers.dtype), numbers], 1).unsqueeze(0)
 
-        found = self._copies.gather(images, 1, search).squeeze(0)
+        found = self._evaluator.gather(images, 1, search).squeeze(0)
         shift, numbers = found[:, : -len(NUMBERS)], found[:, -len(NUMBERS) :]
         start = precise(images)
         return start + shift.view_as(images).to(start.dtype), numbers

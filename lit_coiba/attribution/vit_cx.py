@@ -14,11 +14,10 @@ from lit_coiba.backbones.spatial_tail import SpatialTail
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import Output, check_images, class_scores
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
-from lit_coiba.functional import noise, resize_map
+from lit_coiba.core.targets import Resolved, Score
+from lit_coiba.functional import noise, precise, resize_map
 
 PIXELS = 2**22  # of masks that are added up at once
 
@@ -36,10 +35,10 @@ class ViTCX(AttributionMethod):
     Args:
         layer: Layer on a grid. None: of a ViT the output of the last block, else the last with at least 4 x 4 cells.
         delta: Cosine distance up to which channels are joined, all pairs of a mask (paper, recalled).
-        output: Score of a masked image: probability (recalled), or logit.
+        output: Score of a masked image: ``prob`` (recalled), ``logit``, ``logprob`` or ``rest`` (logit + logprob).
         noise_scale: Standard deviation of the noise, in units of model input.
         chunk: Masked images at once; ``auto`` = as many as are fast, halved where memory runs out.
-        seed: Of the noise, which all images and masks share.
+        seed: Seed of the noise, which all images and masks share.
     """
 
     card = Card(
@@ -52,7 +51,7 @@ class ViTCX(AttributionMethod):
         self,
         layer: str | None = None,
         delta: float = 0.1,
-        output: Output = "prob",
+        output: Score = "prob",
         noise_scale: float = 1.0,
         chunk: Chunk = "auto",
         seed: int = 0,
@@ -63,41 +62,36 @@ class ViTCX(AttributionMethod):
             )
         self.layer = layer
         self.delta = delta
-        self.output = check_choice(output, Output, "output")
+        self.output = check_choice(output, Score, "output")
         self.noise_scale = noise_scale
         self.chunk = chunk
         self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
+        self._evaluator = BatchedEvaluator(chunk)
 
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class.
-
-        The extra ``masks`` ``(B,)`` counts the masks of each image.
+    @torch.no_grad()
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        """As `AttributionMethod` says; the extra ``masks`` ``(B,)`` counts the masks of each image.
 
         Raises:
             InputError: The layer lies on no grid.
         """
-        check_images(model, images)
         size = (images.shape[-2], images.shape[-1])
-        precise = torch.promote_types(images.dtype, torch.float32)
-        with frozen(model), torch.no_grad():
-            tail = SpatialTail(model, self.layer or _last_block(model), images)
-            classes = tail.classes(targets)
-            channels = unit_range(tail.activation.to(precise).flatten(2)).unflatten(2, tail.activation.shape[-2:])
-            found = [joined(one, self.delta) for one in channels]  # per image (k, h, w)
-            masks, counts = torch.cat(found), [len(one) for one in found]
-            owner = torch.arange(len(images), device=images.device).repeat_interleave(masks.new_tensor(counts).long())
-            fill = self.noise_scale * noise(self.seed, 0, 0, images.shape[1:]).to(images)
+        activation = precise(SpatialTail(model, self.layer or _last_block(model), images).activation)
+        channels = unit_range(activation.flatten(2)).unflatten(2, activation.shape[-2:])
+        found = [joined(one, self.delta) for one in channels]  # per image (k, h, w)
+        masks, counts = torch.cat(found), [len(one) for one in found]
+        owner = torch.arange(len(images), device=images.device).repeat_interleave(masks.new_tensor(counts).long())
+        fill = self.noise_scale * noise(self.seed, 0, 0, images.shape[1:]).to(images)
 
-            def scores(_: slice, some: slice) -> Tensor:
-                """Of some masks, each on its own image, ``(1, r)``."""
-                shown = resize_map(masks[some], size).unsqueeze(1).to(images.dtype)
-                logits = model(torch.lerp(fill.expand_as(shown.expand(-1, 3, -1, -1)), images[owner[some]], shown))
-                return class_scores(logits, classes[owner[some]], self.output).unsqueeze(0)
+        def scores(_: slice, some: slice) -> Tensor:
+            """Of some masks, each on its own image, ``(1, r)``."""
+            shown = resize_map(masks[some], size).unsqueeze(1).to(images.dtype)
+            out = model(torch.lerp(fill.expand_as(shown.expand(-1, 3, -1, -1)), images[owner[some]], shown))
+            return targets.take(owner[some]).score(out).unsqueeze(0)
 
-            each = images[:1].expand(len(masks), -1, -1, -1)  # as many rows as there are masks, in no memory
-            weights = self._copies.gather(each, 1, scores)[0].to(precise)
-            maps = [_covered(part, weight, size) for part, weight in zip(masks.split(counts), weights.split(counts))]
+        each = images[:1].expand(len(masks), -1, -1, -1)  # as many rows as there are masks, in no memory
+        weights = self._evaluator.gather(each, 1, scores)[0]
+        maps = [_covered(part, weight, size) for part, weight in zip(masks.split(counts), weights.split(counts))]
         return Explanation(torch.stack(maps), {"masks": torch.tensor(counts, device=images.device, dtype=torch.int64)})
 
 

@@ -4,15 +4,16 @@ from lit_coiba.bottlenecks.coiba import CoIBA
 from lit_coiba.bottlenecks.iba import IBA
 from lit_coiba.bottlenecks.input_iba import InputIBA
 from lit_coiba.bottlenecks.leak import choose_layers, leak
-from lit_coiba.bottlenecks.statistics import ActivationStatistics, LeakTest, NeedsStatistics, estimate_statistics
+from lit_coiba.bottlenecks.method import BottleneckMethod
+from lit_coiba.bottlenecks.statistics import ActivationStatistics, LeakTest, estimate_statistics
 
 __all__ = [
     "IBA",
     "ActivationStatistics",
+    "BottleneckMethod",
     "CoIBA",
     "InputIBA",
     "LeakTest",
-    "NeedsStatistics",
     "choose_layers",
     "estimate_statistics",
     "leak",

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
+from lit_coiba.bottlenecks.pixel_noise import PixelNoise
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.grid import Grid
 from lit_coiba.core.network import SplitNetwork
-from lit_coiba.functional import noise
+from lit_coiba.functional import noise, working_dtype
 
 MEANS, STDS = (-2.0, 2.0), (0.0, 5.0)  # the paper's: between them lie mean and std of the noise of a group of samples
 SLOPE = 0.2  # of the critic's leaky ReLU
@@ -40,38 +41,32 @@ class Matching(NamedTuple):
     seed: int
 
 
-class PixelNoise(NamedTuple):
-    """Mean and standard deviation per colour of noise in model input, ``(3, 1, 1)`` each."""
-
-    mean: Tensor
-    std: Tensor
-
-
 def match_features(
-    path: SplitNetwork,
+    split: SplitNetwork,
     images: Tensor,
     activation: Tensor,
-    capacity: Tensor,
+    feature_bits: Tensor,
     start: Tensor,
     level: PixelNoise,
     matching: Matching,
-    copies: BatchedEvaluator,
+    evaluator: BatchedEvaluator,
 ) -> Tensor:
-    """Logits of a mask per image and colour, fitted for all images at once and for each by itself.
+    """Logits of a mask per image and color, fitted for all images at once and for each by itself.
 
-    Real samples are ``capacity * activation + (1 - capacity) * noise``. Fake ones are the activations of
-    ``m * x + (1 - m) * (e * g + mu)``, m = sigmoid(mask), g standard normal per pixel. The mask is fitted, and per
-    colour, in units of `level`, e and mu, from 1 and 0. Random numbers are shared by the images.
+    Real samples are ``bits * activation + (1 - bits) * noise``: the bits serve as the share of the activation, and are
+    beyond 1 in places, as in the paper. Fake samples are the activations of ``m * x + (1 - m) * (e * g + mu)``,
+    m = sigmoid(mask), g standard normal per pixel. The mask is fitted, and per color, in units of `level`, e and mu,
+    from 1 and 0. Random numbers are shared by the images.
 
     Args:
-        path: The network from the layer on.
+        split: The network from the layer on.
         images: x, ``(B, 3, H, W)``.
-        activation: Of the layer, ``(B, *activation)``.
-        capacity: Share of the activation in the real samples; in bits it is beyond 1 in places, as in the paper.
+        activation: Activation of the layer, ``(B, *activation)``.
+        feature_bits: Bits that each of its units passes, ``(B, *activation)``.
         start: First logits, ``(B, 3, H, W)``.
-        level: Of the noise at the pixels at first.
+        level: Mean and standard deviation of the noise at the pixels at first.
         matching: Settings.
-        copies: Runs noisy images through the network.
+        evaluator: Evaluator that runs noisy images through the network.
 
     Returns:
         ``(B, 3, H, W)``.
@@ -79,7 +74,7 @@ def match_features(
     parameters = [start.clone(), start.new_zeros(len(start), 3, 1, 1), start.new_ones(len(start), 3, 1, 1)]
     rates = (matching.lr_mask, matching.lr_mean, matching.lr_std)
     generator = torch.optim.RMSprop([{"params": [p], "lr": lr} for p, lr in zip(parameters, rates)])
-    grid, samples = path.grids[0], _noise_samples(activation, matching)
+    grid, samples = split.grids[0], _noise_samples(activation, matching)
     critic = Critic(grid, activation, matching)
 
     def fake(draw: Tensor, part: list[Tensor], rows: slice) -> Tensor:
@@ -87,28 +82,27 @@ def match_features(
         mask, mean, std = part
         background = level.mean + level.std * (mean + std * draw.unsqueeze(1))
         noisy = torch.lerp(background, images[rows].to(mask.dtype), torch.sigmoid(mask))
-        return path.activation(noisy.flatten(0, 1).to(images.dtype)).to(mask.dtype)
+        return split.activation(noisy.flatten(0, 1).to(images.dtype)).to(mask.dtype)
 
     for step, chosen in enumerate(_batches(matching)):
         draw = noise(matching.seed, step, _PIXELS, (len(chosen), *images.shape[1:])).to(start)
 
-        def faked(some: slice, rows: slice) -> Tensor:
+        def faked(copies: slice, rows: slice) -> Tensor:
             with torch.no_grad():
-                return fake(draw[some], [p[rows] for p in parameters], rows).unflatten(0, (-1, rows.stop - rows.start))  # noqa: B023
+                found = fake(draw[copies], [p[rows] for p in parameters], rows)  # noqa: B023
+            return found.unflatten(0, (-1, rows.stop - rows.start))
 
-        def slope(some: slice, rows: slice) -> Tensor:
-            """Of minus the critic's mean score, with respect to everything that is fitted."""
+        def slopes(copies: slice, rows: slice) -> tuple[Tensor, ...]:
+            """Gradients of minus the critic's mean score with respect to everything that is fitted."""
             part = [p[rows].detach().requires_grad_(True) for p in parameters]
-            scores = critic.scores(fake(draw[some], part, rows).unflatten(0, (-1, len(part[0]))), rows)  # noqa: B023
-            found = torch.autograd.grad(-scores.sum() / len(draw), part)  # noqa: B023
-            return torch.cat([g.flatten(1) for g in found], 1)
+            scores = critic.scores(fake(draw[copies], part, rows).unflatten(0, (-1, len(part[0]))), rows)  # noqa: B023
+            return torch.autograd.grad(-scores.sum() / len(draw), part)  # noqa: B023
 
-        real = torch.lerp(samples[chosen].unsqueeze(1), activation.to(start), capacity)
-        critic.learn(real, copies.gather(images, len(chosen), faked))
+        real = torch.lerp(samples[chosen].unsqueeze(1), activation.to(start), feature_bits)
+        critic.learn(real, evaluator.gather(images, len(chosen), faked))
         if (step + 1) % matching.critic_steps == 0:
-            slopes = copies.accumulate(images, len(chosen), slope)
-            for parameter, g in zip(parameters, slopes.split([p[0].numel() for p in parameters], 1)):
-                parameter.grad = g.view_as(parameter)
+            for parameter, slope in zip(parameters, evaluator.accumulate(images, len(chosen), slopes)):
+                parameter.grad = slope
             generator.step()
     return parameters[0]
 
@@ -121,26 +115,26 @@ class Critic:
     and fake, and RMSprop would turn what rounding leaves of its gradient into full steps.
 
     Args:
-        grid: Of the layer.
-        activation: ``(B, *activation)``, whose number, type and device the weights take.
+        grid: Grid of the layer.
+        activation: Activations ``(B, *activation)``, whose number, dtype and device the weights take.
         matching: Settings.
     """
 
     def __init__(self, grid: Grid, activation: Tensor, matching: Matching) -> None:
         self.grid = grid
         self.clip = matching.clip
-        precise = torch.promote_types(activation.dtype, torch.float32)
         inputs, width = grid.positions * matching.critic_width, matching.critic_width
         shapes = [(grid.channels, width), (1, width), (inputs, width), (1, width), (width, 1)]
         self.weights = []
         for k, (shape, fan_in) in enumerate(zip(shapes, (grid.channels, grid.channels, inputs, inputs, width))):
             bound = min(fan_in**-0.5, matching.clip)
             start = _uniform(noise(matching.seed, k, _CRITIC, shape), -bound, bound)
-            self.weights.append(start.to(activation.device, precise).repeat(len(activation), 1, 1).requires_grad_(True))
-        self._optimiser = torch.optim.RMSprop(self.weights, lr=matching.lr_critic)
+            start = start.to(activation.device, working_dtype(activation))
+            self.weights.append(start.repeat(len(activation), 1, 1).requires_grad_(True))
+        self._optimizer = torch.optim.RMSprop(self.weights, lr=matching.lr_critic)
 
     def scores(self, samples: Tensor, rows: slice = slice(None)) -> Tensor:
-        """Of activations ``(n, r, *activation)`` of some of the images, ``(r, n)``."""
+        """Scores ``(r, n)`` of activations ``(n, r, *activation)`` of some of the images."""
         first, first_bias, second, second_bias, last = (w[rows] for w in self.weights)
         with torch.autocast(samples.device.type, enabled=False):
             positions = self._positions(samples.transpose(0, 1))  # (r, n, positions, channels)
@@ -154,7 +148,7 @@ class Critic:
         loss = self.scores(fake).mean(1) - self.scores(real).mean(1)
         for weight, gradient in zip(self.weights, torch.autograd.grad(loss.sum(), self.weights)):
             weight.grad = gradient
-        self._optimiser.step()
+        self._optimizer.step()
         with torch.no_grad():
             for weight in self.weights:
                 weight.clamp_(-self.clip, self.clip)
@@ -171,15 +165,14 @@ def _noise_samples(activation: Tensor, matching: Matching) -> Tensor:
     means, stds = (
         _uniform(noise(matching.seed, k, _GROUPS, (groups,)), *bounds) for k, bounds in enumerate((MEANS, STDS))
     )
-    precise = torch.promote_types(activation.dtype, torch.float32)
-    samples = activation.new_empty((matching.n_samples, *activation.shape[1:]), dtype=precise)
+    samples = activation.new_empty((matching.n_samples, *activation.shape[1:]), dtype=working_dtype(activation))
     for k, part in enumerate(samples.split(matching.group)):
         part.copy_(means[k] + stds[k] * noise(matching.seed, k, _SAMPLES, part.shape))
     return samples
 
 
 def _batches(matching: Matching) -> Iterator[Tensor]:
-    """Numbers of the samples of every step, shuffled in each epoch."""
+    """Indices of the samples of every step, shuffled in each epoch."""
     for epoch in range(matching.epochs):
         yield from noise(matching.seed, epoch, _ORDER, (matching.n_samples,)).argsort().split(matching.batch)
 

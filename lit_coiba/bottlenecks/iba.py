@@ -6,29 +6,24 @@ Schulz, Sixt, Tombari and Landgraf, "Restricting the Flow: Information Bottlenec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 
 from torch import Tensor
 
-from lit_coiba.bottlenecks.fitting import unchanged
-from lit_coiba.bottlenecks.method import BottleneckMethod
-from lit_coiba.bottlenecks.one_layer import choose_layer, chosen_layer, first_layers
-from lit_coiba.bottlenecks.prior import NoisePrior, PriorSettings, PriorSlot
-from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
+from lit_coiba.bottlenecks.fitting import PerImageAdam
+from lit_coiba.bottlenecks.one_layer import OneLayerBottleneck
 from lit_coiba.bottlenecks.unit_bottleneck import UnitBottleneck
-from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
-from lit_coiba.core.errors import InputError, check_count
+from lit_coiba.core.batched_evaluator import Chunk
+from lit_coiba.core.errors import InputError, check_count, check_not_negative, check_positive
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
 from lit_coiba.core.grid import Grid
-from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import Card
 from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved
 from lit_coiba.functional import gaussian_kernel, smooth
 
 
-class IBA(BottleneckMethod):
+class IBA(OneLayerBottleneck):
     """Information bottleneck attribution at one layer, batched over images: the bits that have to pass for the class.
 
     Noise replaces part of each unit's activation; the loss of an image is the mean cross-entropy of its noise copies
@@ -38,7 +33,7 @@ class IBA(BottleneckMethod):
     `beta` is too high.
 
     Args:
-        layer: Targeted layer, at its output. None (a project choice): for a ViT the block at a third of the depth, or
+        layer: Bottleneck layer, at its output. None (a project choice): for a ViT the block at a third of the depth, or
             an earlier one if by then CLS alone knows the class (leak test of `prepare`); otherwise the first of the
             model's default layers.
         statistics: File made by ``lit-coiba statistics``. None: call `prepare`.
@@ -47,15 +42,16 @@ class IBA(BottleneckMethod):
         beta: Weight of the mean information per unit (the paper's "10/k").
         lr: Learning rate of Adam. Belongs together with `steps` and `alpha_init`.
         alpha_init: First logit of every damping ratio.
-        min_std: Floor of the standard deviations.
+        min_std: Lower bound of the standard deviations.
         smoothing: Standard deviation in cells of the Gaussian that smooths the ratios of each channel; 0 = off. None: 1
             (the paper) for feature maps, off for tokens, which mix over the whole image at once (a project choice).
-            Prefix tokens have no neighbours and are left as they are.
-        active_threshold: Units that are non-zero in no more than this share of the estimation samples are closed.
-        relu: Clamp the noised activations at zero, for a target that is the output of a ReLU.
+            Prefix tokens have no neighbors and are left as they are.
+        active_threshold: Share of the estimation samples in which a unit has to be non-zero; units that are so in no
+            more than this share are closed.
+        relu: Clamp the noised activations at zero, for a layer that is the output of a ReLU.
         antithetic: Draw noise in pairs of opposite sign.
-        chunk: Noise copies at once; ``auto`` = as many as are fast, halved where memory runs out.
-        seed: Of the noise; all images of a run share it.
+        chunk: Number of noise copies at once; ``auto`` = as many as are fast, halved where memory runs out.
+        seed: Seed of the noise; all images of a run share it.
 
     Extras of the explanation, per image: ``bits`` (all units), ``cross_entropy_start`` and ``cross_entropy`` in nats
     (noised, at the first and the last pass).
@@ -84,65 +80,35 @@ class IBA(BottleneckMethod):
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
+        super().__init__(statistics, min_std, chunk, seed)
         check_count(2, steps=steps)
         check_count(copies=copies)
-        if min_std <= 0 or beta < 0 or lr <= 0 or (smoothing or 0) < 0:
-            raise InputError(
-                f"IBA needs min_std > 0, beta, smoothing >= 0 and lr > 0, not {min_std}, {beta}, {smoothing} and {lr}"
-            )
+        check_not_negative(beta=beta, smoothing=smoothing or 0)
+        check_positive(lr=lr)
         self.layer = layer
-        self.statistics = statistics
         self.steps = steps
         self.copies = copies
         self.beta = beta
         self.lr = lr
         self.alpha_init = alpha_init
-        self.min_std = min_std
         self.smoothing = smoothing
         self.active_threshold = active_threshold
         self.relu = relu
         self.antithetic = antithetic
-        self.chunk = chunk
-        self.seed = seed
-        self._copies = BatchedEvaluator(chunk)
-        self._slot = StatisticsSlot(statistics)
-        self._priors = PriorSlot()
 
-    def statistics_layers(self, model: Network) -> list[str]:
-        """The target, or the candidates of the leak test, earliest first.
-
-        Raises:
-            InputError: It lies on no grid, or on one too small to smooth.
-        """
-        layers = [self.layer] if self.layer else first_layers(model)
-        for layer in layers:
-            self._check_smoothing(model.grid(layer))
-        return layers
-
-    def set_statistics(
-        self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]
-    ) -> ActivationStatistics:
-        """Use `statistics`; where tokens lie outside the map, test on batches of `images` what these know alone."""
-        layers = self.statistics_layers(model)
-        return choose_layer(self._slot, model, statistics, images, layers, self.min_std, self.seed)
-
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
-        check_images(model, images)
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
         statistics = self._slot.of(model)
-        layer = chosen_layer(self.statistics_layers(model), statistics)
-        with frozen(model):
-            path = model.split([layer])
-            grid, prior = path.grids[0], self._prior(statistics, layer)
-            state = path.lower(images)
-            classes = class_targets(targets, images, model.num_classes, lambda: path.upper(state, unchanged))
-            smoothed = partial(self._smoothed, grid=grid) if self._sigma(grid) else None
-            active = statistics.active[layer] > self.active_threshold
-            capacity = UnitBottleneck(path, state, classes, prior, active, self.beta, smoothed, self.relu)
-            found = capacity.fit(self.steps, self.lr, self.alpha_init, self._copies, images)
-        bits = grid.over_channels(found.bits) * grid.channels
-        extras = {**found._asdict(), "bits": bits.sum(-1)}
-        return Explanation(grid.to_map(bits), extras)
+        layer = self._chosen_layer(model, statistics)
+        split = model.split([layer])
+        grid, prior = split.grids[0], self._prior(statistics, [layer], self.copies, self.antithetic)
+        active = statistics.active[layer] > self.active_threshold
+        smoothed = partial(self._smoothed, grid=grid) if self._sigma(grid) else None
+        state = split.lower(images)
+        bottleneck = UnitBottleneck(split, state, targets, prior, active, self.beta, smoothed, self.relu)
+        adam = PerImageAdam(self.steps - 1, self.lr, self.copies, self._evaluator)
+        fitted = adam.fit(bottleneck.start(self.alpha_init), images, bottleneck)
+        bits = grid.over_channels(bottleneck.bits(fitted.alpha)) * grid.channels
+        return Explanation(grid.to_map(bits), {"bits": bits.sum(-1), **fitted.extras()})
 
     def _smoothed(self, values: Tensor, grid: Grid) -> Tensor:
         """Values per unit, each channel smoothed over the places of the grid."""
@@ -154,8 +120,12 @@ class IBA(BottleneckMethod):
             return 0.0 if grid.layout == "tokens" else 1.0
         return self.smoothing
 
-    def _check_smoothing(self, grid: Grid) -> None:
-        """Refuse a kernel that a reflected border cannot carry."""
+    def _check_grid(self, grid: Grid) -> None:
+        """Refuse a grid whose reflected border cannot carry the kernel.
+
+        Raises:
+            InputError: It has too few cells.
+        """
         sigma = self._sigma(grid)
         radius = len(gaussian_kernel(sigma)) // 2 if sigma else 0
         if radius >= min(grid.height, grid.width):
@@ -163,8 +133,3 @@ class IBA(BottleneckMethod):
                 f"smoothing={sigma} needs more than {radius} cells a side, and layer {grid.layer} has"
                 f" {grid.height}x{grid.width}: choose an earlier layer or less smoothing (0 = off)"
             )
-
-    def _prior(self, statistics: ActivationStatistics, layer: str) -> NoisePrior:
-        return self._priors.of(
-            PriorSettings(statistics, (layer,), self.copies, self.min_std, self.antithetic, self.seed)
-        )

@@ -6,57 +6,35 @@ Predictive Information", 2021 (arXiv 2110.01471).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from lit_coiba.bottlenecks.feature_matching import Matching, PixelNoise, match_features
-from lit_coiba.bottlenecks.fitting import cross_entropy_of_copies, fit, unchanged
-from lit_coiba.bottlenecks.method import BottleneckMethod
-from lit_coiba.bottlenecks.one_layer import choose_layer, chosen_layer, first_layers
-from lit_coiba.bottlenecks.prior import PriorSettings, PriorSlot
-from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot
+from lit_coiba.bottlenecks.feature_matching import Matching, match_features
+from lit_coiba.bottlenecks.fitting import PerImageAdam
+from lit_coiba.bottlenecks.one_layer import OneLayerBottleneck
+from lit_coiba.bottlenecks.pixel_bottleneck import PixelBottleneck
+from lit_coiba.bottlenecks.pixel_noise import pixel_noise
+from lit_coiba.bottlenecks.statistics import ActivationStatistics
 from lit_coiba.bottlenecks.unit_bottleneck import UnitBottleneck
-from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
-from lit_coiba.core.errors import InputError, check_count
+from lit_coiba.core.batched_evaluator import Chunk
+from lit_coiba.core.errors import InputError, check_count, check_not_negative, check_positive
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.frozen import frozen
 from lit_coiba.core.grid import Grid
-from lit_coiba.core.images import check_images, class_targets
 from lit_coiba.core.method import Card
 from lit_coiba.core.network import Network, SplitNetwork, State
-from lit_coiba.functional import (
-    BITS_PER_NAT,
-    beyond_masked_prior,
-    gaussian_kernel,
-    information_of_ratio,
-    noise,
-    resize_map,
-    smooth,
-)
+from lit_coiba.core.targets import Resolved
+from lit_coiba.functional import gaussian_kernel, resize_map
 
-PIXELS = 1000  # purpose of random numbers: noise at the pixels
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels: what the paper normalises by
 FEWEST, MOST = 0.01, 0.99  # bounds of the mask that matching starts from
 
 COUNTS = ("feature_copies", "n_samples", "group", "epochs", "batch", "critic_steps", "critic_width", "steps", "copies")
-POSITIVE = ("feature_lr", "min_std", "clip", "lr_mask", "lr_mean", "lr_std", "lr_critic", "lr")
+POSITIVE = ("feature_lr", "clip", "lr_mask", "lr_mean", "lr_std", "lr_critic", "lr")
 
 
-class _Task(NamedTuple):
-    """A batch that is explained."""
+class InputIBA(OneLayerBottleneck):
+    """Share of each pixel that has to pass for the class to stay, in [0, 1], mean over colors; maps at pixels.
 
-    model: Network
-    images: Tensor
-    classes: Tensor
-
-
-class InputIBA(BottleneckMethod):
-    """Share of each pixel that has to pass for the class to stay, in [0, 1], mean over colours; maps at pixels.
-
-    1. A bottleneck at a hidden layer tells the bits that each of its units passes (IBA, unsmoothed).
+    1. A bottleneck at a hidden layer finds the bits that each of its units passes (IBA, unsmoothed).
     2. A small Wasserstein GAN per image finds the mask of pixels under which noisy images look, at that layer, like the
        noised activation: where the hidden bits come from.
     3. A bottleneck at the pixels is fitted. What the mask already shows costs nothing, what it hides is paid for.
@@ -67,8 +45,8 @@ class InputIBA(BottleneckMethod):
     those places.
 
     Not in the paper's description, so ours: the critic (`feature_matching.Critic`); a mask that starts as the bits of
-    each place as a share of the image's largest, between 0.01 and 0.99; noise N(0, 1) where pixels are normalised by
-    ImageNet's mean and standard deviation, and the same noise in pixels for models that normalise otherwise.
+    each place as a share of the image's largest, between 0.01 and 0.99; noise N(0, 1) where pixels are normalized by
+    ImageNet's mean and standard deviation, and the same noise in pixels for models that normalize otherwise.
 
     Traps: a class that the model predicts for pure noise gets an empty map, and one that noise anywhere destroys gets a
     map with open pixels all over the background. Look at `cross_entropy`; lower `beta` if it is large.
@@ -77,21 +55,22 @@ class InputIBA(BottleneckMethod):
     forwards and 900 backwards below the layer: minutes on a CPU. Memory: 200 noised activations, a critic per image.
 
     Args:
-        layer: Of the first two steps, at its output. None (a project choice): as in IBA, for a ViT the block at a third
-            of the depth or an earlier one, otherwise the first of the model's default layers. The paper: conv4_1 of
-            VGG-16, ``features.17``.
+        layer: Bottleneck layer of the first two steps, at its output. None (a project choice): as in IBA, for a ViT the
+            block at a third of the depth or an earlier one, otherwise the first of the model's default layers. The
+            paper: conv4_1 of VGG-16, ``features.17``.
         statistics: File made by ``lit-coiba statistics``. None: call `prepare`.
-        feature_steps: Step 1: forward passes; one less updates.
+        feature_steps: Step 1: forward passes; there is one update fewer.
         feature_copies: Step 1: noise copies per image and pass.
         feature_beta: Step 1: weight of the mean information per unit.
         feature_lr: Step 1: learning rate of Adam.
-        min_std: Step 1: floor of the standard deviations.
-        active_threshold: Step 1: units that are non-zero in no more than this share of the images are closed.
-        n_samples: Step 2: noised activations of an image.
+        min_std: Step 1: lower bound of the standard deviations.
+        active_threshold: Step 1: share of the images in which a unit has to be non-zero; units that are so in no more
+            than this share are closed.
+        n_samples: Step 2: noised activations per image.
         group: Step 2: samples that share mean (-2 to 2) and standard deviation (0 to 5) of their noise.
         epochs: Step 2: passes over the samples.
         batch: Step 2: samples of one update.
-        critic_steps: Step 2: updates of the critic for one of the mask.
+        critic_steps: Step 2: updates of the critic per update of the mask.
         clip: Step 2: bound of the critic's weights.
         lr_mask: Step 2: learning rate of RMSprop for the mask.
         lr_mean: Step 2: learning rate for the mean of the noise at the pixels.
@@ -100,12 +79,12 @@ class InputIBA(BottleneckMethod):
         critic_width: Step 2: units of the critic's layers (ours).
         steps: Step 3: updates.
         copies: Step 3: noise copies per image and update.
-        beta: Step 3: weight of the mean information per pixel and colour.
+        beta: Step 3: weight of the mean information per pixel and color.
         lr: Step 3: learning rate of Adam.
-        smoothing: Step 3: standard deviation in pixels of the Gaussian over the ratios of each colour; 0 = off.
+        smoothing: Step 3: standard deviation in pixels of the Gaussian over the ratios of each color; 0 = off.
         alpha_init: Steps 1 and 3: first logit of every ratio.
-        chunk: Model inputs at once; ``auto`` = as many as are fast, halved where memory runs out.
-        seed: Of all random numbers; the images of a run share them.
+        chunk: Number of model inputs at once; ``auto`` = as many as are fast, halved where memory runs out.
+        seed: Seed of all random numbers; the images of a run share them.
 
     Extras of the explanation, per image: ``feature_bits`` (step 1, all units), ``bits`` (step 3, beyond the mask, all
     pixels), ``cross_entropy_start`` and ``cross_entropy`` in nats (step 3, first and last pass).
@@ -147,13 +126,12 @@ class InputIBA(BottleneckMethod):
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
+        super().__init__(statistics, min_std, chunk, seed)
         self.layer = layer
-        self.statistics = statistics
         self.feature_steps = feature_steps
         self.feature_copies = feature_copies
         self.feature_beta = feature_beta
         self.feature_lr = feature_lr
-        self.min_std = min_std
         self.active_threshold = active_threshold
         self.n_samples = n_samples
         self.group = group
@@ -172,103 +150,37 @@ class InputIBA(BottleneckMethod):
         self.lr = lr
         self.smoothing = smoothing
         self.alpha_init = alpha_init
-        self.chunk = chunk
-        self.seed = seed
-        self._check_arguments()
-        self._copies = BatchedEvaluator(chunk)
-        self._slot = StatisticsSlot(statistics)
-        self._priors = PriorSlot()
+        check_count(2, feature_steps=feature_steps)
+        check_count(**{name: getattr(self, name) for name in COUNTS})
+        check_not_negative(feature_beta=feature_beta, beta=beta, smoothing=smoothing)
+        check_positive(**{name: getattr(self, name) for name in POSITIVE})
 
-    def statistics_layers(self, model: Network) -> list[str]:
-        """The target, or the candidates of the leak test, earliest first.
-
-        Raises:
-            InputError: It lies on no grid.
-        """
-        layers = [self.layer] if self.layer else first_layers(model)
-        for layer in layers:
-            model.grid(layer)
-        return layers
-
-    def set_statistics(
-        self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]
-    ) -> ActivationStatistics:
-        """Use `statistics`; where tokens lie outside the map, test on batches of `images` what these know alone."""
-        layers = self.statistics_layers(model)
-        return choose_layer(self._slot, model, statistics, images, layers, self.min_std, self.seed)
-
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
-        check_images(model, images)
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
         self._check_smoothing(images)
         statistics = self._slot.of(model)
-        layer = chosen_layer(self.statistics_layers(model), statistics)
-        with frozen(model):
-            images, path = images.detach().clone(), model.split([layer])  # autograd keeps them: no inference tensor
-            state = path.lower(images)
-            classes = class_targets(targets, images, model.num_classes, lambda: path.upper(state, unchanged))
-            task = _Task(model, images, classes)
-            capacity = self._capacity(task, path, state, statistics)
-            start = _mask_logits(capacity, path.grids[0], images)
-            level, matching = pixel_noise(model, start), self._matching()
-            mask = match_features(path, images, state.activation, capacity, start, level, matching, self._copies)
-            alpha, extras = self._open_pixels(task, mask, level)
-        return Explanation(torch.sigmoid(alpha).mean(1), {"feature_bits": capacity.flatten(1).sum(1), **extras})
+        split = model.split([self._chosen_layer(model, statistics)])
+        state = split.lower(images)
+        feature_bits = self._feature_bits(split, state, images, targets, statistics)
+        start = _mask_logits(feature_bits, split.grids[0], images)
+        level, matching = pixel_noise(model, start), Matching(**{k: getattr(self, k) for k in Matching._fields})
+        mask = match_features(split, images, state.activation, feature_bits, start, level, matching, self._evaluator)
+        bottleneck = PixelBottleneck(
+            model, images, targets, mask, level, self.beta, self.copies, self.smoothing, self.seed
+        )
+        adam = PerImageAdam(self.steps, self.lr, self.copies, self._evaluator)
+        fitted = adam.fit(bottleneck.start(self.alpha_init), images, bottleneck)
+        extras = {"feature_bits": feature_bits.flatten(1).sum(1), "bits": bottleneck.bits(fitted.alpha)}
+        return Explanation(torch.sigmoid(fitted.alpha).mean(1), {**extras, **fitted.extras()})
 
-    def _capacity(self, task: _Task, path: SplitNetwork, state: State, statistics: ActivationStatistics) -> Tensor:
+    def _feature_bits(
+        self, split: SplitNetwork, state: State, images: Tensor, targets: Resolved, statistics: ActivationStatistics
+    ) -> Tensor:
         """Step 1: bits per unit of the layer, ``(B, *activation)``."""
-        settings = PriorSettings(statistics, tuple(path.layers), self.feature_copies, self.min_std, False, self.seed)
-        active = statistics.active[path.layers[0]] > self.active_threshold
-        capacity = UnitBottleneck(path, state, task.classes, self._priors.of(settings), active, self.feature_beta)
-        return capacity.fit(self.feature_steps, self.feature_lr, self.alpha_init, self._copies, task.images).bits
-
-    def _open_pixels(self, task: _Task, mask: Tensor, level: PixelNoise) -> tuple[Tensor, dict[str, Tensor]]:
-        """Step 3: logits of the pixels' ratios, ``(B, 3, H, W)``, and what happened; `mask` in logits."""
-        alpha, closed = torch.full_like(mask, self.alpha_init), torch.sigmoid(-mask)
-        precise, entropies = task.images.to(mask.dtype), []
-        squared = ((precise - level.mean) / level.std).square()
-
-        def nats(logits: Tensor) -> Tensor:
-            ratio, rest = (self._smoothed(torch.sigmoid(sign * logits)) for sign in (1, -1))
-            return information_of_ratio(*beyond_masked_prior(ratio, rest, closed), squared)
-
-        def gradient(step: int) -> Tensor:
-            eps = noise(self.seed, step, PIXELS, (self.copies, *mask.shape[1:])).to(mask)
-            draw = level.mean + level.std * eps
-
-            def through_network(some: slice, rows: slice) -> Tensor:
-                leaf, count = alpha[rows].clone().requires_grad_(True), some.stop - some.start
-                mixed = torch.lerp(draw[some].unsqueeze(1), precise[rows], self._smoothed(torch.sigmoid(leaf)))
-                logits = task.model(mixed.flatten(0, 1).to(task.images.dtype))
-                entropy = cross_entropy_of_copies(logits, task.classes[rows], count) * count / self.copies
-                slope = torch.autograd.grad(entropy.sum(), leaf)[0]
-                return torch.cat([slope.flatten(1), entropy.detach().unsqueeze(1).to(slope)], 1)
-
-            found = self._copies.accumulate(task.images, self.copies, through_network)
-            entropies.append(found[:, -1])
-            leaf = alpha.clone().requires_grad_(True)
-            paid = self.beta * nats(leaf).flatten(1).mean(1).sum()
-            return found[:, :-1].view_as(alpha) + torch.autograd.grad(paid, leaf)[0]
-
-        fit(alpha, gradient, self.steps + 1, self.lr)
-        bits = nats(alpha).flatten(1).sum(1) * BITS_PER_NAT
-        return alpha, {"bits": bits, "cross_entropy_start": entropies[0], "cross_entropy": entropies[-1]}
-
-    def _smoothed(self, ratio: Tensor) -> Tensor:
-        return smooth(ratio, self.smoothing) if self.smoothing else ratio
-
-    def _matching(self) -> Matching:
-        return Matching(**{name: getattr(self, name) for name in Matching._fields})
-
-    def _check_arguments(self) -> None:
-        check_count(2, feature_steps=self.feature_steps)
-        check_count(**{name: getattr(self, name) for name in COUNTS})
-        for name in ("feature_beta", "beta", "smoothing"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"InputIBA: {name} is {getattr(self, name)}: give 0 or more")
-        for name in POSITIVE:
-            if not getattr(self, name) > 0:
-                raise InputError(f"InputIBA: {name} is {getattr(self, name)}: give a number above 0")
+        prior = self._prior(statistics, split.layers, self.feature_copies)
+        active = statistics.active[split.layers[0]] > self.active_threshold
+        bottleneck = UnitBottleneck(split, state, targets, prior, active, self.feature_beta)
+        adam = PerImageAdam(self.feature_steps - 1, self.feature_lr, self.feature_copies, self._evaluator)
+        return bottleneck.bits(adam.fit(bottleneck.start(self.alpha_init), images, bottleneck).alpha)
 
     def _check_smoothing(self, images: Tensor) -> None:
         """Refuse a kernel that a reflected border cannot carry."""
@@ -281,16 +193,9 @@ class InputIBA(BottleneckMethod):
             )
 
 
-def pixel_noise(model: Network, like: Tensor) -> PixelNoise:
-    """What is N(0, 1) where ImageNet's mean and standard deviation normalise, for images as `model` takes them."""
-    own, mean, std = (torch.tensor(v).to(like).view(3, 1, 1) for v in (model.preprocessing.mean, MEAN, STD))
-    scale = torch.tensor(model.preprocessing.std).to(like).view(3, 1, 1)
-    return PixelNoise((mean - own) / scale, std / scale)
-
-
-def _mask_logits(capacity: Tensor, grid: Grid, images: Tensor) -> Tensor:
+def _mask_logits(feature_bits: Tensor, grid: Grid, images: Tensor) -> Tensor:
     """Logits ``(B, 3, H, W)`` of a mask that shows each place by its share of the most bits of any place."""
-    places = grid.to_map(grid.over_channels(capacity))
+    places = grid.to_map(grid.over_channels(feature_bits))
     pixels = resize_map(places, (images.shape[-2], images.shape[-1]))
     most = pixels.amax((1, 2), keepdim=True).clamp_min(torch.finfo(pixels.dtype).tiny)
     return (pixels / most).clamp(FEWEST, MOST).logit().unsqueeze(1).expand(-1, 3, -1, -1)

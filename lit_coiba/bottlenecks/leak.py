@@ -1,8 +1,8 @@
-"""Leak test: are the targets early enough?
+"""Leak test: are the bottleneck layers early enough?
 
-The residual stream goes round bottlenecks inside the branches, and tokens without a place (CLS) are in no map. With
-pure noise in every target, predictions that survive were already written past the first target, and a map would explain
-nothing.
+The residual stream goes around bottlenecks inside the branches, and tokens without a place (CLS) are in no map. With
+pure noise in every bottleneck layer, predictions that survive were already written past the first of them, and a map
+would explain nothing.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from lit_coiba.core.frozen import frozen
 from lit_coiba.core.network import Network
 
 SAMPLE = 256  # images kept for the test
-NEAR_CHANCE = 0.05  # a start whose figure is this close to chance is early enough
+NEAR_CHANCE = 0.05  # a start whose share of kept predictions is this close to chance is early enough
 WARN_ABOVE = 0.2
-DRAWS = 8  # different noise draws, taken in turn by the batches
+DRAWS = 8  # different noise draws, used in turn by the batches
 
 
 def sample_images(loader: Iterable[Any], limit: int = SAMPLE) -> tuple[list[Tensor], Iterator[Tensor]]:
@@ -63,12 +63,12 @@ def leak(
 
     Args:
         model: The model, left as it was.
-        statistics: Of these layers.
-        layers: Targets, the first one named in the result.
-        images: Batches ``(B, 3, H, W)``; those of a list are put together in batches of at least 16.
-        min_std: Floor of the standard deviations.
-        seed: Of the noise.
-        keep_prefix: Leave the tokens without a place clean: do they know the class already?
+        statistics: Statistics of these layers.
+        layers: Bottleneck layers, the first one named in the result.
+        images: Batches ``(B, 3, H, W)``; small ones are put together in batches of at least 16.
+        min_std: Lower bound of the standard deviations.
+        seed: Seed of the noise.
+        keep_prefix: Whether the tokens without a place stay clean: do they know the class already?
 
     Raises:
         InputError: There are no images, or no statistics of one of the layers.
@@ -77,24 +77,24 @@ def leak(
     device = next(iter(model.parameters())).device
     clean, noised = [], []
     with frozen(model), torch.no_grad():
-        path = model.split(layers)
-        prior = NoisePrior(PriorSettings(statistics, tuple(path.layers), 1, min_std, False, seed))
+        split = model.split(layers)
+        prior = NoisePrior(PriorSettings(statistics, tuple(split.layers), 1, min_std, False, seed))
         for number, batch in enumerate(_batches(images)):
             step = number % DRAWS
 
             def only_noise(index: int, activation: Tensor, step: int = step) -> Tensor:
                 draw = prior.draw(step, index, activation).expand_as(activation).to(activation.dtype)
-                prefix = path.grids[index].num_prefix_tokens if keep_prefix else 0
+                prefix = split.grids[index].num_prefix_tokens if keep_prefix else 0
                 return torch.cat([activation[:, :prefix], draw[:, prefix:]], 1) if prefix else draw
 
-            state = path.lower(batch.to(device))
-            clean.append(path.upper(state, unchanged).argmax(-1).cpu())
-            noised.append(path.upper(state, only_noise).argmax(-1).cpu())
+            state = split.lower(batch.to(device))
+            clean.append(split.upper(state, unchanged).argmax(-1).cpu())
+            noised.append(split.upper(state, only_noise).argmax(-1).cpu())
     if not clean:
         raise InputError("the leak test has no images to run on: give some, or statistics that carry its result")
     before, after = torch.cat(clean), torch.cat(noised)
     kept = (before == after).double().mean().item()
-    return LeakTest({path.layers[0]: kept}, _chance(before, after), len(before), tuple(path.layers))
+    return LeakTest({split.layers[0]: kept}, _chance(before, after), len(before), tuple(split.layers))
 
 
 def choose_layers(
@@ -110,12 +110,12 @@ def choose_layers(
 
     Args:
         model: The model, left as it was.
-        statistics: Of all layers in `choices`.
+        statistics: Statistics of all layers in `choices`.
         images: Batches ``(B, 3, H, W)``, used once for every choice.
-        choices: Targets, each an earlier start than the one before.
-        min_std: Floor of the standard deviations.
-        seed: Of the noise.
-        keep_prefix: As for `leak`.
+        choices: Bottleneck layers, each an earlier start than the one before.
+        min_std: Lower bound of the standard deviations.
+        seed: Seed of the noise.
+        keep_prefix: Whether the tokens without a place stay clean, as in `leak`.
     """
     images = list(images)
     kept: dict[str, float] = {}
@@ -128,10 +128,10 @@ def choose_layers(
     if share > max(WARN_ABOVE, found.chance + NEAR_CHANCE):
         first = found.layers[0]
         if keep_prefix:
-            where, why = f"all places of {first}", "its CLS token, which is in no map, tells the class by then"
+            where, why = f"all places of {first}", "its CLS token, which is in no map, knows the class by then"
         else:
-            where = f"all targets from {first} on"
-            why = "the class goes round them and maps explain little; target earlier layers, or outputs of whole blocks"
+            where = f"all bottleneck layers from {first} on"
+            why = "the class goes around them and maps explain little; take earlier layers, or outputs of whole blocks"
         warnings.warn(
             f"{share:.0%} of the predictions survive pure noise in {where} (chance {found.chance:.0%}): {why}",
             stacklevel=2,
@@ -140,7 +140,7 @@ def choose_layers(
 
 
 def _chance(before: Tensor, after: Tensor) -> float:
-    """Agreement of two independent predictors with these class frequencies."""
+    """Agreement of two independent predictors with the class frequencies of these predictions."""
     classes = int(torch.maximum(before.max(), after.max())) + 1
     shares = [torch.bincount(p, minlength=classes).double() / len(p) for p in (before, after)]
     return float((shares[0] * shares[1]).sum())

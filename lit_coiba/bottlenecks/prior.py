@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.bottlenecks.statistics import ActivationStatistics
-from lit_coiba.functional import antithetic_noise, noise
+from lit_coiba.functional import antithetic_noise, noise, working_dtype
 
 KEPT_BYTES = 2**30  # draws kept for the next batch: eight layers, nine steps, ten copies of ViT-B take 0.4 GB
 
@@ -17,9 +17,9 @@ class PriorSettings(NamedTuple):
     """What the noise of a run depends on."""
 
     statistics: ActivationStatistics
-    layers: tuple[str, ...]  # targets, in the order of the network
+    layers: tuple[str, ...]  # bottleneck layers, in the order of the network
     copies: int
-    min_std: float  # floor of the standard deviations
+    min_std: float  # lower bound of the standard deviations
     antithetic: bool
     seed: int
 
@@ -34,8 +34,8 @@ class NoisePrior:
         self._kept = 0
 
     def parameters(self, layer: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and floored standard deviation of a target, ``(*activation)`` each, on the device of `like`."""
-        key = (layer, like.device, _precise(like))
+        """Mean and bounded standard deviation of a layer, ``(*activation)`` each, on the device of `like`."""
+        key = (layer, like.device, working_dtype(like))
         if key not in self._parameters:
             statistics, name = self.settings.statistics, self.settings.layers[layer]
             mean, std = (values[name].to(*key[1:], copy=True) for values in (statistics.mean, statistics.std))
@@ -49,7 +49,7 @@ class NoisePrior:
 
     def draw(self, step: int, layer: int, like: Tensor) -> Tensor:
         """Noised activations of one step, ``(copies, *activation)``, on the device of `like`, at least fp32."""
-        key = (step, layer, like.device, _precise(like))
+        key = (step, layer, like.device, working_dtype(like))
         if key in self._draws:
             return self._draws[key]
         mean, std = self.parameters(layer, like)
@@ -76,7 +76,3 @@ class PriorSlot:
         if self._prior is None or self._prior.settings != settings:
             self._prior = NoisePrior(settings)
         return self._prior
-
-
-def _precise(tensor: Tensor) -> torch.dtype:
-    return torch.promote_types(tensor.dtype, torch.float32)

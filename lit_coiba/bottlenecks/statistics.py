@@ -11,33 +11,34 @@ import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.network import Network, SplitNetwork
 from lit_coiba.functional import Moments
+from lit_coiba.store.atomic import atomically
 
 _BATCH = 16  # images, where all of them are one tensor
 
 
 class LeakTest(NamedTuple):
-    """What the leak test found: predictions that survive pure noise in every target, by first target."""
+    """What the leak test found: predictions that survive pure noise in every bottleneck layer, by the first of them."""
 
-    kept: dict[str, float]  # first targeted layer -> share of predictions kept
+    kept: dict[str, float]  # first bottleneck layer -> share of predictions kept
     chance: float  # agreement expected if the noised predictions were independent of the clean ones
     images: int
-    layers: tuple[str, ...]  # the targets it chose
+    layers: tuple[str, ...]  # the bottleneck layers that it chose
 
 
 @dataclass(frozen=True, eq=False)
 class ActivationStatistics:
-    """Mean, standard deviation (not floored) and share of non-zero samples per unit, in fp32, by layer."""
+    """Mean, standard deviation (without a lower bound) and share of non-zero samples per unit, in fp32, by layer."""
 
     mean: dict[str, Tensor]
     std: dict[str, Tensor]
@@ -86,7 +87,11 @@ class ActivationStatistics:
             )
 
     def require(self, layers: Iterable[str]) -> None:
-        """Refuse to go on if one of `layers` is missing."""
+        """Refuse to go on if one of `layers` is missing.
+
+        Raises:
+            InputError: Naming the missing layers.
+        """
         missing = [layer for layer in layers if layer not in self.mean]
         if missing:
             raise InputError(
@@ -102,12 +107,18 @@ class ActivationStatistics:
         return sha.hexdigest()
 
     def save(self, file: str | Path) -> None:
-        """Write a safetensors file, moved into place when it is complete."""
+        """Write a safetensors file, which takes its name when it is complete.
+
+        Args:
+            file: The file; its folder is made where there is none.
+
+        Raises:
+            OSError: The disk is full, the folder is read-only, ...
+        """
         target = Path(file)
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".{target.name}.part")
-        save_file(self._tensors(), scratch, metadata={"lit_coiba.statistics": self._header()})
-        scratch.replace(target)
+        with atomically(target) as handle:
+            handle.write(save(self._tensors(), {"lit_coiba.statistics": self._header()}))
 
     @classmethod
     def load(cls, file: str | Path) -> ActivationStatistics:
@@ -140,19 +151,6 @@ class ActivationStatistics:
     def _header(self) -> str:
         fields = {"layers": self.layers, "count": self.count, "model": self.model, "preprocessing": self.preprocessing}
         return json.dumps(fields | {"leak": self.leak}, allow_nan=False)
-
-
-@runtime_checkable
-class NeedsStatistics(Protocol):
-    """A method that must know activation statistics before it explains."""
-
-    def statistics_layers(self, model: Network) -> list[str]:
-        """The layers whose statistics it needs, the candidates of its leak test among them."""
-
-    def set_statistics(
-        self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]
-    ) -> ActivationStatistics:
-        """Use `statistics`, after a leak test on batches of `images` where one is due, and return what to keep."""
 
 
 class StatisticsSlot:
@@ -198,7 +196,7 @@ class StatisticsSlot:
 
 
 def _state(model: Network) -> tuple[weakref.ref[Any], list[int]]:
-    """What changes with the model or its weights, told without reading them."""
+    """What changes with the model or its weights, found without reading them."""
     return weakref.ref(model), [0 if p.is_inference() else p._version for p in model.parameters()]
 
 
@@ -226,16 +224,16 @@ def images_of(loader: Iterable[Any]) -> Iterator[Tensor]:
             yield images
 
 
-def observe(path: SplitNetwork, images: Tensor) -> dict[str, Moments]:
-    """Moments of every layer of `path` over one batch, from a clean forward."""
+def observe(split: SplitNetwork, images: Tensor) -> dict[str, Moments]:
+    """Moments of every layer of `split` over one batch, from a clean forward."""
     moments: dict[str, Moments] = {}
 
     def look(index: int, activation: Tensor) -> Tensor:
         precise = activation.cpu() if activation.device.type == "mps" else activation  # MPS has no fp64
-        moments[path.layers[index]] = Moments.of(precise.detach())
+        moments[split.layers[index]] = Moments.of(precise.detach())
         return activation
 
-    path.upper(path.lower(images), look)
+    split.upper(split.lower(images), look)
     return moments
 
 
@@ -249,7 +247,7 @@ def estimate_statistics(model: Network, layers: list[str], loader: Iterable[Any]
 
     Args:
         model: The model, left as it was.
-        layers: Names of layers.
+        layers: Layers on a grid, by name.
         loader: Any iterable of image tensors, ``(images, ...)`` tuples or `Batch`.
 
     Raises:
@@ -258,9 +256,9 @@ def estimate_statistics(model: Network, layers: list[str], loader: Iterable[Any]
     device = next(iter(model.parameters())).device
     moments: dict[str, Moments] = {}
     with frozen(model), torch.no_grad():
-        path = model.split(layers)
+        split = model.split(layers)
         for images in images_of(loader):
-            moments = merge_moments(moments, observe(path, images.to(device)))
+            moments = merge_moments(moments, observe(split, images.to(device)))
     if not moments or next(iter(moments.values())).size < 2:
         raise InputError("activation statistics need at least two images (some thousands are better)")
     return ActivationStatistics.from_moments(model, moments)

@@ -4,7 +4,7 @@ from lit_coiba.bounds.box import Box
 from lit_coiba.bounds.crown import Bound, upper_bounds
 from lit_coiba.bounds.graph import Program, trace
 from lit_coiba.bounds.ibp import Ranges, propagate
-from lit_coiba.bounds.specification import Form, overlap, specification
+from lit_coiba.bounds.specification import Form, margin, overlap, specification
 
 __all__ = [
     "Bound",
@@ -12,6 +12,7 @@ __all__ = [
     "Form",
     "Program",
     "Ranges",
+    "margin",
     "overlap",
     "propagate",
     "specification",

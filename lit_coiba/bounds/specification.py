@@ -1,4 +1,4 @@
-"""The adversarial overlap: how far other logits may rise above that of a class."""
+"""The adversarial overlap: how far what is set against a target may rise above it."""
 
 from __future__ import annotations
 
@@ -6,50 +6,68 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from lit_coiba.bounds.box import Box
 from lit_coiba.bounds.crown import Bound, upper_bounds
 from lit_coiba.bounds.graph import Program
+from lit_coiba.core.targets import Resolved
 
 Form = Literal["margin", "independent"]
 
 
-def specification(classes: Tensor, num_classes: int, form: Form = "margin", rival: int | None = None) -> Tensor:
-    """Linear functions of the logits whose upper bounds make the overlap, ``(N, R, K)``.
+def specification(targets: Resolved, form: Form = "margin", rival: int | None = None) -> tuple[Tensor, Tensor]:
+    """Linear functions ``C out + d`` of the output whose upper bounds make the overlap, ``(N, R, K)`` and ``(N, R)``.
 
-    ``margin``: a row ``e_c' - e_c`` for each other class c'. ``independent``: a row ``e_c'`` for each, then ``-e_c``.
+    ``margin``: the target's own; of a class c a row ``e_c' - e_c`` for each other class c'. ``independent``: a row
+    ``e_c'`` for each, then ``-e_c``.
 
     Args:
-        classes: c, ``(N,)``.
-        num_classes: K, at least 2.
-        form: Which.
-        rival: The only c', which is none of `classes`; None = all others.
+        targets: N rows; of a model with two classes or more.
+        form: Which; all but ``margin`` is for classes.
+        rival: The only c', which is none of the targets' classes; None = all others.
+
+    Raises:
+        InputError: The target is not linear in the output, or no class where one is needed.
 
     Example:
-        >>> specification(torch.tensor([1]), 3).int()
+        >>> from lit_coiba.core.targets import Class
+        >>> specification(Class(1).resolve(torch.zeros(1, 3)))[0].int()
         tensor([[[ 1, -1,  0],
                  [ 0, -1,  1]]], dtype=torch.int32)
     """
-    unit = torch.eye(num_classes, device=classes.device)
-    if rival is None:
-        numbers = torch.arange(num_classes - 1, device=classes.device).expand(len(classes), -1)
-        others = numbers + (numbers >= classes.unsqueeze(1))
-    else:
-        others = classes.new_full((len(classes), 1), rival)
-    own = unit[classes].unsqueeze(1)
-    return unit[others] - own if form == "margin" else torch.cat([unit[others], -own], 1)
+    rows, offsets = targets.linear()
+    if form == "margin" and rival is None:
+        return rows, offsets
+    own = one_hot(targets.classes(f"The form {form}"), rows.shape[-1]).to(rows).unsqueeze(1)
+    others = rows + own
+    if rival is not None:
+        others = torch.eye(rows.shape[-1]).to(rows)[rival].expand_as(own)
+    rows = others - own if form == "margin" else torch.cat([others, -own], 1)
+    return rows, offsets.new_zeros(rows.shape[:2])
 
 
 def overlap(
     program: Program,
     box: Box,
-    classes: Tensor,
-    num_classes: int,
+    targets: Resolved,
     bound: Bound = "crown_ibp",
     form: Form = "margin",
     rival: int | None = None,
 ) -> Tensor:
-    """Upper bound of ``max over c' of (logit c' - logit c)`` over each box, ``(N,)``."""
-    rows = specification(classes, num_classes, form, rival).to(box.lower.dtype)
-    bounds = upper_bounds(program, box, rows, bound)
+    """Upper bound over each box of how far the target is overturned, ``(N,)``.
+
+    Of a class c, ``max over c' of (logit c' - logit c)``; arguments as in `specification`.
+    """
+    rows, offsets = (part.to(box.lower.dtype) for part in specification(targets, form, rival))
+    bounds = upper_bounds(program, box, rows, bound) + offsets
     return bounds.amax(1) if form == "margin" else bounds[:, :-1].amax(1) + bounds[:, -1]
+
+
+def margin(out: Tensor, targets: Resolved, rival: int | None = None) -> Tensor:
+    """What `overlap` is of a single point, with the output ``(N, K)``: ``(N,)``."""
+    found = []
+    for row, point in enumerate(out):  # one by one, since the rows of a thousand classes have a million numbers
+        rows, offsets = specification(targets.take(slice(row, row + 1)), "margin", rival)
+        found.append((rows[0].to(out) @ point + offsets[0].to(out)).amax())
+    return torch.stack(found)

@@ -6,19 +6,22 @@ import gc
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.functional import fp64_where_possible
 
 Chunk = int | Literal["auto"]
-Evaluate = Callable[[slice, slice], Tensor]
+Found = TypeVar("Found", Tensor, tuple[Tensor, ...])  # what is evaluated: one tensor, or several that belong together
+Evaluate = Callable[[slice, slice], Found]
 Join = Callable[[list[Tensor]], Tensor]
 Report = Callable[[int, int], None]
 
-CPU_PIXELS = 8 * 224 * 224  # of the copies that run at once; more is slower on a CPU, whose caches they leave
+CPU_PIXELS = 8 * 224 * 224  # of the copies that run at once; on a CPU more is slower, since they leave its caches
 GPU_PIXELS = 256 * 224 * 224
 FEWEST, MOST = 8, 512  # copies that `auto` starts with, whatever their size
 
@@ -27,43 +30,49 @@ _NO_MEMORY = (
     "not enough memory",
     "out of memory",
     "failed to allocate",
-    "could not create a primitive",  # what oneDNN, torch's convolutions on a CPU, makes of it
+    "could not create a primitive",  # what oneDNN, which runs torch's convolutions on a CPU, says
     "could not create a memory",
 )
 
-
-_watching: list[Report] = []
+_reports: list[Report] = []
 
 
 @contextmanager
-def on_progress(watching: Report) -> Iterator[None]:
-    """Inside, ``watching(done, all)`` is called after every piece: copies of a batch that have run, and that will."""
-    _watching.append(watching)
+def on_progress(report: Report) -> Iterator[None]:
+    """Inside, ``report(done, total)`` is called after every piece with numbers of copies of a batch."""
+    _reports.append(report)
     try:
         yield
     finally:
-        _watching.remove(watching)
+        _reports.remove(report)
 
 
-def report_progress(done: int, copies: int) -> None:
-    """Let those know who watch that so many of the perturbed copies of a batch have run."""
-    for watching in _watching:
-        watching(done, copies)
+def report_progress(done: int, total: int) -> None:
+    """Report that `done` of `total` perturbed copies of a batch have run, to whoever asked by `on_progress`."""
+    for report in _reports:
+        report(done, total)
 
 
 class BatchedEvaluator:
-    """Evaluates `copies` of each image in pieces; a piece that does not fit in memory is halved and run again.
+    """Evaluates copies of each image in pieces; a piece that does not fit in memory is halved and run again.
 
-    What is found out about memory stays for the next batch, and is said once. The size of the pieces decides neither
-    what is drawn nor what is summed, only the rounding of sums.
+    The limit found where memory ran out holds for the next batches too, and is warned about once. The size of the
+    pieces decides neither what is drawn nor what is summed, only the rounding of sums.
 
     Args:
-        chunk: Model inputs at once; ``auto`` = a number for the device and the size of the images. Halved where memory
-            runs out, whatever it is.
-        weight: How many times as much as a forward of one model input takes, for ``auto``.
+        chunk: Number of model inputs at once; ``auto`` = a number for the device and the size of the images. It is
+            halved where memory runs out.
+        weight: Memory of one evaluation in forwards of one model input, for ``auto``.
 
     Raises:
-        InputError: `chunk` is no positive number, nor ``auto``.
+        InputError: `chunk` is neither a whole number above 0 nor ``auto``.
+
+    Example:
+        >>> images = torch.ones(2, 3, 4, 4)
+        >>> def scaled(copies, rows):
+        ...     return torch.arange(3.0)[copies].unsqueeze(1) * images[rows].mean((1, 2, 3))
+        >>> BatchedEvaluator().gather(images, 3, scaled).tolist()
+        [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
     """
 
     def __init__(self, chunk: Chunk = "auto", weight: int = 1) -> None:
@@ -71,17 +80,20 @@ class BatchedEvaluator:
             raise InputError(f"chunk is {chunk!r}: give the number of model inputs at once, 1 or more, or auto")
         self.chunk = chunk
         self.weight = weight
-        self._limit: int | None = None  # found out, where memory ran out
+        self._limit: int | None = None  # inputs at once, found where memory ran out
         self._warned = False
 
-    def gather(self, images: Tensor, copies: int, evaluate: Evaluate) -> Tensor:
-        """``evaluate(some copies, some images)``, ``(k, r, ...)`` each, for all of them: ``(copies, B, ...)``.
+    def gather(self, images: Tensor, copies: int, evaluate: Evaluate[Found]) -> Found:
+        """``evaluate(copies, rows)``, ``(k, r, ...)`` each, for all copies of all images: ``(copies, B, ...)``.
 
         Args:
-            images: ``(B, ...)``; their size and device decide how many run at once.
-            copies: Of each image.
-            evaluate: Is given two slices, of copies and of images; called again for a part of them after memory ran
-                out, so it keeps nothing.
+            images: Images ``(B, ...)``, whose size and device decide how many run at once.
+            copies: Number of copies of each image.
+            evaluate: Function of two slices, of copies and of images, that returns one tensor or a tuple of them;
+                called again for a part of them after memory ran out, so it keeps nothing.
+
+        Returns:
+            One tensor, or a tuple, as `evaluate` returns it.
         """
         rows = []
         for row in self._rows(images):
@@ -89,25 +101,35 @@ class BatchedEvaluator:
             for some in self._parts(copies, row, images):
                 parts.append(self._halving(evaluate, some, row, torch.cat, 1, images))
                 report_progress(row.start * copies + some.stop * (row.stop - row.start), copies * len(images))
-            rows.append(torch.cat(parts))
-        return torch.cat(rows, 1)
+            rows.append(_joined(parts, torch.cat))
+        found: Found = _joined(rows, partial(torch.cat, dim=1))
+        return found
 
-    def accumulate(self, images: Tensor, copies: int, evaluate: Evaluate) -> Tensor:
-        """The sum over all copies of ``evaluate(some copies, some images)``, ``(r, ...)``: ``(B, ...)``.
+    def accumulate(self, images: Tensor, copies: int, evaluate: Evaluate[Found]) -> Found:
+        """The sum over all copies of ``evaluate(copies, rows)``, ``(r, ...)``: ``(B, ...)``.
 
         Pieces are added in fp64 where the device has it, and returned in the precision of `evaluate`.
+
+        Args:
+            images: Images ``(B, ...)``, whose size and device decide how many run at once.
+            copies: Number of copies of each image.
+            evaluate: Function as for `gather`, which sums over the copies that it is given.
+
+        Returns:
+            One tensor, or a tuple, as `evaluate` returns it.
         """
         rows = []
         for row in self._rows(images):
-            total: Tensor | None = None
+            total: Any = None
             for some in self._parts(copies, row, images):
                 part = self._halving(evaluate, some, row, _summed, 0, images)
-                precise = part if part.device.type == "mps" else part.double()
-                total = precise if total is None else total + precise
+                wide = _joined([part], _widened)
+                total = wide if total is None else _joined([total, wide], _summed)
                 report_progress(row.start * copies + some.stop * (row.stop - row.start), copies * len(images))
             assert total is not None
-            rows.append(total.to(part.dtype))
-        return torch.cat(rows)
+            rows.append(_joined([total, part], _narrowed))
+        found: Found = _joined(rows, torch.cat)
+        return found
 
     def at_once(self, images: Tensor) -> int:
         """Model inputs of the size and on the device of `images` that run at once."""
@@ -132,7 +154,9 @@ class BatchedEvaluator:
             yield slice(start, stop)
             start = stop
 
-    def _halving(self, evaluate: Evaluate, copies: slice, rows: slice, join: Join, axis: int, images: Tensor) -> Tensor:
+    def _halving(
+        self, evaluate: Evaluate[Found], copies: slice, rows: slice, join: Join, axis: int, images: Tensor
+    ) -> Any:
         """One piece; where it does not fit in memory, its halves: of the copies or, of a single copy, of the images."""
         count, height = copies.stop - copies.start, rows.stop - rows.start
         if self._limit is None or count * height <= self._limit:  # else it is known not to fit
@@ -147,8 +171,9 @@ class BatchedEvaluator:
             self._learn(count * height)
         if count > 1:
             halves = _halves(copies)
-            return join([self._halving(evaluate, half, rows, join, axis, images) for half in halves])
-        return torch.cat([self._halving(evaluate, copies, half, join, axis, images) for half in _halves(rows)], axis)
+            return _joined([self._halving(evaluate, half, rows, join, axis, images) for half in halves], join)
+        parts = [self._halving(evaluate, copies, half, join, axis, images) for half in _halves(rows)]
+        return _joined(parts, partial(torch.cat, dim=axis))
 
     def _learn(self, size: int) -> None:
         """`size` inputs were too many at once."""
@@ -173,5 +198,20 @@ def _halves(whole: slice) -> list[slice]:
     return [slice(whole.start, middle), slice(middle, whole.stop)]
 
 
+def _joined(parts: list[Any], join: Join) -> Any:
+    """One result from several: a tensor from tensors, or a tuple from tuples, each of its entries by itself."""
+    return tuple(join(list(entry)) for entry in zip(*parts)) if isinstance(parts[0], tuple) else join(parts)
+
+
 def _summed(parts: list[Tensor]) -> Tensor:
     return parts[0] + parts[1]
+
+
+def _widened(parts: list[Tensor]) -> Tensor:
+    """The only part, in fp64 where the device has it."""
+    return fp64_where_possible(parts[0])
+
+
+def _narrowed(parts: list[Tensor]) -> Tensor:
+    """The first part in the precision of the second."""
+    return parts[0].to(parts[1].dtype)

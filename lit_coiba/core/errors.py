@@ -29,3 +29,25 @@ def check_count(least: int = 1, **values: int) -> None:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")
+
+
+def check_positive(**values: float) -> None:
+    """Refuse numbers that are not above 0.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    for name, value in values.items():
+        if not value > 0:
+            raise InputError(f"{name} is {value!r}: give a number above 0")
+
+
+def check_not_negative(**values: float) -> None:
+    """Refuse numbers below 0.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    for name, value in values.items():
+        if not value >= 0:
+            raise InputError(f"{name} is {value!r}: give 0 or more")

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.network import Network
-from lit_coiba.functional import precise
-
-Output = Literal["logit", "prob"]
 
 
 def check_images(model: Network, images: Tensor) -> None:
@@ -76,19 +72,3 @@ def class_targets(targets: Tensor | int | None, images: Tensor, classes: int, lo
             f" 0 to {classes - 1}"
         )
     return targets.detach().to(images.device, torch.int64, copy=True)  # a copy: it may be an inference tensor
-
-
-def class_scores(logits: Tensor, targets: Tensor, output: Output = "logit") -> Tensor:
-    """The score of each row's target, ``(N, K)``, ``(N,)`` -> ``(N,)``, in fp32 at least.
-
-    Args:
-        logits: ``(N, K)``.
-        targets: Classes ``(N,)``.
-        output: ``logit`` or ``prob``, the softmax probability.
-
-    Example:
-        >>> class_scores(torch.zeros(1, 4), torch.tensor([2]), "prob")
-        tensor([0.2500])
-    """
-    scores = precise(logits).softmax(-1) if output == "prob" else precise(logits)
-    return scores.gather(-1, targets.unsqueeze(-1)).squeeze(-1)

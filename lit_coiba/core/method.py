@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from inspect import signature
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, final
 
+import torch
 from torch import Tensor
 
+from lit_coiba.core.batched_evaluator import BatchedEvaluator
+from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.network import Network
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.images import check_images
+from lit_coiba.core.targets import Resolved, Target, Targets, resolve, select_output, unscored_rows
+from lit_coiba.functional import precise
 
 Need = Literal["gradients", "attention", "layer", "modules", "statistics", "head", "package"]
 Family = Literal["CNN", "ViT", "Swin"]
@@ -19,24 +26,27 @@ Family = Literal["CNN", "ViT", "Swin"]
 class Card(NamedTuple):
     """What a user wants to know of a method before running it; ``lit-coiba methods`` shows it."""
 
-    paper: str  # authors, title, year, number at arXiv; empty for a floor that nobody published
+    paper: str  # authors, title, year, number at arXiv; empty for a trivial baseline that nobody published
     cost: str  # images that run forward, and backward, through the model for one map
     needs: tuple[Need, ...] = ()  # of the model, beyond logits
     families: tuple[Family, ...] = ("CNN", "ViT", "Swin")
     class_dependent: bool = True
-    baseline: bool = False  # a floor for comparisons, not an explanation
+    baseline: bool = False  # a trivial baseline (sanity check), not an explanation
 
 
 class AttributionMethod(ABC):
     """One attribution method.
 
-    Constructor arguments are plain values, so that YAML can set all of them, and are kept as attributes of their names.
+    A concrete method implements `_explain`; `explain`, which is the same for all, checks the input, freezes the model,
+    resolves the targets and hands out what `_explain` found. Constructor arguments are plain values, so that YAML can
+    set all of them, and are kept as attributes of their names. A method with an argument `output` explains that score
+    of a class; others explain the logit.
     """
 
     card: ClassVar[Card] = Card("", "not stated")
     excluded_from_identity: ClassVar[frozenset[str]] = frozenset({"chunk"})  # arguments that do not decide the maps
 
-    def prepare(self, model: Network, loader: Iterable[Any]) -> None:
+    def prepare(self, model: Any, loader: Iterable[Any]) -> None:
         """Get from data what the method needs (activation statistics); most methods need nothing.
 
         Args:
@@ -45,13 +55,72 @@ class AttributionMethod(ABC):
         """
         return
 
-    @abstractmethod
-    def explain(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Explanation:
-        """Explain `images` ``(B, 3, H, W)`` for `targets` ``(B,)``, or one for all; None: the predicted class."""
+    @final
+    def explain(self, model: Any, images: Tensor, targets: Targets = None) -> Explanation:
+        """Explain a batch of images. The model, its gradients and the global random state stay as they are.
 
-    def attribute(self, model: Network, images: Tensor, targets: Tensor | int | None = None) -> Tensor:
-        """Maps ``(B, h, w)`` alone."""
+        Args:
+            model: The model: a `Backbone`, a trained classifier, or for black-box methods any `ImageClassifier`.
+            images: Normalised model input, ``(B, 3, H, W)``.
+            targets: Classes ``(B,)``, or one for all images; a `Target`, or what it was resolved to. None = the
+                predicted class, for which the model runs once more.
+
+        Returns:
+            Maps ``(B, h, w)`` at the method's native grid, and extras; detached, in fp32 at least.
+
+        Raises:
+            InputError: Images or targets that do not fit the model, or a model that the method cannot explain.
+        """
+        with self._inputs(model, images, targets) as (pixels, rows):
+            found = self._explain(model, pixels, rows)
+        return _handed_out(found, len(images))
+
+    def attribute(self, model: Any, images: Tensor, targets: Targets = None) -> Tensor:
+        """Maps ``(B, h, w)`` alone; see `explain`."""
         return self.explain(model, images, targets).maps
+
+    @abstractmethod
+    def _explain(self, model: Any, images: Tensor, targets: Resolved) -> Explanation:
+        """What the method is about.
+
+        Args:
+            model: The model, frozen; gradients are on.
+            images: ``(B, 3, H, W)``, a detached copy, which may be asked for gradients.
+            targets: A row for each image, scored as the method's `output` says. Nothing can be asked of it where the
+                card says ``class_dependent=False``: no model is run to choose what makes no difference.
+        """
+
+    @contextmanager
+    def _inputs(self, model: Any, images: Tensor, targets: Targets) -> Iterator[tuple[Tensor, Resolved]]:
+        """Inside, the model is frozen: what `_explain` is given, for whatever a method offers beside `explain`.
+
+        Raises:
+            InputError: Images or targets that do not fit the model.
+        """
+        check_images(model, images)
+        with frozen(model):
+            pixels = images.detach().clone()  # which autograd may keep, also where the images were made in inference
+            yield pixels, self._resolved(model, pixels, targets)
+
+    def _resolved(self, model: Any, images: Tensor, targets: Targets) -> Resolved:
+        """A row for each image, scored as this method scores classes."""
+        if not self.card.class_dependent and (targets is None or isinstance(targets, Target)):
+            return unscored_rows(len(images), images.device)
+        output, default = getattr(self, "output", "logit"), signature(type(self)).parameters.get("output")
+        asked = default is not None and output != default.default
+
+        def predict() -> Tensor:
+            path = getattr(targets, "output", None) if isinstance(targets, Target) else None
+            evaluator = getattr(self, "_evaluator", None) or BatchedEvaluator()  # the method's own knows its memory
+            with torch.no_grad():
+                return evaluator.gather(images, 1, lambda _, rows: select_output(model(images[rows]), path)[None])[0]
+
+        return resolve(targets, images, model.num_classes, predict).scored_by(output, asked)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "explain" in vars(cls):
+            raise TypeError(f"{cls.__name__} defines explain, which is the same for all methods: define _explain")
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
@@ -64,3 +133,20 @@ class AttributionMethod(ABC):
     def identity(self) -> dict[str, Any]:
         """What decides the explanations, as plain values: the arguments, and the content of a file for its path."""
         return {name: value for name, value in self.arguments().items() if name not in self.excluded_from_identity}
+
+
+def _handed_out(found: Explanation, count: int) -> Explanation:
+    """An explanation of `count` images, detached and in fp32 at least.
+
+    Raises:
+        InputError: It is none: a method of the user's returned something else.
+    """
+    if not isinstance(found, Explanation) or found.maps.dim() != 3 or len(found.maps) != count:
+        given = f"maps {tuple(found.maps.shape)}" if isinstance(found, Explanation) else f"a {type(found).__name__}"
+        raise InputError(f"the method returned {given} for {count} images: return an Explanation with maps (B, h, w)")
+    for name, values in found.extras.items():
+        if not values.dim() or len(values) != count:
+            raise InputError(f"the method's extra {name} has shape {tuple(values.shape)}: give a row for each image")
+    extras = {name: values.detach() for name, values in found.extras.items()}
+    floats = {name: precise(values) for name, values in extras.items() if values.is_floating_point()}
+    return Explanation(precise(found.maps.detach()), extras | floats)

@@ -33,7 +33,7 @@ from lit_coiba.functional.pooling import (
     signed_top_k,
     spatial_average,
 )
-from lit_coiba.functional.precise import precise
+from lit_coiba.functional.precise import fp64_where_possible, precise, working_dtype
 from lit_coiba.functional.purity import channel_purity, pair_purity, prototype_counts
 from lit_coiba.functional.quasi_random import sobol_sequence
 from lit_coiba.functional.random_masks import random_cells, shifted_masks
@@ -69,6 +69,7 @@ __all__ = [
     "explained_variance",
     "first_order",
     "folded_gaussian_window",
+    "fp64_where_possible",
     "gaussian_kernel",
     "gaussian_window",
     "hsic",
@@ -115,4 +116,5 @@ __all__ = [
     "uniform",
     "weighted_lasso",
     "weighted_ridge",
+    "working_dtype",
 ]

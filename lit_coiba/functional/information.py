@@ -34,24 +34,25 @@ def information(alpha: Tensor, squared: Tensor) -> Tensor:
 
 def information_gradient(alpha: Tensor, squared: Tensor) -> Tensor:
     """Derivative of `information` with respect to `alpha`."""
-    ratio, noise = torch.sigmoid(alpha), torch.sigmoid(-alpha)
-    return ratio.square() * (1 + noise * (squared + 1))
+    ratio, one_minus_ratio = torch.sigmoid(alpha), torch.sigmoid(-alpha)
+    return ratio.square() * (1 + one_minus_ratio * (squared + 1))
 
 
-def information_of_ratio(ratio: Tensor, noise: Tensor, squared: Tensor) -> Tensor:
+def information_of_ratio(ratio: Tensor, one_minus_ratio: Tensor, squared: Tensor) -> Tensor:
     """`information` for a ratio that is no longer a sigmoid (smoothed, resized); finite for all ratios in [0, 1].
 
     Args:
         ratio: lambda, the share of signal.
-        noise: 1 - lambda, computed without cancellation (smooth sigmoid(-alpha), not ``1 - ratio``).
+        one_minus_ratio: 1 - lambda, computed without cancellation (smooth sigmoid(-alpha), not ``1 - ratio``).
         squared: rbar^2, or its mean over the channels that share lambda.
     """
     small = torch.log1p(-ratio.clamp_max(0.5))
-    log_noise = torch.where(ratio < 0.5, small, noise.clamp_min(torch.finfo(noise.dtype).tiny).log())
-    return 0.5 * ratio.square() * (squared + 1) - (ratio + log_noise)
+    large = one_minus_ratio.clamp_min(torch.finfo(one_minus_ratio.dtype).tiny).log()
+    log_one_minus_ratio = torch.where(ratio < 0.5, small, large)
+    return 0.5 * ratio.square() * (squared + 1) - (ratio + log_one_minus_ratio)
 
 
-def beyond_masked_prior(ratio: Tensor, noise: Tensor, closed: Tensor) -> tuple[Tensor, Tensor]:
+def beyond_masked_prior(ratio: Tensor, one_minus_ratio: Tensor, closed: Tensor) -> tuple[Tensor, Tensor]:
     """The ratio that `information_of_ratio` counts where the prior itself passes part of the signal.
 
     InputIBA (Zhang et al., 2021) measures z = lambda * x + (1 - lambda) * (mu + s * eps) against what is left of x when
@@ -62,7 +63,7 @@ def beyond_masked_prior(ratio: Tensor, noise: Tensor, closed: Tensor) -> tuple[T
 
     Args:
         ratio: lambda.
-        noise: 1 - lambda, computed without cancellation.
+        one_minus_ratio: 1 - lambda, computed without cancellation.
         closed: 1 - g, what the prior holds back, computed without cancellation.
 
     Returns:
@@ -73,5 +74,5 @@ def beyond_masked_prior(ratio: Tensor, noise: Tensor, closed: Tensor) -> tuple[T
         (tensor([0.5000, 0.2000, 0.0000]), tensor([0.5000, 0.8000, 1.0000]))
     """
     signal = ratio * closed
-    total = (noise + signal).clamp_min(torch.finfo(noise.dtype).tiny)
-    return signal / total, noise / total
+    total = (one_minus_ratio + signal).clamp_min(torch.finfo(one_minus_ratio.dtype).tiny)
+    return signal / total, one_minus_ratio / total

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import HeadExplanation
-from lit_coiba.core.images import class_targets
+from lit_coiba.core.targets import Targets, resolve
 from lit_coiba.functional import precise
 from lit_coiba.functional.strongest import Score
 
@@ -59,12 +59,12 @@ class Head(nn.Module, ABC):
     def activations(self, features: Tensor) -> Tensor:
         """Signed map of every unit, ``(B, U, h, w)``, whatever the class."""
 
-    def explain(self, features: Tensor, targets: Tensor | int | None = None, top: int = 8) -> HeadExplanation:
+    def explain(self, features: Tensor, targets: Targets = None, top: int = 8) -> HeadExplanation:
         """Explain the logit of a class, as it is in evaluation mode, whatever the mode: no dropout, no random draw.
 
         Args:
             features: ``(B, C, h, w)``.
-            targets: Classes ``(B,)``, or one for all; None: the predicted class.
+            targets: Classes ``(B,)``, or one for all; a `Class`, or what it was resolved to; None: the predicted class.
             top: Units of largest absolute contribution to give with their maps; all where there are fewer.
 
         Raises:
@@ -77,7 +77,7 @@ class Head(nn.Module, ABC):
             rows = torch.arange(len(units), device=units.device).unsqueeze(1)
             return HeadExplanation(contributions, maps, units, unit_maps[rows, units])
 
-    def contributions(self, features: Tensor, targets: Tensor | int | None = None) -> Tensor:
+    def contributions(self, features: Tensor, targets: Targets = None) -> Tensor:
         """What each unit adds to the logit of the target in evaluation mode, ``(B, U)``; arguments as in `explain`."""
         return self._contributions(features, self._classes(features, targets))
 
@@ -131,8 +131,9 @@ class Head(nn.Module, ABC):
             )
         return features
 
-    def _classes(self, features: Tensor, targets: Tensor | int | None) -> Tensor:
-        return class_targets(targets, self._checked(features), self.num_classes, lambda: self(features))
+    def _classes(self, features: Tensor, targets: Targets) -> Tensor:
+        found = resolve(targets, self._checked(features), self.num_classes, lambda: self(features))
+        return found.classes(type(self).__name__)
 
 
 def exact_matmul(first: Tensor, second: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.errors import check_choice
 from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved
 from lit_coiba.functional import blur_images, noise, uniform
 
 Baseline = Literal["zero", "black", "mean", "blur", "noise", "uniform", "opposite"]
@@ -28,7 +29,7 @@ def baseline_images(kind: Baseline, images: Tensor, model: Network, seed: int = 
             random pixels; ``opposite`` = black or white, whichever is farther, for every colour value.
         images: What is explained.
         model: Its normalisation tells what black is.
-        seed: Of the noise, which all images share.
+        seed: Seed of the noise, which all images share.
 
     Raises:
         InputError: No such kind.
@@ -61,24 +62,24 @@ def cast(model: Network, images: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def path_attribution(
-    score: Callable[[Tensor, Tensor], Tensor],
+    network: Callable[[Tensor], Tensor],
     images: Tensor,
     baselines: Tensor,
-    classes: Tensor,
+    targets: Resolved,
     weights: Sequence[float],
     shares: Sequence[float],
-    copies: BatchedEvaluator,
+    evaluator: BatchedEvaluator,
 ) -> Tensor:
     """Image minus baseline, times the weighted sum of the gradients between them: ``(B, 3, H, W)``.
 
     Args:
-        score: Of the classes ``(N,)`` at points ``(N, 3, H, W)``, ``(N,)``.
+        network: The model on points ``(N, 3, H, W)`` as precise as `images`; see `cast`.
         images: ``(B, 3, H, W)``, in fp32 at least.
         baselines: Where the paths start, ``(B, 3, H, W)``, as precise.
-        classes: One for each image.
-        weights: Of the points of a path.
+        targets: A row for each image.
+        weights: Weights of the points of a path.
         shares: How far along the path they lie, from 0 to 1.
-        copies: Decides how many points run at once.
+        evaluator: Decides how many points run at once.
     """
     way = images - baselines
 
@@ -86,8 +87,8 @@ def path_attribution(
         """Weighted sum of the gradients at some points of the paths of some images."""
         weight, share = (images.new_tensor(part[some]).view(-1, 1, 1, 1, 1) for part in (weights, shares))
         points = (baselines[rows] + share * way[rows]).flatten(0, 1).requires_grad_()
-        scores = score(points, classes[rows].repeat(len(share)))
+        scores = targets.take(rows).repeat(len(share)).score(network(points))
         gradients = torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (len(share), -1))
         return (weight * gradients).sum(0)
 
-    return way * copies.accumulate(images, len(shares), slopes)
+    return way * evaluator.accumulate(images, len(shares), slopes)

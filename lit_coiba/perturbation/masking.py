@@ -11,8 +11,8 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.errors import InputError, check_choice
-from lit_coiba.core.images import Output, class_scores, class_targets
 from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved
 from lit_coiba.perturbation.baselines import Baseline, baseline_images
 
 Perturbation = Literal["inpainting", "blur", "amplitude"]
@@ -21,46 +21,35 @@ Make = Callable[[slice, slice], Tensor]
 BOX = 10  # pixels, the side of the box of `blur`, as published
 
 
-def target_classes(model: Network, images: Tensor, targets: Tensor | int | None, copies: BatchedEvaluator) -> Tensor:
-    """`class_targets`; where the model has to predict them, as many images at once as memory allows."""
-
-    def predict() -> Tensor:
-        return copies.gather(images, 1, lambda _, rows: model(images[rows]).unsqueeze(0))[0]
-
-    return class_targets(targets, images, model.num_classes, predict)
-
-
 def copy_scores(
-    model: Network, images: Tensor, classes: Tensor, count: int, make: Make, copies: BatchedEvaluator, output: Output
+    model: Network, images: Tensor, targets: Resolved, count: int, make: Make, evaluator: BatchedEvaluator
 ) -> Tensor:
-    """Scores ``(count, B)`` of the classes ``(B,)`` for `count` copies of each image.
+    """Scores ``(count, B)`` of the targets for `count` copies of each image.
 
     Args:
         model: The model, frozen.
         images: ``(B, 3, H, W)``.
-        classes: One for each image.
+        targets: A row for each image.
         count: Copies of each image.
         make: Gives some copies of some images, ``(k, r, 3, H, W)``, for two slices.
-        copies: Decides how many at once.
-        output: Which score.
+        evaluator: Decides how many at once.
     """
 
     def evaluate(some: slice, rows: slice) -> Tensor:
         batch = make(some, rows)
-        scores = class_scores(model(batch.flatten(0, 1)), classes[rows].repeat(len(batch)), output)
+        scores = targets.take(rows).repeat(len(batch)).score(model(batch.flatten(0, 1)))
         return scores.unflatten(0, batch.shape[:2])
 
-    return copies.gather(images, count, evaluate)
+    return evaluator.gather(images, count, evaluate)
 
 
 def cell_scores(
     model: Network,
     images: Tensor,
-    classes: Tensor,
+    targets: Resolved,
     count: int,
     values: Callable[[slice], Tensor],
-    copies: BatchedEvaluator,
-    output: Output,
+    evaluator: BatchedEvaluator,
     kind: Perturbation,
     strength: float,
 ) -> Tensor:
@@ -70,7 +59,7 @@ def cell_scores(
         masks = cell_masks(values(some).to(images.device, images.dtype), images.shape[-2:])
         return perturbed(images[rows], masks, kind, strength)
 
-    return copy_scores(model, images, classes, count, make, copies, output)
+    return copy_scores(model, images, targets, count, make, evaluator)
 
 
 def baseline_or_zeros(kind: Baseline, images: Tensor, model: Network, seed: int = 0) -> Tensor | None:
@@ -98,7 +87,7 @@ def perturbed(images: Tensor, masks: Tensor, kind: Perturbation, strength: float
         masks: Shared by all images.
         kind: ``inpainting`` = zeros of model input show through; ``blur`` = the image's mean over boxes of 10 x 10
             pixels does; ``amplitude`` = ``x + (mask - 1/2) strength``.
-        strength: Of ``amplitude``, in units of model input.
+        strength: Strength of ``amplitude``, in units of model input.
     """
     if kind == "amplitude":
         return images + (strength * (masks - 0.5)).to(images.dtype)[:, None, None]

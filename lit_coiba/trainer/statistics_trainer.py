@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lit_coiba.bottlenecks import ActivationStatistics, NeedsStatistics
+from lit_coiba.bottlenecks import ActivationStatistics, BottleneckMethod
 from lit_coiba.bottlenecks.leak import SAMPLE
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.core.errors import InputError
@@ -63,7 +63,7 @@ class StatisticsTrainer(BlockTrainer):
         `made` the file it is used as it is.
         """
         method, network = model.method, model.network
-        if not isinstance(method, NeedsStatistics):
+        if not isinstance(method, BottleneckMethod):
             raise InputError(f"{type(method).__name__} needs no activation statistics: go on with `explain`")
         self._whole_pass("statistics")
         layers = method.statistics_layers(network)

@@ -20,7 +20,7 @@ from lit_coiba.benchmark import (
     reference_row,
     references,
 )
-from lit_coiba.bottlenecks import ActivationStatistics, NeedsStatistics
+from lit_coiba.bottlenecks import ActivationStatistics, BottleneckMethod
 from lit_coiba.bottlenecks.leak import SAMPLE
 from lit_coiba.callbacks import BlockProgress, RunLog
 from lit_coiba.core.errors import InputError
@@ -189,7 +189,7 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
         method, network = model.method, model.network
         kept = folder / STATISTICS
         with self._all_images(model, datamodule):
-            if not isinstance(method, NeedsStatistics):
+            if not isinstance(method, BottleneckMethod):
                 method.prepare(network, datamodule.sample(ENOUGH_IMAGES))
                 return None
             given = method.arguments().get("statistics")

@@ -5,12 +5,14 @@ A test of a method names the method and its arguments, and inherits the rest::
     class TestSaliency(MethodTester):
         method = Saliency
         evaluations = (1, 1)
+
+What `AttributionMethod.explain` does for all of them (checks, frozen models, targets, what is handed out) is tested
+once, in tests/core/test_method.py; `StateTester` looks at it again, through one real method of each way to meddle with
+a model.
 """
 
 from __future__ import annotations
 
-import copy
-import gc
 import json
 import pickle
 import warnings
@@ -29,16 +31,15 @@ from tests._testers import tiny
 from tests._testers.model_state import Bomb, assert_near, assert_same_state, disturb, state
 
 FAMILIES = {"vit": tiny.vit, "cnn": tiny.resnet, "registers": tiny.vit_with_registers, "swin": tiny.swin}
-THOROUGH = ("vit", "cnn")  # run every test
+THOROUGH = ("vit", "cnn")  # what depends on the kind of network is tested on both
 
 
 class MethodTester:
-    """Inputs: the class attributes. Every test runs on a tiny ViT and CNN, the essential ones on all families."""
+    """Inputs: the class attributes. Fixtures: `family` is every network, `model` a tiny ViT and CNN, `one` of them."""
 
     method: ClassVar[type[AttributionMethod]]
     arguments: ClassVar[dict[str, Any]] = {}  # few steps are enough here
     class_dependent: ClassVar[bool] = True
-    runs_model: ClassVar[bool] = True  # a method that does not cannot fail with it
     follows_precision: ClassVar[bool] = True  # maps of a float64 model are float64
     networks: ClassVar[dict[str, Any]] = FAMILIES
     unsupported: ClassVar[dict[str, str]] = {}  # network -> what the refusal says
@@ -46,12 +47,16 @@ class MethodTester:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         names = [name for name in self.networks if name in THOROUGH and name not in self.unsupported]
-        for fixture, chosen in (("model", names), ("family", list(self.networks))):
+        for fixture, chosen in (("model", names), ("one", names[:1]), ("family", list(self.networks))):
             if fixture in metafunc.fixturenames:
                 metafunc.parametrize(fixture, chosen, indirect=True)
 
     @pytest.fixture
     def model(self, request: pytest.FixtureRequest) -> Backbone:
+        return self.networks[request.param]()
+
+    @pytest.fixture
+    def one(self, request: pytest.FixtureRequest) -> Backbone:
         return self.networks[request.param]()
 
     @pytest.fixture
@@ -76,7 +81,9 @@ class MethodTester:
         return images.to(next(model.parameters())), torch.arange(count) * 4 % tiny.CLASSES
 
     def test_every_family_is_explained_or_refused_in_one_sentence(self, family):
+        """A batch equals its images one by one, the class makes a difference, and the model is as it was."""
         name, model = family
+        model = model.double()
         images, targets = self.inputs(model, 2)
         if name in self.unsupported:
             with pytest.raises(InputError, match=self.unsupported[name]) as refusal:
@@ -86,12 +93,16 @@ class MethodTester:
             return
         method, before = self.build(model), state(model)
         together = method.explain(model, images, targets)
-        assert together.maps.isfinite().all()
+        assert together.maps.dtype == (torch.float64 if self.follows_precision else torch.float32)
         assert (together.maps.flatten(1).std(1) > 0).all()  # no constant map
-        alone = [method.explain(model, images[i : i + 1], targets[i : i + 1]).maps for i in range(2)]
-        assert_near(torch.cat(alone), together.maps, 1e-4)
+        for i in range(2):
+            alone = method.explain(model, images[i : i + 1], targets[i : i + 1])
+            assert_near(alone.maps[0], together.maps[i], 1e-10)
+            for extra, values in alone.extras.items():
+                assert_near(values[0], together.extras[extra][i], 1e-10)
         other = method.explain(model, images, (targets + 1) % tiny.CLASSES).maps
-        assert torch.equal(other, together.maps) != self.class_dependent
+        difference = (other - together.maps).abs().amax((1, 2)) / together.maps.abs().amax((1, 2))
+        assert (difference > 1e-3).all() if self.class_dependent else torch.equal(other, together.maps)
         assert_same_state(state(model), before)
 
     def test_the_card_tells_what_the_method_is(self):
@@ -120,40 +131,6 @@ class MethodTester:
         handle.remove()
         assert (counts[0] / 2, counts[1] / 2) == self.evaluations
 
-    @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
-    def test_a_batch_equals_its_images_one_by_one(self, model, dtype, tolerance):
-        model = model.to(dtype)
-        method, (images, targets) = self.build(model), self.inputs(model)
-        together = method.explain(model, images, targets)
-        assert together.maps.dtype == (dtype if self.follows_precision else torch.float32)
-        for i in range(len(images)):
-            alone = method.explain(model, images[i : i + 1], targets[i : i + 1])
-            assert_near(together.maps[i], alone.maps[0], tolerance)
-            for name, values in alone.extras.items():
-                assert_near(together.extras[name][i], values[0], tolerance)
-
-    def test_output_has_the_shape_type_and_device_of_the_contract(self, model):
-        method, (images, targets) = self.build(model), self.inputs(model)
-        explained = method.explain(model, images, targets)
-        assert isinstance(explained, Explanation)
-        assert explained.maps.dim() == 3
-        assert explained.maps.dtype == torch.float32
-        for values in (explained.maps, *explained.extras.values()):
-            assert len(values) == len(images)
-            assert values.device == images.device
-            assert values.isfinite().all()
-            assert not values.requires_grad
-        assert torch.equal(method.attribute(model, images, targets), explained.maps)
-
-    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-    def test_a_gpu_gives_the_maps_of_the_cpu(self, model):
-        method, (images, targets) = self.build(model), self.inputs(model)
-        expected = method.explain(model, images, targets).maps
-        model = model.cuda()
-        found = method.explain(model, images.cuda(), targets.cuda()).maps
-        assert found.is_cuda
-        assert_near(found.cpu(), expected, 1e-3)
-
     @pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
     def test_under_autocast_maps_stay_finite_and_single(self, model, low):
         method, (images, targets) = self.build(model), self.inputs(model)
@@ -162,95 +139,35 @@ class MethodTester:
         assert explained.maps.dtype == torch.float32
         assert all(values.isfinite().all() for values in (explained.maps, *explained.extras.values()))
 
-    def test_the_same_call_gives_the_same_numbers(self, model):
-        images, targets = self.inputs(model)
-        method = self.build(model)
-        first = method.explain(model, images, targets)
+    def test_the_same_call_gives_the_same_numbers(self, one):
+        """Also from another instance, and after a trip to another process."""
+        method, (images, targets) = self.build(one), self.inputs(one)
+        first = method.explain(one, images, targets)
+        assert first.maps.dtype == torch.float32
+        assert all(len(values) == 3 and values.isfinite().all() for values in (first.maps, *first.extras.values()))
         torch.manual_seed(12345)
-        again = [method.explain(model, images, targets), self.build(model).explain(model, images, targets)]
-        for explained in again:
-            assert torch.equal(explained.maps, first.maps)
-            assert all(torch.equal(explained.extras[name], first.extras[name]) for name in first.extras)
-
-    def test_the_class_makes_a_difference(self, model):
-        method, (images, targets) = self.build(model), self.inputs(model)
-        first, second = (method.explain(model, images, t).maps for t in (targets, (targets + 1) % tiny.CLASSES))
-        difference = (first - second).abs().amax((1, 2)) / first.abs().amax((1, 2))
-        assert (difference > 1e-3).all() if self.class_dependent else torch.equal(first, second)
-
-    def test_no_targets_are_the_predicted_classes(self, model):
-        method, (images, targets) = self.build(model), self.inputs(model)
-        with torch.no_grad():
-            predicted = model(images).argmax(-1)
-        found = method.explain(model, images).maps
-        assert torch.equal(found, method.explain(model, images, predicted).maps)
-        assert torch.equal(found, method.explain(model, images, predicted.int()).maps)
-        assert not torch.equal(predicted, targets)  # else the test could not fail
-
-    @pytest.mark.parametrize("targets", [torch.tensor([1, 2]), torch.zeros(3), torch.tensor([0, 10, 0])])
-    def test_targets_that_are_not_one_class_per_image_are_refused(self, model, targets):
-        if not self.class_dependent:
-            pytest.skip("the method looks at no targets")
-        method, (images, _) = self.build(model), self.inputs(model)
-        with pytest.raises(InputError, match="targets"):
-            method.explain(model, images, targets)
-
-    @pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
-    def test_a_caller_without_gradients_gets_the_same_maps(self, model, around):
-        images, targets = self.inputs(model)
-        expected = self.build(model).explain(model, images, targets).maps
-        with around():
-            method, (images, targets) = self.build(model), self.inputs(model)
-            assert torch.equal(method.explain(model, images, targets).maps, expected)
-        assert torch.equal(method.explain(model, *self.inputs(model)).maps, expected)
+        for other in (method, self.build(one), pickle.loads(pickle.dumps(method))):
+            again = other.explain(one, images, targets)
+            assert torch.equal(again.maps, first.maps)
+            assert all(torch.equal(again.extras[name], first.extras[name]) for name in first.extras)
 
     def test_memory_layout_of_the_images_does_not_matter(self, model):
         model = model.double()
         method, (images, targets) = self.build(model), self.inputs(model)
         expected = method.explain(model, images, targets).maps
-        for same in (images.to(memory_format=torch.channels_last), images.flip(-1).flip(-1), images.transpose(2, 3).mT):
+        for same in (images.to(memory_format=torch.channels_last), images.transpose(2, 3).contiguous().mT):
             assert_near(method.explain(model, same, targets).maps, expected, 1e-10)
 
-    def test_tensors_of_the_caller_are_left_alone(self, model):
-        method, (images, targets) = self.build(model), self.inputs(model)
-        images.requires_grad_(True)
-        before = images.detach().clone(), targets.clone(), images._version, targets._version
-        explained = method.explain(model, images, targets)
-        after = images.detach(), targets, images._version, targets._version
-        assert all(torch.equal(a, b) for a, b in zip(before[:2], after[:2]))
-        assert before[2:] == after[2:]
-        assert images.grad is None
-        assert not explained.maps.requires_grad
-
-    def test_the_model_is_as_it_was_after_success(self, model):
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    def test_a_gpu_gives_the_maps_of_the_cpu(self, model):
         method, (images, targets) = self.build(model), self.inputs(model)
         expected = method.explain(model, images, targets).maps
-        disturb(model)
-        before = state(model)
-        found = method.explain(model, images, targets).maps
-        assert_same_state(state(model), before)
-        assert_near(found, expected, 1e-4)  # train flags of the caller make no difference either
+        model = model.cuda()
+        found = method.explain(model, images.cuda(), targets.cuda())
+        assert all(values.is_cuda for values in (found.maps, *found.extras.values()))
+        assert_near(found.maps.cpu(), expected, 1e-3)
 
-    def test_the_model_is_as_it_was_after_an_exception(self, model, monkeypatch):
-        if not self.runs_model:
-            pytest.skip("the method does not run the model")
-        method, (images, targets) = self.build(model), self.inputs(model)
-        disturb(model)
-        bomb = Bomb(self.failing(model))
-        monkeypatch.setattr(self.failing(model), "forward", bomb)
-        method.explain(model, images, targets)  # the model is looked at first, once
-        bomb.calls = 0
-        method.explain(model, images, targets)
-        for fuse in sorted({1, bomb.calls}):  # in the first pass and in the last
-            bomb.calls, bomb.fuse = 0, fuse
-            before = state(model)
-            with pytest.raises(RuntimeError, match="the model failed"):
-                method.explain(model, images, targets)
-            assert_same_state(state(model), before)
-        bomb.fuse = None
-        method.explain(model, images, targets)
-
-    def test_arguments_are_plain_values_and_rebuild_the_method(self, model):
+    def test_arguments_are_plain_values_and_rebuild_the_method(self):
         method = self.method(**self.arguments)
         arguments = json.loads(json.dumps(method.arguments()))
         assert ("chunk" in arguments) == isinstance(self, CopiesTester)
@@ -270,50 +187,79 @@ class MethodTester:
                 assert "\n" not in str(refusal.value)
 
     @pytest.mark.filterwarnings("ignore:the bounds of")
-    def test_an_empty_image_and_a_model_that_sees_nothing_give_finite_maps(self, model):
-        images, targets = self.inputs(model)
+    def test_an_empty_image_and_a_model_that_sees_nothing_give_finite_maps(self, one):
+        images, targets = self.inputs(one)
         images[0] = 0
-        assert self.build(model).explain(model, images, targets).maps.isfinite().all()
+        assert self.build(one).explain(one, images, targets).maps.isfinite().all()
         with torch.no_grad():
-            for parameter in self.failing(model).parameters():
+            for parameter in self.failing(one).parameters():
                 parameter.zero_()
-        explained = self.build(model).explain(model, images, targets)
+        explained = self.build(one).explain(one, images, targets)
         for values in (explained.maps, *explained.extras.values()):
             assert values.isfinite().all()
-
-    def test_a_prepared_method_can_be_copied_and_sent_to_another_process(self, model):
-        method, (images, targets) = self.build(model), self.inputs(model)
-        expected = method.explain(model, images, targets).maps
-        for other in (copy.deepcopy(method), pickle.loads(pickle.dumps(method))):
-            assert torch.equal(other.explain(model, images, targets).maps, expected)
 
 
 class CopiesTester(MethodTester):
     """For methods with the option `chunk`, which evaluate many copies of an image."""
 
-    @pytest.mark.parametrize("chunk", [1, 5])
-    def test_the_size_of_pieces_does_not_change_the_map(self, model, chunk):
-        model = model.double()
-        images, targets = self.inputs(model)
-        expected = self.build(model).explain(model, images, targets).maps
-        assert_near(self.build(model, chunk=chunk).explain(model, images, targets).maps, expected, 1e-10)
-        assert self.build(model, chunk=chunk).identity() == self.build(model).identity()
+    @pytest.mark.parametrize("chunk", [1, 4])
+    def test_the_size_of_pieces_does_not_change_the_map(self, one, chunk):
+        one = one.double()
+        images, targets = self.inputs(one)
+        expected = self.build(one).explain(one, images, targets).maps
+        method, sizes = self.build(one, chunk=chunk), []
+        one.model.get_classifier().register_forward_hook(lambda _, __, output: sizes.append(len(output)))
+        assert_near(method.explain(one, images, targets).maps, expected, 1e-10)
+        assert max(sizes) <= max(chunk, len(images))  # nothing that is copied runs beside the pieces
+        assert method.identity() == self.build(one).identity()
 
-    def test_where_memory_runs_out_the_map_stays_the_same(self, model, monkeypatch):
-        model = model.double()
+
+class StateTester(MethodTester):
+    """For one method of each kind that looks into a model or changes it: by layers, hooks, modules, operations."""
+
+    def test_the_model_is_as_it_was_after_success(self, model):
         method, (images, targets) = self.build(model), self.inputs(model)
         expected = method.explain(model, images, targets).maps
-        forward = model.model.get_classifier().forward
+        disturb(model)
+        before = state(model)
+        found = method.explain(model, images, targets).maps
+        assert_same_state(state(model), before)
+        assert_near(found, expected, 1e-4)  # train flags of the caller make no difference either
 
-        def limited(inputs: torch.Tensor) -> torch.Tensor:
-            if len(inputs) > 3:
-                raise torch.OutOfMemoryError("an artificial limit")
-            return forward(inputs)
+    def test_the_model_is_as_it_was_after_an_exception(self, model, monkeypatch):
+        method, (images, targets) = self.build(model), self.inputs(model)
+        disturb(model)
+        bomb = Bomb(self.failing(model))
+        monkeypatch.setattr(self.failing(model), "forward", bomb)
+        method.explain(model, images, targets)  # the model is looked at first, once
+        bomb.calls = 0
+        method.explain(model, images, targets)
+        for fuse in sorted({1, bomb.calls}):  # in the first pass and in the last
+            bomb.calls, bomb.fuse = 0, fuse
+            before = state(model)
+            with pytest.raises(RuntimeError, match="the model failed"):
+                method.explain(model, images, targets)
+            assert_same_state(state(model), before)
+        bomb.fuse = None
+        method.explain(model, images, targets)
 
-        monkeypatch.setattr(model.model.get_classifier(), "forward", limited)
-        monkeypatch.setattr(gc, "collect", lambda: 0)  # seconds, beside all that a test process holds
-        with pytest.warns(UserWarning, match="memory ran out with .* at once: going on with") as told:
-            found = method.explain(model, images, targets).maps
-        assert len([w for w in told if "memory ran out" in str(w.message)]) == 1
-        assert_near(found, expected, 1e-10)
-        method.explain(model, images, targets)  # says no more: warnings are errors
+    @pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
+    def test_a_caller_without_gradients_gets_the_same_maps(self, one, around):
+        images, targets = self.inputs(one)
+        expected = self.build(one).explain(one, images, targets)
+        assert isinstance(expected, Explanation)
+        with around():
+            method, (images, targets) = self.build(one), self.inputs(one)
+            assert torch.equal(method.explain(one, images, targets).maps, expected.maps)
+        assert torch.equal(method.explain(one, *self.inputs(one)).maps, expected.maps)
+
+    def test_tensors_of_the_caller_are_left_alone(self, one):
+        method, (images, targets) = self.build(one), self.inputs(one)
+        images.requires_grad_(True)
+        before = images.detach().clone(), targets.clone(), images._version, targets._version
+        explained = method.explain(one, images, targets)
+        after = images.detach(), targets, images._version, targets._version
+        assert all(torch.equal(a, b) for a, b in zip(before[:2], after[:2]))
+        assert before[2:] == after[2:]
+        assert images.grad is None
+        assert not explained.maps.requires_grad

@@ -48,3 +48,9 @@ def probability(model: nn.Module, image: Tensor, target: int) -> float:
 def trapezoid(scores: list[float]) -> float:
     """(1 / K) * sum of (s_k + s_{k+1}) / 2."""
     return sum((a + b) / 2 for a, b in itertools.pairwise(scores)) / (len(scores) - 1)
+
+
+def class_scores(logits: Tensor, targets: Tensor, output: str = "logit") -> Tensor:
+    """Score of each row's class, row by row: ``(N, K)``, ``(N,)`` -> ``(N,)``."""
+    values = logits.softmax(-1) if output == "prob" else logits
+    return torch.stack([row[int(target)] for row, target in zip(values, targets)])

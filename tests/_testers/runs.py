@@ -63,16 +63,16 @@ class Shade(AttributionMethod):
     def arguments(self):
         return {"seed": self.seed}
 
-    def explain(self, model, images, targets=None):
+    def _explain(self, model, images, targets):
         self.explained += len(images)
         if self.fails_at is not None and self.explained > self.fails_at:
             raise RuntimeError("the power went out")
         maps = torch.nn.functional.adaptive_avg_pool2d(images.mean(1, keepdim=True), 2)[:, 0] * (
-            targets[:, None, None] + 1
+            targets.index[:, None, None] + 1
         )
         if self.not_finite_for is not None:
-            maps[targets == self.not_finite_for] = torch.nan
-        return Explanation(maps, {"seen": targets})
+            maps[targets.index == self.not_finite_for] = torch.nan
+        return Explanation(maps, {"seen": targets.index})
 
 
 def make_trainer(**arguments) -> Trainer:

@@ -90,7 +90,7 @@ def randomise(model: nn.Module, seed: int) -> None:
 
 
 def statistics(model: Backbone, layers: list[str], count: int = 40) -> ActivationStatistics:
-    """Of random images; they carry a leak test that found nothing, so that no method runs one."""
+    """Statistics of random images; they carry a leak test that found nothing, so that no method runs one."""
     samples = images(count, model.preprocessing.size).to(next(model.parameters()).dtype)
     nothing = LeakTest({}, 0.0, 0, tuple(model.split(layers).layers))
     return estimate_statistics(model, layers, [samples]).with_leak(nothing)

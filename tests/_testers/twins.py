@@ -18,20 +18,20 @@ from torch.nn.functional import cross_entropy
 
 
 class Place(NamedTuple):
-    """A targeted module, where its channels and its places are, and the noise that replaces it."""
+    """A module with a bottleneck, where its channels and its places are, and the noise that replaces it."""
 
     name: str
     layout: str  # tokens (T, C), channels_first (C, h, w), channels_last (h, w, C)
     size: tuple[int, int]  # h, w
     num_prefix_tokens: int  # tokens before the places
     mean: Tensor
-    std: Tensor  # not floored
+    std: Tensor  # without a lower bound
     noise: Callable[[int], Tensor]  # step -> (copies, *activation)
 
 
 @dataclass
 class Settings:
-    """Of both methods; the papers' defaults but for beta, which differs."""
+    """Settings of both methods; the defaults are the papers', except for beta, which differs."""
 
     beta: float = 1.0
     copies: int = 10
@@ -45,7 +45,7 @@ class Settings:
 
 
 def kl(ratio: Tensor, standardised: Tensor) -> Tensor:
-    """Of N(ratio r + (1 - ratio) mu, ((1 - ratio) s)^2) from N(mu, s^2), per unit, in nats: the equation, literally."""
+    """Divergence of N(ratio r + (1 - ratio) mu, ((1 - ratio) s)^2) from N(mu, s^2), per unit, in nats, as printed."""
     left = 1 - ratio
     return -0.5 * (1 + torch.log(left**2) - ratio**2 * standardised**2 - left**2)
 

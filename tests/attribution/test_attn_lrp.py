@@ -9,12 +9,12 @@ from lit_coiba.attribution import AttnLRP, InputXGradient
 from lit_coiba.backbones import Backbone
 from lit_coiba.propagation.relevance import relevance_rules
 from tests._testers import tiny
-from tests._testers.methods import MethodTester
+from tests._testers.methods import MethodTester, StateTester
 
 NO_ATTENTION = "AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP"
 
 
-class TestAttnLRP(MethodTester):
+class TestAttnLRP(StateTester):
     method = AttnLRP
     evaluations = (1, 1)
     unsupported = {"cnn": NO_ATTENTION}  # noqa: RUF012

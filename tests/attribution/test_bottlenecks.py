@@ -3,10 +3,10 @@
 from lit_coiba import attribution
 from lit_coiba.attribution import IBA, CoIBA
 from lit_coiba.core.method import AttributionMethod
-from tests._testers.methods import CopiesTester
+from tests._testers.methods import CopiesTester, StateTester
 
 
-class TestCoIBA(CopiesTester):
+class TestCoIBA(CopiesTester, StateTester):
     method = CoIBA
     arguments = {"steps": 3, "copies": 2, "beta": 0.1}  # noqa: RUF012
 

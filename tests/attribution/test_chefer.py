@@ -3,12 +3,12 @@ import torch
 from lit_coiba.attribution import Chefer
 from lit_coiba.propagation.attention import record_attention
 from tests._testers import tiny
-from tests._testers.methods import MethodTester
+from tests._testers.methods import StateTester
 
 NONE = "Chefer needs attention over all tokens, and this model"
 
 
-class TestChefer(MethodTester):
+class TestChefer(StateTester):
     method = Chefer
     evaluations = (1, 1)
     unsupported = {"cnn": f"{NONE} has no attention", "swin": f"{NONE} attends within windows only"}  # noqa: RUF012

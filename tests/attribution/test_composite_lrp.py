@@ -12,13 +12,13 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.propagation.relevance_graph import relevance_graph
 from lit_coiba.propagation.relevance_steps import Summed
 from tests._testers import tiny
-from tests._testers.methods import MethodTester
+from tests._testers.methods import MethodTester, StateTester
 
 zennit = pytest.importorskip("zennit", reason="the extra lrp is not installed")
 ATTENTION = "CompositeLRP has rules for CNNs, and none for attention: take AttnLRP"
 
 
-class TestCompositeLRP(MethodTester):
+class TestCompositeLRP(StateTester):
     method = CompositeLRP
     evaluations = (1, 1)
     unsupported = dict.fromkeys(("vit", "registers", "swin"), ATTENTION)

@@ -14,11 +14,11 @@ from lit_coiba.core.frozen import frozen
 from lit_coiba.perturbation.baselines import baseline_images
 from tests._testers import tiny
 from tests._testers.analytic import Analytic, Linear, network
-from tests._testers.methods import MethodTester
+from tests._testers.methods import StateTester
 from tests._testers.model_state import assert_near, state
 
 
-class TestDeepLift(MethodTester):
+class TestDeepLift(StateTester):
     method = DeepLift
     unsupported = dict.fromkeys(("vit", "registers", "swin"), "no rule for .*: take IntegratedGradients")
     evaluations = (3, 2)

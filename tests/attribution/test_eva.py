@@ -9,14 +9,14 @@ from lit_coiba.attribution import EVA
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.errors import InputError
 from tests._testers import tiny
-from tests._testers.methods import CopiesTester
+from tests._testers.methods import CopiesTester, StateTester
 from tests._testers.model_state import assert_near
 
 pytestmark = pytest.mark.filterwarnings("ignore:the bounds of")  # large radii on random weights
 REFUSED = "no rule for verified bounds through LayerNorm .*: name a start_layer above it, or take a method that samples"
 
 
-class TestEVA(CopiesTester):
+class TestEVA(CopiesTester, StateTester):
     method = EVA
     arguments: ClassVar = {"radius": 1e-3, "patch": 32, "bound": "ibp"}
     unsupported: ClassVar = {"vit": REFUSED, "registers": REFUSED, "swin": REFUSED}

@@ -4,10 +4,10 @@ import torch
 from lit_coiba.attribution import GradCAM
 from lit_coiba.core.errors import InputError
 from tests._testers import cams, tiny
-from tests._testers.methods import MethodTester
+from tests._testers.methods import StateTester
 
 
-class TestGradCAM(MethodTester):
+class TestGradCAM(StateTester):
     method = GradCAM
     arguments = {"relu": False}  # noqa: RUF012 - of random weights the map may be negative everywhere
     evaluations = (1, 1)

@@ -8,10 +8,10 @@ from torch import nn
 from lit_coiba.attribution import HeadAttribution
 from lit_coiba.core.errors import InputError
 from tests._testers import tiny
-from tests._testers.methods import FAMILIES, MethodTester
+from tests._testers.methods import FAMILIES, StateTester
 
 
-class TestHeadAttribution(MethodTester):
+class TestHeadAttribution(StateTester):
     method = HeadAttribution
     arguments = {"top": 3}  # noqa: RUF012
     networks = {name: partial(tiny.with_head, build) for name, build in FAMILIES.items()}  # noqa: RUF012

@@ -5,10 +5,10 @@ import torch
 
 from lit_coiba.attribution import HSIC
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.images import class_scores
 from lit_coiba.functional import hsic, sobol_sequence
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near
+from tests._testers.perturbation import class_scores
 
 
 class TestHSIC(CopiesTester):

@@ -7,10 +7,10 @@ from captum.attr import ShapleyValueSampling
 
 from lit_coiba.attribution import KernelSHAP
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.images import class_scores
 from lit_coiba.perturbation.segments import grid_segments
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near
+from tests._testers.perturbation import class_scores
 
 
 class TestKernelSHAP(CopiesTester):
@@ -49,7 +49,7 @@ class TestKernelSHAP(CopiesTester):
         model = model.double()
         images, targets = self.inputs(model, 1)
         halves = (torch.arange(images.shape[-1]) * 2 // images.shape[-1]).expand(images.shape[-2], -1).contiguous()
-        maps = self.build(model).explain(model, images, targets, regions=halves).maps
+        maps = self.build(model).explain_regions(model, images, halves, targets).maps
         sampled = ShapleyValueSampling(model)
         with torch.random.fork_rng():
             torch.manual_seed(0)
@@ -59,10 +59,12 @@ class TestKernelSHAP(CopiesTester):
         assert_near(maps, sum(orders.values()) / 2, 1e-6)
 
     @pytest.mark.parametrize("n_samples", [2, 5, 12, 14])
-    def test_values_sum_to_the_score_less_that_of_the_baseline(self, model, n):
+    def test_values_sum_to_the_score_less_that_of_the_baseline(self, model, n_samples):
         model = model.double()
         images, targets = self.inputs(model)
-        explained = self.build(model, n_samples=n, output="prob", baseline="mean").explain(model, images, targets)
+        explained = self.build(model, n_samples=n_samples, output="prob", baseline="mean").explain(
+            model, images, targets
+        )
         hidden = images.mean((2, 3), keepdim=True).expand_as(images)
         with torch.no_grad():
             whole, none = (class_scores(model(x), targets, "prob") for x in (images, hidden))
@@ -73,12 +75,12 @@ class TestKernelSHAP(CopiesTester):
         images, targets = self.inputs(model, 2)
         places = grid_segments(2, images.shape[-2:])
         plain = self.build(model).explain(model, images, targets)
-        given = self.build(model).explain(model, images, targets, regions=places)
+        given = self.build(model).explain_regions(model, images, places, targets)
         side = images.shape[-1] // 2
         assert_near(given.maps[:, ::side, ::side], plain.maps, 1e-12)
         maps = self.build(model, segments="slic", grid_size=3).explain(model, images, targets).maps
         assert maps.shape == images[:, 0].shape
-        one = self.build(model).explain(model, images, targets, regions=torch.zeros_like(places))
+        one = self.build(model).explain_regions(model, images, torch.zeros_like(places), targets)
         with torch.no_grad():
             gain = class_scores(model(images) - model(torch.zeros_like(images)), targets)
         assert_near(one.maps[:, 0, 0], gain, 1e-10)

@@ -47,15 +47,15 @@ class TestLIME(CopiesTester):
         images, targets = self.inputs(model, 2)
         method, places = self.build(model), grid_segments(2, images.shape[-2:])
         plain = method.explain(model, images, targets)
-        given = method.explain(model, images, targets, regions=5 * places[0])
-        each = method.explain(model, images, targets, regions=places.expand(2, -1, -1))
+        given = method.explain_regions(model, images, 5 * places[0], targets)
+        each = method.explain_regions(model, images, places.expand(2, -1, -1), targets)
         assert torch.equal(given.maps, each.maps)
         side = images.shape[-1] // 2
         assert_near(given.maps[:, ::side, ::side], plain.maps, 1e-12)
         uneven = torch.cat([places, places.clamp_max(2)])
-        mixed = method.explain(model, images, targets, regions=uneven)
+        mixed = method.explain_regions(model, images, uneven, targets)
         for i in range(2):
-            alone = method.explain(model, images[i : i + 1], targets[i : i + 1], regions=uneven[i])
+            alone = method.explain_regions(model, images[i : i + 1], uneven[i], targets[i : i + 1])
             assert_near(mixed.maps[i], alone.maps[0], 1e-10)
             assert_near(mixed.extras["r2"][i], alone.extras["r2"][0], 1e-10)
         blocks = images[..., ::8, ::8].repeat_interleave(8, -1).repeat_interleave(8, -2)  # of one colour each

@@ -6,11 +6,11 @@ from captum.attr import Occlusion as CaptumOcclusion
 
 from lit_coiba.attribution import Occlusion
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.images import class_scores
 from lit_coiba.core.preprocessing import Preprocessing
 from tests._testers import tiny
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near
+from tests._testers.perturbation import class_scores
 
 
 class Linear(torch.nn.Module):

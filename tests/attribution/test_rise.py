@@ -5,15 +5,15 @@ import torch
 
 from lit_coiba.attribution import RISE
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.images import class_scores
 from lit_coiba.functional import random_cells, shifted_masks
 from tests._testers import tiny
 from tests._testers.analytic import network
-from tests._testers.methods import CopiesTester
+from tests._testers.methods import CopiesTester, StateTester
 from tests._testers.model_state import assert_near
+from tests._testers.perturbation import class_scores
 
 
-class TestRISE(CopiesTester):
+class TestRISE(CopiesTester, StateTester):
     method = RISE
     arguments: ClassVar = {"grid_size": 3, "n_samples": 8}
     evaluations = (8, 0)

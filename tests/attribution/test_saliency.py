@@ -4,10 +4,10 @@ import torch
 from lit_coiba.attribution import Saliency
 from lit_coiba.core.errors import InputError
 from tests._testers import tiny
-from tests._testers.methods import MethodTester
+from tests._testers.methods import StateTester
 
 
-class TestSaliency(MethodTester):
+class TestSaliency(StateTester):
     method = Saliency
     evaluations = (1, 1)
 

@@ -6,15 +6,16 @@ import torch
 
 from lit_coiba.attribution import Sobol
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.images import Output, class_scores
+from lit_coiba.core.targets import Score
 from lit_coiba.functional import sobol_sequence
 from lit_coiba.perturbation.masking import box_blurred, cell_masks, perturbed
 from tests._testers import tiny
 from tests._testers.methods import CopiesTester
 from tests._testers.model_state import assert_near
+from tests._testers.perturbation import class_scores
 
 
-def slow_map(model, image, target, grid, n, output: Output = "logit"):
+def slow_map(model, image, target, grid, n, output: Score = "logit"):
     """The published design n (d + 2) and Jansen's formula, one forward per row and one loop per cell."""
     d, side = grid * grid, image.shape[-1] // grid
     points = sobol_sequence(n, 2 * d, seed=0).tolist()
@@ -101,7 +102,7 @@ class TestSobol(CopiesTester):
     [
         ({"n_samples": 48}, "n_samples is 48: give a power of two, such as 64"),
         ({"n_samples": 1}, "n_samples is 1: give a whole number, 2 or more"),
-        ({"n_samples": 32, "skip_first": 2}, "skip_first is 2: give a multiple of n, which is 32"),
+        ({"n_samples": 32, "skip_first": 2}, "skip_first is 2: give a multiple of n_samples, which is 32"),
         ({"grid_size": 103}, "grid_size is 103: .* 102 cells"),
         ({"grid_size": 0}, "grid_size is 0"),
         ({"estimator": "sobol"}, "estimator is 'sobol': choose jansen"),

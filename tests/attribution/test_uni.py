@@ -13,13 +13,13 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.functional.unlearning import unlearned_logits
 from tests._testers import tiny
 from tests._testers.analytic import Chain, network
-from tests._testers.methods import CopiesTester
+from tests._testers.methods import CopiesTester, StateTester
 from tests._testers.model_state import assert_near
 
 CLASSES = torch.tensor([1, 0, 4])
 
 
-class TestUNI(CopiesTester):
+class TestUNI(CopiesTester, StateTester):
     method = UNI
     arguments: ClassVar = {"matching_steps": 2, "steps": 2}
     evaluations = (8, 7)

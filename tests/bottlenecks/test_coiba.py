@@ -209,11 +209,11 @@ def test_13_missing_statistics_are_refused(model, images, statistics):
     [
         ({"steps": 1}, "steps is 1: give a whole number, 2 or more"),
         ({"copies": 0}, "copies is 0: give a whole number, 1 or more"),
-        ({"beta": -1.0}, "beta >= 0"),
-        ({"lr": 0.0}, "lr > 0"),
-        ({"min_std": 0.0}, "min_std > 0"),
-        ({"information": "last"}, "information is first or mean.*'last'"),
-        ({"grids": "any"}, "grids is same or resize.*'any'"),
+        ({"beta": -1.0}, "beta is -1.0: give 0 or more"),
+        ({"lr": 0.0}, "lr is 0.0: give a number above 0"),
+        ({"min_std": 0.0}, "min_std is 0.0: give a number above 0"),
+        ({"information": "last"}, "information is 'last': choose first, mean"),
+        ({"grids": "any"}, "grids is 'any': choose same, resize"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, sentence):

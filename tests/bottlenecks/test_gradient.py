@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lit_coiba.bottlenecks import IBA, CoIBA
+from lit_coiba.bottlenecks.fitting import PerImageAdam
 from tests._testers import tiny
 from tests._testers.twins import SlowCoIBA, SlowIBA
 
@@ -12,15 +13,15 @@ class Stop(Exception):
     """The gradient function has been caught."""
 
 
-def caught(monkeypatch, module, method, model, images, targets):
-    """Alpha and the gradient function that `method` hands to its optimiser."""
+def caught(monkeypatch, method, model, images, targets):
+    """Alpha and the gradient, as a function of the step, that the fit of `method` follows."""
     found = []
 
-    def fit(alpha, gradient, steps, lr):
-        found.extend([alpha, gradient])
+    def fit(adam, alpha, images, bottleneck):
+        found.extend([alpha, lambda step: adam.gradient(alpha, step, images, bottleneck)[0]])
         raise Stop
 
-    monkeypatch.setattr(f"lit_coiba.bottlenecks.{module}.fit", fit)
+    monkeypatch.setattr(PerImageAdam, "fit", fit)
     with pytest.raises(Stop):
         method.explain(model, images, targets)
     return found
@@ -44,7 +45,7 @@ def test_iba_3_gradient_of_the_loss_on_a_tiny_cnn(monkeypatch, smoothing):
     statistics = tiny.statistics(model, ["layer2.1"])
     method = IBA("layer2.1", smoothing=smoothing, beta=3.0, copies=3)
     method.set_statistics(model, statistics, ())
-    alpha, gradient = caught(monkeypatch, "capacity", method, model, images, targets)
+    alpha, gradient = caught(monkeypatch, method, model, images, targets)
     (place,) = tiny.places(model, statistics, 3)
     active = statistics.active["layer2.1"] > 0.01
     twin = SlowIBA(model.model, place, active, smoothing=smoothing, beta=3.0, copies=3)
@@ -65,7 +66,7 @@ def test_gradient_of_coibas_loss_with_its_information_in_closed_form(monkeypatch
     statistics = tiny.statistics(model, layers)
     method = CoIBA(layers, beta=3.0, copies=3, information=information)
     method.set_statistics(model, statistics, ())
-    alpha, gradient = caught(monkeypatch, "coiba", method, model, images, targets)
+    alpha, gradient = caught(monkeypatch, method, model, images, targets)
     twin = SlowCoIBA(model.model, tiny.places(model, statistics, 3), beta=3.0, copies=3, information=information)
     with torch.no_grad():
         alpha.copy_(torch.linspace(-2, 6, alpha.numel(), dtype=torch.float64).view_as(alpha))

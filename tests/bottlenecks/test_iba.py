@@ -189,10 +189,10 @@ def test_low_precision_keeps_the_fit_in_single_precision(images):
     [
         ({"steps": 1}, "steps is 1: give a whole number, 2 or more"),
         ({"copies": 0}, "copies is 0: give a whole number, 1 or more"),
-        ({"beta": -1.0}, "beta, smoothing >= 0"),
-        ({"smoothing": -1.0}, "beta, smoothing >= 0"),
-        ({"lr": 0.0}, "lr > 0"),
-        ({"min_std": 0.0}, "min_std > 0"),
+        ({"beta": -1.0}, "beta is -1.0: give 0 or more"),
+        ({"smoothing": -1.0}, "smoothing is -1.0: give 0 or more"),
+        ({"lr": 0.0}, "lr is 0.0: give a number above 0"),
+        ({"min_std": 0.0}, "min_std is 0.0: give a number above 0"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, sentence):

@@ -8,8 +8,10 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import cross_entropy
 
 from lit_coiba.bottlenecks import IBA, InputIBA
-from lit_coiba.bottlenecks.feature_matching import Matching, PixelNoise, match_features
-from lit_coiba.bottlenecks.input_iba import PIXELS, pixel_noise
+from lit_coiba.bottlenecks.feature_matching import Matching, match_features
+from lit_coiba.bottlenecks.fitting import PerImageAdam
+from lit_coiba.bottlenecks.pixel_bottleneck import PIXELS, PixelBottleneck
+from lit_coiba.bottlenecks.pixel_noise import PixelNoise, pixel_noise
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.errors import InputError
 from lit_coiba.functional import beyond_masked_prior, information, information_of_ratio, noise
@@ -95,14 +97,16 @@ class Stop(Exception):
 
 @pytest.mark.parametrize("smoothing", [0.0, 1.0])
 def test_3_gradient_of_the_pixels_loss(monkeypatch, model, images, build, smoothing):
-    found = []
+    found, original = [], PerImageAdam.fit
 
-    def fit(alpha, gradient, steps, lr):
-        found.extend([alpha, gradient])
+    def fit(adam, alpha, images, bottleneck):
+        if not isinstance(bottleneck, PixelBottleneck):
+            return original(adam, alpha, images, bottleneck)
+        found.extend([alpha, lambda step: adam.gradient(alpha, step, images, bottleneck)[0]])
         raise Stop
 
     mask = torch.linspace(-3, 3, images.numel(), dtype=torch.float64).view_as(images)
-    monkeypatch.setattr("lit_coiba.bottlenecks.input_iba.fit", fit)
+    monkeypatch.setattr(PerImageAdam, "fit", fit)
     monkeypatch.setattr("lit_coiba.bottlenecks.input_iba.match_features", lambda *_: mask)
     method = build(smoothing=smoothing, beta=3.0)
     with pytest.raises(Stop):
@@ -142,19 +146,19 @@ def test_matching_is_a_gan_per_image(network, layer):
     layer = layer or model.default_layers()[0]
     images = tiny.images(2, model.preprocessing.size, seed=4).double()
     with torch.no_grad():
-        path = model.split([layer])
-        activation = path.lower(images).activation
-    capacity = 2 * torch.rand(activation.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        split = model.split([layer])
+        activation = split.lower(images).activation
+    bits = 2 * torch.rand(activation.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     start = 0.3 * images
     level = PixelNoise(*(torch.tensor(v).double().view(3, 1, 1) for v in ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])))
-    found = match_features(path, images, activation, capacity, start, level, MATCHING, BatchedEvaluator())
+    found = match_features(split, images, activation, bits, start, level, MATCHING, BatchedEvaluator())
     for i in range(2):
-        expected = slow_matching(model, path.grids[0], images[i], activation[i], capacity[i], start[i], level)
+        expected = slow_matching(model, split.grids[0], images[i], activation[i], bits[i], start[i], level)
         assert (found[i] - start[i]).abs().max() > 1e-2
         torch.testing.assert_close(found[i], expected, rtol=0, atol=1e-6)  # samples are drawn in fp32
 
 
-def slow_matching(model, grid, image, activation, capacity, start, level):
+def slow_matching(model, grid, image, activation, bits, start, level):
     """One image; random numbers are those that the package draws."""
     positions = grid.positions
     critic = [nn.Linear(grid.channels, 4), nn.Linear(4 * positions, 4), nn.Linear(4, 1, bias=False)]
@@ -192,7 +196,7 @@ def slow_matching(model, grid, image, activation, capacity, start, level):
                 return score(seen.pop())
 
             judge.zero_grad()
-            (fake().mean() - score(capacity * activation + (1 - capacity) * pool[chosen]).mean()).backward()
+            (fake().mean() - score(bits * activation + (1 - bits) * pool[chosen]).mean()).backward()
             judge.step()
             for p in weights:
                 p.data.clamp_(-0.01, 0.01)

@@ -29,7 +29,7 @@ class Scaled(nn.Module):
 
 
 class Written(nn.Module):
-    """The class is the brightest colour; `factors` say which blocks write it, `bypass` goes round all of them."""
+    """The class is the brightest color; `factors` say which blocks write it, `bypass` goes around all of them."""
 
     def __init__(self, factors, bypass):
         super().__init__()
@@ -71,25 +71,25 @@ def leak_of(model, images, layers):
     return leak(model, estimate_statistics(model, BLOCKS, images), layers, images, 0.01, 0)
 
 
-def test_what_goes_round_the_targets_survives(images):
+def test_what_goes_around_the_layers_survives(images):
     found = leak_of(built(bypass=1.0), images, BLOCKS)
     assert found.kept == {"blocks.0": 1.0}
     assert (found.images, found.layers) == (240, tuple(BLOCKS))
     assert found.chance == pytest.approx(1 / 3, abs=0.05)
 
 
-def test_what_passes_the_targets_does_not(images):
+def test_what_passes_the_layers_does_not(images):
     found = leak_of(built((1.0, 0.0, 0.0, 0.0)), images, BLOCKS)
     assert abs(found.kept["blocks.0"] - found.chance) < 0.1
     assert found.chance == pytest.approx(1 / 3, abs=0.05)
 
 
 def test_the_figure_is_the_agreement_of_two_passes(images):
-    """Half of the evidence goes round: counted by hand, with the same noise."""
+    """Half of the evidence goes around: counted by hand, with the same noise."""
     model = built((1.0, 0.0, 0.0, 0.0), bypass=0.05)
     statistics = estimate_statistics(model, BLOCKS, images)
     found = leak(model, statistics, ["blocks.0"], images, 0.01, 3)
-    prior = CoIBA(["blocks.0"], copies=1, seed=3)._prior(statistics, ["blocks.0"])
+    prior = CoIBA(["blocks.0"], seed=3)._prior(statistics, ["blocks.0"], copies=1)
     agree = 0
     for number, batch in enumerate(images):
         noised = model.model.head((0.05 * batch + prior.draw(number % 8, 0, batch)).mean((2, 3)))
@@ -118,7 +118,7 @@ def test_the_start_moves_earlier_until_nothing_leaks(images, factors, start, tri
 
 def test_a_leak_at_the_first_block_too_is_warned_about(images):
     model = built(bypass=1.0)
-    sentence = r"100% of the predictions survive pure noise in all targets from blocks.0 on \(chance 3\d%\)"
+    sentence = r"100% of the predictions survive pure noise in all bottleneck layers from blocks.0 on \(chance 3\d%\)"
     with pytest.warns(UserWarning, match=sentence):
         found = choose_layers(model, estimate_statistics(model, BLOCKS, images), images, EARLIER, 0.01, 0)
     assert found.layers == tuple(BLOCKS)
@@ -154,7 +154,7 @@ def test_layers_that_were_named_are_tested_and_kept(images):
     assert found.layers == ("blocks.3",)
 
 
-def test_prepare_chooses_the_targets_and_explain_uses_them(images):
+def test_prepare_chooses_the_layers_and_explain_uses_them(images):
     model = built((0.0, 1.0, 0.0, 0.0))
     method = CoIBA(steps=3, copies=2)
     method.prepare(model, iter(images))

@@ -22,7 +22,7 @@ SETTINGS = PriorSettings(STATISTICS, LAYERS, copies=6, min_std=0.25, antithetic=
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("antithetic", [False, True])
-def test_a_draw_is_mean_plus_floored_std_times_noise(dtype, antithetic):
+def test_a_draw_is_mean_plus_bounded_std_times_noise(dtype, antithetic):
     draw = NoisePrior(SETTINGS._replace(antithetic=antithetic)).draw(7, 1, LIKE.to(dtype))
     eps = (antithetic_noise if antithetic else noise)(3, 7, 1, (6, 4, 3))
     std = STATISTICS.std["second"].clamp(min=0.25)

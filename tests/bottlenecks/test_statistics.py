@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lit_coiba.bottlenecks import IBA, CoIBA, LeakTest, NeedsStatistics, estimate_statistics
+from lit_coiba.bottlenecks import IBA, CoIBA, LeakTest, estimate_statistics
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, StatisticsSlot, images_of
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
@@ -115,6 +115,21 @@ def test_save_and_load(statistics, tmp_path, leak):
             assert torch.equal(getattr(loaded, part)[layer], getattr(saved, part)[layer])
     assert loaded.digest() == saved.digest()
     assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_a_file_that_could_not_be_written_leaves_the_one_before(statistics, tmp_path, monkeypatch):
+    file = tmp_path / "statistics.safetensors"
+    statistics.save(file)
+    before = file.read_bytes()
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        replace(statistics, count=24).save(file)
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
 def test_save_of_activations_in_another_memory_layout(tmp_path):
@@ -232,10 +247,5 @@ def test_a_method_reads_its_statistics_from_a_file(model, images, tmp_path):
     tiny.statistics(model, LAYERS[:1]).save(file)
     prepared = CoIBA(LAYERS[:1], steps=3, copies=2)
     prepared.set_statistics(model, tiny.statistics(model, LAYERS[:1]), ())
-    from_file = CoIBA(statistics=file, steps=3, copies=2)  # the targets are those of the file
+    from_file = CoIBA(statistics=file, steps=3, copies=2)  # the bottleneck layers are those of the file
     assert torch.equal(from_file.explain(model, images[:2]).maps, prepared.explain(model, images[:2]).maps)
-
-
-def test_methods_with_statistics_are_known_by_their_verbs():
-    assert isinstance(CoIBA(), NeedsStatistics)
-    assert not isinstance(object(), NeedsStatistics)

@@ -7,6 +7,7 @@ from torch import nn
 from lit_coiba.backbones import Backbone
 from lit_coiba.bounds import Box, propagate, specification, trace, upper_bounds
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.targets import Class
 from tests._testers import tiny
 
 MODELS = {
@@ -28,7 +29,7 @@ def test_without_a_perturbation_bounds_are_the_logits(name):
     scale = logits.abs().max()
     assert (output.lower - logits).abs().max() < 1e-9 * scale
     assert (output.upper - logits).abs().max() < 1e-9 * scale
-    rows = specification(torch.tensor([3]), 10).double()[:, :2]
+    rows = specification(Class(3).resolve(logits))[0].double()[:, :2]
     found = upper_bounds(program, Box.around(images, 0.0), rows, "crown_ibp")
     assert (found - (rows @ logits.unsqueeze(-1)).squeeze(-1)).abs().max() < 1e-9 * scale
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from lit_coiba.bounds import Box, overlap, propagate, specification, trace, upper_bounds
+from lit_coiba.core.targets import Class
 
 CLASSES, DRAWS = 4, 100_000
 BOUNDS = ("ibp", "crown_ibp", "crown")
@@ -65,7 +66,8 @@ def test_no_perturbation_leaves_a_bound(radius):
     """E2, with 100,000 draws and an attack."""
     model, image = net(), point(0)
     program, box = trace(model, dtype=torch.float64), Box.around(image, radius)
-    rows = torch.cat([torch.eye(CLASSES), -torch.eye(CLASSES), specification(torch.tensor([2]), CLASSES)[0]]).double()
+    pairs, _ = specification(Class(2).resolve(model(image)))
+    rows = torch.cat([torch.eye(CLASSES), -torch.eye(CLASSES), pairs[0]]).double()
     logits = torch.cat([model(image + radius * part) for part in draws(DRAWS).split(10_000)])
     attacked = ascent(model, image, rows, radius)
     for bound in BOUNDS:
@@ -94,9 +96,10 @@ def test_tighter_methods_and_forms_are_tighter(radius):
     found = {}
     for seed in range(3):
         program, box = trace(net(seed=seed), dtype=torch.float64), Box.around(point(seed), radius)
+        targets = Class(seed % CLASSES).resolve(torch.zeros(1, CLASSES))
         for bound in BOUNDS:
             for form in ("margin", "independent"):
-                value = overlap(program, box, torch.tensor([seed % CLASSES]), CLASSES, bound, form)
+                value = overlap(program, box, targets, bound, form)
                 found.setdefault((bound, form), []).append(value)
     found = {key: torch.cat(values) for key, values in found.items()}
     assert all((found[bound, "margin"] <= found[bound, "independent"] + 1e-9).all() for bound in BOUNDS[:2])

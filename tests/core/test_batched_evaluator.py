@@ -65,18 +65,18 @@ def test_every_copy_of_every_image_runs_once_in_pieces_of_the_given_size(chunk):
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 7, 20])
 def test_where_memory_runs_out_pieces_are_halved_and_the_result_is_the_same(chunk, most):
     for verb, expected in (("gather", EXPECTED), ("accumulate", EXPECTED.sum(0))):
-        recorder, copies = Recorder(most), BatchedEvaluator(chunk)
+        recorder, evaluator = Recorder(most), BatchedEvaluator(chunk)
         evaluate = recorder if verb == "gather" else recorder.summed
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            assert torch.equal(getattr(copies, verb)(IMAGES, COPIES, evaluate), expected)
+            assert torch.equal(getattr(evaluator, verb)(IMAGES, COPIES, evaluate), expected)
         assert recorder.pairs() == EVERY
         assert len(told) == (recorder.failures > 0)  # said once
         if recorder.failures:
-            assert copies.at_once(IMAGES) <= most
+            assert evaluator.at_once(IMAGES) <= most
             assert recorder.failures <= 6  # what is known not to fit is not tried
             before = recorder.failures
-            assert torch.equal(getattr(copies, verb)(IMAGES, COPIES, evaluate), expected)  # says no more
+            assert torch.equal(getattr(evaluator, verb)(IMAGES, COPIES, evaluate), expected)  # says no more
             assert recorder.failures == before
 
 
@@ -118,6 +118,30 @@ def test_sums_do_not_lose_small_parts():
     torch.testing.assert_close(found, torch.tensor([2e-8]), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("most", [10**9, 4, 1])
+@pytest.mark.filterwarnings("ignore:memory ran out")
+def test_several_tensors_are_evaluated_together(most):
+    """Each with its own shape and precision, and halved together."""
+    recorder = Recorder(most)
+
+    def both(copies, rows):
+        found = recorder(copies, rows)
+        return found, found.long().unsqueeze(-1).expand(-1, -1, 2)
+
+    def summed(copies, rows):
+        found, pairs = both(copies, rows)
+        return found.sum(0).half(), pairs.sum(0)
+
+    gathered = BatchedEvaluator(9).gather(IMAGES, COPIES, both)
+    assert isinstance(gathered, tuple)
+    assert torch.equal(gathered[0], EXPECTED)
+    assert torch.equal(gathered[1], EXPECTED.long().unsqueeze(-1).expand(-1, -1, 2))
+    total = BatchedEvaluator(9).accumulate(IMAGES, COPIES, summed)
+    assert isinstance(total, tuple)
+    assert torch.equal(total[0], EXPECTED.sum(0).half())
+    assert torch.equal(total[1], EXPECTED.long().sum(0).unsqueeze(-1).expand(-1, 2))
+
+
 def test_auto_looks_at_the_size_of_the_images():
     sizes = {side: BatchedEvaluator().at_once(torch.zeros(1, 3, side, side)) for side in (8, 64, 224, 1024)}
     assert sizes == {8: MOST, 64: CPU_PIXELS // 64**2, 224: 8, 1024: FEWEST}
@@ -135,7 +159,7 @@ def test_a_chunk_that_is_no_count_is_refused(chunk):
 @pytest.mark.parametrize(
     ("build", "few"),
     [
-        (attribution.SmoothGrad, {"copies": 2}),
+        (attribution.SmoothGrad, {"n_samples": 2}),
         (attribution.IntegratedGradients, {"steps": 2}),
         (attribution.UNI, {"steps": 2}),
         (attribution.RISE, {"n_samples": 4}),

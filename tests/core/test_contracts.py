@@ -1,11 +1,8 @@
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.grid import Grid
-from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.network import State
 
 LAYOUTS = ("tokens", "channels_first", "channels_last")
@@ -58,21 +55,3 @@ def test_copies_of_a_state_are_copy_major():
     state = State(torch.arange(6.0).view(3, 2), torch.arange(3.0).view(3, 1, 1, 1)).repeat(2)
     assert torch.equal(state.stream, torch.arange(6.0).view(3, 2).repeat(2, 1))
     assert state.activation.flatten().tolist() == [0, 1, 2, 0, 1, 2]
-
-
-class Constant(AttributionMethod):
-    def __init__(self, value: float = 1.0, size: int = 2) -> None:
-        self.value = value
-        self.size = size
-
-    def explain(self, model, images, targets=None):
-        return Explanation(torch.full((len(images), self.size, self.size), self.value), {})
-
-
-def test_a_method_needs_explain_and_gets_the_rest():
-    method = Constant(size=3)
-    assert method.prepare(None, iter(())) is None
-    assert method.attribute(None, torch.zeros(4, 3, 8, 8)).shape == (4, 3, 3)
-    assert method.arguments() == {"value": 1.0, "size": 3}
-    with pytest.raises(TypeError, match="abstract"):
-        AttributionMethod()

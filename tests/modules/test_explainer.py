@@ -79,9 +79,9 @@ class TestTargets:
         class Counting(Shade):
             sizes = ()
 
-            def explain(self, model, images, targets=None):
+            def _explain(self, model, images, targets):
                 self.sizes = (*self.sizes, len(images))
-                return super().explain(model, images, targets)
+                return super()._explain(model, images, targets)
 
         method = Counting()
         Explainer(colours, method, "top4").predict_step(batch(RED, TEAL))

@@ -113,10 +113,9 @@ class TestExplain:
 
     def test_a_method_may_take_gradients_through_the_images(self, model, tmp_path):
         class Gradient(Shade):
-            def explain(self, model, images, targets=None):
-                logits = model(images.requires_grad_(True)).gather(1, targets[:, None])
-                (gradient,) = torch.autograd.grad(logits.sum(), images)
-                return super().explain(model, gradient.abs(), targets)
+            def _explain(self, model, images, targets):
+                (gradient,) = torch.autograd.grad(targets.score(model(images.requires_grad_())).sum(), images)
+                return super()._explain(model, gradient.abs(), targets)
 
         assert explain(model, tmp_path / "store", method=Gradient())[IDS[0]].map.max() > 0
 

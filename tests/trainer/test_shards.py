@@ -126,8 +126,8 @@ class TestTwoRunsAtOnce:
         """Another run of the same arguments does all that is missing, and compacts, within one block of this one."""
 
         class Overtaken(Shade):
-            def explain(self, model, images, targets=None):
-                explanation = super().explain(model, images, targets)
+            def _explain(self, model, images, targets):
+                explanation = super()._explain(model, images, targets)
                 if self.explained == at:
                     assert explain(model, tmp_path / "store", NoiseData(8, 2)).missing(4) == []
                 return explanation

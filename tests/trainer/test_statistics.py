@@ -36,7 +36,7 @@ class TestStatistics:
 
     def test_are_reused_by_a_run_that_was_stopped(self, model, tmp_path, observed):
         class Stops(CoIBA):
-            def explain(self, model, images, targets=None):
+            def _explain(self, model, images, targets):
                 raise RuntimeError("the power went out")
 
         Stops.__name__ = "CoIBA"

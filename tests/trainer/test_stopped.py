@@ -36,8 +36,8 @@ class TestStopped:
 
     def test_by_sigterm_ends_after_the_block_in_hand_and_goes_on(self, model, tmp_path):
         class Asked(Shade):
-            def explain(self, model, images, targets=None):
-                explanation = super().explain(model, images, targets)
+            def _explain(self, model, images, targets):
+                explanation = super()._explain(model, images, targets)
                 if self.explained == 4:
                     os.kill(os.getpid(), signal.SIGTERM)
                     os.kill(os.getpid(), signal.SIGTERM)  # impatience changes nothing
@@ -60,9 +60,9 @@ from lit_coiba.attribution import CoIBA
 from tests._testers import tiny
 from tests._testers.runs import LAYERS, NoiseData, explain
 class Slow(CoIBA):
-    def explain(self, model, images, targets=None):
+    def _explain(self, model, images, targets):
         time.sleep(0.2)
-        return super().explain(model, images, targets)
+        return super()._explain(model, images, targets)
 Slow.__name__ = "CoIBA"
 explain(tiny.vit(), sys.argv[1], NoiseData(60, 2), Slow(layers=LAYERS, steps=3, copies=2))
 """

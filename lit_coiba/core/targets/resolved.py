@@ -93,9 +93,9 @@ class Resolved(ABC):
         return self.take(torch.arange(len(self), device=self.index.device).repeat(copies))
 
     def to(self, device: torch.device) -> Resolved:
-        """The same on another device."""
+        """The same on a device, a copy: autograd may keep it, also where this was made in inference mode."""
         values = {part.name: getattr(self, part.name) for part in fields(self)}
-        moved: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
+        moved: dict[str, Any] = {name: v.to(device, copy=True) for name, v in values.items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
     def __len__(self) -> int:
