@@ -46,6 +46,7 @@ class AttentionRollout(AttributionMethod):
         ("ViT",),
         class_dependent=False,
     )
+    advice = "take AttnLRP if it is a transformer, or GradCAM or RISE"
 
     def __init__(self, residual: float = 0.5, heads: Heads = "mean") -> None:
         if not 0 <= residual < 1:
@@ -60,8 +61,8 @@ class AttentionRollout(AttributionMethod):
         Raises:
             InputError: The model is no transformer on one sequence of tokens.
         """
-        grid = token_grid(model, "AttentionRollout")
-        with record_attention(model, "AttentionRollout") as weights:
+        grid = token_grid(model)
+        with record_attention(model) as weights:
             model(images)
         steps = [mixing(weight, self.residual, self.heads) for weight in weights]
         return Explanation(grid.to_map(flow(read_tokens(model, grid), steps)), {})

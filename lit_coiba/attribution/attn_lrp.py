@@ -18,8 +18,6 @@ from lit_coiba.core.targets import Resolved
 from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.propagation.relevance import relevance_rules
 
-NO_ATTENTION = "AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP"
-
 
 class AttnLRP(AttributionMethod):
     """Relevance of each pixel for the logit: input times a gradient modified inside norms, activations and attention.
@@ -44,6 +42,7 @@ class AttnLRP(AttributionMethod):
         ("gradients", "attention"),
         families=("ViT", "Swin"),
     )
+    advice = "take InputXGradient or RISE"
 
     def __init__(self, conserving: bool = False, reduce: Reduce = "sum") -> None:
         self.conserving = conserving
@@ -58,7 +57,7 @@ class AttnLRP(AttributionMethod):
         if not isinstance(model, nn.Module):
             raise InputError("AttnLRP changes gradients inside a model: give a torch module, such as a Backbone")
         pixels = images.requires_grad_()
-        with relevance_rules(model, self.conserving, "AttnLRP") as rules:
+        with relevance_rules(model, self.conserving) as rules:
             out = model(pixels)
         if not rules.attended:
             raise InputError("AttnLRP has rules for transformers, and this model has no attention: take CompositeLRP")

@@ -44,6 +44,7 @@ class Chefer(AttributionMethod):
         ("attention", "gradients"),
         ("ViT",),
     )
+    advice = "take AttnLRP if it is a transformer, or GradCAM or RISE"
 
     def __init__(self, output: Score = "logit") -> None:
         self.output: Score = check_choice(output, Score, "output")
@@ -54,8 +55,8 @@ class Chefer(AttributionMethod):
         Raises:
             InputError: The model is no transformer on one sequence of tokens.
         """
-        grid = token_grid(model, "Chefer")
-        with record_attention(model, "Chefer") as weights:
+        grid = token_grid(model)
+        with record_attention(model) as weights:
             out = model(images.requires_grad_())  # so that there is a graph: the weights are frozen
         gradients = torch.autograd.grad(targets.score(out).sum(), weights)
         steps = [_relevance(weight.detach(), gradient) for weight, gradient in zip(weights, gradients)]

@@ -19,6 +19,7 @@ from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved
 from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.propagation.attention import attention_layers, other_attention
+from lit_coiba.propagation.operations import CONVOLUTIONS
 from lit_coiba.propagation.relevance_graph import relevance_graph
 
 Composite = Literal[
@@ -31,7 +32,6 @@ Composite = Literal[
 ]
 
 OF_PIXELS = ("epsilon_plus_flat", "epsilon_alpha2_beta1_flat", "epsilon_gamma_box")
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 
 
 class CompositeLRP(AttributionMethod):
@@ -61,6 +61,7 @@ class CompositeLRP(AttributionMethod):
         ("gradients", "modules", "package"),
         families=("CNN",),
     )
+    advice = "take InputXGradient or IntegratedGradients"
 
     def __init__(
         self, composite: Composite = "epsilon_gamma_box", epsilon: float = 1e-6, reduce: Reduce = "sum"
@@ -83,7 +84,7 @@ class CompositeLRP(AttributionMethod):
         with torch.autocast(images.device.type, enabled=False):
             pixels = images.to(next(model.parameters()).dtype)
             rules = self._rules(model, pixels)
-            network = relevance_graph(model, self.epsilon, "CompositeLRP", self.composite == "epsilon").eval()
+            network = relevance_graph(model, self.epsilon, self.composite == "epsilon").eval()
             if self.composite in OF_PIXELS and not _reads_pixels(network):
                 raise InputError(
                     f"{self.composite} has a rule for the convolution that reads the pixels, and this model"
@@ -116,6 +117,6 @@ class CompositeLRP(AttributionMethod):
 
 def _reads_pixels(network: fx.GraphModule) -> bool:
     """Whether the first convolution, for which zennit has a rule of its own, is given the images as they are."""
-    first = next((name for name, layer in network.named_modules() if isinstance(layer, CONVOLUTIONS)), None)
+    first = next((name for name, layer in network.named_modules() if isinstance(layer, CONVOLUTIONS.modules)), None)
     readers = [node for node in network.graph.nodes if node.op == "call_module" and node.target == first]
     return bool(readers) and all(getattr(node.args[0], "op", "") == "placeholder" for node in readers)

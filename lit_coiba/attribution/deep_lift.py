@@ -16,7 +16,7 @@ from captum.attr import DeepLift as CaptumDeepLift
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from lit_coiba.core.errors import InputError, check_choice
+from lit_coiba.core.errors import InputError, Unsupported, check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
@@ -24,14 +24,13 @@ from lit_coiba.core.targets import Resolved
 from lit_coiba.functional import working_dtype
 from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.perturbation.baselines import Baseline, baseline_images
-from lit_coiba.propagation.activations import check_out_of_place, elementwise, out_of_place
+from lit_coiba.propagation import operations as kinds
+from lit_coiba.propagation.in_place import check_out_of_place, out_of_place
+from lit_coiba.propagation.operations import is_activation, operation_name
 
-POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
-WITHOUT_RULE = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.MultiheadAttention, nn.Softmax)
-FUNCTIONS_WITHOUT_RULE = (
-    *("softmax", "scaled_dot_product_attention", "multi_head_attention_forward"),
-    *("layer_norm", "rms_norm", "group_norm", "instance_norm"),
-)
+POOLS = kinds.MAX_POOLS.modules
+# Neither linear nor elementwise. What else has no rule counts as linear, and a warning tells how much that misses.
+WITHOUT_RULE = kinds.INPUT_NORMS | kinds.SOFTMAX | kinds.FUSED_ATTENTION | kinds.MULTI_HEAD_ATTENTION
 MISSING = 0.1  # share of the difference in logits beyond which a user is told
 
 
@@ -67,6 +66,7 @@ class DeepLift(AttributionMethod):
         ("gradients", "modules"),
         families=("CNN",),
     )
+    advice = "take IntegratedGradients"
 
     def __init__(self, baseline: Baseline = "zero", reduce: Reduce = "sum", seed: int = 0) -> None:
         self.baseline: Baseline = check_choice(baseline, Baseline, "baseline")
@@ -80,7 +80,7 @@ class DeepLift(AttributionMethod):
         references = baseline_images(self.baseline, images, model, self.seed)
         with _explainable(model, targets) as network, _OperationsWithRule():
             values = RescaleRule(network).attribute(images.requires_grad_(), references)
-        check_out_of_place("DeepLift", network.logits[: len(images)], logits)
+        check_out_of_place(network.logits[: len(images)], logits)
         difference = network.scores[: len(images)] - network.scores[len(images) :]
         total = values.flatten(1).sum(1, dtype=working_dtype(values))
         self._tell((total - difference).abs().sum() / difference.abs().sum())
@@ -127,7 +127,7 @@ class RescaleRule(CaptumDeepLift):
                         module.__dict__.pop(name, None)
 
     def _is_non_linear(self, module: nn.Module) -> bool:
-        return elementwise(module) or isinstance(module, POOLS)
+        return is_activation(module) or isinstance(module, POOLS)
 
     def _register_hooks(self, module: nn.Module, attribute_to_layer_input: bool = True) -> None:
         if self._is_non_linear(module):  # a tensor of its own, which nobody else uses
@@ -138,9 +138,10 @@ class RescaleRule(CaptumDeepLift):
         if "output" in module.__dict__:
             name = next(name for name, other in self.model.named_modules() if other is module)
             name = name.removeprefix("network.").removeprefix("model.")
-            raise InputError(
-                f"DeepLift: {name} ({type(module).__name__}) is run twice in a forward, as in torchvision's ResNets:"
-                " give each use a module of its own, take timm's model of the same name, or IntegratedGradients"
+            raise Unsupported(
+                f"a {type(module).__name__} that runs twice in a forward, as in torchvision's ResNets",
+                name,
+                "give each use a module of its own, as timm's ResNets do",
             )
         super()._forward_hook(module, inputs, outputs)
 
@@ -156,12 +157,10 @@ class _OperationsWithRule(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """One operation of the model."""
-        name = getattr(func, "__name__", "").strip("_")
-        flat = name == "softmax" and isinstance(args[0], Tensor) and args[0].ndim < 3  # a softmax of classes
-        if name in FUNCTIONS_WITHOUT_RULE and not flat:
-            raise InputError(
-                f"DeepLift has no rule for torch's {name}, which this model runs: take IntegratedGradients"
-            )
+        name = operation_name(func)
+        flat = name in kinds.SOFTMAX.names and isinstance(args[0], Tensor) and args[0].ndim < 3  # a softmax of classes
+        if name in WITHOUT_RULE.names and not flat:
+            raise Unsupported(f"torch's {name}")
         return func(*args, **(kwargs or {}))
 
 
@@ -217,15 +216,13 @@ def _explainable(model: Network, targets: Resolved) -> Iterator[Recorder]:
     """The model, with activations that leave their inputs alone; on leaving they are as they were.
 
     Raises:
-        InputError: It has modules that the rescale rule does not cover.
+        InputError: It is no torch module.
+        Unsupported: It has modules that the rescale rule does not cover.
     """
     if not isinstance(model, nn.Module):
         raise InputError("DeepLift needs the modules of a model: give a torch module, such as a Backbone")
     for name, module in model.named_modules():
-        if isinstance(module, WITHOUT_RULE) or isinstance(getattr(module, "fused_attn", None), bool):
-            raise InputError(
-                f"DeepLift has no rule for {type(module).__name__} (first at {name}), as in transformers: take"
-                " IntegratedGradients instead"
-            )
+        if isinstance(module, WITHOUT_RULE.modules) or isinstance(getattr(module, "fused_attn", None), bool):
+            raise Unsupported(type(module).__name__, name)
     with out_of_place(model):
         yield Recorder(model, targets)

@@ -72,6 +72,7 @@ class EVA(AttributionMethod):
         ("modules",),
         ("CNN",),
     )
+    advice = "take a method that samples, such as RISE or Occlusion"
 
     def __init__(
         self,

@@ -10,10 +10,9 @@ from torch import Tensor, fx, nn
 
 from lit_coiba.bounds.operation import Operation
 from lit_coiba.bounds.rules import of_call, of_module
-from lit_coiba.core.errors import InputError
-from lit_coiba.propagation.in_place import refuse_overwriting
-
-WAY_OUT = "take a method that samples, as RISE or Occlusion"
+from lit_coiba.core.errors import InputError, Unsupported
+from lit_coiba.propagation.operations import operation_name
+from lit_coiba.propagation.tracing import list_steps, modules_around, place
 
 
 class Step(NamedTuple):
@@ -52,25 +51,28 @@ class Program(NamedTuple):
         return found | ({self.start} & wanted)
 
 
-def trace(model: nn.Module, start: str | None = None, dtype: torch.dtype = torch.float32) -> Program:
+def trace(model: nn.Module, start_layer: str | None = None, dtype: torch.dtype = torch.float32) -> Program:
     """`model` in evaluation mode as a program, by symbolic tracing.
 
     Args:
         model: From images to logits.
-        start: Name of the module behind which the program starts; None = it starts with the images.
-        dtype: In which the bounds are computed.
+        start_layer: Name of the module behind which the program starts; None = it starts with the images.
+        dtype: Type of the numbers in which the bounds are computed.
 
     Raises:
-        InputError: A step without a rule, one that writes into a tensor that is used again, or other ways than through
-            `start`.
+        Unsupported: A step without a rule, or one that writes into a tensor that is used again.
+        InputError: The model is no torch module, does not return one tensor, or does not have `start_layer` on the only
+            way from the images to the logits.
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"bounds are for networks of torch modules, not for a {type(model).__name__}: wrap a module")
-    graph = _traced(model, start)
-    refuse_overwriting(model, graph, "verified bounds", WAY_OUT)
-    nodes = {node.name: node for node in graph.nodes}
+    norm = next((name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)), None)
+    if norm is not None and start_layer is None:
+        raise _without_rule("LayerNorm", norm)
+    graph = list_steps(model, lambda module: isinstance(module, (nn.Conv2d, nn.BatchNorm2d, nn.Linear)))
     end = next(node for node in graph.nodes if node.op == "output")
-    first = next(node for node in graph.nodes if node.op == "placeholder") if start is None else _behind(graph, start)
+    images = next(node for node in graph.nodes if node.op == "placeholder")
+    first = images if start_layer is None else _behind(graph, start_layer)
     builder = _Builder(model, first, dtype)
     result = end.args[0]
     if not isinstance(result, fx.Node):
@@ -78,44 +80,22 @@ def trace(model: nn.Module, start: str | None = None, dtype: torch.dtype = torch
     needed = _ancestors(result, first)
     for node in graph.nodes:
         if node in needed and node is not first:
-            builder.add(nodes[node.name])
+            builder.add(node)
     return Program(tuple(builder.steps), first.name, builder.names[result])
 
 
-class _Tracer(fx.Tracer):
-    """Stops at modules that have a rule as a whole."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (nn.Conv2d, nn.BatchNorm2d, nn.Linear)) or super().is_leaf_module(m, module_qualified_name)
+def _without_rule(what: str, where: str) -> Unsupported:
+    return Unsupported(what, where, "name a start_layer behind it")
 
 
-def _traced(model: nn.Module, start: str | None) -> fx.Graph:
-    norm = next((name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)), None)
-    if norm is not None and start is None:
-        raise InputError(_no_rule(f"LayerNorm ({norm})"))
-    try:
-        return _Tracer().trace(model)
-    except Exception as error:  # whatever the forward of someone's module raises when it is given a stand-in
-        raise InputError(
-            f"bounds need the steps of a model, and the forward of this one depends on values or shapes: {WAY_OUT}"
-        ) from error
-
-
-def _no_rule(what: str) -> str:
-    return f"there is no rule for verified bounds through {what}: name a start_layer above it, or {WAY_OUT}"
-
-
-def _behind(graph: fx.Graph, start: str) -> fx.Node:
-    """The last node of the module `start`."""
+def _behind(graph: fx.Graph, start_layer: str) -> fx.Node:
+    """The last node of the module `start_layer`."""
     found = None
     for node in graph.nodes:
-        stack = [name for name, _ in (node.meta.get("nn_module_stack") or {}).values()]
-        if node.op == "call_module":
-            stack.append(str(node.target))
-        if any(name == start or name.endswith(f".{start}") for name in stack):
+        if any(name == start_layer or name.endswith(f".{start_layer}") for name in modules_around(node)):
             found = node
     if found is None:
-        raise InputError(f"start_layer {start!r} is not run as a module of this model: name another one")
+        raise InputError(f"start_layer {start_layer!r} is not run as a module of this model: name another one")
     return found
 
 
@@ -158,7 +138,7 @@ class _Builder:
         module = self.model.get_submodule(str(node.target))
         found = of_module(module, self.dtype)
         if found is None or len(node.all_input_nodes) != 1 or node.all_input_nodes[0] in self.constants:
-            raise InputError(_no_rule(f"{type(module).__name__} ({node.target})"))
+            raise _without_rule(type(module).__name__, str(node.target))
         name = self.names[node.all_input_nodes[0]]
         for number, operation in enumerate(found):
             made = node.name if number == len(found) - 1 else f"{node.name}.{number}"
@@ -176,9 +156,7 @@ class _Builder:
         variable = self.names.__contains__
         found = of_call(node.target, args, kwargs, lambda v: isinstance(v, fx.Node) and variable(v))
         if found is None:
-            name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", node.target)
-            stack = [name for name, _ in (node.meta.get("nn_module_stack") or {}).values()]
-            raise InputError(_no_rule(f"{name}{f' in {stack[-1]}' if stack and stack[-1] else ''}"))
+            raise _without_rule(f"torch's {operation_name(node.target)}", place(node))
         operation, inputs = found
         if operation is None:
             self.names[node] = self.names[inputs[0]]

@@ -1,9 +1,8 @@
-"""Which operation stands for a module, a function or a method of a traced network."""
+"""The operation that bounds a module, a function or a method of a traced network."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -16,41 +15,51 @@ from lit_coiba.bounds.affine import Averaging, Convolution, Linear, Scale, Sum
 from lit_coiba.bounds.max_pool import MaxPool
 from lit_coiba.bounds.operation import Operation
 from lit_coiba.bounds.product import Product
+from lit_coiba.propagation import operations as kinds
+from lit_coiba.propagation.operations import spellings
 
-IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout2d)
-AVERAGES = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.ZeroPad2d)
-DYNAMIC = "Conv2dSame"  # timm's convolution with TensorFlow's padding
+
+def _of_images(names: Iterable[str]) -> list[str]:
+    """Names of operations, without those for sequences and volumes: bounds have rules for images alone."""
+    return [name for name in names if not name.endswith(("1d", "3d"))]
+
+
+def _modules_of_images(modules: Sequence[type[nn.Module]]) -> tuple[type[nn.Module], ...]:
+    named = {kind.__name__: kind for kind in modules}
+    return tuple(named[name] for name in _of_images(named))
+
+
+# Modules by their exact types, since what is derived from one may compute something else.
+IDENTITIES = (nn.Identity, *_modules_of_images(kinds.DROPOUTS.modules))
+AVERAGES = (*_modules_of_images(kinds.AVERAGE_POOLS.modules), nn.ZeroPad2d)
 NORM_AND_ACTIVATION = "BatchNormAct2d"  # timm's batch norm with dropout and an activation behind it
-CURVES: dict[type[nn.Module], Activation] = {
-    nn.ReLU: activations.RELU,
-    nn.ReLU6: activations.RELU6,
-    nn.SiLU: activations.SILU,
-    nn.Sigmoid: activations.SIGMOID,
-    nn.Tanh: activations.TANH,
-    nn.Hardswish: activations.HARDSWISH,
-    nn.Hardsigmoid: activations.HARDSIGMOID,
-}
-FUNCTIONS: dict[Any, Activation] = {
-    F.relu: activations.RELU,
-    torch.relu: activations.RELU,
-    F.relu6: activations.RELU6,
-    F.silu: activations.SILU,
-    F.hardswish: activations.HARDSWISH,
-    F.hardsigmoid: activations.HARDSIGMOID,
-    torch.sigmoid: activations.SIGMOID,
-    torch.tanh: activations.TANH,
-}
-METHODS: dict[str, Activation] = {
+CURVES: dict[str, Activation] = {  # of the activations without arguments for which lines are known
     "relu": activations.RELU,
-    "relu_": activations.RELU,
+    "relu6": activations.RELU6,
+    "silu": activations.SILU,
     "sigmoid": activations.SIGMOID,
     "tanh": activations.TANH,
+    "hardswish": activations.HARDSWISH,
+    "hardsigmoid": activations.HARDSIGMOID,
 }
-SUMS = (operator.add, operator.iadd, torch.add, "add", "add_")
-DIFFERENCES = (operator.sub, operator.isub, torch.sub, "sub", "sub_")
-PRODUCTS = (operator.mul, operator.imul, torch.mul, "mul", "mul_")
-QUOTIENTS = (operator.truediv, operator.itruediv, torch.div, "div", "div_")
-DROPOUTS = (F.dropout, F.dropout2d, "contiguous")
+MODULE_CURVES = {
+    kind: CURVES[kind.__name__.lower()]
+    for kind in (kinds.ACTIVATIONS | kinds.GATES).modules
+    if kind.__name__.lower() in CURVES
+}
+# Functions and methods. Of those in place, bounds know the operators, their methods and relu_.
+CALLED_CURVES: dict[Any, Activation] = {call: curve for name, curve in CURVES.items() for call in spellings([name])} | {
+    "relu_": activations.RELU
+}
+SUMS = spellings({*kinds.ADDITIONS.names, "add_"})
+DIFFERENCES = spellings({*kinds.SUBTRACTIONS.names - kinds.ALIASES.names, "sub_"})  # without torch's aliases, as below
+PRODUCTS = spellings({*kinds.MULTIPLICATIONS.names - kinds.ALIASES.names, "mul_"})
+QUOTIENTS = spellings({*kinds.DIVISIONS.names - kinds.ALIASES.names, "div_"})
+# torch.dropout decides by an argument, not by the mode of a module, whether it drops anything.
+SAME = spellings([*_of_images(kinds.DROPOUTS.names), "contiguous"]) - {torch.dropout}
+POOLS = spellings(_of_images(kinds.AVERAGE_POOLS.names))
+MEANS = spellings(["mean"])
+FLATTENINGS = spellings(["flatten"])
 
 
 def of_module(module: Any, dtype: torch.dtype) -> list[Operation] | None:
@@ -62,9 +71,9 @@ def of_module(module: Any, dtype: torch.dtype) -> list[Operation] | None:
         return [Averaging(kind.forward.__get__(module))]
     if kind is nn.Linear or (isinstance(module, nn.Linear) and kind.__name__ == "Linear"):  # timm has its own
         return [Linear(module, dtype)]
-    if isinstance(module, nn.Conv2d) and (kind is nn.Conv2d or kind.__name__ == DYNAMIC):
+    if isinstance(module, nn.Conv2d) and (kind is nn.Conv2d or kind.__name__ == kinds.SAME_CONVOLUTION):
         zeros = module.padding_mode == "zeros"
-        return [Convolution(module, dtype, kind.__name__ == DYNAMIC)] if zeros else None
+        return [Convolution(module, dtype, kind.__name__ == kinds.SAME_CONVOLUTION)] if zeros else None
     if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
         if kind is nn.BatchNorm2d:
             return [Scale.of_norm(module, dtype)]
@@ -81,39 +90,39 @@ def of_module(module: Any, dtype: torch.dtype) -> list[Operation] | None:
         return [activations.leaky_relu(float(module.negative_slope))]
     if kind is nn.Hardtanh:
         return [activations.clipped(float(module.min_val), float(module.max_val))]
-    return [CURVES[kind]] if kind in CURVES else None
+    return [MODULE_CURVES[kind]] if kind in MODULE_CURVES else None
 
 
 def of_call(function: Any, args: Sequence[Any], kwargs: dict[str, Any], variable: Callable[[Any], bool]) -> Any:
     """The operation of a function, or of a tensor's method by its name, and its inputs among the arguments.
 
     Args:
-        function: What is called.
+        function: The function, or the name of the method.
         args: Its arguments: numbers, tensors, and stand-ins for activations.
         kwargs: Its named arguments.
-        variable: Tells the stand-ins.
+        variable: Whether an argument is such a stand-in.
 
     Returns:
         ``(operation, inputs)``, the operation None where the output is the input; or None where there is no rule.
     """
     first, *rest = args
     inputs = [value for value in args if variable(value)]
-    if function in DROPOUTS:
+    if function in SAME:
         return None, inputs
-    if function in SUMS + DIFFERENCES + PRODUCTS + QUOTIENTS:
+    if function in SUMS | DIFFERENCES | PRODUCTS | QUOTIENTS:
         return _arithmetic(function, args, inputs) if len(args) == 2 and not kwargs else None
     if len(inputs) != 1 or not variable(first) or any(variable(value) for value in kwargs.values()):
         return None
-    if function in FUNCTIONS or (isinstance(function, str) and function in METHODS):
-        return (FUNCTIONS | METHODS)[function], inputs
+    if function in CALLED_CURVES:
+        return CALLED_CURVES[function], inputs
     if function is F.gelu:
         return (activations.GELU if kwargs.get("approximate", "none") == "none" else activations.GELU_TANH), inputs
     if function is F.leaky_relu:
         return activations.leaky_relu(float((rest or [kwargs.get("negative_slope", 0.01)])[0])), inputs
-    if function in (F.avg_pool2d, F.adaptive_avg_pool2d, torch.mean, "mean") and _keeps_rows(function, rest, kwargs):
+    if function in POOLS or (function in MEANS and _keeps_rows(rest, kwargs)):
         call = getattr(Tensor, function) if isinstance(function, str) else function
         return Averaging(lambda z: call(z, *rest, **kwargs)), inputs
-    if function in (torch.flatten, "flatten") and (rest or [kwargs.get("start_dim")])[0] == 1 and len(rest) < 2:
+    if function in FLATTENINGS and (rest or [kwargs.get("start_dim")])[0] == 1 and len(rest) < 2:
         return Averaging(lambda z: z.flatten(1)), inputs
     return None
 
@@ -143,10 +152,8 @@ def _arithmetic(function: Any, args: Sequence[Any], inputs: list[Any]) -> Any:
     return (Scale(1 / number, 0.0), inputs) if behind else None
 
 
-def _keeps_rows(function: Any, rest: list[Any], kwargs: dict[str, Any]) -> bool:
+def _keeps_rows(rest: list[Any], kwargs: dict[str, Any]) -> bool:
     """Whether a mean leaves out the first axis."""
-    if function in (F.avg_pool2d, F.adaptive_avg_pool2d):
-        return True
     axes = kwargs.get("dim", rest[0] if rest else None)
     axes = [axes] if isinstance(axes, int) else axes
     return axes is not None and all(isinstance(axis, int) and axis not in (0, -4) for axis in axes)

@@ -1,12 +1,65 @@
-"""The error that means that the user can mend it, and the checks of arguments that raise it."""
+"""The errors that the user can fix, and the checks of arguments that raise them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, get_args
 
 
 class InputError(ValueError):
     """Something the user gave is wrong; the message says what, and what to do instead."""
+
+
+class Unsupported(InputError):
+    """A model does something that the code which follows it step by step has no rule for.
+
+    The lower layers raise it and name no method; `advise` makes it the sentence of the method that was asked.
+
+    Args:
+        what: The operation, a noun phrase such as "torch's exp".
+        where: Name of the module that does it; empty where that is not known.
+        remedy: What to change in the model or the call, if anything, such as "build the model with inplace=False".
+
+    Attributes:
+        what, where, remedy: The arguments.
+    """
+
+    def __init__(self, what: str, where: str = "", remedy: str = "") -> None:
+        self.what, self.where, self.remedy = what, where, remedy
+        super().__init__(f"{self.subject} is not supported" + (f": {remedy}" if remedy else ""))
+
+    @property
+    def subject(self) -> str:
+        """What is not supported, and where it is."""
+        return f"{self.what} (at {self.where})" if self.where else self.what
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what, self.where, self.remedy)
+
+
+@contextmanager
+def advise(method: str, advice: str) -> Iterator[None]:
+    """Turn an `Unsupported` that is raised inside into one sentence of the method that was asked.
+
+    Args:
+        method: Name of the method.
+        advice: What to do instead, such as "take RISE".
+
+    Raises:
+        InputError: "`method` does not support ...: `advice`", if something inside raises `Unsupported`.
+
+    Example:
+        >>> with advise("Chefer", "take RISE"):
+        ...     raise Unsupported("attention within windows", "layers.0")
+        Traceback (most recent call last):
+        lit_coiba.core.errors.InputError: Chefer does not support attention within windows (at layers.0): take RISE
+    """
+    try:
+        yield
+    except Unsupported as error:
+        remedies = ", or ".join(filter(None, (error.remedy, advice)))
+        raise InputError(f"{method} does not support {error.subject}: {remedies}") from error
 
 
 def check_choice(value: Any, choices: Any, name: str, more: str = "") -> Any:

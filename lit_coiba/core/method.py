@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, advise
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.images import check_images
@@ -45,6 +45,7 @@ class AttributionMethod(ABC):
 
     card: ClassVar[Card] = Card("", "not stated")
     excluded_from_identity: ClassVar[frozenset[str]] = frozenset({"chunk"})  # arguments that do not decide the maps
+    advice: ClassVar[str] = ""  # what to do where a model has what the method does not support, such as "take RISE"
 
     def prepare(self, model: Any, loader: Iterable[Any]) -> None:
         """Get from data what the method needs (activation statistics); most methods need nothing.
@@ -98,7 +99,7 @@ class AttributionMethod(ABC):
             InputError: Images or targets that do not fit the model.
         """
         check_images(model, images)
-        with frozen(model):
+        with frozen(model), advise(type(self).__name__, self.advice):
             pixels = images.detach().clone()  # which autograd may keep, also where the images were made in inference
             yield pixels, self._resolved(model, pixels, targets)
 

@@ -16,28 +16,29 @@ from lit_coiba.backbones.backbone import Backbone
 from lit_coiba.backbones.forwards import Change, output_hook, override_forward
 from lit_coiba.backbones.fused_attention import attention_modules, unfused
 from lit_coiba.backbones.grid_head import attached
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import Unsupported
 from lit_coiba.core.grid import Grid
 from lit_coiba.propagation.attention_watch import AttentionWatch
 
-UNKNOWN = "has no attention of a build that can be read (timm's ViTs, torch's MultiheadAttention)"
+UNKNOWN = "a model without attention like that of timm's ViTs or torch's MultiheadAttention"
 
 
 def attention_layers(model: nn.Module, windows: bool = False) -> list[tuple[str, nn.Module]]:
     """Names and modules of attentions over one sequence of all tokens, in the order in which the model holds them.
 
-    timm's, which have ``qkv``, and ``attn_drop`` that is given the weights, and torch's ``MultiheadAttention``.
+    They are those of timm, which have ``qkv`` and pass the weights through ``attn_drop``, and torch's
+    ``MultiheadAttention``.
 
     Args:
         model: The model.
-        windows: Also attention within windows.
+        windows: Whether attention within windows is listed, too.
     """
     found = [(name, module) for name, module in model.named_modules() if _is_attention(module)]
     return [(name, module) for name, module in found if windows or _over_tokens(module)]
 
 
 def other_attention(model: nn.Module, windows: bool = False) -> list[str]:
-    """Names of attentions that `attention_layers` leaves out: within windows, over channels, or of another build."""
+    """Names of attentions that `attention_layers` leaves out: within windows, over channels, or of another kind."""
     known = {module for _, module in attention_layers(model, windows)}
     found = {name for name, _ in attention_layers(model, windows=True)}
     switched = set(attention_modules(model))
@@ -52,7 +53,7 @@ def unfused_attention(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def record_attention(model: nn.Module, method: str = "This method") -> Iterator[list[Tensor]]:
+def record_attention(model: nn.Module) -> Iterator[list[Tensor]]:
     """The attention weights of every forward inside, ``(B, heads, T, T)`` each, block by block, still in the graph.
 
     On leaving, the model is as it was.
@@ -64,11 +65,11 @@ def record_attention(model: nn.Module, method: str = "This method") -> Iterator[
         gradients = torch.autograd.grad(logits[:, 0].sum(), weights)
 
     Raises:
-        InputError: In a forward inside: tokens are mixed in another way too, or not by the weights as they are.
+        Unsupported: In a forward inside: tokens are mixed in another way too, or not by the weights as they are.
     """
     recorded: list[Tensor] = []
     inner = model.model if isinstance(model, Backbone) else model
-    watch = AttentionWatch(recorded, method)
+    watch = AttentionWatch(recorded)
 
     def record(weights: Tensor) -> Tensor:
         recorded.append(weights)
@@ -77,14 +78,14 @@ def record_attention(model: nn.Module, method: str = "This method") -> Iterator[
     with ExitStack() as stack:
         stack.enter_context(unfused_attention(model))
         stack.enter_context(explicit_multihead(model, record))
-        for _, module in attention_layers(model):
+        for name, module in attention_layers(model):
             if not isinstance(module, nn.MultiheadAttention):
                 drop: Any = module.attn_drop
                 stack.callback(drop.register_forward_hook(output_hook(record)).remove)
-            for handle in watch.inside(module):
+            for handle in watch.inside(name, module):
                 stack.callback(handle.remove)
         head = attached(inner)
-        for handle in () if head is None else watch.blind_in(head):
+        for handle in () if head is None else watch.ignore(head):
             stack.callback(handle.remove)
         stack.enter_context(watch)
         yield recorded
@@ -92,60 +93,58 @@ def record_attention(model: nn.Module, method: str = "This method") -> Iterator[
 
 @contextmanager
 def explicit_multihead(model: nn.Module, weights: Change = lambda weights: weights) -> Iterator[None]:
-    """torch's ``MultiheadAttention`` in steps that can be seen; on leaving, it is as it was.
+    """torch's ``MultiheadAttention`` step by step, in torch's operations; on leaving, it is as it was.
 
     Args:
         model: The model.
-        weights: Given the attention weights ``(B, heads, T, T)``, and asked for those to go on with.
+        weights: Function of the attention weights ``(B, heads, T, T)``, which returns those to go on with.
     """
     with ExitStack() as stack:
-        for module in model.modules():
+        for name, module in model.named_modules():
             if isinstance(module, nn.MultiheadAttention):
-                stack.enter_context(override_forward(module, partial(_multihead, module, weights)))
+                stack.enter_context(override_forward(module, partial(_multihead, name, module, weights)))
         yield
 
 
-def token_grid(model: nn.Module, method: str) -> Grid:
-    """How the tokens that all attentions of `model` see lie in space.
+def token_grid(model: nn.Module) -> Grid:
+    """Places in the image of the tokens that all attentions of `model` see.
 
     Args:
         model: A `Backbone`.
-        method: Who asks, for the message.
 
     Raises:
-        InputError: It is no transformer whose attentions all see the same sequence of tokens.
+        Unsupported: It is no transformer whose attentions all see the same sequence of tokens.
     """
     inner = model.model if isinstance(model, Backbone) else model
-    layers, others, found, why = attention_layers(inner), other_attention(inner), None, UNKNOWN
-    beside = [name for name, module in inner.named_modules() if isinstance(module, ParallelThingsBlock)]
-    if beside:
-        why = f"has attentions side by side in one block ({beside[0]})"
+    layers, others, found, what, where = attention_layers(inner), other_attention(inner), None, UNKNOWN, ""
+    parallel = [name for name, module in inner.named_modules() if isinstance(module, ParallelThingsBlock)]
+    if parallel:
+        what, where = "parallel attentions in one block", parallel[0]
     elif layers and others:
-        why = f"has attention of another kind as well ({others[0]})"
+        what, where = "a second kind of attention beside that over all tokens", others[0]
     elif layers and getattr(inner, "global_pool", "") in ("max", "avgmax", "catavgmax"):
-        why = "pools its tokens by their largest values"
+        what = "max pooling of tokens"
     elif layers and isinstance(model, Backbone):
         grids = {name: model.grid(name) for name in model.layers()}
         around = [_enclosing(name, grids) for name, _ in layers]
         same = len({grid and (grid.layout, grid.num_prefix_tokens, grid.height, grid.width) for grid in around}) == 1
         found = around[-1] if same and around[-1] is not None and around[-1].layout == "tokens" else None
-        why = "attends over tokens that change from block to block"
+        what = "attention over tokens that change from block to block"
     elif others:
-        where = [name for name, module in inner.named_modules() if name in others and hasattr(module, "window_size")]
-        why = "attends within windows only" if where else f"has attention of another kind ({others[0]})"
+        windows = [name for name, module in inner.named_modules() if name in others and hasattr(module, "window_size")]
+        what = "attention within windows" if windows else "attention of another kind than over all tokens"
+        where = (windows or others)[0]
     if found is None:
-        raise InputError(
-            f"{method} needs attention over all tokens, and this model {why}: take GradCAM, InputXGradient or RISE"
-        )
+        raise Unsupported(what, where)
     return found
 
 
 def read_tokens(model: nn.Module, grid: Grid) -> Tensor:
-    """What share of the classification is read from each token, ``(T,)``, which sums to 1.
+    """Shares of the tokens in what the classifier reads, ``(T,)``, which sum to 1.
 
-    All from the CLS token, the first one; where the classifier pools the patches (timm's ``global_pool`` other than
-    ``token``, no CLS, or a head on the feature grid), the same share from each patch and none from prefix tokens, but
-    where these are pooled too. A distilled DeiT has a head on CLS and one on the token behind it: half from each.
+    The CLS token, the first one, has it all. Where the classifier pools the patches (timm's ``global_pool`` other than
+    ``token``, no CLS, or a head on the feature grid), each patch has the same share, and prefix tokens have none unless
+    they are pooled too. A distilled DeiT has a head on CLS and one on the token behind it: each has a half.
     """
     inner: Any = model.model if isinstance(model, Backbone) else model
     start = torch.zeros(grid.positions)
@@ -163,11 +162,12 @@ def read_tokens(model: nn.Module, grid: Grid) -> Tensor:
 
 
 def flow(start: Tensor, steps: Sequence[Tensor]) -> Tensor:
-    """Row vector ``start . steps[-1] ... steps[0]``: shares of the last layer's tokens led back to the first one's.
+    """Row vector ``start . steps[-1] ... steps[0]``: shares of the last layer's tokens, carried back to the first.
 
     Args:
-        start: ``(T,)``.
-        steps: From the first block to the last, ``(B, T, T)`` each: row i tells where token i has its content from.
+        start: Shares of the last layer's tokens, ``(T,)``.
+        steps: Matrices from the first block to the last, ``(B, T, T)`` each: row i holds the shares of all tokens in
+            the content of token i.
 
     Example:
         >>> mixing = torch.tensor([[[0.5, 0.5], [0.0, 1.0]]])
@@ -210,6 +210,7 @@ def _over_tokens(module: nn.Module) -> bool:
 
 
 def _multihead(
+    name: str,
     module: nn.MultiheadAttention,
     weights: Change,
     query: Tensor,
@@ -222,9 +223,9 @@ def _multihead(
 ) -> tuple[Tensor, None]:
     """The forward of self-attention in steps that autograd sees; average weights are not returned."""
     if query is not key or key is not value or key_padding_mask is not None or attn_mask is not None:
-        raise InputError("MultiheadAttention is used with a mask or on several sequences: only ViTs are explained")
+        raise Unsupported("MultiheadAttention with a mask or between several sequences", name)
     if module.bias_k is not None or module.add_zero_attn:
-        raise InputError("MultiheadAttention has keys of its own: only plain self-attention is explained")
+        raise Unsupported("MultiheadAttention with additional keys", name)
     tokens = query if module.batch_first else query.transpose(0, 1)
     projected = linear(tokens, module.in_proj_weight, module.in_proj_bias)
     q, k, v = projected.unflatten(-1, (3, module.num_heads, module.head_dim)).permute(2, 0, 3, 1, 4)

@@ -1,4 +1,4 @@
-"""Whether recorded attention weights are all that mixes the tokens of a forward."""
+"""Checks during a forward that the recorded attention weights are all that mixes its tokens."""
 
 from __future__ import annotations
 
@@ -9,76 +9,69 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-from lit_coiba.core.errors import InputError
-
-FUSED = "scaled_dot_product_attention"
-PRODUCTS = ("matmul", "bmm", "einsum")
+from lit_coiba.core.errors import Unsupported
+from lit_coiba.propagation.operations import FUSED_ATTENTION, MATRIX_PRODUCTS, operation_name
 
 
-def attends(name: str, args: tuple[Any, ...]) -> bool:
-    """Whether a call of torch's is fused attention, or multiplies two batches of matrices, as attention does."""
-    if name == FUSED:
+def mixes_tokens(name: str, args: tuple[Any, ...]) -> bool:
+    """Whether an operation of torch is fused attention, or multiplies two batches of matrices, as attention does."""
+    if name in FUSED_ATTENTION.names:
         return True
     factors = args[1:] if name == "einsum" else args
     factors = tuple(factors[0]) if factors and isinstance(factors[0], tuple | list) else factors
     tensors = [factor for factor in factors if isinstance(factor, Tensor) and factor.ndim > 2]
-    return name in PRODUCTS and len([t for t in tensors if not isinstance(t, nn.Parameter)]) > 1
+    return name in MATRIX_PRODUCTS.names and len([t for t in tensors if not isinstance(t, nn.Parameter)]) > 1
 
 
 class AttentionWatch(TorchFunctionMode):
     """Refuses a forward in which tokens are mixed by anything but the weights that were recorded last.
 
     Args:
-        recorded: To which the weights of each attention are added, while it runs.
-        method: Whose name begins the sentence of a refusal.
+        recorded: List to which the weights of each attention are added while it runs.
+
+    Raises:
+        Unsupported: In a forward inside.
     """
 
-    def __init__(self, recorded: list[Tensor], method: str) -> None:
+    def __init__(self, recorded: list[Tensor]) -> None:
         super().__init__()
         self.recorded = recorded
-        self.method = method
-        self._running: nn.Module | None = None
+        self._running: str | None = None  # name of the attention that runs
         self._count = self._mixed = 0
-        self._blind = False
+        self._ignoring = False
 
-    def inside(self, attention: nn.Module) -> tuple[RemovableHandle, ...]:
-        """Hooks that tell when an attention runs, whose weights are recorded."""
-        return attention.register_forward_pre_hook(self._enter), attention.register_forward_hook(self._leave)
+    def inside(self, name: str, attention: nn.Module) -> tuple[RemovableHandle, ...]:
+        """Hooks that note when an attention runs whose weights are recorded."""
 
-    def blind_in(self, head: nn.Module) -> tuple[RemovableHandle, ...]:
-        """Hooks that let a head multiply what it likes."""
+        def enter(*_: Any) -> None:
+            self._running, self._count, self._mixed = name, len(self.recorded), 0
 
-        def turn(blind: bool) -> Callable[..., None]:
-            return lambda *_: setattr(self, "_blind", blind)
+        def leave(*_: Any) -> None:
+            weights = self.recorded[self._count :]
+            square = len(weights) == 1 and weights[0].ndim == 4 and weights[0].shape[-1] == weights[0].shape[-2]
+            if not square or self._mixed != 1:
+                raise Unsupported(f"{type(attention).__name__}, which mixes tokens by other weights", name)
+            self._running = None
 
-        return head.register_forward_pre_hook(turn(True)), head.register_forward_hook(turn(False))
+        return attention.register_forward_pre_hook(enter), attention.register_forward_hook(leave)
+
+    def ignore(self, head: nn.Module) -> tuple[RemovableHandle, ...]:
+        """Hooks that let a head multiply any matrices."""
+
+        def switch(ignoring: bool) -> Callable[..., None]:
+            return lambda *_: setattr(self, "_ignoring", ignoring)
+
+        return head.register_forward_pre_hook(switch(True)), head.register_forward_hook(switch(False))
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """One operation of the model."""
-        name = getattr(func, "__name__", "")
-        if not self._blind and attends(name, args):
-            if name == FUSED or self._running is None:
-                raise InputError(f"{self.method} cannot read all attention of this model: {self._where()}; {OTHERS}")
+        name = operation_name(func)
+        if not self._ignoring and mixes_tokens(name, args):
+            if self._running is not None and name in FUSED_ATTENTION.names:
+                raise Unsupported("attention that is always fused", self._running)
+            if self._running is None:
+                raise Unsupported("attention of another kind than that of timm's ViTs and torch's MultiheadAttention")
             self._mixed += len(self.recorded) > self._count and args[0] is self.recorded[-1]
         return func(*args, **(kwargs or {}))
-
-    def _enter(self, attention: nn.Module, inputs: Any) -> None:
-        self._running, self._count, self._mixed = attention, len(self.recorded), 0
-
-    def _leave(self, attention: nn.Module, inputs: Any, output: Any) -> None:
-        weights = self.recorded[self._count :]
-        square = len(weights) == 1 and weights[0].ndim == 4 and weights[0].shape[-1] == weights[0].shape[-2]
-        if not square or self._mixed != 1:
-            name = type(attention).__name__
-            raise InputError(f"{self.method} cannot read the weights of {name}, which mixes tokens by others: {OTHERS}")
-        self._running = None
-
-    def _where(self) -> str:
-        if self._running is not None:
-            return f"{type(self._running).__name__} always fuses it"
-        return "some is of another build than timm's ViTs and torch's MultiheadAttention"
-
-
-OTHERS = "take AttnLRP, InputXGradient or RISE"

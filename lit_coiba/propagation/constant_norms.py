@@ -1,4 +1,4 @@
-"""Norms over the input itself, whose standard deviation or length is taken for a constant; arguments are torch's."""
+"""Norms over the input itself, whose standard deviation or length counts as a constant; arguments as in torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def layer_norm(
 ) -> Tensor:
     """``(x - mean) / constant``, without the bias."""
     axes = tuple(range(-len(normalized_shape), 0))
-    scaled = _over_spread(input - input.mean(axes, keepdim=True), axes, eps)
+    scaled = _normalized(input - input.mean(axes, keepdim=True), axes, eps)
     return scaled if weight is None else scaled * weight
 
 
@@ -29,7 +29,7 @@ def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """``x / constant``."""
-    scaled = _over_spread(input, tuple(range(-len(normalized_shape), 0)), eps)
+    scaled = _normalized(input, tuple(range(-len(normalized_shape), 0)), eps)
     return scaled if weight is None else scaled * weight
 
 
@@ -43,7 +43,7 @@ def group_norm(
 ) -> Tensor:
     """``(x - mean) / constant`` for each group of channels, without the bias."""
     grouped = input.unflatten(1, (num_groups, -1)).flatten(2)
-    scaled = _over_spread(grouped - grouped.mean(2, keepdim=True), (2,), eps).reshape(input.shape)
+    scaled = _normalized(grouped - grouped.mean(2, keepdim=True), (2,), eps).reshape(input.shape)
     return scaled if weight is None else scaled * weight.view(-1, *(1 for _ in input.shape[2:]))
 
 
@@ -58,19 +58,19 @@ def instance_norm(
     eps: float = 1e-5,
     *_: Any,
 ) -> Tensor:
-    """A group norm of groups of one channel; by running statistics, if it keeps these, it is linear already."""
+    """A group norm with groups of one channel; with running statistics it is linear already."""
     if use_input_stats:
         return group_norm(input, input.shape[1], weight, bias, eps)
     return torch.nn.functional.instance_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None) -> Tensor:
-    """``x / constant``, the length of x."""
+    """``x / constant``, where the constant is the length of x."""
     return input / input.detach().norm(p, dim, keepdim=True).clamp_min(eps)
 
 
-def _over_spread(centred: Tensor, axes: tuple[int, ...], eps: float | None) -> Tensor:
-    """What is centred, over its root mean square, a constant; `eps` None: that of the numbers' precision."""
+def _normalized(centred: Tensor, axes: tuple[int, ...], eps: float | None) -> Tensor:
+    """`centred` divided by its root mean square, a constant; `eps` None is the precision of its dtype."""
     mean_square = precise(centred.detach()).square().mean(axes, keepdim=True)
     within = torch.finfo(centred.dtype).eps if eps is None else eps
     return centred * (mean_square + within).rsqrt().to(centred.dtype)

@@ -16,54 +16,51 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from lit_coiba.backbones.forwards import override_forward
-from lit_coiba.core.errors import InputError
-from lit_coiba.propagation.activations import FUNCTIONS, GATES, elementwise
+from lit_coiba.core.errors import Unsupported
+from lit_coiba.propagation import operations as kinds
 from lit_coiba.propagation.attention import explicit_multihead
 from lit_coiba.propagation.constant_norms import CONSTANT_NORMS
+from lit_coiba.propagation.operations import is_activation, is_gate, operation_name
 
-OTHERS = "take InputXGradient or RISE"
-TINY = 1e-6  # an activation's ratio of output to input is taken here where the input is smaller
+TINY = 1e-6  # the ratio of an activation's output to its input is taken here where the input is smaller
 
-# Names of torch's functions and of the methods of its tensors, without underscores around them.
-ACTIVATIONS = FUNCTIONS - {"relu", "leaky_relu", "prelu"}  # whose gradient is the ratio already
-FACTORS = {"mul", "multiply", "div", "divide", "true_divide"}
-PRODUCTS = {"matmul", "bmm", "mm", "einsum", "linear", "conv1d", "conv2d", "conv3d"}
-WITHOUT_RULE = {"exp", "expm1", "rpow", "log", "log1p", "logsumexp", "sin", "cos", "erf", "prod", "cumprod"}
-WITHOUT_RULE_FOR_TWO = {  # operands that depend on the image
-    *("addcmul", "addcdiv", "lerp", "bilinear", "baddbmm", "addbmm", "addmm", "addmv", "tensordot", "inner", "outer"),
-    *("dot", "cross", "kron", "cdist", "cosine_similarity", "pow", "multi_head_attention_forward"),
-}
+# The gradient of homogeneous activations is the ratio of output to input already; that of gates is zero.
+RATIO_RULE = (kinds.ACTIVATIONS | kinds.CLAMPS | kinds.POWERS).names - kinds.HOMOGENEOUS.names
+FACTORS = (kinds.MULTIPLICATIONS | kinds.DIVISIONS).names
+PRODUCTS = (kinds.MATRIX_PRODUCTS | kinds.DENSE | kinds.CONVOLUTIONS).names
+WITHOUT_RULE = kinds.NONLINEAR.names
+# Without a rule if two operands depend on the image; of powers, those with the image in the exponent.
+WITHOUT_RULE_FOR_TWO = (kinds.OTHER_PRODUCTS | kinds.MULTI_HEAD_ATTENTION).names | {"pow"}
 
 
 class RelevanceRules(TorchFunctionMode):
-    """Modified gradients inside; what the model computes stays the same, but for the rounding of fused attention.
+    """Modified gradients inside; the outputs of the model stay the same, except for the rounding of fused attention.
 
-    - Products, of matrices or number by number, share relevance evenly among factors that depend on the image. So the
+    - Products, of matrices or elementwise, share relevance evenly among the factors that depend on the image. So the
       two products of attention give queries and keys a quarter each and values a half; gated MLPs give halves.
-    - Gates are constants, and the value has it all: outputs of sigmoids, factors that are broadcast
+    - Gates are constants, and the value has all relevance: outputs of sigmoids, factors that are broadcast
       (squeeze-and-excitation), denominators.
     - Layer, group, instance and RMS norms: the standard deviation is a constant.
     - Activations: output over input is a constant (the identity rule).
     - The softmax of attention keeps its own gradient.
 
-    What is linear, or linear piece by piece, keeps its gradient.
+    Linear and piecewise linear operations keep their gradients.
 
     Args:
-        conserving: CP-LRP instead: attention weights are constants, and values have it all. Without biases the
-            relevance of all inputs then adds up to the logit, which the softmax prevents otherwise.
-        method: Whose name begins the sentence of a refusal.
+        conserving: Whether the rules are those of CP-LRP: attention weights are constants, and values have all
+            relevance. Without biases the relevance of all inputs then adds up to the logit, which the softmax prevents
+            otherwise.
 
     Attributes:
         attended: Whether matrices that depend on the image were multiplied, as attention does.
 
     Raises:
-        InputError: An operation on what depends on the image is no sum, product, norm or activation of the lists.
+        Unsupported: An operation on what depends on the image has no rule.
     """
 
-    def __init__(self, conserving: bool = False, method: str = "AttnLRP") -> None:
+    def __init__(self, conserving: bool = False) -> None:
         super().__init__()
         self.conserving = conserving
-        self.method = method
         self.attended = False
 
     def __torch_function__(
@@ -71,21 +68,21 @@ class RelevanceRules(TorchFunctionMode):
     ) -> Any:
         """One operation of the model, with its rule."""
         called = getattr(func, "__name__", "")
-        name, kwargs = called.strip("_"), kwargs or {}
+        name, kwargs = operation_name(func), kwargs or {}
         factors = [value for value in _flat((*args, *kwargs.values())) if _depends(value)]
         if not factors:
             return func(*args, **kwargs)
         if name in WITHOUT_RULE or (name in WITHOUT_RULE_FOR_TWO and len(factors) > 1):
-            raise InputError(f"{self.method} has no rule for torch's {name}, which this model runs: {OTHERS}")
-        if name in ACTIVATIONS:
+            raise Unsupported(f"torch's {name}")
+        if name in RATIO_RULE:
             return _activated(func, called, *args, **kwargs)
         if name in CONSTANT_NORMS:
             return valued(func(*args, **kwargs), CONSTANT_NORMS[name](*args, **kwargs))
-        if name in GATES:
+        if name in kinds.GATES.names:
             return func(*args, **kwargs).detach() if factors[0].ndim > 2 else func(*args, **kwargs)
-        if name == "softmax":
+        if name in kinds.SOFTMAX.names:
             return self._softmax(func, *args, **kwargs)
-        if name == "scaled_dot_product_attention":
+        if name in kinds.FUSED_ATTENTION.names:
             return self._attention(*args, **kwargs)
         if name == "glu":
             return _gated_half(*args, **kwargs)
@@ -116,7 +113,7 @@ class RelevanceRules(TorchFunctionMode):
     ) -> Tensor:
         """What fused attention computes, step by step."""
         if is_causal or enable_gqa or dropout_p:
-            raise InputError(f"{self.method} has no rule for causal, grouped or dropped attention: {OTHERS}")
+            raise Unsupported("attention with a causal mask, grouped queries or dropout")
         scores = shared((query * (query.shape[-1] ** -0.5 if scale is None else scale)) @ key.mT, 2)
         if attn_mask is not None:
             unseen = attn_mask.dtype == torch.bool
@@ -127,25 +124,25 @@ class RelevanceRules(TorchFunctionMode):
 
 
 @contextmanager
-def relevance_rules(model: nn.Module, conserving: bool = False, method: str = "AttnLRP") -> Iterator[RelevanceRules]:
+def relevance_rules(model: nn.Module, conserving: bool = False) -> Iterator[RelevanceRules]:
     """`RelevanceRules` for a forward of `model`, also for timm's own activations and torch's ``MultiheadAttention``.
 
     Args:
-        model: In evaluation mode, frozen: what requires a gradient depends on the image. On leaving it is as it was.
-        conserving: CP-LRP.
-        method: Whose name begins the sentence of a refusal.
+        model: In evaluation mode, frozen: a tensor depends on the image if it requires a gradient. On leaving, it is as
+            it was.
+        conserving: Whether the rules are those of CP-LRP.
     """
     with ExitStack() as stack:
         for module in model.modules():
-            if elementwise(module) and type(module).__module__.startswith("timm.") and not _gate(module):
+            if is_activation(module) and type(module).__module__.startswith("timm.") and not is_gate(module):
                 forward = partial(type(module).forward, module)
                 stack.enter_context(override_forward(module, partial(_activated, forward, _in_place(module))))
         stack.enter_context(explicit_multihead(model))
-        yield stack.enter_context(RelevanceRules(conserving, method))
+        yield stack.enter_context(RelevanceRules(conserving))
 
 
 def shared(product: Tensor, factors: int) -> Tensor:
-    """The product, each of whose factors has its share of the gradient; nobody else holds it yet."""
+    """The product, whose factors get an even share of the gradient each; nothing else may read the product yet."""
     if product.requires_grad:
         product.register_hook(lambda gradient: gradient / factors)
     return product
@@ -157,7 +154,7 @@ def valued(value: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _multiplied(func: Callable[..., Tensor], called: str, x: Tensor, y: Tensor, **kwargs: Any) -> Tensor:
-    """Of a quotient the numerator, and of a product with a broadcast gate the value, has it all."""
+    """All relevance goes to the numerator of a quotient, and to the value of a product with a broadcast gate."""
     if "div" in called or y.numel() < x.numel():
         return func(x, y.detach(), **kwargs)
     if x.numel() < y.numel():
@@ -173,10 +170,10 @@ def _gated_half(input: Tensor, dim: int = -1) -> Tensor:
 
 
 def _activated(func: Callable[..., Tensor], called: str, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """The identity rule, for what works in place too: other users of the input see what they saw before."""
+    """The identity rule, also for functions that write in place: other users of the input see what they saw before."""
     output = func(input.detach().clone(), *args, **kwargs)
     small = input.detach().abs() < TINY
-    slope = func(input.new_full((1,), TINY), *args, **kwargs) / TINY  # that at zero, of what is zero there
+    slope = func(input.new_full((1,), TINY), *args, **kwargs) / TINY  # the ratio at zero, if the function is zero there
     ratio = torch.where(small, slope, output / input.detach().masked_fill(small, 1))
     result = valued(output, input * ratio)
     in_place = called.endswith("_") or any(value is True for value in (*args, *kwargs.values()))
@@ -184,12 +181,8 @@ def _activated(func: Callable[..., Tensor], called: str, input: Tensor, *args: A
 
 
 def _in_place(module: nn.Module) -> str:
-    """A name as torch gives it to the activation, with an underscore if it writes into its input."""
+    """A name as torch's functions have it: with an underscore at the end if it writes into its input."""
     return "activation_" if getattr(module, "inplace", False) is True else "activation"
-
-
-def _gate(module: nn.Module) -> bool:
-    return "sigmoid" in type(module).__name__.lower()
 
 
 def _depends(value: Any) -> bool:

@@ -1,6 +1,6 @@
-"""Steps of a CNN that are no layers, each with the rule by which it hands relevance back.
+"""Steps of a CNN that are not layers, each with the rule by which it propagates relevance back.
 
-Gradients carry relevance here: what comes back to the input of a step is its relevance itself.
+The gradient of a step with respect to its input is here the relevance of that input.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ import torch
 from torch import Tensor, nn
 
 
-class Passed(nn.Module):
-    """Number by number: all relevance is passed on, as zennit's ``Pass``.
+class PassThrough(nn.Module):
+    """An elementwise function that passes all relevance on to one argument, as zennit's ``Pass``.
 
     Args:
-        function: Whose arguments it is called with.
-        place: Of the argument that has the relevance; the others are constants, or gates and denominators.
+        function: The function.
+        place: Place of the argument that has the relevance; the others are constants, gates or denominators.
     """
 
     def __init__(self, function: Callable[..., Tensor], place: int = 0) -> None:
         super().__init__()
-        self.function = (function,)  # if it is a module, no second place for it
+        self.function = (function,)  # in a tuple, so that a module is not registered twice
         self.place = place
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        """What the function puts out."""
+        """Output of the function."""
         with torch.no_grad():
-            held = [value.clone() if k == self.place else value for k, value in enumerate(args)]  # it may write there
-            output = self.function[0](*held, **kwargs)
-        return _Passed.apply(args[self.place], output)
+            copied = [value.clone() if k == self.place else value for k, value in enumerate(args)]  # it may write there
+            output = self.function[0](*copied, **kwargs)
+        return _PassThrough.apply(args[self.place], output)
 
 
-class Spread(nn.Module):
-    """Linear, from one tensor to another: each number has the share that it adds, as zennit's ``Norm``.
+class Proportional(nn.Module):
+    """A linear function of one tensor: each number has the share that it contributes, as zennit's ``Norm``.
 
     Args:
-        function: Its first argument is the tensor.
-        epsilon: What stabilises quotients.
+        function: The function, whose first argument is the tensor.
+        epsilon: Stabiliser of quotients.
     """
 
     def __init__(self, function: Callable[..., Tensor], epsilon: float) -> None:
@@ -47,16 +47,16 @@ class Spread(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, values: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """What the function puts out."""
-        return _Spread.apply(lambda x: self.function[0](x, *args, **kwargs), self.epsilon, values)
+        """Output of the function."""
+        return _Proportional.apply(lambda x: self.function[0](x, *args, **kwargs), self.epsilon, values)
 
 
-class Summed(nn.Module):
-    """``a + sign * alpha * b``: each branch has the share that it adds.
+class Sum(nn.Module):
+    """``a + sign * alpha * b``: each branch has the share that it contributes.
 
     Args:
         sign: 1 or -1.
-        epsilon: What stabilises quotients.
+        epsilon: Stabiliser of quotients.
     """
 
     def __init__(self, sign: int, epsilon: float) -> None:
@@ -68,20 +68,20 @@ class Summed(nn.Module):
         """The sum; shapes are broadcast."""
         branches = torch.stack(torch.broadcast_tensors(a, b))
         factors = branches.new_tensor([1, self.sign * alpha]).view(2, *(1 for _ in branches.shape[1:]))
-        return _Spread.apply(lambda x: (x * factors).sum(0), self.epsilon, branches)
+        return _Proportional.apply(lambda x: (x * factors).sum(0), self.epsilon, branches)
 
 
-class Gated(nn.Module):
-    """The product of a value and a gate, of which all relevance is the value's, the larger one's."""
+class Gate(nn.Module):
+    """The product of a value and a gate: all relevance is that of the value, which is the larger tensor."""
 
     def forward(self, value: Tensor, gate: Tensor) -> Tensor:
         """The product; shapes are broadcast."""
         if value.numel() < gate.numel():
             value, gate = gate, value
-        return _Passed.apply(value, (value * gate).detach())
+        return _PassThrough.apply(value, (value * gate).detach())
 
 
-class _Passed(torch.autograd.Function):
+class _PassThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, output: Tensor) -> Tensor:
         ctx.shape = values.shape
@@ -92,7 +92,7 @@ class _Passed(torch.autograd.Function):
         return relevance[0].sum_to_size(ctx.shape), None
 
 
-class _Spread(torch.autograd.Function):
+class _Proportional(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, function: Callable[[Tensor], Tensor], epsilon: float, values: Tensor) -> Tensor:
         ctx.function, ctx.epsilon = function, epsilon

@@ -6,14 +6,14 @@ from lit_coiba.propagation.attention import record_attention
 from tests._testers import tiny
 from tests._testers.methods import MethodTester
 
-NONE = "AttentionRollout needs attention over all tokens, and this model"
+REFUSED = "AttentionRollout does not support"
 
 
 class TestAttentionRollout(MethodTester):
     method = AttentionRollout
     class_dependent = False
     evaluations = (1, 0)
-    unsupported = {"cnn": f"{NONE} has no attention", "swin": f"{NONE} attends within windows only"}  # noqa: RUF012
+    unsupported = {"cnn": f"{REFUSED} a model without attention", "swin": f"{REFUSED} attention within windows"}  # noqa: RUF012
     follows_precision = True
 
 

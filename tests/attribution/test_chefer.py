@@ -5,13 +5,13 @@ from lit_coiba.propagation.attention import record_attention
 from tests._testers import tiny
 from tests._testers.methods import StateTester
 
-NONE = "Chefer needs attention over all tokens, and this model"
+REFUSED = "Chefer does not support"
 
 
 class TestChefer(StateTester):
     method = Chefer
     evaluations = (1, 1)
-    unsupported = {"cnn": f"{NONE} has no attention", "swin": f"{NONE} attends within windows only"}  # noqa: RUF012
+    unsupported = {"cnn": f"{REFUSED} a model without attention", "swin": f"{REFUSED} attention within windows"}  # noqa: RUF012
 
 
 def test_it_is_the_rule_of_the_paper_with_gradients_by_differences():

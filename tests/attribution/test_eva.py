@@ -13,7 +13,7 @@ from tests._testers.methods import CopiesTester, StateTester
 from tests._testers.model_state import assert_near
 
 pytestmark = pytest.mark.filterwarnings("ignore:the bounds of")  # large radii on random weights
-REFUSED = "no rule for verified bounds through LayerNorm .*: name a start_layer above it, or take a method that samples"
+REFUSED = "EVA does not support LayerNorm .*: name a start_layer behind it, or take a method that samples"
 
 
 class TestEVA(CopiesTester, StateTester):
@@ -160,7 +160,7 @@ def test_the_hybrid_refuses_a_layer_that_others_pass_by():
     with pytest.raises(InputError, match="not the only way"):
         EVA(0.1, 4, 4, "branch.0").attribute(wrapped(Small(), 8), some(1, 8), 0)
     model, images = tiny.vit(), tiny.images(1, (32, 32))
-    with pytest.raises(InputError, match=r"through layer_norm in model\.blocks\.5"):
+    with pytest.raises(InputError, match=r"EVA does not support torch's layer_norm \(at model\.blocks\.5"):
         EVA(0.1, 8, 2, "blocks.4").attribute(model, images, 0)
 
 

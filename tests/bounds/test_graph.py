@@ -6,7 +6,7 @@ from torch import nn
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.bounds import Box, propagate, specification, trace, upper_bounds
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, Unsupported
 from lit_coiba.core.targets import Class
 from tests._testers import tiny
 
@@ -49,6 +49,17 @@ def test_a_program_may_start_behind_a_module(layer):
     torch.testing.assert_close(found.centre.detach(), logits)
 
 
+class Called(nn.Module):
+    """A function that a module calls."""
+
+    def __init__(self, function, *arguments) -> None:
+        super().__init__()
+        self.function, self.arguments = function, arguments
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.function(images, *self.arguments)
+
+
 class Odd(nn.Module):
     """Takes a way that depends on values, or a step without a rule."""
 
@@ -63,18 +74,27 @@ class Odd(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("step", "what"),
+    ("step", "what", "where"),
     [
-        (None, "depends on values or shapes"),
-        (nn.Softplus(), r"through Softplus \(step\)"),
-        (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), r"through Conv2d \(step\)"),
-        (nn.LayerNorm(2), r"through LayerNorm \(step\)"),
-        (nn.BatchNorm2d(3, track_running_stats=False), r"through BatchNorm2d \(step\)"),
+        (None, "a forward that depends on values or shapes", ""),
+        (nn.Softplus(), "Softplus", "step"),
+        (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), "Conv2d", "step"),
+        (nn.LayerNorm(2), "LayerNorm", "step"),
+        (nn.BatchNorm2d(3, track_running_stats=False), "BatchNorm2d", "step"),
+        (nn.Softmax2d(), "Softmax2d", "step"),
+        (Called(torch.exp), "torch's exp", "step"),
+        (Called(torch.relu_), "torch's relu", "step"),
+        (Called(torch.multiply, 2), "torch's multiply", "step"),
     ],
 )
-def test_what_has_no_rule_is_refused(step, what):
-    with pytest.raises(InputError, match=what):
+def test_what_has_no_rule_is_refused(step, what, where):
+    with pytest.raises(Unsupported) as refusal:
         trace(Odd(step).eval())
+    assert (refusal.value.what, refusal.value.where) == (what, where)
+    assert refusal.value.remedy == ("name a start_layer behind it" if step else "")
+
+
+def test_what_is_no_network_is_refused():
     with pytest.raises(InputError, match="wrap a module"):
         trace(lambda images: images)
     with pytest.raises(InputError, match="start_layer 'nothing'"):
@@ -118,7 +138,7 @@ def test_a_step_that_writes_into_what_is_used_again_is_refused():
             return self.head((self.relu(x) + x).flatten(1))
 
     model = Overwriting().eval()
-    with pytest.raises(InputError, match="verified bounds cannot follow relu, which writes in place into a tensor"):
+    with pytest.raises(Unsupported, match=r"in place into a tensor that is used again \(at relu\) is not supported"):
         trace(model)
     model.relu.inplace = False
     assert trace(model).steps

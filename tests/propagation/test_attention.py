@@ -6,7 +6,7 @@ import torchvision
 from timm.layers import DiffAttention
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import Unsupported
 from lit_coiba.propagation.attention import (
     attention_layers,
     explicit_multihead,
@@ -33,7 +33,7 @@ def test_weights_are_recorded_block_by_block_and_logits_stay(build):
         expected = model(images)
         with record_attention(model) as weights:
             torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
-    grid = token_grid(model, "This")
+    grid = token_grid(model)
     assert len(weights) == len(attention_layers(model))
     for weight in weights:
         assert weight.shape[0] == 2
@@ -81,16 +81,16 @@ def test_the_classifier_reads_cls_or_all_patches():
         (tiny.vit(global_pool="avg", class_token=False), share),
         (tiny.infodisent(), torch.cat([torch.zeros(1), share])),
     ):
-        torch.testing.assert_close(read_tokens(model, token_grid(model, "This")), expected)
+        torch.testing.assert_close(read_tokens(model, token_grid(model)), expected)
 
 
 def test_a_distilled_vit_reads_two_tokens_and_pooled_prefixes_count():
     sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
     distilled = Backbone("deit_tiny_distilled_patch16_224", num_classes=3, timm_kwargs=sizes, image_size=32).eval()
-    found = read_tokens(distilled, token_grid(distilled, "This"))
+    found = read_tokens(distilled, token_grid(distilled))
     assert found.tolist() == [0.5, 0.5] + 16 * [0.0]
     model = tiny.vit(global_pool="avg", pool_include_prefix=True)
-    torch.testing.assert_close(read_tokens(model, token_grid(model, "This")), torch.full((17,), 1 / 17))
+    torch.testing.assert_close(read_tokens(model, token_grid(model)), torch.full((17,), 1 / 17))
 
 
 def test_flow_is_a_product_of_matrices():
@@ -102,7 +102,7 @@ def test_flow_is_a_product_of_matrices():
 def test_the_window_of_beit_is_the_whole_image():
     sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
     model = Backbone("beit_base_patch16_224", num_classes=3, timm_kwargs=sizes, image_size=32).eval()
-    assert token_grid(model, "This").positions == 17
+    assert token_grid(model).positions == 17
     with record_attention(model) as weights, torch.no_grad():
         model(tiny.images(2, (32, 32)))
     assert [tuple(weight.shape) for weight in weights] == [(2, 4, 17, 17)] * 2
@@ -110,51 +110,56 @@ def test_the_window_of_beit_is_the_whole_image():
 
 
 @pytest.mark.parametrize(
-    ("build", "why"), [(tiny.resnet, "has no attention"), (tiny.swin, "attends within windows only")]
+    ("build", "what", "where"),
+    [
+        (tiny.resnet, "a model without attention like that of timm's ViTs or torch's MultiheadAttention", ""),
+        (tiny.swin, "attention within windows", "layers.0.blocks.0.attn"),
+    ],
 )
-def test_a_model_without_attention_over_all_tokens_is_refused(build, why):
-    with pytest.raises(InputError, match=f"This needs attention over all tokens, and this model {why}"):
-        token_grid(build(), "This")
+def test_a_model_without_attention_over_all_tokens_is_refused(build, what, where):
+    with pytest.raises(Unsupported) as refusal:
+        token_grid(build())
+    assert (refusal.value.what, refusal.value.where) == (what, where)
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "what"),
     [
-        ("xcit_nano_12_p16_224", "has attention of another kind"),  # over channels, in matrices that are square too
-        ("cait_xxs24_224", "has attention of another kind as well"),  # whose class token attends in the last blocks
-        ("pvt_v2_b0", "has attention of another kind"),
+        ("xcit_nano_12_p16_224", "attention of another kind"),  # over channels, in matrices that are square too
+        ("cait_xxs24_224", "a second kind of attention"),  # whose class token attends in the last blocks
+        ("pvt_v2_b0", "attention of another kind"),
     ],
 )
-def test_attention_that_cannot_be_read_is_refused(name, why):
+def test_attention_that_cannot_be_read_is_refused(name, what):
     sizes = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
     model = Backbone(name, num_classes=3, timm_kwargs={} if name.startswith("pvt") else sizes, image_size=32)
-    with pytest.raises(InputError, match=rf"this model {why} \("):
-        token_grid(model.eval(), "This")
+    with pytest.raises(Unsupported, match=rf"^{what} .*\(at .+\) is not supported$"):
+        token_grid(model.eval())
 
 
 SIZES = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
 
 
 @pytest.mark.parametrize(
-    ("name", "sizes", "why"),
+    ("name", "sizes", "what"),
     [
-        ("tnt_s_patch16_224", {}, "has no attention of a build that can be read"),
-        ("levit_128s", {}, "has no attention of a build that can be read"),
-        ("vit_small_patch16_18x2_224", SIZES, "has attentions side by side in one block"),
-        ("vit_tiny_patch16_224", {**SIZES, "global_pool": "max"}, "pools its tokens by their largest values"),
+        ("tnt_s_patch16_224", {}, "a model without attention"),
+        ("levit_128s", {}, "a model without attention"),
+        ("vit_small_patch16_18x2_224", SIZES, r"parallel attentions in one block \(at blocks.0\)"),
+        ("vit_tiny_patch16_224", {**SIZES, "global_pool": "max"}, "max pooling of tokens"),
     ],
 )
-def test_models_whose_blocks_cannot_be_led_back_are_refused(name, sizes, why):
+def test_models_whose_attention_cannot_be_carried_back_are_refused(name, sizes, what):
     model = Backbone(name, num_classes=3, timm_kwargs=sizes, image_size=32 if sizes else None).eval()
-    with pytest.raises(InputError, match=f"this model {why}"):
-        token_grid(model, "This")
+    with pytest.raises(Unsupported, match=f"^{what}"):
+        token_grid(model)
 
 
 def test_attention_of_two_kinds_is_refused_where_only_a_forward_can_tell():
     """ConViT's first blocks mix tokens by position too, in a module that holds no ``qkv``."""
     model = Backbone("convit_tiny", num_classes=3, timm_kwargs=SIZES | {"local_up_to_layer": 1}, image_size=32).eval()
-    words = "This cannot read all attention of this model: some is of another build"
-    with torch.no_grad(), pytest.raises(InputError, match=words), record_attention(model, "This"):
+    words = "^attention of another kind than that of timm's ViTs and torch's MultiheadAttention is not supported"
+    with torch.no_grad(), pytest.raises(Unsupported, match=words), record_attention(model):
         model(tiny.images(1, (32, 32)))
 
 
@@ -166,9 +171,10 @@ def test_weights_that_are_not_those_that_mix_the_tokens_are_refused(build):
         block.attn = DiffAttention(width, num_heads=4).eval()
     else:
         block.attn = Plain(width, fused=build == "fused")
-    words = "Plain always fuses it" if build == "fused" else "which mixes tokens by others"
-    with torch.no_grad(), pytest.raises(InputError, match=words), record_attention(model, "This"):
+    words = "always fused" if build == "fused" else "mixes tokens by other weights"
+    with torch.no_grad(), pytest.raises(Unsupported, match=words) as refusal, record_attention(model):
         model(tiny.images(1, (32, 32)))
+    assert refusal.value.where == "model.blocks.1.attn"
 
 
 class Plain(torch.nn.Module):
