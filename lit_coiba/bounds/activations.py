@@ -1,4 +1,4 @@
-"""Elementwise functions: their range over an interval, and lines above and below them."""
+"""Elementwise functions: their ranges over intervals, and lines above and below them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Activation(Operation):
 
     Args:
         function: The function.
-        minimum: Where it turns; ``-inf`` for one that never falls.
+        minimum: Place of the minimum; ``-inf`` for a function that never falls.
     """
 
     affine: ClassVar[bool] = False
@@ -59,15 +59,15 @@ class Activation(Operation):
 
 
 class PiecewiseLinear(Activation):
-    """A function that never falls, of straight pieces: ReLU, ReLU6, LeakyReLU, ...
+    """A piecewise linear function that never falls: ReLU, ReLU6, LeakyReLU, ...
 
     The slope of each line is one of the pieces' or the chord's: the one whose line is nearest in the middle of the
     interval. For ReLU that is CROWN's choice: the chord above, and 0 or 1 below.
 
     Args:
         function: The function.
-        knots: Where two pieces meet.
-        slopes: Of the pieces, ascending.
+        knots: Places where two pieces meet.
+        slopes: Slopes of the pieces, ascending.
     """
 
     def __init__(self, function: Function, knots: Sequence[float], slopes: Sequence[float]) -> None:
@@ -98,9 +98,9 @@ class Smooth(Activation):
     Args:
         function: The function.
         curvature: Largest absolute second derivative.
-        minimum: Where it turns; ``-inf`` for one that never falls.
-        below_relu: The function lies at most so far below ReLU, and never above; None = it is nothing like it.
-        kinks: Where it has no derivative.
+        minimum: Place of the minimum; ``-inf`` for a function that never falls.
+        below_relu: Largest distance from ReLU, of a function that is never above it; None for all others.
+        kinks: Places without a derivative.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class Linear(Operation):
 
 
 class Convolution(Operation):
-    """``Conv2d`` with zeros around it, also with TensorFlow's padding, which depends on the size of the image."""
+    """``Conv2d`` with zero padding, also with that of TensorFlow, which depends on the size of the image."""
 
     def __init__(self, module: nn.Conv2d, dtype: torch.dtype, dynamic: bool) -> None:
         self.weight = module.weight.detach().to(dtype)
@@ -77,7 +77,7 @@ class Convolution(Operation):
 
 
 class Scale(Operation):
-    """``scale * z + shift``, with numbers that have, or broadcast to, the shape of z; a batch norm in evaluation."""
+    """``scale * z + shift``, with numbers that broadcast to the shape of z, such as a batch norm in evaluation mode."""
 
     def __init__(self, scale: Tensor | float, shift: Tensor | float) -> None:
         self.scale, self.shift = scale, shift

@@ -36,7 +36,7 @@ class Box(NamedTuple):
         return (self.upper - self.lower) / 2
 
     def intersect(self, other: Box) -> Box:
-        """What two boxes have in common; where rounding leaves nothing, the point between them."""
+        """The intersection of two boxes; where rounding leaves it empty, the point between them."""
         lower, upper = torch.maximum(self.lower, other.lower), torch.minimum(self.upper, other.upper)
         middle = (lower + upper) / 2
         return Box(torch.minimum(lower, middle), torch.maximum(upper, middle))

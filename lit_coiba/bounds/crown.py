@@ -33,7 +33,7 @@ def upper_bounds(program: Program, box: Box, rows: Tensor, bound: Bound = "crown
         program: The network.
         box: N boxes of its start.
         rows: Coefficients of the outputs, ``(N, R, K)``.
-        bound: How.
+        bound: Which of the three ways.
     """
     known = propagate(program, box, _tighten(program) if bound == "crown" else None)
     merged = _in_pieces(program, rows, known, program.frontier())
@@ -72,7 +72,7 @@ def _rows_at_once(program: Program, known: Ranges, count: int) -> int:
 
 
 def _tighten(program: Program) -> Tighten:
-    """What carrying back one row for each entry of an activation, up and down, adds to its box."""
+    """A function that tightens the box of an activation by carrying back two rows for each of its entries."""
 
     def tighten(name: str, box: Box, known: Ranges) -> Box:
         part = program.until(name)

@@ -17,7 +17,7 @@ Tighten = Callable[[str, Box, "Ranges"], Box]
 
 
 class Ranges(NamedTuple):
-    """What is known of a network's activations for points of the start box."""
+    """Boxes and shapes of a network's activations for the points of the start box."""
 
     boxes: dict[str, Box]  # of the start, of what steps that are not affine read, of the frontier, and of the output
     shapes: dict[str, tuple[int, ...]]  # of every activation, without N
@@ -29,8 +29,8 @@ def propagate(program: Program, box: Box, tighten: Tighten | None = None) -> Ran
     Args:
         program: The network.
         box: N boxes of its start, ``(N, ...)``.
-        tighten: Is given what a step that is not affine reads: its name, its box, and what is known so far; returns a
-            box within that box.
+        tighten: Function of the name and the box of an activation that a step which is not affine reads, and of what
+            is known so far, which returns a box within that box.
     """
     kept = {program.start, program.output} | program.frontier()
     kept.update(name for step in program.steps if not step.operation.affine for name in step.inputs)

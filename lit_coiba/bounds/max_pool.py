@@ -1,4 +1,4 @@
-"""Max pooling between two planes."""
+"""Bounds of max pooling by a plane above and a plane below."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What bound propagation has to know of one step of a network."""
+"""The interface of one step of a network for bound propagation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Operation(ABC):
         Args:
             rows: Coefficients of the output.
             inputs: Boxes of the inputs; empty for an affine step.
-            shapes: Of the inputs, without N.
+            shapes: Shapes of the inputs, without N.
         """
 
 

@@ -24,8 +24,8 @@ def specification(targets: Resolved, form: Form = "margin", rival: int | None = 
 
     Args:
         targets: N rows; of a model with two classes or more.
-        form: Which; all but ``margin`` is for classes.
-        rival: The only c', which is none of the targets' classes; None = all others.
+        form: Form of the rows; all but ``margin`` are for classes.
+        rival: The only other class c', which is not among the targets' classes; None = all others.
 
     Raises:
         InputError: The target is not linear in the output, or no class where one is needed.

@@ -13,6 +13,7 @@ from lit_coiba.propagation.relevance_graph import relevance_graph
 from lit_coiba.propagation.relevance_steps import Sum
 from tests._testers import tiny
 from tests._testers.methods import MethodTester, StateTester
+from tests._testers.steps import Called, Overwriting
 
 zennit = pytest.importorskip("zennit", reason="the extra lrp is not installed")
 ATTENTION = "CompositeLRP has rules for CNNs, and none for attention: take AttnLRP"
@@ -167,7 +168,7 @@ def test_layers_that_compute_otherwise_than_their_bases_are_refused(layer, what)
 @pytest.mark.parametrize(("function", "name"), [(lambda x: 2**x, "pow"), (lambda x: 1 / (1 + x), "truediv")])
 def test_constants_over_or_to_the_power_of_a_tensor_are_refused(function, name):
     model = Backbone.wrap(Pooled(function).eval(), image_size=8, num_classes=5)
-    with pytest.raises(InputError, match=f"CompositeLRP does not support torch's {name} .at model.pool.: take"):
+    with pytest.raises(InputError, match=f"CompositeLRP does not support torch's {name} .at model.: take"):
         CompositeLRP("epsilon").attribute(model, tiny.images(1, (8, 8)), 1)
 
 
@@ -180,17 +181,6 @@ class StarReLU(nn.Module):
 
     def forward(self, x):
         return self.scale * nn.functional.relu(x) ** 2 + self.shift
-
-
-class Called(nn.Module):
-    """An activation as a function, or as a module."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 @pytest.mark.parametrize(
@@ -216,18 +206,6 @@ def test_activations_and_gates_pass_on_what_they_get(activation):
     for composite in ("epsilon", "epsilon_gamma_box"):
         found = CompositeLRP(composite, epsilon=1e-12).attribute(model, images, 1).sum((1, 2))
         torch.testing.assert_close(found, logits, rtol=1e-6, atol=1e-9)
-
-
-class Overwriting(nn.Module):
-    """An activation that changes what the sum behind it reads again."""
-
-    def __init__(self, activation):
-        super().__init__()
-        self.conv, self.activation, self.head = nn.Conv2d(3, 4, 3), activation, nn.Linear(4 * 36, 5)
-
-    def forward(self, x):
-        x = self.conv(x)
-        return self.head((self.activation(x) + x).flatten(1))
 
 
 @pytest.mark.parametrize(

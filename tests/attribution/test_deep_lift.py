@@ -16,6 +16,7 @@ from tests._testers import tiny
 from tests._testers.analytic import Analytic, Linear, network
 from tests._testers.methods import StateTester
 from tests._testers.model_state import assert_near, state
+from tests._testers.steps import Overwriting
 
 
 class TestDeepLift(StateTester):
@@ -221,23 +222,11 @@ def test_an_image_that_is_the_reference_has_a_zero_map():
     assert not explained.extras["score_difference"].any()
 
 
-class Overwriting(nn.Module):
-    """An activation that changes what the sum behind it reads again."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv, self.relu, self.head = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Linear(4 * 36, 5)
-
-    def forward(self, x):
-        x = self.conv(x)
-        return self.head((self.relu(x) + x).flatten(1))
-
-
 def test_an_activation_that_changes_what_is_used_again_is_refused():
-    model = Backbone.wrap(Overwriting().eval(), image_size=8, num_classes=5)
+    model = Backbone.wrap(Overwriting(nn.ReLU(inplace=True)).eval(), image_size=8, num_classes=5)
     with pytest.raises(InputError, match=r"in place into a tensor that is used again: build .*=False, or take Int"):
         DeepLift().attribute(model, tiny.images(2, (8, 8)), 1)
-    model.model.relu.inplace = False
+    model.model.activation.inplace = False
     assert DeepLift().attribute(model, tiny.images(2, (8, 8)), 1).isfinite().all()
 
 
@@ -254,6 +243,6 @@ def test_attention_and_norms_that_are_no_modules_are_refused(operation, name):
         def forward(self, x):
             return self.head(self.conv(operation(x)).flatten(1)).softmax(1)
 
-    model = Backbone.wrap(Model().eval(), image_size=8, num_classes=5)
+    model = Backbone.wrap(Model(nn.Identity()).eval(), image_size=8, num_classes=5)
     with pytest.raises(InputError, match=f"DeepLift does not support torch's {name}: take Int"):
         DeepLift().attribute(model, tiny.images(2, (8, 8)), 1)

@@ -9,6 +9,7 @@ from lit_coiba.bounds import Box, propagate, specification, trace, upper_bounds
 from lit_coiba.core.errors import InputError, Unsupported
 from lit_coiba.core.targets import Class
 from tests._testers import tiny
+from tests._testers.steps import Called, Overwriting
 
 MODELS = {
     "resnet": tiny.resnet,
@@ -47,17 +48,6 @@ def test_a_program_may_start_behind_a_module(layer):
     program = trace(model, layer, torch.float64)
     found = propagate(program, Box(seen[0].detach(), seen[0].detach())).boxes[program.output]
     torch.testing.assert_close(found.centre.detach(), logits)
-
-
-class Called(nn.Module):
-    """A function that a module calls."""
-
-    def __init__(self, function, *arguments) -> None:
-        super().__init__()
-        self.function, self.arguments = function, arguments
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.function(images, *self.arguments)
 
 
 class Odd(nn.Module):
@@ -128,17 +118,8 @@ def test_arithmetic_with_constants():
 
 
 def test_a_step_that_writes_into_what_is_used_again_is_refused():
-    class Overwriting(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv, self.relu, self.head = nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Linear(4 * 36, 5)
-
-        def forward(self, x):
-            x = self.conv(x)
-            return self.head((self.relu(x) + x).flatten(1))
-
-    model = Overwriting().eval()
-    with pytest.raises(Unsupported, match=r"in place into a tensor that is used again \(at relu\) is not supported"):
+    model = Overwriting(nn.ReLU(inplace=True)).eval()
+    with pytest.raises(Unsupported, match=r"a tensor that is used again \(at activation\) is not supported"):
         trace(model)
-    model.relu.inplace = False
+    model.activation.inplace = False
     assert trace(model).steps
