@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
+from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ def lazily(
     """``__getattr__`` and ``__dir__`` of a package.
 
     A class is found by the name of its file: ``grad_cam.py`` has `GradCAM`, and ``linear.py`` among the heads has
-    `LinearHead`. So a new class is offered once its file is there; only names that follow no file stand in a table.
+    `LinearHead`. So a new class is offered once its file is there, unless it is abstract; only names that follow no
+    file stand in a table.
 
     Args:
         package: Name of the package.
@@ -35,7 +37,8 @@ def lazily(
     """
 
     def offered(found: Any) -> bool:
-        return isinstance(found, type) and issubclass(found, _imported(base)) and found is not _imported(base)
+        derived = isinstance(found, type) and issubclass(found, _imported(base)) and found is not _imported(base)
+        return derived and not isabstract(found)
 
     def listed() -> list[str]:
         found = set(names)

@@ -54,11 +54,15 @@ def test_a_class_is_found_by_its_file(tmp_path, monkeypatch):
         "from shapes.shape import Shape\nclass BigCircle(Shape): ...\nclass Helper: ...\n"
     )
     (folder / "square.py").write_text("from shapes.round.big_circle import BigCircle\n")
+    (folder / "solid.py").write_text(
+        "from abc import ABC, abstractmethod\nfrom shapes.shape import Shape\n"
+        "class Solid(Shape, ABC):\n    @abstractmethod\n    def volume(self): ...\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     find, names = lazily("shapes", {}, ("shapes",), "shapes.shape.Shape")
     assert find("BigCircle").__module__ == "shapes.round.big_circle"
     assert "shapes.square" not in sys.modules
-    for wrong in ("Bigcircle", "Shape", "Helper", "Unnamed", "big_circle"):
+    for wrong in ("Bigcircle", "Shape", "Solid", "Helper", "Unnamed", "big_circle"):
         with pytest.raises(AttributeError):
             find(wrong)
     assert names() == find("__all__") == ["BigCircle"]

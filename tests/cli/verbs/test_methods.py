@@ -31,7 +31,7 @@ def test_one_method_is_told_at_length(capsys):
         "GradCAM",
         "arXiv 1610.02391",
         "configs/method/grad_cam.yaml",
-        "relu true Keep positive evidence only",
+        "relu true Whether to keep positive evidence only",
     ):
         assert told in text
 
