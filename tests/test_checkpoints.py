@@ -14,9 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.trained import load_trained
 from lit_coiba.data.synthetic import DroppedPartsDataset, SyntheticPartsDataset
 from lit_coiba.heads import InfoDisentHead
-from lit_coiba.heads.saved import load_trained
 from lit_coiba.resources import resource
 
 SHIPPED = ("synthetic_parts_vit", "synthetic_parts_cnn")
@@ -120,7 +120,7 @@ LOGITS = """
 import json, sys
 import torch, yaml
 from lit_coiba.backbones import Backbone
-from lit_coiba.heads.saved import load_trained
+from lit_coiba.backbones.trained import load_trained
 
 load = torch.load
 def plain(*args, **kwargs):

@@ -13,6 +13,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from lit_coiba.attribution import RandomMap, Saliency
 from lit_coiba.backbones import Backbone
+from lit_coiba.core.class_identity import class_identity
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data.dataset import ImageDataset
@@ -208,4 +209,4 @@ def _row_of(method: AttributionMethod, stores: Mapping[str, ExplanationStore]) -
 
 def _described(method: AttributionMethod) -> dict[str, Any]:
     """A method as manifests tell it."""
-    return {"class": type(method).__name__, **method.arguments()}
+    return {"class": class_identity(type(method)), **method.arguments()}

@@ -10,6 +10,7 @@ import torch
 
 from lit_coiba.attribution import HeadAttribution
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.trained import load_trained
 from lit_coiba.callbacks.export_weights import save_half
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule, Split
@@ -19,7 +20,6 @@ from lit_coiba.demo.runs import Runner
 from lit_coiba.demo.synthetic import shipped_model
 from lit_coiba.heads import InfoDisentHead
 from lit_coiba.heads.description import describe
-from lit_coiba.heads.saved import load_trained
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.prototype_search import PrototypeSearch
 from lit_coiba.prototypes import Prototypes
