@@ -7,8 +7,8 @@ has to be named by the command or the call.
 from __future__ import annotations
 
 import json
-import sys
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -34,14 +34,13 @@ class Trap(LinearHead):
         super().__init__(in_channels, num_classes)
         Path("called").touch()
 """
-DESCRIPTION = {"class": "trap.Trap", "in_channels": 12, "num_classes": 3, "bias": True}
+NUMBERS = count()  # of the modules, since an imported one stays, and jsonargparse looks at all classes there are
 BACKBONE = {
     "name": "vit_tiny_patch16_224",
     "num_classes": 3,
     "image_size": 32,
     "timm_kwargs": {"depth": 2, "embed_dim": 12, "num_heads": 2, "patch_size": 8},
 }
-TOLD = {"backbone": BACKBONE, "head": DESCRIPTION}
 DATA = ["--data", "SyntheticParts", "--data.limit", "4", *CALM]
 TEACHER = [word.replace("model.backbone", "model.teacher.backbone") for word in TINY]
 EXPLAIN = ["explain", *TINY, *DATA, "--model.method", "Saliency", "--store", "s"]
@@ -49,39 +48,46 @@ EXPLAIN = ["explain", *TINY, *DATA, "--model.method", "Saliency", "--store", "s"
 
 @pytest.fixture(params=["on the path", "imported already"])
 def trap(request, tmp_path, monkeypatch):
-    """Nothing of it has run since, whatever the test has done."""
-    monkeypatch.chdir(tmp_path)
-    Path("trap.py").write_text(TRAP)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    """Path of a class of which nothing runs, whatever the test does."""
+    path = set_up(tmp_path, monkeypatch)
     if request.param == "imported already":
-        import_module("trap")
+        import_module(path.partition(".")[0])
         Path("imported").unlink()
-    yield
-    sys.modules.pop("trap", None)
+    yield path
     assert not Path("imported").exists()
     assert not Path("called").exists()
 
 
-def weights(name: str) -> str:
+def set_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Write the module to a folder that Python finds it in; the path of its class."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    name = f"snare_{next(NUMBERS)}"
+    Path(f"{name}.py").write_text(TRAP)
+    return f"{name}.Trap"
+
+
+def weights(name: str, path: str) -> str:
     """A file of a classifier whose head is the trap: a checkpoint or safetensors."""
     network = Backbone(**BACKBONE)
     state = {f"backbone.model.{key}": tensor for key, tensor in network.model.state_dict().items()}
+    told = {"backbone": BACKBONE, "head": {"class": path, "in_channels": 12, "num_classes": 3, "bias": True}}
     if name.endswith(".ckpt"):
-        told = {**TOLD, "teacher": {"backbone": BACKBONE, "weights": "trap.safetensors"}}
+        told["teacher"] = {"backbone": BACKBONE, "weights": "weights.safetensors"}
         torch.save({"state_dict": state, "hyper_parameters": told, "epoch": 0, "global_step": 0}, name)
     else:
-        save_file(state, name, {"classifier": json.dumps(TOLD)})
+        save_file(state, name, {"classifier": json.dumps(told)})
     return name
 
 
-@pytest.mark.parametrize("name", ["trap.ckpt", "trap.safetensors"])
+@pytest.mark.parametrize("name", ["weights.ckpt", "weights.safetensors"])
 def test_weights(trap, command, name):  # noqa: F811
-    file = weights(name)
+    file = weights(name, trap)
     loads = [lambda: Backbone.load(file), lambda: load_trained(Backbone(**BACKBONE), file)]
     if name.endswith(".ckpt"):
         loads.append(lambda: Classifier.load_from_checkpoint(file))
     for load in loads:
-        with pytest.raises(InputError, match=r"has the head trap.Trap, a class outside lit-coiba"):
+        with pytest.raises(InputError, match=f"has the head {trap}, a class outside lit-coiba"):
             load()
     fit = ["fit", *TINY, *DATA, *TEACHER, "--model.teacher.weights", file, "--trainer.max_steps", "1"]
     commands = [[*EXPLAIN, "--model.weights", file], fit]
@@ -90,22 +96,22 @@ def test_weights(trap, command, name):  # noqa: F811
     for words in commands:
         outcome = command(*words, *(["--trainer.logger", "false"] if words[0] == "fit" else []))
         assert outcome.status == 2, words
-        assert f"{file} has the head trap.Trap" in outcome.error
-        assert "trap.Trap or in Python head=Trap" in outcome.error
+        assert f"{file} has the head {trap}" in outcome.error
+        assert f"{trap} or in Python head=Trap" in outcome.error
 
 
 def test_a_pickle_that_would_run_code_is_refused(trap, command):  # noqa: F811
-    Path("trap.ckpt").write_bytes(b"ctrap\nTrap\n(tR.")
+    Path("weights.ckpt").write_bytes(f"c{trap.replace('.', chr(10))}\n(tR.".encode())
     for words in (["validate", *DATA, "--ckpt_path"], [*EXPLAIN, "--model.weights"]):
-        outcome = command(*words, "trap.ckpt")
+        outcome = command(*words, "weights.ckpt")
         assert outcome.status == 2
-        assert "trap.ckpt" in outcome.error
+        assert "weights.ckpt" in outcome.error
     with pytest.raises(InputError, match=r"could run code|cannot be read"):
-        Classifier.load_from_checkpoint("trap.ckpt")
+        Classifier.load_from_checkpoint("weights.ckpt")
 
 
 def test_stores(trap):
-    identity = {"method": {"class": "trap.Trap"}, "metrics": {"m": {"class": "trap.Trap"}}, "samples": 0}
+    identity = {"method": {"class": trap}, "metrics": {"m": {"class": trap}}, "samples": 0}
     for name in ("one", "two"):
         Path(name).mkdir()
         Manifest(identity).save(Path(name))
@@ -115,21 +121,19 @@ def test_stores(trap):
 
 
 def test_statistics_and_prototypes(trap):
-    save_file({"mean/x": torch.zeros(1)}, "statistics.safetensors", {"class": "trap.Trap", "network": "trap.Trap"})
+    save_file({"mean/x": torch.zeros(1)}, "statistics.safetensors", {"class": trap, "network": trap})
     with pytest.raises(InputError):
         ActivationStatistics.load("statistics.safetensors")
     assert load_file("statistics.safetensors")
-    Manifest({"class": "trap.Trap"}).save(Path())
-    Path("prototypes.json").write_text(json.dumps({"class": "trap.Trap"}))
+    Manifest({"class": trap}).save(Path())
+    Path("prototypes.json").write_text(json.dumps({"class": trap}))
     with pytest.raises(InputError, match=r"does not say what it should|holds no prototypes"):
         Prototypes(".")
 
 
 def test_the_trap_is_a_real_one(tmp_path, monkeypatch, command):  # noqa: F811
     """Named, it is imported and called."""
-    Path("trap.py").write_text(TRAP)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    file = weights("trap.safetensors")
-    command(*EXPLAIN, "--model.weights", file, "--model.head", "trap.Trap")
+    path = set_up(tmp_path, monkeypatch)
+    command(*EXPLAIN, "--model.weights", weights("weights.safetensors", path), "--model.head", path)
     assert Path("imported").exists()
     assert Path("called").exists()

@@ -41,14 +41,14 @@ SENTENCE = (
 )
 
 
-@pytest.fixture
-def my_package(tmp_path, monkeypatch):
-    """The package in a folder of its own, not imported yet."""
-    shutil.copytree(Path(__file__).parent / "my_package", tmp_path / "elsewhere" / "my_package")
-    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == "my_package"]:
-        del sys.modules[name]
+@pytest.fixture(scope="module")
+def my_package(tmp_path_factory):
+    """The package in a folder of its own, outside the repository."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(Path(__file__).parent / "my_package", folder / "my_package")
+    sys.path.insert(0, str(folder))
+    yield folder
+    sys.path.remove(str(folder))  # but it stays imported: jsonargparse looks at all classes that there are
 
 
 def checkpoint(version: int) -> Path:
