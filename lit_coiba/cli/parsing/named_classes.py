@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from lit_coiba.cli.parsing.config_files import read_configs
+from lit_coiba.cli.parsing.config_files import asked_classes
 from lit_coiba.core.errors import InputError
 
 KEYS = ("head", "teacher")  # of the model
@@ -19,7 +19,7 @@ def named_classes(args: list[str]) -> dict[str, tuple[str, type]]:
     Raises:
         InputError: A class that cannot be imported, or a config file that cannot be read.
     """
-    _, _, classes = read_configs(args, {"model": {key: {"class_path": ""} for key in KEYS}})
+    classes = asked_classes(args, KEYS)
     found: dict[str, tuple[str, type]] = {}
     for key in KEYS:
         path = classes.get(f"model.{key}", "")
