@@ -25,9 +25,9 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data import SyntheticParts
 from lit_coiba.data.blocks import BlockDataset
-from lit_coiba.demo.synthetic import shipped_model
 from lit_coiba.functional import replicated_rows, sobol_sequence, total_order
 from lit_coiba.perturbation.masking import cell_masks
+from lit_coiba.resources import resource
 
 # A few evaluations each; what is not in this version of the package is left out.
 METHODS: dict[str, dict[str, Any]] = {
@@ -132,7 +132,7 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{given.images} images, {torch.get_num_threads()} threads, torch {torch.__version__}")
     for name in given.models:
-        model = shipped_model(f"synthetic_parts_{name}").eval()
+        model = Backbone.load(resource(f"checkpoints/synthetic_parts_{name}.safetensors")).eval()
         images = pictures(model, given.images)
         with torch.no_grad():
             targets = model(images).argmax(-1)

@@ -13,11 +13,12 @@ import time
 import torch
 from torch import Tensor, nn
 
+from lit_coiba.backbones import Backbone
 from lit_coiba.bounds import Bound, Box, Form, overlap, trace, upper_bounds
 from lit_coiba.core.targets import Class, Resolved
 from lit_coiba.data import SyntheticParts
 from lit_coiba.data.transforms import Transform
-from lit_coiba.demo.synthetic import shipped_model
+from lit_coiba.resources import resource
 
 BOUNDS: tuple[Bound, ...] = ("ibp", "crown_ibp", "crown")
 FORMS: tuple[Form, ...] = ("independent", "margin")
@@ -81,7 +82,8 @@ def main() -> None:
         print(f"violations in {arguments.draws} draws at radius {radius}: {found}", flush=True)
     print("\nSmall network\n")
     tightness(model, images, Class().resolve(model(images)), [0.001, 0.01, 0.1], BOUNDS)
-    network, data = shipped_model("synthetic_parts_cnn").double().eval(), SyntheticParts().drawn("test")
+    network = Backbone.load(resource("checkpoints/synthetic_parts_cnn.safetensors")).double().eval()
+    data = SyntheticParts().drawn("test")
     transform = Transform(network.preprocessing)
     pictures = torch.stack([transform(data.image(index)) for index in range(arguments.images)]).double()
     print("\nShipped CNN of SyntheticParts (full CROWN has a row per neuron: left out)\n")

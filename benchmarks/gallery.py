@@ -20,8 +20,8 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.data.synthetic_parts import SyntheticParts
 from lit_coiba.data.transforms import Transform
 from lit_coiba.demo.photographs import CropDataset, efficientnet_lite0, photograph
-from lit_coiba.demo.synthetic import shipped_model
 from lit_coiba.pictures.gallery import gallery
+from lit_coiba.resources import resource
 
 PHOTOGRAPHS = ("chelsea", "coffee", "rocket")
 OBJECT = 7  # of the test images of SyntheticParts
@@ -58,7 +58,7 @@ def main() -> None:
         )
     ]
     for name in ("synthetic_parts_cnn", "synthetic_parts_vit"):
-        model = shipped_model(name)
+        model = Backbone.load(resource(f"checkpoints/{name}.safetensors"))
         transform = Transform(model.preprocessing)
         seen = torch.stack([transform(parts.image(100 + i)) for i in range(SEEN)])
         models.append((model, transform(parts.image(OBJECT))[None], seen))

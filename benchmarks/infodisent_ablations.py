@@ -29,7 +29,6 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.core.errors import InputError
 from lit_coiba.data import ImageFolder, SyntheticParts
 from lit_coiba.data.module import BlockDataModule
-from lit_coiba.demo.synthetic import shipped_model
 from lit_coiba.functional import signed_max
 from lit_coiba.heads import Head, InfoDisentHead
 from lit_coiba.metrics.prototypes.activation_sparsity import ActivationSparsity
@@ -66,7 +65,7 @@ CALM: dict[str, Any] = {
 def backbone(given: argparse.Namespace) -> Backbone:
     """The frozen model, made anew."""
     if given.data == "synthetic":
-        return shipped_model("synthetic_parts_vit")
+        return Backbone.load(resource("checkpoints/synthetic_parts_vit.safetensors"))
     weights = given.assets / "models" / "vit_small_patch14_caltech101.fp16.safetensors"
     return Backbone("vit_small_patch14_dinov2", str(weights), num_classes=101, image_size=168, crop_pct=1.0)
 

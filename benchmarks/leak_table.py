@@ -23,7 +23,7 @@ from lit_coiba.bottlenecks import CoIBA, estimate_statistics, leak
 from lit_coiba.data import ImageFolder, SyntheticParts
 from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.data.module import BlockDataModule
-from lit_coiba.demo.synthetic import shipped_model
+from lit_coiba.resources import resource
 
 
 def batches(model: Backbone, data: BlockDataModule, count: int) -> list[Tensor]:
@@ -43,7 +43,11 @@ def _stacks(images: list[Tensor], size: int) -> Iterator[Tensor]:
 def models(assets: Path) -> Iterator[tuple[str, Backbone, BlockDataModule]]:
     """Name, model and data of every row."""
     for kind in ("vit", "cnn"):
-        yield f"shipped {kind}", shipped_model(f"synthetic_parts_{kind}"), SyntheticParts()
+        yield (
+            f"shipped {kind}",
+            Backbone.load(resource(f"checkpoints/synthetic_parts_{kind}.safetensors")),
+            SyntheticParts(),
+        )
     if not (assets / "models").exists():
         print(f"no assets in {assets}: two rows are left out")
         return

@@ -26,10 +26,10 @@ from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data import ImageFolder, SyntheticParts
 from lit_coiba.data.module import BlockDataModule
-from lit_coiba.demo.synthetic import shipped_model
 from lit_coiba.metrics import Deletion, EnergyPointing, Insertion
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.scorer import Scorer
+from lit_coiba.resources import resource
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer import Trainer
 from lit_coiba.trainer.quiet import quiet
@@ -50,7 +50,7 @@ class Setting(NamedTuple):
 def setting(name: str) -> Setting:
     """A set by its name."""
     if name.startswith("parts_"):
-        model = shipped_model(f"synthetic_parts_{name.removeprefix('parts_')}")
+        model = Backbone.load(resource(f"checkpoints/synthetic_parts_{name.removeprefix('parts_')}.safetensors"))
         return Setting(model, SyntheticParts(batch_size=16), 200, 200, 8, 16, 64)
     if name == "boxes":
         model = efficientnet_lite0(image_size=224, interpolation="bicubic", crop_pct=1.0)

@@ -11,12 +11,13 @@ import pytest
 import torch
 import yaml
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.trained import load_trained
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.synthetic import DroppedPartsDataset, SyntheticPartsDataset
 from lit_coiba.heads import InfoDisentHead
-from lit_coiba.heads.saved import load_trained
 from lit_coiba.resources import resource
 
 SHIPPED = ("synthetic_parts_vit", "synthetic_parts_cnn")
@@ -41,9 +42,15 @@ def card(name):
 
 
 def backbone(name):
-    config = yaml.safe_load(resource(f"configs/experiment/{name}.yaml").read_text())
-    checkpoint = str(resource(f"checkpoints/{name}.safetensors"))
-    return Backbone(**config["model"]["backbone"], checkpoint=checkpoint).eval()
+    return Backbone.load(resource(f"checkpoints/{name}.safetensors")).eval()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_file_says_what_the_experiment_says(name):
+    experiment = yaml.safe_load(resource(f"configs/experiment/{name}.yaml").read_text())["model"]["backbone"]
+    made = Backbone(**experiment, checkpoint=str(resource(f"checkpoints/{name}.safetensors")))
+    assert backbone(name).digest() == made.digest()
+    assert backbone(name).preprocessing == made.preprocessing
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -73,13 +80,22 @@ def test_the_card_is_that_of_the_file(name):
     assert claims["parameters"] == f"{sum(p.numel() for p in backbone(name).parameters()):,}"
 
 
+def test_a_file_that_does_not_say_its_network_is_refused_in_one_sentence(tmp_path):
+    file = tmp_path / "plain.safetensors"
+    save_file(load_file(resource("checkpoints/synthetic_parts_cnn.safetensors")), file)
+    with pytest.raises(InputError, match=r"plain.safetensors does not say which network its weights are of: give the"):
+        Backbone.load(file)
+
+
 def headed(name):
     """The classifier as a user's config says it, with the head that its file tells of."""
     config = yaml.safe_load(resource(f"configs/model/{name}.yaml").read_text())["model"]
     assert config["weights"] == f"checkpoints/{name}.safetensors"
     model = Backbone(**config["backbone"])
-    load_trained(model, str(resource(config["weights"])))
-    return model.eval()
+    load_trained(model, resource(config["weights"]))
+    loaded = Backbone.load(resource(config["weights"]))
+    assert (loaded.digest(), loaded.preprocessing) == (model.digest(), model.preprocessing)
+    return loaded.eval()
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -120,7 +136,7 @@ LOGITS = """
 import json, sys
 import torch, yaml
 from lit_coiba.backbones import Backbone
-from lit_coiba.heads.saved import load_trained
+from lit_coiba.backbones.trained import load_trained
 
 load = torch.load
 def plain(*args, **kwargs):

@@ -309,7 +309,7 @@ FUNCTIONS: dict[str, Callable[[], Any]] = {
         estimator: F.total_order(drawn(16, 2), drawn(3, 16, 2, seed=2), estimator)
         for estimator in ("jansen", "homma", "janon", "glen_isaacs", "saltelli")
     },
-    "twins": lambda: F.twins(F.strongest(_maps().repeat(1, 2, 1, 1), torch.arange(3), 3)),
+    "twins": lambda: F.duplicates(F.strongest(_maps().repeat(1, 2, 1, 1), torch.arange(3), 3)),
     "uniform": lambda: F.uniform(drawn(50)),
     "weighted_lasso": lambda: _surrogate(F.weighted_lasso, 0.05),
     "weighted_ridge": lambda: [_surrogate(F.weighted_ridge, alpha) for alpha in (0.0, 1.0)],

@@ -151,7 +151,8 @@ def _prototypes(name: str) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         found = _search(Path(folder) / "prototypes", name, 64, evaluate=True)
         table = {name: _column(column.tolist()) for name, column in found.to_pandas().items()}
-        summary = {key: np.array(found.summary[key]) for key in ("silent", "unused", "twins", "importance")}
+        names = {"silent": "dead", "unused": "unused", "twins": "duplicate", "importance": "importance"}
+        summary = {name: np.array(found.summary[key]) for name, key in names.items()}
         told = json.loads((found.path / "evaluation.json").read_bytes())
         each = (told["part_purity"] or {}).pop("each", [])
         evaluation = {**told, "each": {key: _column([row[key] for row in each]) for key in (each[0] if each else ())}}

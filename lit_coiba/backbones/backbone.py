@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from difflib import get_close_matches
+from inspect import signature
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from lit_coiba.backbones.chain_split import ChainSplit
-from lit_coiba.backbones.chains import Link, chain
+from lit_coiba.backbones.chains import chain
 from lit_coiba.backbones.construction import Interpolation, build, pair, preprocessing_of
 from lit_coiba.backbones.defaults import cam_layer, candidate_layers, default_layers
 from lit_coiba.backbones.digest import digest_of, printed
 from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_output, final_features, pooled_norm
-from lit_coiba.backbones.grids import Metadata, ambiguous, grid_of, grids
-from lit_coiba.backbones.probe import Probe, probe
+from lit_coiba.backbones.grids import Metadata, grid_of
+from lit_coiba.backbones.probe import Probe
+from lit_coiba.backbones.probes import Probes
 from lit_coiba.backbones.strides import remove_strides
 from lit_coiba.backbones.weights import load_weights
+from lit_coiba.backbones.weights_file import File, read_network
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.grid import Grid
 from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.heads.description import build as build_head
+from lit_coiba.heads.head import Head
 
 
 class Backbone(nn.Module):
@@ -86,6 +91,24 @@ class Backbone(nn.Module):
         self._adopt(model, preprocessing_of(model, size, mean, std, interpolation, crop_pct), None, arguments)
 
     @classmethod
+    def load(cls, file: File, head: type[Head] | None = None) -> Backbone:
+        """The network of a file, with its head and its weights: a shipped or exported one, or a checkpoint of `fit`.
+
+        Args:
+            file: safetensors or a Lightning checkpoint that carries the network's arguments.
+            head: The class of the file's head, where it is one of your own: a file never imports a class.
+
+        Raises:
+            InputError: The file cannot be read, carries no arguments, or has a head of a class that is not named.
+        """
+        saved = read_network(file, signature(cls).parameters)
+        backbone = cls(**saved.arguments)
+        if saved.head is not None:
+            backbone.attach(build_head(saved.head, head, str(file)))
+        load_weights(backbone.model, file)
+        return backbone
+
+    @classmethod
     def wrap(
         cls,
         module: nn.Module,
@@ -138,8 +161,7 @@ class Backbone(nn.Module):
         """
         size = self.preprocessing.size
         attach(self.model, head, self._feature_grid(blank_output(self.model, size), size), size)
-        self._seen.clear()
-        self._found.clear()
+        self._probes = Probes()
         self.num_classes = int(getattr(head, "num_classes", 0)) or self._count_classes()
 
     @property
@@ -184,7 +206,7 @@ class Backbone(nn.Module):
         """
         links, found = chain(self.model), self._grids()
         targeted = [found[layer] if layer in found else self.grid(layer) for layer in layers]
-        return ChainSplit(self.model, links, self._probed(links), targeted)
+        return ChainSplit(self.model, links, self._probes.of(self.model, self.preprocessing.size, links), targeted)
 
     def default_layers(self) -> list[str]:
         """What a bottleneck targets where nothing else is asked for; see `lit_coiba.backbones.defaults`."""
@@ -232,31 +254,15 @@ class Backbone(nn.Module):
         self.preprocessing = preprocessing
         self.arguments = arguments
         self._title = arguments.get("name", type(model).__name__)
-        self._seen: dict[Any, Probe] = {}
-        self._found: dict[Any, dict[str, Grid]] = {}
+        self._probes = Probes()
         declared = num_classes if num_classes is not None else getattr(model, "num_classes", None)
         self.num_classes = int(declared) if declared is not None else self._count_classes()
 
-    def _probed(self, links: list[Link] | None = None) -> Probe:
-        """The probe of the model as it is now: someone may hook a sequence, and then it is another chain."""
-        links = links or chain(self.model)
-        key = (self.preprocessing.size, tuple(link.outputs for link in links))
-        if key not in self._seen:
-            self._seen[key] = probe(self.model, links, self.preprocessing.size)
-        return self._seen[key]
+    def _probed(self) -> Probe:
+        return self._probes.of(self.model, self.preprocessing.size)
 
     def _grids(self) -> dict[str, Grid]:
-        links, size = chain(self.model), self.preprocessing.size
-        key = (size, tuple(link.outputs for link in links))
-        if key not in self._found:
-            first, second = self._probed(links), None
-            if any(r.shape is not None and ambiguous(r.shape, size) for r in first.records.values()):
-                try:
-                    second = probe(self.model, links, (size[0], 2 * size[1]))
-                except InputError:  # built for one size: timm's metadata decides
-                    second = None
-            self._found[key] = grids(self.model, first, second)
-        return self._found[key]
+        return self._probes.grids(self.model, self.preprocessing.size)
 
     def _examples(self) -> list[str]:
         try:

@@ -59,11 +59,23 @@ def attach(model: Any, head: nn.Module, grid: Grid, size: tuple[int, int]) -> No
     norm = pooled_norm(model)
     if not isinstance(getattr(model, PLACE), GridHead):
         model.reset_classifier(0)
-    placed = GridHead(head, grid, norm).to(next(model.parameters()).device)
-    # As a part of the model, and before the method of this name of its class: so that timm's own forward calls it.
-    model._modules[PLACE] = placed
-    vars(model)[PLACE] = placed
+    _put(model, GridHead(head, grid, norm).to(next(model.parameters()).device))
     _without_unused(model, size)
+
+
+def _put(model: nn.Module, placed: GridHead) -> None:
+    """Make a module ``forward_head`` of the model, in the place of timm's method of this name.
+
+    timm has no slot for a head on the grid: each family pools, drops and normalizes in its own `forward_head`, and all
+    of them compute ``forward_head(forward_features(images))``. So the head is a submodule of this name: `print(model)`
+    shows it, its weights are ``forward_head.head.*`` in every checkpoint, and timm's own forward calls it, as do DDP,
+    hooks and what follows the forward module by module.
+
+    The one trick is the second line. PyTorch keeps submodules apart from attributes, and Python looks for a method of
+    the class before it asks PyTorch, so the module is also an attribute of this instance, which comes first.
+    """
+    setattr(model, PLACE, placed)  # a submodule
+    vars(model)[PLACE] = placed  # and what `model.forward_head` means
 
 
 def attached(model: nn.Module) -> nn.Module | None:

@@ -10,11 +10,13 @@ from torch import nn
 
 from lit_coiba.backbones.grid_head import PLACE
 from lit_coiba.backbones.mismatch import Mismatch
-from lit_coiba.backbones.weights_file import Weights, read_weights
+from lit_coiba.backbones.weights_file import File, Weights, read_weights
 from lit_coiba.core.errors import InputError
 
 
-def load_weights(model: nn.Module, file: str, match: Literal["name", "order"] = "name", new_head: bool = False) -> None:
+def load_weights(
+    model: nn.Module, file: File, match: Literal["name", "order"] = "name", new_head: bool = False
+) -> None:
     """Copy the weights in `file` into `model`, in the model's dtype.
 
     Position embeddings and the like of another image size are resampled by timm. Of a checkpoint of a larger module
@@ -74,7 +76,7 @@ def _fitted(weights: Weights, model: nn.Module) -> Weights:
     return converted if len(Mismatch.between(converted, own).names) < len(before.names) else weights
 
 
-def _by_order(weights: Weights, own: Weights, file: str) -> Weights:
+def _by_order(weights: Weights, own: Weights, file: File) -> Weights:
     names = list(own)
     if len(names) != len(weights):  # files of older PyTorch lack these counters
         names = [name for name in names if not name.endswith("num_batches_tracked")]

@@ -13,8 +13,10 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from lit_coiba.attribution import RandomMap, Saliency
 from lit_coiba.backbones import Backbone
+from lit_coiba.core.class_identity import class_identity
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.method import AttributionMethod
+from lit_coiba.core.old_names import current_identity
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.store import ExplanationStore
@@ -203,9 +205,10 @@ def references(
 def _row_of(method: AttributionMethod, stores: Mapping[str, ExplanationStore]) -> str | None:
     """Name of the first store that was made by this method with these arguments, if there is one."""
     wanted = _described(method)
-    return next((name for name, store in stores.items() if store.manifest.identity.get("method") == wanted), None)
+    made = {name: current_identity(store.manifest.identity).get("method") for name, store in stores.items()}
+    return next((name for name, method in made.items() if method == wanted), None)
 
 
 def _described(method: AttributionMethod) -> dict[str, Any]:
     """A method as manifests tell it."""
-    return {"class": type(method).__name__, **method.arguments()}
+    return {"class": class_identity(type(method)), **method.arguments()}

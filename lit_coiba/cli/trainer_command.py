@@ -162,7 +162,7 @@ class TrainerCommand(LightningCLI):
         """What a config file would say that comes before those of the user."""
         model = dict(self.verb.defaults)
         if "ckpt_path" in self._parameters:
-            model |= saved_arguments(args)
+            model |= saved_arguments(args, self.verb.trains)
         if not self.verb.trains:
             model.pop("teacher", None)
         return {"data": {"class_path": ImageFolder.__name__}, "model": model}

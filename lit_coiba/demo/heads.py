@@ -10,19 +10,19 @@ import torch
 
 from lit_coiba.attribution import HeadAttribution
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.trained import load_trained
 from lit_coiba.callbacks.export_weights import save_half
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule, Split
 from lit_coiba.data.subset import limited
 from lit_coiba.data.synthetic import SyntheticPartsDataset
 from lit_coiba.demo.runs import Runner
-from lit_coiba.demo.synthetic import shipped_model
 from lit_coiba.heads import InfoDisentHead
 from lit_coiba.heads.description import describe
-from lit_coiba.heads.saved import load_trained
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.prototype_search import PrototypeSearch
 from lit_coiba.prototypes import Prototypes
+from lit_coiba.resources import resource
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer.quiet import quiet
 from lit_coiba.training.classifier import Classifier
@@ -57,7 +57,7 @@ class FewParts(BlockDataModule):
 
 def explain(runner: Runner, folder: Path) -> Trained:
     """Train an InfoDisent head on the frozen vision transformer, find its prototypes, explain test images by it."""
-    data, backbone = FewParts(), shipped_model("synthetic_parts_vit")
+    data, backbone = FewParts(), Backbone.load(resource("checkpoints/synthetic_parts_vit.safetensors"))
     runner.console.print("[bold]InfoDisent head on the ViT: fit[/bold]", highlight=False)
     accuracy = _trained(runner, backbone, data, folder)
     runner.console.print("[bold]InfoDisent head on the ViT: prototypes and decisions[/bold]", highlight=False)

@@ -62,8 +62,8 @@ def told(trained: Trained) -> str:
     """What the head has become, in a line."""
     found, accuracy = trained.prototypes, trained.accuracy
     reached = "" if accuracy is None else f" {accuracy:.1%} of the validation images right;"
-    twins = len({unit for pair in found.twins for unit in pair})
-    return f"InfoDisent head:{reached} {found.units} units, {len(found.dead)} dead, {twins} that show the same"
+    idle, duplicate = {*found.dead, *found.unused}, {unit for pair in found.duplicate for unit in pair}
+    return f"InfoDisent head:{reached} {found.units} units, {len(idle)} dead or unused, {len(duplicate)} duplicates"
 
 
 def pictures(trained: Trained) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from lit_coiba.backbones import Backbone
 from lit_coiba.data.synthetic_parts import SyntheticParts
 from lit_coiba.demo.runs import Explained, Runner
@@ -22,7 +20,8 @@ def explain(runner: Runner, folder: Path, images: int) -> list[Explained]:
     explained = []
     for model, name in MODELS.items():
         below = folder / f"{name}_{images}"  # another number of images is another store
-        found = runner.explain(model, shipped_model(name), data, below, limit=images, metrics=metrics())
+        network = Backbone.load(resource(f"checkpoints/{name}.safetensors"))
+        found = runner.explain(model, network, data, below, limit=images, metrics=metrics())
         explained.append(found)
     return explained
 
@@ -34,9 +33,3 @@ def metrics() -> dict[str, Metric]:
         "deletion": Deletion(grid_size=8, steps=16),
         "energy": EnergyPointing(),
     }
-
-
-def shipped_model(name: str) -> Backbone:
-    """The backbone of ``configs/experiment/NAME.yaml`` with ``checkpoints/NAME.safetensors``."""
-    experiment = yaml.safe_load(resource(f"configs/experiment/{name}.yaml").read_text(encoding="utf-8"))
-    return Backbone(**experiment["model"]["backbone"], checkpoint=str(resource(f"checkpoints/{name}.safetensors")))

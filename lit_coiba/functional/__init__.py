@@ -41,7 +41,7 @@ from lit_coiba.functional.ranking import cell_values, ranks, spread_cells
 from lit_coiba.functional.representatives import Representatives, representatives
 from lit_coiba.functional.rv import ChannelRV, channel_rv, rv_coefficient
 from lit_coiba.functional.sobol_indices import first_order, replicated_rows, total_order
-from lit_coiba.functional.strongest import Strongest, merge_strongest, strongest, twins
+from lit_coiba.functional.strongest import Strongest, duplicates, merge_strongest, strongest
 from lit_coiba.functional.surrogate import cosine_similarity_weights, explained_variance, weighted_lasso, weighted_ridge
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "coalitions",
     "convolve",
     "cosine_similarity_weights",
+    "duplicates",
     "energy_inside",
     "explained_variance",
     "first_order",
@@ -112,7 +113,6 @@ __all__ = [
     "step_counts",
     "strongest",
     "total_order",
-    "twins",
     "uniform",
     "weighted_lasso",
     "weighted_ridge",

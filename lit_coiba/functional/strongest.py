@@ -55,7 +55,7 @@ def merge_strongest(earlier: Strongest, later: Strongest) -> Strongest:
     return _first(Strongest(*(torch.cat([a, b], -1) for a, b in zip(earlier, later))), count)
 
 
-def twins(found: Strongest, share: float = 0.5) -> Tensor:
+def duplicates(found: Strongest, share: float = 0.5) -> Tensor:
     """Pairs of units that show the same: more than `share` of one's strongest patches, two at least, are the other's.
 
     A patch is a sample, a position in it, and the side of the unit.
@@ -65,7 +65,7 @@ def twins(found: Strongest, share: float = 0.5) -> Tensor:
 
     Example:
         >>> cells = torch.tensor([[[0, 1], [0, 1], [2, 3]]])
-        >>> twins(Strongest(torch.ones(1, 3, 2), torch.zeros(1, 3, 2, dtype=torch.int64), cells))
+        >>> duplicates(Strongest(torch.ones(1, 3, 2), torch.zeros(1, 3, 2, dtype=torch.int64), cells))
         tensor([[0, 1]])
     """
     found = Strongest(*(values.cpu() for values in found))

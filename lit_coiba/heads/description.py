@@ -2,44 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from lit_coiba import heads
+from lit_coiba.core.class_identity import class_identity, named_class
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.plain_values import is_plain
 from lit_coiba.heads.head import Head
+
+KEY = "model.head"  # where a command names a class of the user's own
 
 
 def describe(head: Head) -> dict[str, Any]:
-    """The class of a head and its arguments.
+    """The class of a head, as `class_identity` names it, and its arguments.
+
+    Raises:
+        InputError: A head of the user's own does not keep its arguments, or one of them is no plain value.
 
     Example:
         >>> from lit_coiba.heads import LinearHead
         >>> describe(LinearHead(8, 3))
         {'class': 'LinearHead', 'in_channels': 8, 'num_classes': 3, 'bias': True}
     """
-    return {"class": type(head).__name__, **head.arguments()}
+    name = class_identity(type(head))
+    try:
+        arguments = head.arguments()
+    except AttributeError as error:
+        raise InputError(
+            f"{name} cannot be saved ({error}): keep each argument of its constructor as an attribute of its name"
+        ) from error
+    for argument, value in arguments.items():
+        if not is_plain(value):
+            raise InputError(
+                f"{name} cannot be saved, for its {argument} is a {type(value).__name__}: keep numbers, text, lists or"
+                " mappings, as the constructor got them"
+            )
+    return {"class": name, **arguments}
 
 
-def build(description: dict[str, Any]) -> Head:
-    """The head that `describe` was given, with new weights.
+def head_class(identity: Any, head: Any = None, file: str = "the description", key: str = KEY) -> type[Head]:
+    """The class of heads that a file asks for; a class outside this package only if `head` is that class.
 
     Raises:
-        InputError: No such head, or arguments that it does not have.
+        InputError: It is not; the message says what to add.
     """
-    arguments = dict(description)
-    name = arguments.pop("class", None)
-    known = known_heads()
-    if name not in known:
-        raise InputError(f"there is no head {name}: there are {', '.join(sorted(known))}")
+    return named_class(identity, Head, heads, head if isinstance(head, type) else None, file, key)
+
+
+def build(description: Any, head: Any = None, file: str = "the description", key: str = KEY) -> Head:
+    """The head that `describe` was given, with new weights.
+
+    Args:
+        description: What `describe` says.
+        head: The class, where it is not one of this package: see `head_class`.
+        file: The file that the description is from, for messages.
+        key: The argument that names the class on the command line, for messages.
+
+    Raises:
+        InputError: No such head, a class that is not named, or arguments that it does not have.
+    """
+    if not isinstance(description, Mapping):
+        raise InputError(
+            f"{file} describes its head as {str(description)[:80]!r}: a mapping with its class is expected"
+        )
+    arguments = {name: value for name, value in description.items() if name != "class"}
+    kind = head_class(description.get("class"), head, file, key)
+    for name, value in arguments.items():
+        if not isinstance(name, str) or not is_plain(value):
+            raise InputError(f"{file}: {name} of its head is {str(value)[:80]!r}, which is no plain value: refused")
     try:
-        return known[name](**arguments)
+        return kind(**arguments)
     except TypeError as error:
-        raise InputError(f"{name} cannot be built: {error}") from error
-
-
-def known_heads() -> dict[str, type[Head]]:
-    """Every class of heads that has been imported, by its name."""
-    return {kind.__name__: kind for kind in _kinds(Head)}
-
-
-def _kinds(base: Any) -> list[type[Head]]:
-    return [kind for child in base.__subclasses__() for kind in (child, *_kinds(child))]
+        raise InputError(f"{kind.__name__} cannot be built from {file}: {error}") from error

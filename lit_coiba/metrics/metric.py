@@ -12,6 +12,7 @@ import torchmetrics
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
+from lit_coiba.core.class_identity import class_identity
 from lit_coiba.core.errors import InputError
 from lit_coiba.functional import precise, resize_map
 
@@ -75,7 +76,7 @@ class Metric(torchmetrics.Metric):
     def identity(self) -> dict[str, Any]:
         """What decides the scores: the class and `settings`, but for what bounds memory or is kept beside."""
         return {
-            "class": type(self).__name__,
+            "class": class_identity(type(self)),
             **{k: v for k, v in self.settings().items() if k not in EXCLUDED_FROM_IDENTITY},
         }
 

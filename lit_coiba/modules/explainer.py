@@ -9,13 +9,14 @@ from lightning import LightningModule
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.trained import load_trained
 from lit_coiba.core.batch import Batch, Failure
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.preprocessing import Preprocessing
-from lit_coiba.heads.saved import load_trained
+from lit_coiba.heads.head import Head
 from lit_coiba.store import BlockRecord
 
 _REMEDY = "check the weights and the normalisation"
@@ -31,6 +32,7 @@ class Explainer(LightningModule):
             most probable ones (any number).
         weights: Weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the
             backbone's, and bring the head that they were trained with.
+        head: The class of that head, where it is one of your own: a file never imports a class.
     """
 
     def __init__(
@@ -39,10 +41,11 @@ class Explainer(LightningModule):
         method: AttributionMethod,
         targets: str | int = "predicted",
         weights: str | None = None,
+        head: type[Head] | None = None,
     ) -> None:
         super().__init__()
         if weights is not None:
-            load_trained(backbone, weights)
+            load_trained(backbone, weights, head)
         self.network = backbone
         self.method = method
         self.targets = targets

@@ -10,6 +10,7 @@ from lightning import LightningModule
 from safetensors.torch import load_file, save
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.trained import load_trained
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
@@ -17,7 +18,6 @@ from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.functional import Strongest, merge_strongest, strongest
 from lit_coiba.functional.strongest import Score
 from lit_coiba.heads import Head
-from lit_coiba.heads.saved import load_trained
 from lit_coiba.store.atomic import atomically
 from lit_coiba.store.chunks import Chunks
 
@@ -71,6 +71,7 @@ class PrototypeSearch(LightningModule):
         patches: Images to keep for each unit, and for each of its sides where it has two (InfoDisent).
         score: What images are ranked by: ``max``, the strongest position of a unit's map, or ``sum``, over all
             positions. None = the head's own: ``sum`` for EPIC, else ``max``.
+        head: The class of the head in `weights`, where it is one of your own: a file never imports a class.
 
     Raises:
         InputError: The classifier has no head that explains itself; no patches.
@@ -80,13 +81,18 @@ class PrototypeSearch(LightningModule):
     numbers: Mapping[str, int]  # of each sample, by id
 
     def __init__(
-        self, backbone: Backbone, weights: str | None = None, patches: int = PATCHES, score: Score | None = None
+        self,
+        backbone: Backbone,
+        weights: str | None = None,
+        patches: int = PATCHES,
+        score: Score | None = None,
+        head: type[Head] | None = None,
     ) -> None:
         super().__init__()
         if weights is not None:
-            load_trained(backbone, weights)
-        head = backbone.head
-        if not isinstance(head, Head):
+            load_trained(backbone, weights, head)
+        found = backbone.head
+        if not isinstance(found, Head):
             raise InputError(
                 "prototypes are of the units of an interpretable head, and this model has none: train one, model.head "
                 "in fit, and give its file as model.weights"
@@ -96,9 +102,9 @@ class PrototypeSearch(LightningModule):
         if score not in (None, "max", "sum"):
             raise InputError(f"score is {score!r}: choose max or sum")
         self.network = backbone
-        self.head = (head,)  # a part of the network, and no second time of this
+        self.head = (found,)  # a part of the network, and no second time of this
         self.patches = patches
-        self.score: Score = score or head.score
+        self.score: Score = score or found.score
         self._found: Strongest | None = None
         self._grid = (0, 0)
 

@@ -9,10 +9,11 @@ from lightning import LightningModule
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.trained import load_trained
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
-from lit_coiba.heads.saved import load_trained
+from lit_coiba.heads.head import Head
 from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, PointingGame, RelevanceRank
 from lit_coiba.metrics.metric import Faithfulness, Localisation, Metric
 from lit_coiba.store import BlockRecord
@@ -45,6 +46,7 @@ class Scorer(LightningModule):
         metrics: What is measured, by the name of its column. None: insertion and deletion by rows of pixels with RISE's
             settings, and, where the data know where the object is, pointing, energy inside and relevance rank.
         weights: Weights of a trained classifier, as the explanations were made with.
+        head: The class of that classifier's head, where it is one of your own: a file never imports a class.
 
     Raises:
         InputError: A metric of a family that takes more than a map.
@@ -54,11 +56,15 @@ class Scorer(LightningModule):
     regions: Regions
 
     def __init__(
-        self, backbone: Backbone, metrics: dict[str, Metric] | None = None, weights: str | None = None
+        self,
+        backbone: Backbone,
+        metrics: dict[str, Metric] | None = None,
+        weights: str | None = None,
+        head: type[Head] | None = None,
     ) -> None:
         super().__init__()
         if weights is not None:
-            load_trained(backbone, weights)
+            load_trained(backbone, weights, head)
         self.network = backbone
         self.metrics = usual_metrics() if metrics is None else metrics
         for name, metric in self.metrics.items():

@@ -122,8 +122,8 @@ def rounded_signed(number: float) -> str:
 
 def _write_unit(page: Page, prototypes: Prototypes, unit: int, y: int, weight: float | None) -> None:
     page.text(_MARGIN, y + 14, f"unit {unit}", _LEFT - 10, 10, bold=True)
-    if unit in prototypes.dead:
-        page.text(_MARGIN + 70, y + 14, "dead", _LEFT - 80, 9, ALERT)
+    if state := "dead" if unit in prototypes.dead else "unused" if unit in prototypes.unused else "":
+        page.text(_MARGIN + 70, y + 14, state, _LEFT - 80, 9, ALERT)
     lines = [] if weight is None else [f"weight {rounded_signed(weight)}"]
     users = prototypes.summary["users"]
     if weight is None and users is not None:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.old_names import current_summary
 from lit_coiba.prototypes.patches import Box, decode
 from lit_coiba.prototypes.table import SUMMARY, TABLE, checked
 from lit_coiba.store import Manifest
@@ -46,7 +47,8 @@ class Prototypes:
         self.path = Path(folder)
         try:
             self.manifest = Manifest.load(self.path)
-            self.summary: dict[str, Any] = json.loads((self.path / SUMMARY).read_bytes())
+            told = json.loads((self.path / SUMMARY).read_bytes())
+            self.summary: dict[str, Any] = current_summary(told) if isinstance(told, dict) else told
             self._table: pa.Table = checked(self.path / TABLE, self.summary)
         except FileNotFoundError as error:
             raise InputError(f"{folder} holds no prototypes: lit-coiba prototypes --output makes them") from error
@@ -73,13 +75,18 @@ class Prototypes:
 
     @property
     def dead(self) -> list[int]:
-        """Units that answer to no image, or that no class uses."""
-        return sorted({*self.summary["silent"], *self.summary["unused"]})
+        """Units that answer to no image."""
+        return list(self.summary["dead"])
 
     @property
-    def twins(self) -> list[tuple[int, int]]:
+    def unused(self) -> list[int]:
+        """Units that no class uses."""
+        return list(self.summary["unused"])
+
+    @property
+    def duplicate(self) -> list[tuple[int, int]]:
         """Pairs of units that share more than half of their strongest patches."""
-        return [(first, second) for first, second in self.summary["twins"]]
+        return [(first, second) for first, second in self.summary["duplicate"]]
 
     @property
     def important(self) -> list[int]:

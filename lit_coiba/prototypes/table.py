@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
-from lit_coiba.functional import Strongest, twins
+from lit_coiba.functional import Strongest, duplicates
 from lit_coiba.prototypes.patches import around, cell_box, cut, encode
 from lit_coiba.store.atomic import atomically
 
@@ -69,10 +69,10 @@ def write_table(
 def summary(found: Strongest, weights: Tensor | None, classes: Sequence[str]) -> dict[str, Any]:
     """What the units are for, as plain values.
 
-    - ``silent``: units that answer to no image: their strength is 0 or less on every side.
+    - ``dead``: units that answer to no image: their strength is 0 or less on every side.
     - ``unused``: units without weight for any class, less than a thousandth of the largest; empty where units have no
       weights.
-    - ``twins``: pairs of units that share more than half of their strongest patches, see `functional.twins`.
+    - ``duplicate``: pairs of units that share more than half of their strongest patches, see `functional.duplicates`.
     - ``users``: for each unit the classes of largest weight, ``[class, weight]``.
     - ``own``: for each class the units of largest weight, ``[unit, weight]``.
     - ``importance``: of each unit: its strength on its stronger side times its largest absolute weight, if it has any.
@@ -82,9 +82,9 @@ def summary(found: Strongest, weights: Tensor | None, classes: Sequence[str]) ->
         "units": found.strengths.shape[1],
         "sides": found.strengths.shape[0],
         "classes": list(classes),
-        "silent": (peaks <= 0).nonzero().flatten().tolist(),
+        "dead": (peaks <= 0).nonzero().flatten().tolist(),
         "unused": [],
-        "twins": twins(found).tolist(),
+        "duplicate": duplicates(found).tolist(),
         "users": None,
         "own": None,
         "importance": peaks.tolist(),
@@ -107,7 +107,7 @@ def checked(file: Path, told: Any) -> pa.Table:
         ValueError: It does not; the message says why.
         OSError: It cannot be read.
     """
-    keys = {"units": int, "sides": int, "classes": list, "twins": list, "silent": list, "unused": list}
+    keys = {"units": int, "sides": int, "classes": list, "duplicate": list, "dead": list, "unused": list}
     if not isinstance(told, dict) or any(not isinstance(told.get(key), kind) for key, kind in keys.items()):
         raise ValueError(f"{SUMMARY} does not say what it should")
     if len(told.get("importance", ())) != told["units"] or told["sides"] not in (1, 2):

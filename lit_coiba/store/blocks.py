@@ -22,7 +22,7 @@ _ONE = re.compile(r"\d{6,}\.parquet")
 _MANY = re.compile(r"(\d{6,})-(\d{6,})\.[0-9a-f]{12}\.parquet")  # first and last block, and what it was made of
 _BLOCKS = b"lit_coiba.blocks"  # JSON list of block numbers
 _ROWS = b"lit_coiba.rows"  # JSON list, rows of each of them; absent where there is one block
-_IDENTITY = b"lit_coiba.trainer.identity"  # digest of the manifest's identity
+_IDENTITY = b"lit_coiba.identity"  # digest of the manifest's identity
 PARQUET: dict[str, Any] = {
     "compression": "zstd",
     "use_dictionary": False,

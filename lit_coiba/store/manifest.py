@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.old_names import current_identity
 from lit_coiba.store.atomic import atomically
 
 FILE_NAME = "manifest.json"
@@ -76,8 +77,11 @@ class Manifest:
             file.write(f"{text}\n".encode())
 
     def differences(self, new: Manifest) -> list[str]:
-        """What differs between this identity and a new one, as ``name old -> new``; empty if they are the same."""
-        ours, theirs = _flat(self.identity), _flat(new.identity)
+        """What differs between this identity and a new one, as ``name old -> new``; empty if they are the same.
+
+        Names that have changed since one of them was written are no difference.
+        """
+        ours, theirs = _flat(current_identity(self.identity)), _flat(current_identity(new.identity))
         names = [*ours, *(name for name in theirs if name not in ours)]
         if ours.get("samples") != theirs.get("samples"):  # then the digest of their ids says nothing more
             names = [name for name in names if name != "ids"]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from lit_coiba import __version__
+from lit_coiba.core.class_identity import class_identity
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.modules.explainer import Explainer
@@ -32,7 +33,7 @@ def identity_of(model: Explainer, datamodule: BlockDataModule, precision: str) -
     arguments.pop("statistics", None)  # a path; the digest says what counts
     return {
         "model": model.network.digest(),
-        "method": {"class": type(model.method).__name__, **arguments},
+        "method": {"class": class_identity(type(model.method)), **arguments},
         "targets": str(model.targets),
         "preprocessing": preprocessing_of(datamodule),
         "ids": ids_digest(datamodule),

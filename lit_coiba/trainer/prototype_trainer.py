@@ -179,7 +179,7 @@ def _log(prototypes: Prototypes, folder: Path) -> None:
     for old in (folder / "tensorboard").glob("events.out.tfevents.*"):
         old.unlink()
     with SummaryWriter(str(folder / "tensorboard")) as writer:
-        counts = {name: len(prototypes.summary[name]) for name in ("silent", "unused", "twins")}
+        counts = {name: len(prototypes.summary[name]) for name in ("dead", "unused", "duplicate")}
         for name, count in {"units": prototypes.units, **counts}.items():
             writer.add_scalar(f"prototypes/{name}", count, 0)
         for kind in (UNITS, CLASSES):

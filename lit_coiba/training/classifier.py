@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from lightning import LightningModule
@@ -16,6 +17,7 @@ from torchvision.transforms import v2
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.fused_attention import attention_modules, unfused_if_slow
 from lit_coiba.backbones.layer_depths import layer_depths
+from lit_coiba.backbones.weights_file import read_arguments
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
@@ -23,7 +25,8 @@ from lit_coiba.heads.description import build, describe
 from lit_coiba.heads.head import Head
 from lit_coiba.training.feature_cache import Features
 from lit_coiba.training.optimization import adamw, warmup_cosine
-from lit_coiba.training.teacher import Teacher
+from lit_coiba.training.saved_arguments import classifier_arguments
+from lit_coiba.training.teacher import Teacher, teacher_class
 
 TOP = 5  # classes of the second accuracy
 MODULES = ("self", "__class__", "backbone", "head", "teacher")  # all other arguments are plain values
@@ -102,6 +105,48 @@ class Classifier(LightningModule):
         self.save_hyperparameters(saved)
         if frozen:
             self._freeze()
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **arguments: Any,
+    ) -> Classifier:
+        """Lightning's `load_from_checkpoint`, from a file that may come from anyone: nothing that it holds is run.
+
+        Args:
+            checkpoint_path: Checkpoint of a fit.
+            map_location: See Lightning.
+            hparams_file: See Lightning.
+            strict: See Lightning.
+            weights_only: See Lightning.
+            **arguments: Arguments in the place of those in the file; `head` and `teacher` may be the class of the
+                file's, which has to be named where it is one of your own, as a file never imports a class.
+
+        Raises:
+            InputError: The file cannot be read, or asks for what is not named or no checkpoint of ours asks for.
+        """
+        file = str(checkpoint_path)
+        head, teacher = (kind if isinstance(kind := arguments.get(key), type) else None for key in ("head", "teacher"))
+        named = {key for key, kind in (("head", head), ("teacher", teacher)) if kind is not None}
+        asked = {name: value for name, value in read_arguments(file).items() if name in named or name not in arguments}
+        told = classifier_arguments(asked, signature(cls).parameters, file, head, teacher)
+        if not told.get("backbone", "absent"):
+            raise InputError(f"{file} does not say how its backbone is made: give it, backbone=Backbone.wrap(...)")
+        if told.get("head"):
+            built = build(told["head"], head, file)
+            arguments["head"] = lambda channels, classes: built
+        if told.get("teacher"):
+            kind = teacher_class(told["teacher"], teacher, file)
+            built_teacher = kind(**{name: value for name, value in told["teacher"].items() if name != "class"})
+            built_teacher.head = head or built_teacher.head
+            arguments["teacher"] = built_teacher
+        own = {name: value for name, value in told.items() if name not in ("head", "teacher")} | arguments
+        return super().load_from_checkpoint(file, map_location, hparams_file, strict, weights_only, **own)
 
     @property
     def network(self) -> Backbone:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.core.class_identity import class_identity, is_ours
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
 from lit_coiba.data.module import BlockDataModule, Split
@@ -164,6 +165,8 @@ class CachedFeatures(LightningDataModule):
             name,
             views,
         ]
+        if not is_ours(kind := type(dataset)):  # whose images may be others under the same ids
+            told.append(class_identity(kind))
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
 
     def _compute(self, network: Backbone, examples: Any, file: Path, views: int, about: str, trainer: Any) -> None:

@@ -7,15 +7,16 @@ from inspect import signature
 from typing import Any
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.core.errors import InputError
-from lit_coiba.heads.description import known_heads
-from lit_coiba.training.classifier import Classifier
-from lit_coiba.training.teacher import Teacher
+from lit_coiba.backbones.weights_file import backbone_arguments, without_sources
+from lit_coiba.core.class_identity import is_ours
+from lit_coiba.core.plain_values import plain_arguments, refused
+from lit_coiba.heads.description import head_class
+from lit_coiba.training.teacher import teacher_class
 
-WEIGHTS = ("checkpoint", "pretrained")  # of a backbone: the file at hand brings them, and nothing is fetched for it
 
-
-def classifier_arguments(told: Mapping[str, Any], file: str) -> dict[str, Any]:
+def classifier_arguments(
+    told: Mapping[str, Any], names: Collection[str], file: str, head: Any = None, teacher: Any = None
+) -> dict[str, Any]:
     """The arguments of `Classifier` in a checkpoint's ``hyper_parameters``, checked one by one.
 
     A checkpoint may come from anyone, and the parser of the command line imports and calls what a class path names.
@@ -23,55 +24,71 @@ def classifier_arguments(told: Mapping[str, Any], file: str) -> dict[str, Any]:
 
     Args:
         told: What the file tells.
+        names: The arguments that a classifier has.
         file: Its name, for messages.
+        head: The class of its head, where the caller names one outside this package.
+        teacher: The class of its teacher, likewise.
 
     Raises:
-        InputError: An argument that these classes do not have, a head that is not known, or a value that is not plain.
+        InputError: An argument that these classes do not have, a class that is not named, or a value that is not plain.
     """
-    arguments = _known(told, signature(Classifier).parameters, "hyper_parameters", file)
+    arguments = plain_arguments(told, names, "hyper_parameters", file)
     for key in ("backbone", "teacher", "head"):
         if arguments.get(key) is not None and not isinstance(arguments[key], Mapping):
-            raise _refused(file, key, arguments[key])
+            raise refused(file, key, arguments[key])
     if arguments.get("backbone"):
-        arguments["backbone"] = _backbone(arguments["backbone"], "backbone", file)
-    if arguments.get("teacher"):
-        teacher = _known(arguments["teacher"], signature(Teacher).parameters, "teacher", file)
-        if isinstance(teacher.get("backbone"), Mapping):
-            teacher["backbone"] = _backbone(teacher["backbone"], "teacher.backbone", file)
-        arguments["teacher"] = teacher
+        known = signature(Backbone).parameters
+        arguments["backbone"] = without_sources(backbone_arguments(arguments["backbone"], known, "backbone", file))
     if arguments.get("head"):
-        name, heads = arguments["head"].get("class"), known_heads()
-        if not isinstance(name, str) or name not in heads:
-            raise _refused(file, "head.class", name)
-        arguments["head"] = _known(arguments["head"], {"class", *signature(heads[name]).parameters}, "head", file)
+        kind = head_class(arguments["head"].get("class"), head, file)
+        arguments["head"] = plain_arguments(arguments["head"], {"class", *signature(kind).parameters}, "head", file)
+    if arguments.get("teacher"):
+        arguments["teacher"] = _teacher(arguments["teacher"], teacher, file)
     return arguments
 
 
-def _backbone(told: Mapping[str, Any], key: str, file: str) -> dict[str, Any]:
-    known = _known(told, signature(Backbone).parameters, key, file)
-    return {name: value for name, value in known.items() if name not in WEIGHTS}
+def config_arguments(
+    told: Mapping[str, Any],
+    names: Collection[str],
+    file: str,
+    named: Mapping[str, tuple[str, type]],
+    teaches: bool = True,
+) -> dict[str, Any]:
+    """The same as a config file says it.
+
+    Args:
+        told: What the file tells.
+        names: The arguments that a classifier has.
+        file: Its name, for messages.
+        named: ``head`` and ``teacher`` -> path and class, where the command names one outside this package.
+        teaches: Whether a teacher is needed, whose class has to be named then.
+
+    Raises:
+        InputError: See `classifier_arguments`.
+    """
+    classes = {key: kind for key, (_, kind) in named.items()}
+    if not teaches and isinstance(teacher := told.get("teacher"), Mapping) and "class" in teacher:
+        told = {**told, "teacher": None}
+    arguments = classifier_arguments(told, names, file, classes.get("head"), classes.get("teacher"))
+    if not arguments.get("backbone"):  # made by a function of the user's, which the command has to name again
+        arguments.pop("backbone", None)
+    if arguments.get("head"):
+        kind = head_class(arguments["head"].pop("class"), classes.get("head"), file)
+        taken = list(signature(kind).parameters)[:2]  # which the backbone gives: channels and classes
+        own = {name: value for name, value in arguments["head"].items() if name not in taken}
+        path = f"lit_coiba.heads.{kind.__name__}" if is_ours(kind) else named["head"][0]
+        arguments["head"] = {"class_path": path, "init_args": own}
+    if arguments.get("teacher") and arguments["teacher"].pop("class", None):
+        arguments["teacher"] = {"class_path": named["teacher"][0], "init_args": arguments["teacher"]}
+    return arguments
 
 
-def _known(told: Mapping[str, Any], names: Collection[str], key: str, file: str) -> dict[str, Any]:
-    for name, value in told.items():
-        if name not in names:
-            raise _refused(file, key, name)
-        if not _plain(value):
-            raise _refused(file, f"{key}.{name}", value)
-    return dict(told)
-
-
-def _plain(value: Any) -> bool:
-    """Whether a value is what YAML writes, and asks neither for a class nor for another key or the environment."""
-    if isinstance(value, Mapping):
-        return all(isinstance(k, str) and k not in ("class_path", "init_args") and _plain(v) for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_plain, value))
-    return value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and "${" not in value)
-
-
-def _refused(file: str, key: str, value: Any) -> InputError:
-    return InputError(
-        f"{file} says {key} {str(value)[:80]!r}, which no checkpoint of lit-coiba fit says: it was refused, and nothing"
-        " of it was run; give the model's arguments and --model.backbone.checkpoint with weights that you trust instead"
-    )
+def _teacher(told: Mapping[str, Any], named: Any, file: str) -> dict[str, Any]:
+    kind = teacher_class(told, named, file)
+    teacher = plain_arguments(told, {"class", *signature(kind).parameters}, "teacher", file)
+    if is_ours(kind):
+        teacher.pop("class", None)
+    if isinstance(teacher.get("backbone"), Mapping):
+        known = signature(Backbone).parameters
+        teacher["backbone"] = backbone_arguments(teacher["backbone"], known, "teacher.backbone", file)
+    return teacher

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from inspect import signature
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.trained import load_trained
+from lit_coiba.core.class_identity import class_identity, is_ours, named_class
 from lit_coiba.core.errors import InputError
-from lit_coiba.heads.saved import load_trained
+from lit_coiba.heads.head import Head
 from lit_coiba.losses import distillation_loss
 
 
@@ -27,6 +32,7 @@ class Teacher:
         temperature: T, above 0; the paper of BR-NPA searches 1, 6, 11, 16 and 21.
         alpha: Share of the teacher in the loss, 0 to 1; the rest is the labels'.
         weight: Of the whole loss.
+        head: The class of the head in `weights`, where it is one of your own: a file never imports a class.
 
     Raises:
         InputError: A number out of range.
@@ -39,6 +45,7 @@ class Teacher:
         temperature: float = 6.0,
         alpha: float = 0.5,
         weight: float = 1.0,
+        head: type[Head] | None = None,
     ) -> None:
         if temperature <= 0 or not 0 <= alpha <= 1 or weight <= 0:
             raise InputError(
@@ -47,12 +54,18 @@ class Teacher:
             )
         self.backbone = backbone
         self.weights, self.temperature, self.alpha, self.weight = weights, temperature, alpha, weight
+        self.head = head
 
     def arguments(self) -> dict[str, Any] | None:
-        """The constructor's arguments as plain values; None where the backbone was not built from such."""
+        """The constructor's arguments as plain values, and the class where it is not one of this package.
+
+        None where the backbone was not built from plain values. The class of a head is left out: who loads what holds
+        these arguments has to name it.
+        """
         backbone = self.backbone if isinstance(self.backbone, dict) else self.backbone.arguments
-        numbers = {"temperature": self.temperature, "alpha": self.alpha, "weight": self.weight}
-        return {"backbone": backbone, "weights": self.weights, **numbers} if backbone else None
+        own = {} if is_ours(type(self)) else {"class": class_identity(type(self))}
+        names = [name for name in signature(type(self)).parameters if name not in ("backbone", "head")]
+        return {**own, "backbone": backbone, **{name: getattr(self, name) for name in names}} if backbone else None
 
     def prepare(self, student: Backbone, device: torch.device) -> None:
         """Get the network and its weights, frozen, to a device.
@@ -63,7 +76,7 @@ class Teacher:
         if isinstance(self.backbone, dict):
             self.backbone = Backbone(**self.backbone)
         if self.weights is not None:
-            load_trained(self.backbone, self.weights)
+            load_trained(self.backbone, self.weights, self.head, "model.teacher.head")
         if self.backbone.num_classes != student.num_classes:
             raise InputError(
                 f"the teacher knows {self.backbone.num_classes} classes and the student {student.num_classes}: set"
@@ -87,3 +100,15 @@ class Teacher:
         """Distillation loss of the student's `logits` ``(B, K)``, a scalar; targets as in `distillation_loss`."""
         taught = self.logits(images)
         return distillation_loss(logits, taught, targets, self.temperature, self.alpha, self.weight, label_smoothing)
+
+
+def teacher_class(told: Mapping[str, Any], named: Any, file: str) -> type[Teacher]:
+    """The class of the teacher that a file tells of; one outside this package only if it is `named`.
+
+    Raises:
+        InputError: It is not; the message says what to add.
+    """
+    kind = named if isinstance(named, type) else None
+    return named_class(
+        told.get("class", Teacher.__name__), Teacher, SimpleNamespace(Teacher=Teacher), kind, file, "model.teacher"
+    )

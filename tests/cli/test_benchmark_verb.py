@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from lit_coiba.attribution import RandomMap, Saliency
+from lit_coiba.backbones import Backbone
 from lit_coiba.data import SyntheticParts
-from lit_coiba.demo.synthetic import shipped_model
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.resources import resource
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer import Trainer
 
@@ -21,7 +22,8 @@ WORDS = ["-c", "configs/benchmark/cells.yaml", *MODEL, *CALM, "--limit", "8"]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Stores of two methods that cost little, on eight test images."""
-    folder, model = tmp_path_factory.mktemp("made"), shipped_model("synthetic_parts_cnn")
+    model = Backbone.load(resource("checkpoints/synthetic_parts_cnn.safetensors"))
+    folder = tmp_path_factory.mktemp("made")
     for method in (Saliency(), RandomMap()):
         trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
         data, name = SyntheticParts(batch_size=4), type(method).__name__
@@ -115,7 +117,7 @@ def test_what_is_not_scored_yet_or_not_compared_is_told(stores, command):
     words = ["benchmark", *WORDS, "--stores", "runs/Saliency", "runs/RandomMap"]
     for block in ExplanationStore("runs/RandomMap").path.glob("blocks/*"):
         block.unlink()
-    model = shipped_model("synthetic_parts_cnn")
+    model = Backbone.load(resource("checkpoints/synthetic_parts_cnn.safetensors"))
     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
     trainer.explain(Explainer(model, RandomMap()), SyntheticParts(batch_size=4), "runs/RandomMap", 8, shard="0/2")
     with pytest.warns(UserWarning, match="4 explanations are compared, 4 are left out: not in all stores"):

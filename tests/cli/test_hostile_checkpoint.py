@@ -1,5 +1,6 @@
 """A checkpoint of a stranger: whatever it tells of the model, no function is called and no module is imported."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,7 @@ HOSTILE = {
     "a module that runs when imported": {"backbone": {"class_path": "trap.Backbone"}},
     "a function as head": {"head": {"class_path": "trap.build"}},
     "the path of a head": {"head": "trap.build"},
-    "a head of another module": {"head": {"class": "trap.Head", "in_channels": 8, "num_classes": 3}},
-    "a head that there is not": {"head": {"class": "__import__"}},
+    "a head that is no name": {"head": {"class": "trap.build()"}},
     "an argument that the head has not": {"head": {"class": "LinearHead", "class_path": "trap.build"}},
     "a function below a value": {"backbone": RESNET, "lr": {"class_path": "trap.build"}},
     "a function among timm's arguments": {
@@ -26,6 +26,17 @@ HOSTILE = {
     "a function as the teacher's backbone": {"teacher": {"backbone": {"class_path": "trap.build"}}},
     "an argument that there is not": {"backbone": RESNET, "callbacks": ["trap.build"]},
     "the environment": {"backbone": {**RESNET, "name": "${oc.env:HOME}"}},
+}
+
+
+CLASSES = {  # that nobody has named
+    "a head of another module": (
+        {"head": {"class": "trap.Head", "in_channels": 8, "num_classes": 3}},
+        "head trap.Head",
+    ),
+    "a head that there is not": ({"head": {"class": "__import__"}}, "head __import__"),
+    "a head of another kind": ({"head": {"class": "Backbone", "name": "resnet10t"}}, "head Backbone"),
+    "a teacher of another module": ({"teacher": {"class": "trap.T", "backbone": {**RESNET}}}, "teacher trap.T"),
 }
 
 
@@ -42,8 +53,19 @@ def test_nothing_of_it_runs(command, data, monkeypatch, told):
     for verb in ("test", "fit"):
         outcome = command(verb, *data, *CALM[:4], *TINY[:2], "--ckpt_path", "evil.ckpt")
         assert outcome.status == 2
-        assert "evil.ckpt says" in outcome.error
-        assert "it was refused" in outcome.error
+        assert re.search("evil.ckpt (says|names) ", outcome.error)
+        assert re.search("it was refused|which is no class", outcome.error)
+    assert not Path("pwned").exists()
+
+
+@pytest.mark.parametrize(("told", "what"), CLASSES.values(), ids=CLASSES)
+def test_a_class_that_is_not_named_is_not_used(command, data, monkeypatch, told, what):
+    Path("trap.py").write_text(TRAP)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    torch.save({"state_dict": {"backbone.model.x": torch.zeros(1)}, "hyper_parameters": told}, "evil.ckpt")
+    outcome = command("fit", *data, *CALM[:4], *TINY[:2], "--ckpt_path", "evil.ckpt")
+    assert outcome.status == 2
+    assert f"evil.ckpt has the {what}, a class outside lit-coiba" in outcome.error
     assert not Path("pwned").exists()
 
 

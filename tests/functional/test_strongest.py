@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from lit_coiba.functional import Strongest, merge_strongest, strongest, twins
+from lit_coiba.functional import Strongest, duplicates, merge_strongest, strongest
 
 module = import_module("lit_coiba.functional.strongest")  # the package has a function of that name
 
@@ -78,11 +78,13 @@ class TestTwins:
         return Strongest(strengths, torch.zeros_like(cells), cells)
 
     def test_more_than_half_in_common(self):
-        assert twins(self.found([[0, 1, 2, 3], [0, 1, 2, 9], [0, 1, 8, 7]])).tolist() == [[0, 1]]
+        assert duplicates(self.found([[0, 1, 2, 3], [0, 1, 2, 9], [0, 1, 8, 7]])).tolist() == [[0, 1]]
 
-    def test_silent_units_have_none(self):
-        assert twins(self.found([[0, 1], [0, 1], [0, 1]], [[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]])).tolist() == [[0, 2]]
-        assert twins(self.found([[0], [0]], [[0.0], [0.0]])).tolist() == []
+    def test_dead_units_have_none(self):
+        assert duplicates(self.found([[0, 1], [0, 1], [0, 1]], [[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]])).tolist() == [
+            [0, 2]
+        ]
+        assert duplicates(self.found([[0], [0]], [[0.0], [0.0]])).tolist() == []
 
     def test_equals_sets_over_many_columns(self, monkeypatch):
         monkeypatch.setattr(module, "_COLUMNS", 7)
@@ -91,19 +93,19 @@ class TestTwins:
         sets = [set(row) for row in cells.tolist()]
         slow = [[i, j] for i in range(30) for j in range(i + 1, 30) if len(sets[i] & sets[j]) > 2.5]
         assert len(slow) > 3
-        found = twins(Strongest(torch.ones(1, 30, 5), torch.zeros(1, 30, 5, dtype=torch.int64), cells[None]))
+        found = duplicates(Strongest(torch.ones(1, 30, 5), torch.zeros(1, 30, 5, dtype=torch.int64), cells[None]))
         assert found.tolist() == slow
 
     def test_the_negative_side_counts_too_and_one_patch_is_no_proof(self):
         cells = torch.tensor([[[0, 1], [2, 3]], [[5, 6], [5, 6]]])
-        assert twins(Strongest(torch.ones(2, 2, 2), torch.zeros_like(cells), cells)).tolist() == []  # half of them
+        assert duplicates(Strongest(torch.ones(2, 2, 2), torch.zeros_like(cells), cells)).tolist() == []  # half of them
         strengths = torch.tensor([[[0.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]])
-        assert twins(Strongest(strengths, torch.zeros_like(cells), cells)).tolist() == [[0, 1]]
-        assert twins(self.found([[0], [0]])).tolist() == []
+        assert duplicates(Strongest(strengths, torch.zeros_like(cells), cells)).tolist() == [[0, 1]]
+        assert duplicates(self.found([[0], [0]])).tolist() == []
 
     def test_another_sample_is_another_patch(self):
         found = Strongest(torch.ones(1, 2, 1), torch.tensor([[[0], [1]]]), torch.zeros(1, 2, 1, dtype=torch.int64))
-        assert twins(found).tolist() == []
+        assert duplicates(found).tolist() == []
 
 
 def test_strengths_descend():

@@ -180,12 +180,12 @@ def test_dead_and_twin_units_are_told(classifier, tmp_path):
         head.classifier.weight[:, 11] = 0
     found = search(classifier, tmp_path / "p")
     positive = (maps_of(classifier, NoiseData(COUNT)) > 0).any(0).any(-1).any(-1)
-    silent = (~positive).nonzero().flatten().tolist()
-    assert 7 in silent
-    assert found.summary["silent"] == silent
+    dead = (~positive).nonzero().flatten().tolist()
+    assert 7 in dead
+    assert found.summary["dead"] == dead
     assert found.summary["unused"] == [11]
-    assert found.dead == sorted({*silent, 11})
-    assert (4, 9) in found.twins
+    assert (found.dead, found.unused) == (dead, [11])
+    assert (4, 9) in found.duplicate
     assert found.of(7) == []
     assert found.of(3, side=-1) == []  # a linear head has one side
 

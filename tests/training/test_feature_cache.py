@@ -8,12 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from lit_coiba.backbones import Backbone
 from lit_coiba.callbacks import ExportWeights
 from lit_coiba.core.errors import InputError
 from lit_coiba.data import ImageFolder, SyntheticParts
 from lit_coiba.data.synthetic.dataset import SPLITS
-from lit_coiba.demo.synthetic import shipped_model
 from lit_coiba.heads import InfoDisentHead, LinearHead
+from lit_coiba.resources import resource
 from lit_coiba.trainer import Trainer
 from lit_coiba.training.classifier import Classifier
 from lit_coiba.training.feature_cache import CachedFeatures
@@ -166,7 +167,7 @@ def test_wrong_arguments(photos, tmp_path):
 def test_loaders_by_name_keep_theirs(tmp_path, monkeypatch):
     monkeypatch.setitem(SPLITS, "train", range(64))
     monkeypatch.setitem(SPLITS, "val", range(10_000, 10_032))
-    model = Classifier(shipped_model("synthetic_parts_cnn"), LinearHead, frozen=True)
+    model = Classifier(Backbone.load(resource("checkpoints/synthetic_parts_cnn.safetensors")), LinearHead, frozen=True)
     found = fit(model, SyntheticParts(multi_target=True, batch_size=16), tmp_path, views=2, epochs=1).callback_metrics
     assert {"val/whole/loss", "val/parts_dropped/loss"} <= found.keys()
     assert len(list(tmp_path.glob("*.npy"))) == 6

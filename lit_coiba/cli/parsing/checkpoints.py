@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import pickle
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lit_coiba.cli.parsing.named_classes import named_classes
 from lit_coiba.core.errors import InputError
-from lit_coiba.training.saved_arguments import classifier_arguments
+from lit_coiba.training.classifier import Classifier
+from lit_coiba.training.saved_arguments import config_arguments
 
 
-def saved_arguments(args: list[str]) -> dict[str, Any]:
+def saved_arguments(args: list[str], teaches: bool) -> dict[str, Any]:
     """The model's arguments in the checkpoint of ``--ckpt_path``, so that they need not be given again.
 
     Args:
         args: The words after the verb.
+        teaches: Whether the verb needs the teacher.
 
     Raises:
         InputError: The checkpoint does not exist, cannot be read, or asks for what no checkpoint of ours asks for.
@@ -37,8 +41,6 @@ def saved_arguments(args: list[str]) -> dict[str, Any]:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise InputError(f"--ckpt_path {path} cannot be read ({error}): is the file complete?") from error
     told = checkpoint.get("hyper_parameters") if isinstance(checkpoint, dict) else None
-    arguments = classifier_arguments(told, str(path)) if isinstance(told, dict) else {}
-    if isinstance(head := arguments.get("head"), dict):
-        own = {name: value for name, value in head.items() if name not in ("class", "in_channels", "num_classes")}
-        arguments["head"] = {"class_path": f"lit_coiba.heads.{head.get('class')}", "init_args": own}
-    return arguments
+    if not isinstance(told, dict):
+        return {}
+    return config_arguments(told, signature(Classifier).parameters, str(path), named_classes(args), teaches)

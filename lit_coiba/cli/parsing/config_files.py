@@ -8,7 +8,7 @@ defaults.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 from jsonargparse import get_loader
 
+from lit_coiba.cli.parsing.old_words import current_words
 from lit_coiba.core.errors import InputError
 from lit_coiba.resources import resource
 
@@ -53,6 +54,27 @@ def read_configs(args: list[str], defaults: dict[str, Any]) -> tuple[list[str], 
     Raises:
         InputError: A file does not exist or is no YAML mapping.
     """
+    pieces = current_words(_pieces(args, defaults), _nodes)
+    classes = _take_out_stale(pieces)
+    configs = [piece for piece in pieces if isinstance(piece, Config)]
+    return [piece if isinstance(piece, str) else piece.word() for piece in pieces], configs, classes
+
+
+def asked_classes(args: list[str], keys: Sequence[str]) -> dict[str, str]:
+    """Key -> class that the command asks for, by its words or its config files; empty where it asks for none.
+
+    Args:
+        args: The words after the verb.
+        keys: Keys of the model.
+
+    Raises:
+        InputError: A file does not exist or is no YAML mapping.
+    """
+    return _take_out_stale(_pieces(args, {"model": {key: {"class_path": ""} for key in keys}}))
+
+
+def _pieces(args: list[str], defaults: dict[str, Any]) -> list[str | Config]:
+    """The words, and in the place of ``-c`` and its file what the file says."""
     pieces: list[str | Config] = [Config("the defaults", deepcopy(defaults))]
     words = iter(args)
     for word in words:
@@ -64,9 +86,7 @@ def read_configs(args: list[str], defaults: dict[str, Any]) -> tuple[list[str], 
         if not name:
             raise InputError(f"{option} needs a file, such as {option} configs/method/coiba.yaml")
         pieces.append(_read(name))
-    classes = _take_out_stale(pieces)
-    configs = [piece for piece in pieces if isinstance(piece, Config)]
-    return [piece if isinstance(piece, str) else piece.word() for piece in pieces], configs, classes
+    return pieces
 
 
 def _read(name: str) -> Config:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 def report(found: Prototypes, command: TrainerCommand) -> int:
     """Say where they are, and how many units stand for nothing of their own."""
-    summary = found.summary
+    duplicate = {unit for pair in found.duplicate for unit in pair}
     print(
         f"Prototypes of {found.units} units are in {found.path}, drawn in its folders units and classes;"
-        f" {len(summary['silent'])} answer to no image, {len(summary['unused'])} are used by no class,"
-        f" {len({unit for pair in found.twins for unit in pair})} show the same as another"
+        f" {len(found.dead)} dead (no image activates them), {len(found.unused)} unused (no class weighs them),"
+        f" {len(duplicate)} duplicates (they show the same as another)"
     )
     if command.config.evaluate:
         print((found.path / "evaluation.md").read_text(encoding="utf-8").rstrip())

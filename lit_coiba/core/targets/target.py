@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from lit_coiba.core.class_identity import class_identity, is_ours
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.targets.resolved import Resolved
 
@@ -40,8 +41,8 @@ class Target(ABC):
         return {**self.to_json(), "version": 1}
 
     def to_json(self) -> dict[str, Any]:
-        """Kind and fields, as plain values."""
-        return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
+        """Kind and fields, as plain values; a class outside this package goes by its module and name."""
+        return {"kind": _name(type(self)), **asdict(self)}  # type: ignore[call-overload]
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any], *kinds: type[Target]) -> Target:
@@ -49,20 +50,29 @@ class Target(ABC):
 
         Args:
             told: Kind and fields.
-            kinds: Classes outside this package that may be meant.
+            kinds: Classes outside this package that may be meant: a file never imports one.
 
         Raises:
             InputError: No such kind, or fields that it does not have.
         """
-        known = {kind.kind: kind for kind in (*_concrete(Target), *kinds)}
+        known = {_name(kind): kind for kind in (*_concrete(Target), *kinds)}
         kind = known.get(told.get("kind", ""))
         if kind is None:
-            raise InputError(f"there is no target of kind {told.get('kind')!r}: choose {', '.join(sorted(known))}")
+            asked = str(told.get("kind"))
+            if "." in asked:
+                raise InputError(
+                    f"the target is a {asked}, a class outside lit-coiba: give the class too, if you trust it"
+                )
+            raise InputError(f"there is no target of kind {asked!r}: choose {', '.join(sorted(known))}")
         values = {name: value for name, value in told.items() if name not in ("kind", "version")}
         names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
         if unknown := set(values) - set(names):
             raise InputError(f"a target of kind {kind.kind} has no field {min(unknown)!r}: it has {', '.join(names)}")
         return kind(**{name: _frozen(value) for name, value in values.items()})
+
+
+def _name(kind: type[Target]) -> str:
+    return kind.kind if is_ours(kind) else class_identity(kind)
 
 
 def _frozen(value: Any) -> Any:
@@ -71,5 +81,5 @@ def _frozen(value: Any) -> Any:
 
 def _concrete(base: Any) -> list[type[Target]]:
     """All kinds of this package, as far as they are imported."""
-    own = [kind for kind in base.__subclasses__() if kind.__module__.startswith("lit_coiba.")]
+    own = [kind for kind in base.__subclasses__() if is_ours(kind)]
     return [kind for child in own for kind in (child, *_concrete(child))]

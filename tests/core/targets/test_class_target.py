@@ -65,7 +65,7 @@ class TestTheValue:
                 raise NotImplementedError
 
         told = Norm(3).to_json()
-        with pytest.raises(InputError, match="no target of kind 'norm'"):
+        with pytest.raises(InputError, match=r"Norm, a class outside lit-coiba"):
             Target.from_json(told)
         assert Target.from_json(told, Norm) == Norm(3)
 

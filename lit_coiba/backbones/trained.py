@@ -1,0 +1,39 @@
+"""A trained classifier from its file: the head that the file tells of, then the weights."""
+
+from __future__ import annotations
+
+import os
+
+from lit_coiba.backbones.backbone import Backbone
+from lit_coiba.backbones.weights import load_weights
+from lit_coiba.backbones.weights_file import read_arguments
+from lit_coiba.core.errors import InputError
+from lit_coiba.heads.description import KEY, build
+from lit_coiba.heads.head import Head
+
+
+def load_trained(
+    backbone: Backbone, file: str | os.PathLike[str], head: type[Head] | None = None, key: str = KEY
+) -> None:
+    """Give `backbone` the head and the weights of a trained classifier.
+
+    Args:
+        backbone: The model, without a head or with the same one.
+        file: A Lightning checkpoint of `Classifier`, safetensors that `ExportWeights` wrote, or weights alone.
+        head: The class of the file's head, where it is one of your own: a file never imports a class.
+        key: The argument of the command line that names that class, for messages.
+
+    Raises:
+        InputError: The file cannot be read, is of another model, or has a head of a class that is not named.
+    """
+    told = read_arguments(file)
+    stages = "unstrided_stages"  # which no weight tells of
+    saved = told.get("backbone")
+    trained, given = (arguments.get(stages) or 0 for arguments in (saved or {}, backbone.arguments))
+    if saved and backbone.arguments and trained != given:
+        raise InputError(
+            f"{file} was trained with {stages} {trained}, and the backbone has {given}: set {stages} to {trained}"
+        )
+    if told.get("head") is not None and backbone.head is None:
+        backbone.attach(build(told["head"], head, str(file), key))
+    load_weights(backbone.model, file)
