@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -124,16 +121,11 @@ def test_data(name, command, photos, tmp_path):
     assert len(ExplanationStore("x")) == 2
 
 
-@pytest.mark.parametrize("name", of("trainer"))
+# The file for several processes is run in tests/trainer/test_fit_processes.py, which starts some anyway.
+@pytest.mark.parametrize("name", [name for name in of("trainer") if "ddp" not in name])
 def test_trainers(name, command, photos):
     words = [*TINY, "--data.root", str(photos), "--data.num_workers", "0", "--trainer.enable_progress_bar", "false"]
     words = ["explain", "-c", name, "--model.method", "RandomMap", *words, "--store", "x"]
-    if "ddp" in name:  # starts its command once more, so it needs one of its own
-        environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(resource("configs").parent)}
-        done = subprocess.run([sys.executable, "-m", "lit_coiba", *words], env=environment, check=False, timeout=900)
-        assert done.returncode == 0
-        assert len(ExplanationStore("x")) == 6
-        return
     outcome = command(*words)
     if "gpu" in name and not torch.cuda.is_available():
         assert outcome.status == 2
@@ -265,6 +257,7 @@ def test_the_second_stage_has_the_backbone_of_the_first(command, tmp_path):
     """Both files as they stand, but for the size of the network and of the run."""
     root = RELEASES["cub200"](tmp_path / "data")
     small = ["--model.backbone.name", "resnet18", "--model.backbone.image_size", "64", "--data.root", str(root)]
+    small += ["--model.backbone.timm_kwargs", "{channels: [64, 16, 16, 16]}"]
     short = ["--trainer.max_epochs", "1", "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false"]
     words = [*small, *CALM, *short, "--data.batch_size", "4"]
     first = ["--model.backbone.checkpoint", "null"]
