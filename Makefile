@@ -1,4 +1,4 @@
-# Everything sets itself up: `make demo` and `make test` on a fresh machine need Python 3.10+ and make, nothing else.
+# Everything sets itself up: `make demo`, `make test` and `make test-docs` on a fresh machine need Python 3.10+ and make, nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,8 +7,11 @@ QUIET := TF_CPP_MIN_LOG_LEVEL=2 PYTHONWARNINGS=ignore::DeprecationWarning
 # One thread for each of the two test processes: several torch processes fight over few cores. Files run in their order:
 # by number of tests, as xdist would, those of a few long ones come last, and one process waits for the other.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest
+TWO := -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+DOCS := tests/docs
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-docs test-slow lint bench clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("lit-coiba needs Python 3.10 or newer, this is " + sys.version.split()[0] + ": set PYTHON=...") if sys.version_info < (3, 10) else None'
@@ -19,11 +22,16 @@ $(READY): pyproject.toml
 demo: $(READY)
 	$(QUIET) $(BIN)/lit-coiba demo
 
+# The product.
 test: $(READY)
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(PYTEST) $(TWO) --ignore $(DOCS)
+
+# What is written about it and comes with it: notebooks, guides, demo, shipped checkpoints.
+test-docs: $(READY)
+	$(PYTEST) $(TWO) $(DOCS)
 
 test-slow: $(READY)
-	$(ONE_THREAD) $(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

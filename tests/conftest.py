@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# No test waits for a network. The hub package reads this when it is imported; processes that tests start inherit it.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 # The same examples in every run, and no deadline: a loaded machine is no failure.
 settings.register_profile("tests", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("tests")

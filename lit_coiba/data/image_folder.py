@@ -27,6 +27,8 @@ class ImageFolder(BlockDataModule):
     has a column ``split``, each verb takes its own; explaining takes `split`, by default the first there is of
     ``val``, ``test``, ``train``. Otherwise every verb takes all files, and fitting goes without validation.
 
+    Other arguments are those of `BlockDataModule`.
+
     Args:
         root: The folder.
         csv: A CSV with one row per file or box, instead of what lies in the folder: columns ``file`` (relative to
@@ -38,10 +40,6 @@ class ImageFolder(BlockDataModule):
             columns by which a class may be called. Class folders are then looked up in it.
         label_pattern: Regular expression with one group, searched in the file's name; the group is the class.
         augment: Train on random cuts, mirrored at random.
-        batch_size: Samples per batch, and per block.
-        num_workers: Processes that read files; None = up to four, as many as there are cores to spare.
-        limit: Explain this many samples only.
-        limit_order: ``spread`` = evenly spaced over the sorted ids; ``first`` = the first ones.
 
     Raises:
         InputError: A path does not exist, a pattern or a column is wrong, there is no image, a label is not known.

@@ -23,6 +23,8 @@ class SyntheticParts(BlockDataModule):
     Nothing is read or downloaded. Samples are kept once they are drawn, so the main process alone feeds a training run;
     targets are class indices ``(B,)``, but of objects with parts dropped float ``(B, 20)``.
 
+    Other arguments are those of `BlockDataModule`.
+
     Args:
         size: Height and width of the pictures in pixels, a multiple of 8; a model of another input size gets them
             resized.
@@ -32,9 +34,7 @@ class SyntheticParts(BlockDataModule):
             interventions that remove parts then stay in distribution. Validation and testing then have two loaders,
             ``whole`` and ``parts_dropped`` (always the same parts).
         drop_probability: How often any part is dropped in multi-target training.
-        batch_size: Samples per batch, and per block.
         num_workers: Processes that draw; None = the main process.
-        limit: Explain this many samples only.
         limit_order: ``spread`` = evenly spaced over the split; ``first`` = the first ones.
 
     Raises:

@@ -47,7 +47,6 @@ Command = Callable[..., Outcome]
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """Runs `main` on some words, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     interrupt = signal.getsignal(signal.SIGINT)  # Lightning changes it when it is interrupted
 
     def run(*words: str) -> Outcome:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,7 +23,22 @@ from tests._testers.releases import RELEASES
 from .conftest import CALM, TINY
 
 CONFIGS = sorted(str(file.relative_to(resource("configs"))) for file in resource("configs").rglob("*.yaml"))
-HEADS = ("linear", "infodisent", "br_npa")
+EXPERIMENT = "configs/experiment/"
+# What goes together with which data, as the experiments' comments say.
+FINE_GRAINED = ("linear", "infodisent second_stage", "br_npa")
+OTHERS = ("linear_probe", "infodisent", "br_npa")
+FROZEN = ("linear_probe", "infodisent")  # the backbone stays as it is
+COMPOSITIONS = [
+    *((files, data) for files in FINE_GRAINED for data in ("cub200", "oxford_pets", "stanford_cars", "stanford_dogs")),
+    *((files, "image_folder") for files in OTHERS),
+    *((f"{files} imagenet", "imagenet") for files in OTHERS),
+]
+# The step is taken once with each experiment and once with each dataset; all others are read.
+STEPS = [
+    *(("linear", data) for data in ("cub200", "oxford_pets")),
+    *(("infodisent second_stage", "stanford_cars"), ("br_npa", "stanford_dogs")),
+    *COMPOSITIONS[-6:],
+]
 CONVOLUTIONAL = ("composite_lrp", "deep_lift", "eva")  # methods that refuse a transformer
 # Less of what costs minutes on images of this size, too.
 LESS = {
@@ -109,16 +121,11 @@ def test_data(name, command, photos, tmp_path):
     assert len(ExplanationStore("x")) == 2
 
 
-@pytest.mark.parametrize("name", of("trainer"))
+# The file for several processes is run in tests/trainer/test_fit_processes.py, which starts some anyway.
+@pytest.mark.parametrize("name", [name for name in of("trainer") if "ddp" not in name])
 def test_trainers(name, command, photos):
     words = [*TINY, "--data.root", str(photos), "--data.num_workers", "0", "--trainer.enable_progress_bar", "false"]
     words = ["explain", "-c", name, "--model.method", "RandomMap", *words, "--store", "x"]
-    if "ddp" in name:  # starts its command once more, so it needs one of its own
-        environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(resource("configs").parent)}
-        done = subprocess.run([sys.executable, "-m", "lit_coiba", *words], env=environment, check=False, timeout=900)
-        assert done.returncode == 0
-        assert len(ExplanationStore("x")) == 6
-        return
     outcome = command(*words)
     if "gpu" in name and not torch.cuda.is_available():
         assert outcome.status == 2
@@ -156,9 +163,10 @@ def test_benchmarks(name, command):
     assert all(method in table for method in ("| x |", "| Oracle |", "| Saliency |", "| Random |"))
 
 
-def heads() -> list[str]:
-    """Experiments of a head and a dataset; the others have their own network and data."""
-    return [name for name in of("experiment") if Path(name).stem.startswith(HEADS) and "resolution" not in name]
+def composed(files: str, data: str) -> list[str]:
+    """The -c files of an experiment."""
+    names = [*(f"{EXPERIMENT}{name}.yaml" for name in files.split()), f"configs/data/{data}.yaml"]
+    return [word for name in names for word in ("-c", name)]
 
 
 @pytest.fixture
@@ -168,39 +176,80 @@ def few(monkeypatch):
         monkeypatch.setitem(SPLITS, split, range(first, first + 8))
 
 
-@pytest.mark.parametrize("name", ["cnn", "vit"])
-def test_experiments(name, command, few):
+@pytest.mark.parametrize("name", ["synthetic_parts_cnn", "synthetic_parts_vit"])
+def test_experiments_of_backbones(name, command, few):
     words = [*CALM, *FAST, "--data.batch_size", "4", "--trainer.callbacks", "null"]
-    assert command("fit", "-c", f"configs/experiment/synthetic_parts_{name}.yaml", *words).status == 0
+    assert command("fit", "-c", f"{EXPERIMENT}{name}.yaml", *words).status == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*in eval mode at the start")
+@pytest.mark.parametrize("name", ["linear_synthetic_parts", "infodisent_synthetic_parts"])
+def test_experiments_of_heads_on_the_shipped_backbone(name, command, few):
+    assert command("fit", "-c", f"{EXPERIMENT}{name}.yaml", *CALM, *FAST, "--data.batch_size", "4").status == 0
+    assert Path(f"runs/{name}/{name}.safetensors").exists()
+    assert Path("runs/features").exists()
 
 
 def test_the_experiment_of_high_resolution(command, few):
     """Both commands of its file."""
     for name in ("br_npa_synthetic_parts", "br_npa_high_resolution_synthetic_parts"):
-        words = ["fit", "-c", f"configs/experiment/{name}.yaml", *CALM, *FAST, "--data.batch_size", "4"]
+        words = ["fit", "-c", f"{EXPERIMENT}{name}.yaml", *CALM, *FAST, "--data.batch_size", "4"]
         assert command(*words).status == 0
         assert Path(f"runs/{name}/{name}.safetensors").exists()
 
 
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory", "ignore:.*in eval mode at the start")
-@pytest.mark.parametrize("name", heads())
-def test_experiments_with_heads(name, command, photos, few, tmp_path):
-    """A step on a tiny backbone and a tiny tree in the true layout; all else is what the file says."""
-    head, dataset = re.fullmatch(r"(linear|infodisent|br_npa)_(\w+)", Path(name).stem).groups()
-    made = {"caltech101": lambda _: photos, "synthetic_parts": lambda _: None, **RELEASES}[dataset](tmp_path / "data")
-    words = [*BODY, "--model.backbone.checkpoint", "null", "--data.root", str(made)] if made is not None else []
-    assert command("fit", "-c", name, *words, *CALM, *FAST, "--data.batch_size", "4").status == 0
-    whole = (resource("configs").parent / name).read_text()
-    kept = "\ncache: runs/features" in whole
-    assert Path("runs/features").exists() == kept
-    assert ("\n  frozen: true" in whole) == (kept or (head != "br_npa" and dataset == "imagenet"))
-    assert "pretrained: true" not in whole  # nothing is downloaded unless it is asked for
+@pytest.mark.parametrize(("files", "data"), STEPS)
+def test_a_step_of_an_experiment(files, data, command, photos, tmp_path):
+    """On a tiny backbone and a tiny tree in the true layout; all else is what the files say."""
+    root = photos if data == "image_folder" else RELEASES[data](tmp_path / "data")
+    words = [*BODY, "--model.backbone.checkpoint", "null", "--data.root", str(root)]
+    assert command("fit", *composed(files, data), *words, *CALM, *FAST, "--data.batch_size", "4").status == 0
+    head = files.split()[0]
+    assert Path(f"runs/{data}/{head}/{head}.safetensors").exists()
+    assert Path("runs/features").exists() == (head in FROZEN and data != "imagenet")
 
 
-def test_there_is_an_experiment_for_each_head_and_dataset():
-    sets = ("caltech101", "cub200", "imagenet", "stanford_cars", "stanford_dogs", "synthetic_parts")
-    assert heads() == sorted(f"configs/experiment/{head}_{name}.yaml" for head in HEADS for name in sets)
-    assert len(of("experiment")) == len(heads()) + 3  # which have tests of their own
+@pytest.mark.parametrize(("files", "data"), COMPOSITIONS)
+def test_what_an_experiment_runs_with(files, data, command):
+    done = command("fit", *composed(files, data), "--data.root", "DIR", "--print_config")
+    assert done.status == 0
+    config = yaml.safe_load(done.out)
+    head, model, folder = files.split()[0], config["model"], f"runs/{data}"
+    backbone, rows = model["backbone"]["init_args"], config["data"]["init_args"]
+    assert config["data"]["class_path"].rpartition(".")[2].lower() == data.replace("_", "")
+    logger = config["trainer"]["logger"]["init_args"]
+    assert (logger["save_dir"], logger["name"]) == (folder, head)
+    assert config["trainer"]["callbacks"][-1]["init_args"]["file"] == f"{folder}/{head}/{head}.safetensors"
+    assert model["frozen"] == (head in FROZEN)
+    assert config["cache"] == ("runs/features" if head in FROZEN and data != "imagenet" else None)
+    assert rows["augment"] == (config["cache"] is None)  # features are kept of what is always the same
+    sizes = {"linear": 32, "linear_probe": 64, "infodisent": 64, "br_npa": 12, "second_stage": 256, "imagenet": 256}
+    assert rows["batch_size"] == sizes[files.split()[-1]]
+    first = f"{folder}/linear/version_0/checkpoints/best.ckpt" if "second_stage" in files else None
+    assert backbone["checkpoint"] == first
+    assert backbone["new_head"]
+    assert not backbone["pretrained"]  # nothing is downloaded unless it is asked for
+
+
+def test_data_may_stand_before_the_experiment(command):
+    """The folder is then the one that all data share; whatever trains is the same."""
+    one, other = (
+        yaml.safe_load(command("fit", *words, "--data.root", "DIR", "--print_config").out)
+        for files in [composed("linear", "cub200")]
+        for words in (files, [*files[2:], *files[:2]])
+    )
+    assert (one["data"], one["model"]) == (other["data"], other["model"])
+    assert other["trainer"]["logger"]["init_args"]["save_dir"] == "runs"
+
+
+def test_every_experiment_is_run():
+    with_tests = {"synthetic_parts_cnn", "synthetic_parts_vit", "br_npa_high_resolution_synthetic_parts"}
+    with_tests |= {f"{head}_synthetic_parts" for head in ("linear", "infodisent", "br_npa")}
+    with_tests |= {name for files, _ in STEPS for name in files.split()}
+    assert {Path(name).stem for name in of("experiment")} == with_tests
+    assert set(STEPS) <= set(COMPOSITIONS)
+    assert {data for _, data in STEPS} == {Path(name).stem for name in of("data")} - {"synthetic_parts"}
 
 
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory", "ignore:.*in eval mode at the start")
@@ -208,25 +257,30 @@ def test_the_second_stage_has_the_backbone_of_the_first(command, tmp_path):
     """Both files as they stand, but for the size of the network and of the run."""
     root = RELEASES["cub200"](tmp_path / "data")
     small = ["--model.backbone.name", "resnet18", "--model.backbone.image_size", "64", "--data.root", str(root)]
+    small += ["--model.backbone.timm_kwargs", "{channels: [64, 16, 16, 16]}"]
     short = ["--trainer.max_epochs", "1", "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false"]
     words = [*small, *CALM, *short, "--data.batch_size", "4"]
     first = ["--model.backbone.checkpoint", "null"]
-    assert command("fit", "-c", "configs/experiment/linear_cub200.yaml", *words, *first).status == 0
-    one, two = (Path(f"runs/{head}_cub200/version_0/checkpoints") for head in ("linear", "infodisent"))
-    assert command("fit", "-c", "configs/experiment/infodisent_cub200.yaml", *words).status == 0
+    assert command("fit", *composed("linear", "cub200"), *words, *first).status == 0
+    one, two = (Path(f"runs/cub200/{head}/version_0/checkpoints") for head in ("linear", "infodisent"))
+    assert command("fit", *composed("infodisent second_stage", "cub200"), *words).status == 0
     assert sorted(file.name for file in two.iterdir()) == ["best.ckpt", "last.ckpt"]
     before, after = (torch.load(folder / "best.ckpt", weights_only=True)["state_dict"] for folder in (one, two))
     body = [key for key in after if "forward_head" not in key]
     assert len(body) == 120
     assert all(torch.equal(before[key], after[key]) for key in body)
     assert set(before) - set(after) == {f"backbone.model.forward_head.head.classifier.{n}" for n in ("weight", "bias")}
-    exported = Path("runs/infodisent_cub200/infodisent_cub200.md").read_text()
+    exported = Path("runs/cub200/infodisent/infodisent.md").read_text()
     assert "accuracy, test | " in exported
 
 
 def test_experiments_name_themselves():
-    """The command in a card is the one that made it."""
+    """Commands in their comments take files that are there, and in a card stands the one that made it."""
     for name in of("experiment"):
         text = (resource("configs").parent / name).read_text()
-        assert f"lit-coiba fit -c {name}" in text
-        assert json.dumps(Path(name).stem).strip('"') in text
+        commands = re.findall(r"lit-coiba fit (.*(?:\\\n.*)*)", text)
+        files = [re.findall(r"-c (configs/\S+)", words) for words in commands]
+        assert any(name in asked for asked in files)
+        assert all(len(asked) <= 3 and resource(file).exists() for asked in files for file in asked)
+        if "synthetic_parts" in name and "callbacks" in text:
+            assert f"command: lit-coiba fit -c {name} #" in text

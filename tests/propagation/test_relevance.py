@@ -40,7 +40,8 @@ def homogeneous(model):
         ("pvt_v2_b0", 32, {"depths": (1, 1, 1, 1)}),  # keys and values on a coarser grid
         ("mvitv2_tiny", 64, {}),  # pools queries, keys and values
         ("xcit_nano_12_p16_224", 64, {"depth": 2}),  # attention over channels
-        ("coatnet_pico_rw_224", 224, {}),  # queries, keys and values head by head; squeeze-and-excitation
+        # Queries, keys and values head by head; squeeze-and-excitation.
+        ("coatnet_pico_rw_224", 64, {"depths": (1, 1, 2, 2), "embed_dim": (32, 32, 64, 64)}),
         ("edgenext_xx_small", 64, {"depths": (1, 1, 1, 1)}),
         ("efficientvit_b0", 64, {"depths": (1, 1, 1, 1)}),  # linear attention, without a softmax
         ("mobilevitv2_050", 64, {}),  # broadcast attention

@@ -1,5 +1,6 @@
 """Two real processes (gloo) fit one head: equal weights on both; logs, cache and checkpoints are there once."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,11 +9,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lit_coiba.store import ExplanationStore
 from tests._testers.runs import PATIENCE, ROOT
 
-# `lit-coiba`, on few samples; Lightning starts this file once more for the second process.
+# `lit-coiba`, several times and each time in a folder of its own, on few samples; Lightning starts this file once more
+# for the second process.
 SCRIPT = """
-import os, sys, warnings
+import json, os, sys, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
 import torch
@@ -37,22 +40,36 @@ def kept(self):
     torch.save(self.state_dict(), f"weights of rank {rank}.pt")
 
 CachedFeatures._compute, Classifier.training_step, Classifier.on_fit_end = counted, seen, kept
-status = main(sys.argv[1:])
-Path(f"status {status} on rank {rank}").touch()
-sys.exit(status)
+here = Path(__file__).parent
+for name, words in json.loads(sys.argv[1]).items():
+    (here / name).mkdir(exist_ok=True)
+    os.chdir(here / name)
+    status = main(words)
+    Path(f"status {status} on rank {rank}").touch()
+    os.chdir(here)
+    if status:
+        sys.exit(status)
 """
-FILES = [*("-c", "configs/trainer/ddp.yaml"), *("-c", "configs/experiment/infodisent_synthetic_parts.yaml")]
+DDP = ["-c", "configs/trainer/ddp.yaml"]
 CPU = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.enable_progress_bar", "false"]
 SHORT = ["--data.batch_size", "8", "--trainer.max_epochs", "2", "--trainer.log_every_n_steps", "1"]
 NAME = "infodisent_synthetic_parts"
 
+FIT = ["fit", *DDP, "-c", f"configs/experiment/{NAME}.yaml", *CPU, *SHORT]
+FITS = {  # the experiment's file; without cache a head and its backbone are trained
+    "cached": FIT,
+    "images": [*FIT, "--cache", "null", "--model.frozen", "false", "--model.head.bias", "true"],
+}
+EXPLAIN = ["explain", *DDP, *CPU, *("-c", "configs/model/synthetic_parts_vit.yaml", "--model.method", "RandomMap")]
+EXPLAIN += ["--data", "SyntheticParts", "--data.batch_size", "2", "--limit", "6", "--store", "x"]
 
-def fit(folder, *words):
-    """What `lit-coiba fit` prints and leaves in `folder`."""
+
+def run(folder, commands):
+    """What the commands print and leave in folders of `folder`: one start of both processes for all of them."""
     (folder / "script.py").write_text(SCRIPT)
     variables = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads()), "GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.run(
-        [sys.executable, "script.py", "fit", *FILES, *CPU, *SHORT, *words],
+        [sys.executable, str(folder / "script.py"), json.dumps(commands)],
         cwd=folder,
         env={**os.environ, **variables},
         capture_output=True,
@@ -61,14 +78,17 @@ def fit(folder, *words):
     )
 
 
-@pytest.fixture(scope="module", params=["cached", "images"])
-def done(tmp_path_factory, request):
-    """The experiment's file by two processes; without cache a head and its backbone are trained."""
+@pytest.fixture(scope="module")
+def all_done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    words = {"cached": [], "images": ["--cache", "null", "--model.frozen", "false", "--model.head.bias", "true"]}
-    run = fit(folder, *words[request.param])
-    assert run.returncode == 0, run.stderr
-    return folder, request.param
+    done = run(folder, {**FITS, "explained": EXPLAIN})
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(params=FITS)
+def done(all_done, request):
+    return all_done / request.param, request.param
 
 
 def names(folder, beginning):
@@ -123,8 +143,14 @@ def test_logs_and_checkpoints_are_there_once(done):
     assert all(torch.equal(saved[name], ours[name]) for name in saved)
 
 
+def test_both_explain_as_the_shipped_file_says(all_done):
+    folder = all_done / "explained"
+    assert names(folder, "status") == ["status 0 on rank 0", "status 0 on rank 1"]
+    assert len(ExplanationStore(folder / "x")) == 6
+
+
 def test_what_goes_wrong_on_the_first_ends_both(tmp_path):
-    run = fit(tmp_path, "--model.frozen", "false")
-    assert run.returncode == 2
-    assert "lit-coiba: error: cache keeps features of a backbone that does not change" in run.stderr
-    assert names(tmp_path, "status")[0] == "status 2 on rank 0"
+    done = run(tmp_path, {"wrong": [*FIT, "--model.frozen", "false"]})
+    assert done.returncode == 2
+    assert "lit-coiba: error: cache keeps features of a backbone that does not change" in done.stderr
+    assert names(tmp_path / "wrong", "status")[0] == "status 2 on rank 0"

@@ -6,15 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 import torch
 
+from lit_coiba.cli import main
+from lit_coiba.data.synthetic.dataset import SPLITS
 from tests._testers.runs import PATIENCE, ROOT
 
 EPOCHS, BATCHES = 6, 10  # batches of an epoch
-# `lit-coiba` on few samples. With a third file named, it stands still in the middle of epoch 3, until it is killed.
-SCRIPT = """
+FEW = {"train": range(640), "val": range(10_000, 10_200), "test": range(11_000, 11_010)}
+# `lit-coiba` on few samples; it stands still in the middle of epoch 3, until it is killed.
+SCRIPT = f"""
 import sys, time, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
@@ -22,17 +26,17 @@ from lit_coiba.cli import main
 from lit_coiba.data.synthetic.dataset import SPLITS
 from lit_coiba.training.classifier import Classifier
 
-SPLITS.update(train=range(640), val=range(10_000, 10_200), test=range(11_000, 11_010))
-step, reached = Classifier.training_step, Path(sys.argv[1])
+SPLITS.update({FEW})
+step = Classifier.training_step
 
 def slow(self, batch, batch_idx):
-    if reached.name == "reached" and (self.current_epoch, batch_idx) == (3, 5):
-        reached.touch()
+    if (self.current_epoch, batch_idx) == (3, 5):
+        Path("reached").touch()
         time.sleep(1000)
     return step(self, batch, batch_idx)
 
 Classifier.training_step = slow
-sys.exit(main(sys.argv[2:]))
+sys.exit(main(sys.argv[1:]))
 """
 NAME = "infodisent_synthetic_parts"
 WORDS = [
@@ -43,17 +47,21 @@ WORDS = [
 ]
 
 
-def start(folder, reached="never", *words):
-    """The command, started in `folder`."""
+def start(folder):
+    """The command in a process of its own, which stands still before it has ended."""
     (folder / "script.py").write_text(SCRIPT)
     variables = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    command = [sys.executable, "script.py", str(folder / reached), *WORDS, *words]
-    return subprocess.Popen(command, cwd=folder, env={**os.environ, **variables}, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "script.py", *WORDS], cwd=folder, env={**os.environ, **variables})
 
 
-def finished(run):
-    _, errors = run.communicate(timeout=PATIENCE)
-    assert run.returncode == 0, errors
+def finish(folder, *words):
+    """The command from its start to its end, in this process."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.chdir(folder)
+        for split, samples in FEW.items():
+            patch.setitem(SPLITS, split, samples)
+        assert main([*WORDS, *words]) == 0
 
 
 def logged(version):
@@ -68,10 +76,10 @@ def logged(version):
 def runs(tmp_path_factory):
     """Folder of an undisturbed run, and of one that was killed and went on, with the same cache."""
     straight, killed = tmp_path_factory.mktemp("straight"), tmp_path_factory.mktemp("killed")
-    finished(start(straight))
+    finish(straight)
     (killed / "runs").mkdir()
     (killed / "runs" / "features").symlink_to(straight / "runs" / "features")
-    run = start(killed, "reached")
+    run = start(killed)
     try:
         deadline = time.monotonic() + PATIENCE
         while not (killed / "reached").exists():
@@ -80,9 +88,9 @@ def runs(tmp_path_factory):
             time.sleep(0.05)
     finally:
         run.kill()
-        run.communicate()
+        run.wait(PATIENCE)
         assert run.returncode == -signal.SIGKILL
-    finished(start(killed, "never", "--ckpt_path", f"runs/{NAME}/version_0/checkpoints/last.ckpt"))
+    finish(killed, "--ckpt_path", f"runs/{NAME}/version_0/checkpoints/last.ckpt")
     return straight / "runs" / NAME, killed / "runs" / NAME
 
 

@@ -1,5 +1,6 @@
 """A classifier with an interpretable head: training, what stays as it is, checkpoints, and what is explained."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -96,7 +97,8 @@ def test_a_checkpoint_reloads_in_a_new_process(tmp_path):
         f"model = Classifier.load_from_checkpoint({saved.last_model_path!r}, weights_only=True).eval();"
         f"torch.save(model(torch.load({str(tmp_path / 'images.pt')!r})).detach(), {str(tmp_path / 'logits.pt')!r})"
     )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=ROOT, env=environment)
     torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), model.eval()(images), rtol=1e-6, atol=1e-6)
 
 

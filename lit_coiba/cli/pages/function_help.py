@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from docstring_parser import parse
 
+from lit_coiba.cli.pages.docstrings import argument_texts
 from lit_coiba.cli.pages.page import Page, parameters
 from lit_coiba.cli.verb import FunctionVerb
 
@@ -14,7 +15,7 @@ def help_page(verb: FunctionVerb) -> str:
     page = Page(verb.usage, f"{text.short_description} {text.long_description or ''}")
     page.section("examples", verb.examples)
     if verb.positional:
-        told = {param.arg_name: " ".join((param.description or "").split()) for param in text.params}
+        told = argument_texts(verb.function)
         page.section("arguments", "\n".join(f"  {name.upper():<8}{told[name]}" for name in verb.positional))
     if options := dict(parameters(verb.function, skip=frozenset(verb.positional))):
         page.keys("options", iter(options.items()))

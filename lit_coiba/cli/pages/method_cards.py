@@ -12,6 +12,7 @@ import yaml
 from docstring_parser import parse
 
 from lit_coiba import attribution
+from lit_coiba.cli.pages.docstrings import argument_texts
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.resources import resource
@@ -70,9 +71,9 @@ def pages() -> list[MethodPage]:
 def page(method: type[AttributionMethod], configs: dict[str, list[str]] | None = None) -> MethodPage:
     """One method; `configs` as `_configs` has them."""
     text = parse(method.__doc__ or "")
-    told = {param.arg_name: " ".join((param.description or "").split()) for param in text.params}
+    texts = argument_texts(method)
     arguments = [
-        (name, _default(parameter), told.get(name, "")) for name, parameter in signature(method).parameters.items()
+        (name, _default(parameter), texts.get(name, "")) for name, parameter in signature(method).parameters.items()
     ]
     configs = _configs() if configs is None else configs
     summary = " ".join((text.short_description or "").split())

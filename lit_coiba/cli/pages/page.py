@@ -9,7 +9,7 @@ from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Any, get_type_hints
 
-from docstring_parser import parse
+from lit_coiba.cli.pages.docstrings import argument_texts
 
 _COLUMN = 34  # where explanations begin
 
@@ -49,11 +49,11 @@ def parameters(
     component: Callable[..., Any], prefix: str = "", skip: frozenset[str] = frozenset()
 ) -> Iterator[tuple[str, str]]:
     """The parameters of a function or class but those in `skip`: the key, and its docstring, type and default."""
-    told = {param.arg_name: param.description or "" for param in parse(component.__doc__ or "").params}
+    texts = argument_texts(component)
     types = get_type_hints(getattr(component, "__init__") if isinstance(component, type) else component)  # noqa: B009
     for name, parameter in signature(component).parameters.items():
         if name not in skip | {"self"}:
-            meaning = " ".join(told.get(name, "").replace("`", "").split())
+            meaning = texts.get(name, "").replace("`", "")
             yield f"{prefix}.{name}".lstrip("."), f"{meaning} ({_kind(types[name], parameter.default)})"
 
 

@@ -126,9 +126,11 @@ def _located(name: str) -> Path:
 def _take_out_stale(pieces: list[str | Config]) -> dict[str, str]:
     """Remove what configs say about a class that a later piece replaces by another one; the classes that stay.
 
-    The first config, the defaults, gets the new class instead: words may then stand before the one that names it.
+    The first config, the defaults, gets the new class instead: words, and configs that leave the class to others, may
+    then stand before the one that names it.
     """
     classes: dict[str, str] = {}  # key -> class, after the pieces so far
+    settled: set[str] = set()  # keys whose class is not only the defaults' choice
     found: list[tuple[dict[str, Any], str, str, str]] = []  # parent, its key, the dotted key, class at that time
     for piece, following in zip(pieces, [*pieces[1:], ""]):
         if isinstance(piece, str):
@@ -136,13 +138,16 @@ def _take_out_stale(pieces: list[str | Config]) -> dict[str, str]:
             key, chosen = key.removesuffix(".class_path"), value if given else following
             if piece.startswith("--") and key in classes and isinstance(chosen, str) and _CLASS.fullmatch(chosen):
                 classes[key] = chosen
+                settled.add(key)
             continue
         for parent, last, key in _nodes(piece.content):
             node = parent[last]
             named = node.get("class_path") if isinstance(node, dict) else node if key in classes else None
             if isinstance(named, str):
                 classes[key] = named
-            if key in classes:
+                if piece is not pieces[0]:
+                    settled.add(key)
+            if isinstance(named, str) or key in settled:
                 found.append((parent, last, key, classes[key]))
     first = {id(parent) for parent, _, _ in _nodes(pieces[0].content)} if isinstance(pieces[0], Config) else set()
     for parent, last, key, then in found:

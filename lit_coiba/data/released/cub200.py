@@ -39,19 +39,10 @@ class CUB200(PublishedDataset):
     counted from 0. The split is that of ``train_test_split.txt``, 5,994 for training and 5,794 for testing; a part of
     the former is held out for validation (`held_out` says which).
 
+    Other arguments, and errors, are those of `PublishedDataset`.
+
     Args:
         root: The folder ``CUB_200_2011``; one above or in it will do as well.
-        split: Which split is explained.
-        validation: Share of every class of the training split that is held out for validation; 0 = none, and fitting
-            goes without validation.
-        augment: Train on random cuts, mirrored at random.
-        batch_size: Samples per batch, and per block.
-        num_workers: Processes that read files; None = up to four, as many as there are cores to spare.
-        limit: Explain this many samples only.
-        limit_order: ``spread`` = evenly spaced over the sorted ids; ``first`` = the first ones.
-
-    Raises:
-        InputError: An argument is out of its range, or the folder is not that of the dataset; the message draws it.
     """
 
     trees = (

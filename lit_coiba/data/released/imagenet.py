@@ -53,17 +53,7 @@ class ImageNet(PublishedDataset):
 
     There is no test split, because its labels were never published: validation takes its place.
 
-    Args:
-        root: The folder; one above or in it will do as well.
-        split: Which split is explained.
-        augment: Train on random cuts, mirrored at random.
-        batch_size: Samples per batch, and per block.
-        num_workers: Processes that read files; None = up to four, as many as there are cores to spare.
-        limit: Explain this many samples only.
-        limit_order: ``spread`` = evenly spaced over the sorted ids; ``first`` = the first ones.
-
-    Raises:
-        InputError: An argument is out of its range, or the folder is not that of the dataset; the message draws it.
+    Arguments and errors are those of `PublishedDataset`.
     """
 
     trees = (

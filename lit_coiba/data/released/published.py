@@ -17,16 +17,14 @@ from lit_coiba.data.subset import LimitOrder, Subset
 class PublishedDataset(BlockDataModule):
     """A published dataset in the folder that its authors released. Nothing is downloaded.
 
+    Other arguments are those of `BlockDataModule`.
+
     Args:
-        root: The folder; also one above or below it will do, where there is no doubt.
+        root: The folder; one above or in it will do as well.
         split: Which split is explained.
         validation: Share of every class of the training split that is held out for validation; 0 = none, and fitting
             goes without validation.
         augment: Train on random cuts, mirrored at random.
-        batch_size: Samples per batch, and per block.
-        num_workers: Processes that read files; None = up to four.
-        limit: Explain this many samples only.
-        limit_order: ``spread`` or ``first``.
 
     Raises:
         InputError: An argument is out of its range, or the folder is not that of the dataset; the message draws it.

@@ -70,19 +70,7 @@ class StanfordCars(PublishedDataset):
     other ids. The region is the bounding box. The split is that of the release, 8,144 for training and 8,041 for
     testing; a part of the former is held out for validation (`held_out` says which).
 
-    Args:
-        root: The folder; one above or in it will do as well.
-        split: Which split is explained.
-        validation: Share of every class of the training split that is held out for validation; 0 = none, and fitting
-            goes without validation.
-        augment: Train on random cuts, mirrored at random.
-        batch_size: Samples per batch, and per block.
-        num_workers: Processes that read files; None = up to four, as many as there are cores to spare.
-        limit: Explain this many samples only.
-        limit_order: ``spread`` = evenly spaced over the sorted ids; ``first`` = the first ones.
-
-    Raises:
-        InputError: An argument is out of its range, or the folder is not that of the dataset; the message draws it.
+    Arguments and errors are those of `PublishedDataset`.
     """
 
     trees = (_DEVKIT, _COMBINED, _CLASS_FOLDERS)

@@ -7,10 +7,12 @@ import re
 import pytest
 import yaml
 
+from lit_coiba import data
 from lit_coiba.cli.pages.overview import overview
 from lit_coiba.cli.pages.page import parameters
 from lit_coiba.cli.verb import TrainerVerb
 from lit_coiba.cli.verbs import all_verbs
+from lit_coiba.data.module import BlockDataModule
 from lit_coiba.resources import resource
 
 VERBS = all_verbs()
@@ -82,3 +84,19 @@ def test_how_a_parameter_is_told():
         "x.flag": " (bool, default false)",
         "x.kind": "One of two. (str, default a)",
     }
+
+
+def test_what_bases_say_of_a_parameter_need_not_be_repeated():
+    """Every key of every data module is explained; a class's own words come before those of its bases."""
+    offered = [getattr(data, name) for name in data.__all__]
+    modules = [item for item in offered if isinstance(item, type) and issubclass(item, BlockDataModule)]
+    assert len(modules) >= 7
+    for module in modules:
+        for key, text in parameters(module):
+            assert not text.startswith(" ("), f"{module.__name__}.{key}"
+    texts = {name: dict(parameters(getattr(data, name))) for name in ("CUB200", "StanfordDogs", "SyntheticParts")}
+    assert texts["CUB200"]["root"].startswith("The folder CUB_200_2011;")
+    assert texts["StanfordDogs"]["root"].startswith("The folder; one above")
+    assert texts["CUB200"]["num_workers"].startswith("Processes that read files;")
+    assert texts["SyntheticParts"]["num_workers"].startswith("Processes that draw;")
+    assert texts["CUB200"]["batch_size"] == texts["SyntheticParts"]["batch_size"]

@@ -88,6 +88,17 @@ def test_the_defaults_get_the_class_that_is_chosen():
     assert DEFAULTS == {"data": {"class_path": "ImageFolder"}}
 
 
+@pytest.mark.parametrize("later", [["--data", "CUB200"], ["-c", "{data: {class_path: CUB200}}"]])
+def test_a_file_that_names_no_class_says_its_arguments_of_whatever_class_is_chosen(later):
+    write("experiment.yaml", "data: {init_args: {batch_size: 32}}")
+    words, _, classes = read_configs(["-c", "experiment.yaml", *later], DEFAULTS)
+    assert contents(words)[:2] == [{"data": {"class_path": "CUB200"}}, {"data": {"init_args": {"batch_size": 32}}}]
+    assert classes == {"data": "CUB200"}
+    write("folder.yaml", "data: ImageFolder")
+    words, _, _ = read_configs(["-c", "folder.yaml", "-c", "experiment.yaml", *later], DEFAULTS)
+    assert contents(words)[1:3] == [{}, {}]  # what was said of one class is not said of another
+
+
 @pytest.mark.parametrize("file", ["data.yaml", "{class_path: SyntheticParts}"])
 def test_a_file_for_a_section_is_no_class(file):
     assert read_configs(["--data", file], DEFAULTS)[2] == {"data": "ImageFolder"}

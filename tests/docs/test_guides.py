@@ -14,7 +14,7 @@ from lit_coiba.cli import main
 from lit_coiba.data.synthetic.dataset import SPLITS
 from lit_coiba.store import ExplanationStore
 
-GUIDES = sorted((Path(__file__).parents[1] / "docs" / "guide").glob("*.md"))
+GUIDES = sorted((Path(__file__).parents[2] / "docs" / "guide").glob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOISE = ("survive pure noise", "in eval mode at the start", "smaller than the logging interval", "by the model summary")
 pytestmark = pytest.mark.filterwarnings(*(f"ignore:.*{words}" for words in NOISE))

@@ -155,7 +155,7 @@ with torch.no_grad():
 
 def logits_of_another_process(name, file):
     words = [sys.executable, "-c", LOGITS, str(resource(f"configs/model/{name}.yaml")), str(file)]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
     assert done.returncode == 0, done.stderr
     return torch.tensor(json.loads(done.stdout.splitlines()[-1]), dtype=torch.float64)
 
