@@ -6,12 +6,15 @@ Schulz, Sixt, Tombari and Landgraf, "Restricting the Flow: Information Bottlenec
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from torch import Tensor
 
 from lit_coiba.bottlenecks.fitting import PerImageAdam
-from lit_coiba.bottlenecks.one_layer import OneLayerBottleneck
+from lit_coiba.bottlenecks.method import BottleneckMethod
+from lit_coiba.bottlenecks.one_layer import chosen_layer, first_layers, prefix_leak_test
+from lit_coiba.bottlenecks.statistics import ActivationStatistics, LeakTest
 from lit_coiba.bottlenecks.unit_bottleneck import UnitBottleneck
 from lit_coiba.core.batched_evaluator import Chunk
 from lit_coiba.core.errors import InputError, check_count, check_not_negative, check_positive
@@ -23,7 +26,7 @@ from lit_coiba.core.targets import Resolved
 from lit_coiba.functional import gaussian_kernel, smooth
 
 
-class IBA(OneLayerBottleneck):
+class IBA(BottleneckMethod):
     """Information bottleneck attribution at one layer, batched over images: the bits that have to pass for the class.
 
     Noise replaces part of each unit's activation; the loss of an image is the mean cross-entropy of its noise copies
@@ -96,9 +99,24 @@ class IBA(OneLayerBottleneck):
         self.relu = relu
         self.antithetic = antithetic
 
+    def statistics_layers(self, model: Network) -> list[str]:
+        """The bottleneck layer, or the candidates of the leak test, earliest first.
+
+        Raises:
+            InputError: One of them lies on no grid, or on one that is too small to smooth.
+        """
+        layers = [self.layer] if self.layer else first_layers(model)
+        for layer in layers:
+            self._check_grid(model.grid(layer))
+        return layers
+
+    def _leak_test(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> LeakTest | None:
+        candidates = self.statistics_layers(model)
+        return prefix_leak_test(model, statistics, candidates, images, self.min_std, self.seed)
+
     def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
         statistics = self._slot.of(model)
-        layer = self._chosen_layer(model, statistics)
+        layer = chosen_layer(self.statistics_layers(model), statistics)
         split = model.split([layer])
         grid, prior = split.grids[0], self._prior(statistics, [layer], self.copies, self.antithetic)
         active = statistics.active[layer] > self.active_threshold

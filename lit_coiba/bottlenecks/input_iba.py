@@ -6,15 +6,18 @@ Predictive Information", 2021 (arXiv 2110.01471).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from lit_coiba.bottlenecks.feature_matching import Matching, match_features
 from lit_coiba.bottlenecks.fitting import PerImageAdam
-from lit_coiba.bottlenecks.one_layer import OneLayerBottleneck
+from lit_coiba.bottlenecks.method import BottleneckMethod
+from lit_coiba.bottlenecks.one_layer import chosen_layer, first_layers, prefix_leak_test
 from lit_coiba.bottlenecks.pixel_bottleneck import PixelBottleneck
 from lit_coiba.bottlenecks.pixel_noise import pixel_noise
-from lit_coiba.bottlenecks.statistics import ActivationStatistics
+from lit_coiba.bottlenecks.statistics import ActivationStatistics, LeakTest
 from lit_coiba.bottlenecks.unit_bottleneck import UnitBottleneck
 from lit_coiba.core.batched_evaluator import Chunk
 from lit_coiba.core.errors import InputError, check_count, check_not_negative, check_positive
@@ -31,7 +34,7 @@ COUNTS = ("feature_copies", "n_samples", "group", "epochs", "batch", "critic_ste
 POSITIVE = ("feature_lr", "clip", "lr_mask", "lr_mean", "lr_std", "lr_critic", "lr")
 
 
-class InputIBA(OneLayerBottleneck):
+class InputIBA(BottleneckMethod):
     """Share of each pixel that has to pass for the class to stay, in [0, 1], mean over colors; maps at pixels.
 
     1. A bottleneck at a hidden layer finds the bits that each of its units passes (IBA, unsmoothed).
@@ -155,10 +158,25 @@ class InputIBA(OneLayerBottleneck):
         check_not_negative(feature_beta=feature_beta, beta=beta, smoothing=smoothing)
         check_positive(**{name: getattr(self, name) for name in POSITIVE})
 
+    def statistics_layers(self, model: Network) -> list[str]:
+        """The bottleneck layer, or the candidates of the leak test, earliest first.
+
+        Raises:
+            InputError: One of them lies on no grid.
+        """
+        layers = [self.layer] if self.layer else first_layers(model)
+        for layer in layers:
+            model.grid(layer)
+        return layers
+
+    def _leak_test(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> LeakTest | None:
+        candidates = self.statistics_layers(model)
+        return prefix_leak_test(model, statistics, candidates, images, self.min_std, self.seed)
+
     def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
         self._check_smoothing(images)
         statistics = self._slot.of(model)
-        split = model.split([self._chosen_layer(model, statistics)])
+        split = model.split([chosen_layer(self.statistics_layers(model), statistics)])
         state = split.lower(images)
         feature_bits = self._feature_bits(split, state, images, targets, statistics)
         start = _mask_logits(feature_bits, split.grids[0], images)

@@ -81,8 +81,9 @@ class BottleneckMethod(AttributionMethod):
             What to keep: the statistics with the result of the leak test.
 
         Raises:
-            InputError: The statistics are not of `model`.
+            InputError: The statistics are not of `model`, or the method refuses one of its layers.
         """
+        self.statistics_layers(model)
         self._slot.fill(model, statistics)
         if statistics.leak is None and (found := self._leak_test(model, statistics, images)) is not None:
             self._slot.replace(statistics.with_leak(found))

@@ -116,7 +116,13 @@ class AttributionMethod(ABC):
             with torch.no_grad():
                 return evaluator.gather(images, 1, lambda _, rows: select_output(model(images[rows]), path)[None])[0]
 
-        return resolve(targets, images, model.num_classes, predict).scored_by(output, asked)
+        rows = resolve(targets, images, model.num_classes, predict)
+        if "gradients" in self.card.needs and not rows.differentiable:
+            raise InputError(
+                f"{type(self).__name__} needs gradients, and the target's score has none: take a method that only looks"
+                " at scores, such as RISE, Sobol or Occlusion"
+            )
+        return rows.scored_by(output, asked)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

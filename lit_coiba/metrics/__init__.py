@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lit_coiba.lazy import lazily
+from lit_coiba.core.lazy import lazily
 
 if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazily`
     from lit_coiba.metrics.faithfulness.deletion import Deletion as Deletion

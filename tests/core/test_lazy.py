@@ -11,7 +11,7 @@ import pytest
 
 import lit_coiba
 from lit_coiba import attribution, data, heads, metrics
-from lit_coiba.lazy import lazily
+from lit_coiba.core.lazy import lazily
 
 PACKAGES = [lit_coiba, attribution, data, heads, metrics]
 
