@@ -214,3 +214,17 @@ class TestWhatAMethodIs:
         assert method.arguments() == {"output": "prob", "chunk": 3, "fails": False}
         assert method.identity() == {"output": "prob", "fails": False}
         assert repr(method) == "Slope(output='prob', chunk=3, fails=False)"
+
+
+def test_a_target_without_gradients_is_for_methods_that_look_at_scores_only(model, images):
+    class BlackBox(ResolvedClass):
+        differentiable = False
+
+    class Sampled(Slope):
+        card = Card("", "1 forward", ("gradients",))
+
+    rows = Class(1).resolve(torch.zeros(3, 10))
+    given = BlackBox(**{name: getattr(rows, name) for name in rows.__dataclass_fields__})
+    assert Slope().explain(model, images, given).maps.shape == (3, *images.shape[-2:])
+    with pytest.raises(InputError, match="Sampled needs gradients, and the target's score has none: take a method"):
+        Sampled().explain(model, images, given)
