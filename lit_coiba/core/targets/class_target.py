@@ -21,7 +21,7 @@ Score = Literal["logit", "prob", "logprob", "rest"]
 
 REFERENCES = ("predicted", "label", "runner_up")
 _TOP = re.compile(r"top-?(\d+)")
-_REMEDY = "check the weights and the normalisation"
+_REMEDY = "check the weights and the normalization"
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,13 @@ class Class(Target):
         resolved = class_rows(index, count, image, names, score=self.score, output=self.output, reasons=reasons)
         return replace(resolved, clean=resolved.values(logits[image]).detach())
 
-    def check(self, num_classes: int, names: Sequence[str] = ()) -> None:
-        """Refuse what a model of `num_classes` classes cannot have, before it runs.
+    @property
+    def uses_labels(self) -> bool:
+        """Whether the class is the image's label."""
+        return self.cls == "label"
+
+    def check(self, num_classes: int, names: Sequence[str] | None = None) -> None:
+        """See `Target.check`.
 
         Raises:
             InputError: A class, a name or a number of ranks outside the model's.
@@ -99,7 +104,7 @@ class Class(Target):
             raise InputError(f"targets: {self.cls} asks for {self.ranks} classes, the model has {num_classes}")
         if isinstance(self.cls, int) and not 0 <= self.cls < num_classes:
             raise InputError(f"targets: {outside(self.cls, num_classes)}")
-        if isinstance(self.cls, str) and not self._short and names:
+        if isinstance(self.cls, str) and not self._short and names is not None:
             _named(self.cls, names)
 
     @property

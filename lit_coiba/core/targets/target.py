@@ -36,6 +36,23 @@ class Target(ABC):
             InputError: The output is none that this target can be found in.
         """
 
+    @property
+    def uses_labels(self) -> bool:
+        """Whether the labels of the images are what is explained."""
+        return False
+
+    def check(self, num_classes: int, names: Sequence[str] | None = None) -> None:
+        """Refuse what a model of `num_classes` classes cannot have, before it runs.
+
+        Args:
+            num_classes: Number of classes.
+            names: Class names in index order; empty = unknown, None = not looked up yet.
+
+        Raises:
+            InputError: The target names something outside the model's output.
+        """
+        return
+
     def identity(self) -> Any:
         """What stands for this target in the identity of a store: plain values."""
         return {**self.to_json(), "version": 1}

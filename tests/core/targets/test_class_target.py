@@ -100,7 +100,7 @@ class TestResolved:
         assert found.image.tolist() == [0]
         assert found.reasons == {
             1: "it has no label",
-            2: "the model's output is not finite: check the weights and the normalisation",
+            2: "the model's output is not finite: check the weights and the normalization",
             3: "class 7 is outside the model's range 0 to 2",
         }
 
