@@ -56,7 +56,7 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         try:
             image = self.dataset.image(index)
         except OSError as error:
-            raise InputError(f"sample {self.dataset.ids[index]}: {error}; mend the file or take it away") from error
+            raise InputError(f"sample {self.dataset.ids[index]}: {error}; fix the file or remove it") from error
         if self.augmentation is None:
             return self.transform.pixels(image)
         cut: Tensor = self.augmentation(image)

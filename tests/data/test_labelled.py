@@ -43,7 +43,7 @@ def test_a_sample_that_cannot_be_used_is_named():
     pictures = Pictures(3, broken={1})
     pictures.labels[2] = -1
     examples = LabelledImages(pictures, TRANSFORM)
-    with pytest.raises(InputError, match="sample picture_0001: the file is torn; mend the file or take it away"):
+    with pytest.raises(InputError, match="sample picture_0001: the file is torn; fix the file or remove it"):
         examples.__getitems__([0, 1])
     with pytest.raises(InputError, match="sample picture_0002 has no label"):
         examples.__getitems__([0, 2])

@@ -62,7 +62,7 @@ def read_boxes(path: Path) -> list[Box]:
     try:
         parser.Parse(content, True)
     except ExpatError as error:
-        raise InputError(f"annotation {path} is not XML ({error}); mend the file or take it away") from error
+        raise InputError(f"annotation {path} is not XML ({error}); fix the file or remove it") from error
     return reader.boxes
 
 
