@@ -23,9 +23,9 @@ def write(console: Console, explained: Sequence[Explained], folder: Path, traine
     """Write the logs and the picture, print the tables and where to look.
 
     Args:
-        console: Where to print.
+        console: Console to print on.
         explained: What was found.
-        folder: Where the logs and the picture go.
+        folder: Folder of the logs and the picture.
         trained: What became of the interpretable head.
     """
     log(explained, folder / "tensorboard")
@@ -39,7 +39,7 @@ def write(console: Console, explained: Sequence[Explained], folder: Path, traine
             " map is the share of part pixels in each cell.",
             highlight=False,
         )
-    for line in [*predictions(explained), *([told(trained)] if trained is not None else [])]:
+    for line in [*predictions(explained), *([head_summary(trained)] if trained is not None else [])]:
         console.print(line, highlight=False)
     console.print("\n[bold]Where to look[/bold]")
     for what in (
@@ -58,7 +58,7 @@ def sheet(one: Explained, method: str) -> str:
     return f"{one.sheet(method)}  {one.model}, {method}{speed}"
 
 
-def told(trained: Trained) -> str:
+def head_summary(trained: Trained) -> str:
     """What the head has become, in a line."""
     found, accuracy = trained.prototypes, trained.accuracy
     reached = "" if accuracy is None else f" {accuracy:.1%} of the validation images right;"

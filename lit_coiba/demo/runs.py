@@ -45,7 +45,7 @@ class Runner:
     """Explains datasets and says what it does.
 
     Args:
-        console: Where to say it.
+        console: Console to print on.
         steps: Passes of CoIBA and IBA.
     """
 
@@ -75,7 +75,7 @@ class Runner:
             model: What the model is called.
             backbone: The model.
             data: The images.
-            folder: Where the stores go.
+            folder: Folder of the stores.
             limit: Explain this many images only.
             statistics: File with activation statistics; None = estimate them over `data`.
             metrics: What the maps are scored by, into one table; None = they are not.
@@ -104,7 +104,7 @@ class Runner:
         return str(file)
 
     def trainer(self) -> Trainer:
-        """A Trainer that keeps nothing but what it is told to."""
+        """A Trainer that writes nothing but the store."""
         return Trainer(
             precision="auto",
             devices=1,

@@ -37,7 +37,7 @@ def card_of(row: Row, dataset: ImageDataset, index: int, transform: Transform) -
     Args:
         row: The explanation.
         dataset: The images.
-        index: Of the image that was explained.
+        index: Number of the image that was explained.
         transform: How it became model input.
 
     Raises:
@@ -50,8 +50,8 @@ def card_of(row: Row, dataset: ImageDataset, index: int, transform: Transform) -
     size = _panel_size(transform.preprocessing)
     if pixels.shape[1] < size[0]:  # a small picture is enlarged first, so that its heat is smooth
         pixels = fitted(pixels, size)
-    coloured = heat(enlarged(row.map, (pixels.shape[1], pixels.shape[2])))
-    return Card(row, [fitted(panel, size) for panel in (pixels, coloured, overlay(pixels, row.map))])
+    colored = heat(enlarged(row.map, (pixels.shape[1], pixels.shape[2])))
+    return Card(row, [fitted(panel, size) for panel in (pixels, colored, overlay(pixels, row.map))])
 
 
 def card_size(preprocessing: Preprocessing) -> tuple[int, int]:
@@ -64,7 +64,7 @@ def draw_card(page: Page, card: Card, classes: list[str] | None, x: int, y: int)
     """Draw a card with its top left corner at (x, y).
 
     Args:
-        page: Where to.
+        page: Page to draw on.
         card: The explanation.
         classes: Class names; empty = unknown, None = those of the labels are not those of the model.
         x: In pixels.
@@ -96,7 +96,7 @@ def _write_caption(page: Page, row: Row, classes: list[str] | None, x: int, y: i
     low = zero_scale(row.map)
     shown = f"{rounded(low)} to" if low else "full scale"
     scale = f"{shown} {rounded(full_scale(row.map))}{unit}"
-    peak = page.text(right, y + 12, scale, size=8, colour=FADED, align="right")
+    peak = page.text(right, y + 12, scale, size=8, color=FADED, align="right")
     share = f"  {percent(row.probability)}"
     room = width - peak - 60
     named = page.text(x, y + 12, class_name(row.target, classes), room, bold=True)

@@ -56,5 +56,5 @@ def comparison(examples: Sequence[Comparison], file: str | Path, columns: int = 
         for place, panel in enumerate([pixels, *(overlay(pixels, values) for values in example.maps.values())]):
             page.picture(x + place * step, y, fitted(panel, (_SIDE, _SIDE)))
         named = page.text(x, y + _SIDE + 16, example.title, block, bold=True)
-        page.text(x + named + 10, y + _SIDE + 16, example.subtitle, block - named - 10, colour=FADED)
+        page.text(x + named + 10, y + _SIDE + 16, example.subtitle, block - named - 10, color=FADED)
     return page.save(file)

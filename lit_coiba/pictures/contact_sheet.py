@@ -21,7 +21,7 @@ from lit_coiba.store import ExplanationStore
 
 _GUTTER, _MARGIN = 26, 24  # between cards, around everything
 _HEADER, _BELOW = 76, 18  # heights: top of the page, space below a card
-_BAR = (160, 10)  # width and height of the colour scale
+_BAR = (160, 10)  # width and height of the color scale
 
 
 def contact_sheet(
@@ -41,9 +41,9 @@ def contact_sheet(
     Args:
         store: The explanations.
         dataset: The images that were explained.
-        preprocessing: How they became model input.
-        file: Where to write.
-        count: How many to draw, at most.
+        preprocessing: Recipe by which they became model input.
+        file: File to write.
+        count: Number of explanations to draw, at most.
         named: Whether the dataset's classes are those of the model; else classes are numbers, and no label is shown.
 
     Returns:
@@ -60,7 +60,7 @@ def contact_sheet(
     )
     _write_header(page, store, cards)
     if not cards:
-        page.text(_MARGIN, _HEADER + 20, "There is no explanation to show.", colour=FADED)
+        page.text(_MARGIN, _HEADER + 20, "There is no explanation to show.", color=FADED)
     for number, card in enumerate(cards):
         x = _MARGIN + number % columns * (card_width + _GUTTER)
         y = _HEADER + number // columns * card_height
@@ -90,8 +90,8 @@ def _write_header(page: Page, store: ExplanationStore, cards: list[Card]) -> Non
     page.text(_MARGIN, 32, method, left - 2 * _MARGIN, 15, bold=True)
     page.text(_MARGIN, 52, f"{shown}. Each: {', '.join(PANELS)}.", left - 2 * _MARGIN, 9, FADED)
     page.picture(left, 22, heat(torch.linspace(0, 1, _BAR[0]).expand(_BAR[1], -1)))
-    page.text(left, 50, _lowest([card.row.map for card in cards]), size=8.5, colour=FADED)
-    page.text(right, 50, "full scale", size=8.5, colour=FADED, align="right")
+    page.text(left, 50, _lowest([card.row.map for card in cards]), size=8.5, color=FADED)
+    page.text(right, 50, "full scale", size=8.5, color=FADED, align="right")
 
 
 def _lowest(maps: list[Tensor]) -> str:

@@ -52,7 +52,7 @@ def gallery(
         x = _MARGIN + column * (block + _BETWEEN)
         for place, (picture, heading) in enumerate(zip(pictures, headings)):
             left = x + _NAME + place * (_SIDE + _GAP)
-            page.text(left + _SIDE / 2, _HEADER - 10, heading, _SIDE, 8, colour=FADED, align="center")
+            page.text(left + _SIDE / 2, _HEADER - 10, heading, _SIDE, 8, color=FADED, align="center")
             page.picture(left, _HEADER, fitted(picture, (_SIDE, _SIDE)))
         for line, name in enumerate(names[column * lines : (column + 1) * lines], 1):
             y = _HEADER + line * (_SIDE + _GAP)

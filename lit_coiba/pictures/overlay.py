@@ -1,4 +1,4 @@
-"""A map as colours, and over its picture."""
+"""A map as colors, and over its picture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLOURMAP = "inferno"  # perceptually uniform, dark for nothing
 OPACITY = 0.9  # of the heat at full scale
 GAMMA = 0.75  # of the opacity: below 1, a faint place is still seen
 GRID_CELLS = 64 * 64  # a map with more cells has one for each pixel or so
-PERCENTILE = 0.99  # of such a map, what is shown as its brightest colour
+PERCENTILE = 0.99  # of such a map, what is shown as its brightest color
 OFFSET = 0.5  # a map that is everywhere above this share of its full scale is shown from its minimum on
 PAPER = 0.75  # how far the picture below the heat keeps its contrast; the rest is white
 
@@ -23,7 +23,7 @@ _GREY = torch.tensor([0.299, 0.587, 0.114])  # luma of RGB, ITU-R BT.601
 
 
 def full_scale(values: Tensor) -> float:
-    """The value of a map ``(h, w)`` that is shown as its brightest colour: the maximum, at least 0.
+    """The value of a map ``(h, w)`` that is shown as its brightest color: the maximum, at least 0.
 
     Of a map of single pixels it is the 99th percentile, where that is not 0: a few outliers would leave the rest black.
     """
@@ -65,8 +65,8 @@ def relative(values: Tensor, scale: float | None = None) -> Tensor:
 
 
 def heat(values: Tensor) -> Tensor:
-    """Numbers in [0, 1], ``(H, W)``, as colours ``(3, H, W)`` uint8."""
-    return _colours()[(values * 255).round().long()].permute(2, 0, 1).contiguous()
+    """Numbers in [0, 1], ``(H, W)``, as colors ``(3, H, W)`` uint8."""
+    return _colors()[(values * 255).round().long()].permute(2, 0, 1).contiguous()
 
 
 def overlay(pixels: Tensor, values: Tensor) -> Tensor:
@@ -95,6 +95,6 @@ def _positive(values: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def _colours() -> Tensor:
-    """The colour map, ``(256, 3)`` uint8."""
+def _colors() -> Tensor:
+    """The color map, ``(256, 3)`` uint8."""
     return torch.from_numpy(matplotlib.colormaps[COLOURMAP](np.arange(256), bytes=True)[:, :3].copy())

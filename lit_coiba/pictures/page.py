@@ -53,7 +53,7 @@ class Page:
         text: str,
         width: float | None = None,
         size: float = 9.0,
-        colour: str = INK,
+        color: str = INK,
         bold: bool = False,
         align: Literal["left", "center", "right"] = "left",
         keep: Literal["start", "end"] = "start",
@@ -61,12 +61,12 @@ class Page:
         """Write one line.
 
         Args:
-            x: Left end, centre or right end, as `align` says.
-            baseline: Of the letters.
+            x: Left end, center or right end, as `align` says.
+            baseline: Baseline of the letters.
             text: Any text.
             width: Longer text is cut to this width, with an ellipsis.
             size: In points of 1/72 inch, at 100 pixels an inch.
-            colour: As matplotlib knows them.
+            color: As matplotlib knows them.
             bold: Bold instead of regular.
             align: What `x` is.
             keep: Which end of a text that is too long is kept.
@@ -81,7 +81,7 @@ class Page:
             1 - baseline / self.height,
             text,
             fontproperties=font,
-            color=colour,
+            color=color,
             ha=align,
             va="baseline",
             parse_math=False,

@@ -25,15 +25,18 @@ FRAME = {1: torch.tensor([255, 221, 51]), -1: torch.tensor([86, 180, 255])}  # a
 
 
 def draw_pages(
-    prototypes: Prototypes, folder: Path, pages: int, tell: Callable[[int, int], None] = lambda done, total: None
+    prototypes: Prototypes,
+    folder: Path,
+    pages: int,
+    report_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Draw pages of the units that can add most to a logit, and of classes; what an earlier call drew is replaced.
 
     Args:
         prototypes: The prototypes.
-        folder: Where to: ``units/01.png`` and so on, ``classes/0.png``.
+        folder: Folder to write: ``units/01.png`` and so on, ``classes/0.png``.
         pages: How many of each, at most.
-        tell: Told how many are done, of how many.
+        report_progress: Called with how many are done, of how many.
     """
     important = prototypes.important
     parts = [important[start : start + ROWS] for start in range(0, len(important), ROWS)][:pages]
@@ -45,12 +48,12 @@ def draw_pages(
         order = "their strongest patch" if prototypes.summary["users"] is None else "what they can add to a logit"
         title = f"Units {first + 1} to {first + len(units)} of {prototypes.units}, by {order}"
         unit_page(prototypes, units, title).save(folder / UNITS / f"{number + 1:02d}.png")
-        tell(number + 1, len(parts) + len(own))
+        report_progress(number + 1, len(parts) + len(own))
     for number, strongest in enumerate(own):
         units, weights = [unit for unit, _ in strongest[:OF_CLASS]], [weight for _, weight in strongest[:OF_CLASS]]
         title = f"{class_name(number, prototypes.classes)}: the units of largest weight"
         unit_page(prototypes, units, title, weights).save(folder / CLASSES / f"{number}.png")
-        tell(len(parts) + number + 1, len(parts) + len(own))
+        report_progress(len(parts) + number + 1, len(parts) + len(own))
 
 
 def unit_page(prototypes: Prototypes, units: Sequence[int], title: str, weights: Sequence[float] | None = None) -> Page:
@@ -62,8 +65,9 @@ def unit_page(prototypes: Prototypes, units: Sequence[int], title: str, weights:
     Args:
         prototypes: The prototypes.
         units: What to show, at least one.
-        title: Of the page.
-        weights: Of each unit for a class, if the page is about one; else the classes that use a unit most are named.
+        title: Title of the page.
+        weights: Weight of each unit for a class, if the page is about one; None = name the classes that use a unit
+            most.
     """
     sides = (1, -1)[: prototypes.summary["sides"]]
     split = {"train": "training", "predict": "explained"}.get(prototypes.split, prototypes.split)
@@ -72,8 +76,8 @@ def unit_page(prototypes: Prototypes, units: Sequence[int], title: str, weights:
     page = Page(width, _HEADER + len(units) * step)
     page.text(_MARGIN, 30, title, page.width - 2 * _MARGIN, 13, bold=True)
     for place, side in enumerate(sides):
-        told = f"strongest patches of the {split} images" if side > 0 else "most negative patches"
-        page.text(_MARGIN + _LEFT + place * (block + _MARGIN), 52, told, block, 9, FADED)
+        about = f"strongest patches of the {split} images" if side > 0 else "most negative patches"
+        page.text(_MARGIN + _LEFT + place * (block + _MARGIN), 52, about, block, 9, FADED)
     for row, unit in enumerate(units):
         y = _HEADER + row * step
         _write_unit(page, prototypes, unit, y, None if weights is None else weights[row])
@@ -81,7 +85,7 @@ def unit_page(prototypes: Prototypes, units: Sequence[int], title: str, weights:
             patches = [patch for patch in prototypes.of(unit, side, SHOWN) if patch.crop is not None]
             x = _MARGIN + _LEFT + place * (block + _MARGIN)
             if not patches:
-                page.text(x, y + SIDE / 2, "none", colour=FADED)
+                page.text(x, y + SIDE / 2, "none", color=FADED)
             for number, patch in enumerate(patches):
                 draw_patch(page, patch, prototypes.classes, x + number * (SIDE + _GAP), y)
     return page
@@ -97,7 +101,7 @@ def draw_patch(page: Page, patch: Patch, classes: list[str], x: int, y: int, sid
         page.text(x + score + 4, y + side + 12, class_name(patch.label, classes), side - score - 4, 7.5, FADED)
 
 
-def framed(pixels: Tensor, box: Box, side: int, colour: Tensor) -> Tensor:
+def framed(pixels: Tensor, box: Box, side: int, color: Tensor) -> Tensor:
     """A picture ``(3, h, w)`` uint8 at `side` x `side` pixels with a frame of two pixels around a box of it."""
     height, width = pixels.shape[1:]
     picture = fitted(pixels, (side, side)).clone()
@@ -106,7 +110,7 @@ def framed(pixels: Tensor, box: Box, side: int, colour: Tensor) -> Tensor:
     inside = torch.zeros(side, side, dtype=torch.bool)
     inside[max(top, 0) : bottom, max(left, 0) : right] = True
     inside[max(top + 2, 2) : min(bottom - 2, side - 2), max(left + 2, 2) : min(right - 2, side - 2)] = False
-    picture[:, inside] = colour.to(torch.uint8).unsqueeze(1)
+    picture[:, inside] = color.to(torch.uint8).unsqueeze(1)
     return picture
 
 

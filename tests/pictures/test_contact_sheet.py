@@ -21,7 +21,7 @@ SIZE = 32
 
 
 class Colours(ImageDataset):
-    """Sample i is a picture of one colour; those in `broken` cannot be read."""
+    """Sample i is a picture of one color; those in `broken` cannot be read."""
 
     def __init__(self, ids, broken=(), classes=("cat", "dog")):
         self.ids = sorted(ids)
@@ -30,13 +30,13 @@ class Colours(ImageDataset):
         self.broken = broken
 
     @staticmethod
-    def colour(index):
+    def color(index):
         return tuple(random.Random(index).choices(range(0, 250), k=3))
 
     def image(self, index):
         if index in self.broken:
             raise OSError("truncated")
-        return Image.new("RGB", (SIZE, SIZE), self.colour(index))
+        return Image.new("RGB", (SIZE, SIZE), self.color(index))
 
 
 class Recorder(module.Page):
@@ -91,9 +91,9 @@ PLAIN = Preprocessing(size=(SIZE, SIZE), crop_pct=1.0)
 
 
 def shown(page, dataset):
-    """Indices of the samples whose pictures are on a page: every third panel, after the colour scale."""
-    colours = {dataset.colour(index): index for index in range(len(dataset))}
-    return [colours[tuple(pixels[:, 5, 5].tolist())] for _, _, pixels in page.pictures[1::3]]
+    """Indices of the samples whose pictures are on a page: every third panel, after the color scale."""
+    colors = {dataset.color(index): index for index in range(len(dataset))}
+    return [colors[tuple(pixels[:, 5, 5].tolist())] for _, _, pixels in page.pictures[1::3]]
 
 
 def test_rows_are_evenly_spaced(tmp_path, drawn):
@@ -143,13 +143,13 @@ def test_panels(tmp_path, drawn):
     contact_sheet(fill(tmp_path / "s", dataset, maps=values), dataset, PLAIN, tmp_path / "x.png")
     (x, y, image), (_, _, heat), (right, _, overlay) = drawn().pictures[1:]
     assert [panel.shape for panel in (image, heat, overlay)] == [(3, 160, 160)] * 3
-    assert image.flatten(1).unique(dim=1).flatten().tolist() == list(dataset.colour(0))
+    assert image.flatten(1).unique(dim=1).flatten().tolist() == list(dataset.color(0))
     brightness = heat.float().sum(0)
     assert brightness[:20, 140:].min() > 600
     assert brightness[80:].max() < 20
     assert len(overlay[:, 159, 0].unique()) == 1  # grey where the map is 0
     with Image.open(tmp_path / "x.png") as sheet:
-        assert sheet.getpixel((x + 5, y + 5)) == dataset.colour(0)
+        assert sheet.getpixel((x + 5, y + 5)) == dataset.color(0)
         assert sheet.size[0] >= right + 160
 
 

@@ -1,4 +1,4 @@
-"""A map as colours, and over its picture."""
+"""A map as colors, and over its picture."""
 
 import matplotlib
 import pytest
@@ -52,7 +52,7 @@ def test_scale_of_a_map_does_not_matter():
 def test_heat_is_the_colour_map():
     shares = torch.tensor([[0.0, 0.2, 1.0]])
     expected = [matplotlib.colormaps["inferno"](float(share), bytes=True)[:3] for share in shares[0]]
-    assert heat(shares).permute(1, 2, 0)[0].tolist() == [list(colour) for colour in expected]
+    assert heat(shares).permute(1, 2, 0)[0].tolist() == [list(color) for color in expected]
 
 
 def test_brightness_of_the_colours_rises_with_the_map():
@@ -82,10 +82,10 @@ def test_overlay_is_hottest_where_the_map_is():
     values = torch.zeros(4, 4)
     values[1, 2] = 9.0
     shown = overlay(pixels, values).double()
-    colourful = shown.amax(0) - shown.amin(0)
-    row, column = divmod(int(colourful.argmax()), 16)
+    colorful = shown.amax(0) - shown.amin(0)
+    row, column = divmod(int(colorful.argmax()), 16)
     assert (row // 4, column // 4) == (1, 2)
-    assert colourful[12:].max() == 0
+    assert colorful[12:].max() == 0
 
 
 def test_inputs_are_left_alone():

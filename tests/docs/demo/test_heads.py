@@ -37,7 +37,7 @@ def test_it_learns_and_leaves_pictures_of_units_classes_and_decisions(first):
     assert len(first.decisions) == 3
     for line in report.pictures(first):
         assert Path(line.split("  ")[0]).read_bytes().startswith(b"\x89PNG")
-    assert f"{first.accuracy:.1%} of the validation images" in report.told(first)
+    assert f"{first.accuracy:.1%} of the validation images" in report.head_summary(first)
 
 
 def test_prototypes_are_of_training_images_alone(first):
@@ -57,7 +57,7 @@ def test_a_second_call_trains_nothing_and_says_the_same(folder, first, monkeypat
     again = call(folder)
     assert again.accuracy is None
     assert again.decisions.digest() == first.decisions.digest()
-    assert "validation" not in report.told(again)
+    assert "validation" not in report.head_summary(again)
 
 
 def test_damaged_weights_are_told(folder, first):
