@@ -13,7 +13,7 @@ from lit_coiba.backbones.chain_split import ChainSplit
 from lit_coiba.backbones.chains import chain
 from lit_coiba.backbones.construction import Interpolation, build, pair, preprocessing_of
 from lit_coiba.backbones.defaults import cam_layer, candidate_layers, default_layers
-from lit_coiba.backbones.digest import digest_of, printed
+from lit_coiba.backbones.digest import digest_of, once_while_unchanging, printed
 from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_output, final_features, pooled_norm
 from lit_coiba.backbones.grids import Metadata, grid_of
 from lit_coiba.backbones.probe import Probe
@@ -228,6 +228,7 @@ class Backbone(nn.Module):
         """Model input ``(..., 3, H, W)`` as pixels in [0, 1]."""
         return self.preprocessing.denormalize(images)
 
+    @once_while_unchanging
     def digest(self, head: bool = True) -> str:
         """SHA-256 of the architecture and of every weight's name, dtype, shape and bytes.
 

@@ -5,11 +5,40 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+_KNOWN: dict[int, dict[bool, str]] = {}  # id of a model that is `unchanging` -> its digests so far
+
+
+@contextmanager
+def unchanging(model: nn.Module) -> Iterator[None]:
+    """Within this nobody changes the model, so its digest is computed once; copies of it may be changed."""
+    outermost = id(model) not in _KNOWN
+    _KNOWN.setdefault(id(model), {})
+    try:
+        yield
+    finally:
+        if outermost:
+            del _KNOWN[id(model)]
+
+
+def once_while_unchanging(digest: Callable[[Any, bool], str]) -> Callable[..., str]:
+    """A method `digest` of a model that remembers what it found while the model is `unchanging`."""
+
+    @wraps(digest)
+    def remembered(model: Any, head: bool = True) -> str:
+        known = _KNOWN.get(id(model), {})
+        if head not in known:
+            known[head] = digest(model, head)
+        return known[head]
+
+    return remembered
 
 
 def digest_of(architecture: Any, weights: Mapping[str, Tensor]) -> str:

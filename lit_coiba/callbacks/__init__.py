@@ -1,8 +1,20 @@
 """Callbacks: what is shown while something runs, and what is kept when it has ended."""
 
 from lit_coiba.callbacks.block_boundary import BlockBoundary
+from lit_coiba.callbacks.contact_sheet import ContactSheet
+from lit_coiba.callbacks.decisions import Decisions
 from lit_coiba.callbacks.export_weights import ExportWeights
 from lit_coiba.callbacks.progress import BlockProgress
 from lit_coiba.callbacks.run_log import RunLog
+from lit_coiba.callbacks.store_callback import Explained, StoreCallback
 
-__all__ = ["BlockBoundary", "BlockProgress", "ExportWeights", "RunLog"]
+__all__ = [
+    "BlockBoundary",
+    "BlockProgress",
+    "ContactSheet",
+    "Decisions",
+    "Explained",
+    "ExportWeights",
+    "RunLog",
+    "StoreCallback",
+]

@@ -49,7 +49,7 @@ class ExportWeights(Callback):
     card tells none.
 
     Args:
-        file: Where to, ``NAME.safetensors``; written over.
+        file: File to write, ``NAME.safetensors``; one that is there is replaced.
         command: What makes the file again; None = the command line of this process.
 
     Raises:
@@ -80,8 +80,8 @@ def save_half(model: nn.Module, file: Path, arguments: dict[str, Any] | None = N
 
     Args:
         model: The model.
-        file: Where to.
-        arguments: Of the backbone and the head, plain values, for who loads the file.
+        file: File to write.
+        arguments: Arguments of the backbone and the head, plain values, for whoever loads the file.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}

@@ -34,8 +34,8 @@ class BlockProgress(TQDMProgressBar):
         super().__init__()
         self.description = description
         self._started = self._shown = 0.0
-        self._told = ""
-        self._watching = ExitStack()
+        self._postfix = ""
+        self._listening = ExitStack()
         self._images = self._failures = 0
 
     def init_predict_tqdm(self) -> Tqdm:
@@ -58,9 +58,9 @@ class BlockProgress(TQDMProgressBar):
     ) -> None:
         """Begin to count at the first block, when the processes that read files have started."""
         if batch_idx == 0:
-            self._watching.enter_context(on_progress(self._within))
+            self._listening.enter_context(on_progress(self._report_copies))
             self._started = self._shown = time.monotonic()
-            self._images, self._failures, self._told = 0, 0, ""
+            self._images, self._failures, self._postfix = 0, 0, ""
             self.predict_progress_bar.reset()
 
     def on_predict_batch_end(
@@ -77,27 +77,27 @@ class BlockProgress(TQDMProgressBar):
         self._failures += len(batch.failures if outputs is None else outputs.failures)
         rate = self._images * trainer.world_size / max(time.monotonic() - self._started, 1e-9)
         failed = f", {self._failures} failed" if self._failures else ""
-        self._told = f"{rate:.2f} images/s{failed}"
-        self.predict_progress_bar.set_postfix_str(self._told, refresh=False)
+        self._postfix = f"{rate:.2f} images/s{failed}"
+        self.predict_progress_bar.set_postfix_str(self._postfix, refresh=False)
         self.predict_progress_bar.update()
         self._shown = time.monotonic()
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The last block is done."""
-        self._watching.close()
+        self._listening.close()
         super().on_predict_end(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """End the line, so that the message has its own."""
-        self._watching.close()
+        self._listening.close()
         if self._predict_progress_bar is not None:
             self._predict_progress_bar.close()
 
-    def _within(self, done: int, copies: int) -> None:
+    def _report_copies(self, done: int, copies: int) -> None:
         """Some copies more of a block; what is done fast is not shown."""
         bar, now = self.predict_progress_bar, time.monotonic()
         if bar.disable or now - self._shown < bar.mininterval:
             return
         self._shown = now
-        so_far = f"{self._told}, " if self._told else ""
+        so_far = f"{self._postfix}, " if self._postfix else ""
         bar.set_postfix_str(f"{so_far}{done:,} of {copies:,} copies in this block", refresh=True)

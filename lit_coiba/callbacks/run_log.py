@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 
+from lit_coiba.callbacks.store_callback import Explained, StoreCallback
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.pictures.card import Unreadable, card_of, card_picture
@@ -32,7 +33,7 @@ class _Writer(Protocol):
     def close(self) -> None: ...
 
 
-class RunLog(Callback):
+class RunLog(StoreCallback):
     """Writes event files into the store while a run goes on: ``tensorboard --logdir STORE``.
 
     Only the first process writes, also about the blocks of the others, which it reads from the store. Every block is
@@ -45,11 +46,11 @@ class RunLog(Callback):
     - ``run/images per second`` of all processes together and ``run/failures`` so far, by blocks done.
 
     Args:
-        store: Where the run writes, and where the event files go.
+        store: Store that the run writes, where the event files go too.
         dataset: The images.
         transform: How they become model input.
-        total_blocks: Of the whole run.
-        panels: Images to show.
+        total_blocks: Number of blocks of the whole run.
+        panels: Number of images to show.
         named: Whether the dataset's classes are those of the model.
     """
 
@@ -106,6 +107,10 @@ class RunLog(Callback):
         """Log the speed of this process's last blocks."""
         if self._writer is not None and self._images:
             self._progress(trainer.world_size)
+
+    def on_explain_end(self, explained: Explained) -> None:
+        """Log what is left when all processes have ended."""
+        self.close()
 
     def open(self) -> None:
         """Begin a file of events, after those of the runs before."""

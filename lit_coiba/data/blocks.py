@@ -71,19 +71,23 @@ class BlockSampler(DistributedSampler):
 
     Args:
         blocks: The block numbers to do, the same on every rank.
-        group: Blocks that are neighbours in the list and go to one process together.
-        num_replicas: Number of processes; None asks torch.distributed, and is 1 where that is not initialised.
-        rank: Which of them this is; None likewise.
+        blocks_per_process: Number of neighbors in the list that go to one process together.
+        num_replicas: Number of processes; None asks torch.distributed, and is 1 where that is not initialized.
+        rank: Number of this process; None likewise.
     """
 
     def __init__(
-        self, blocks: Sequence[int], group: int = 1, num_replicas: int | None = None, rank: int | None = None
+        self,
+        blocks: Sequence[int],
+        blocks_per_process: int = 1,
+        num_replicas: int | None = None,
+        rank: int | None = None,
     ) -> None:
         running = distributed.is_available() and distributed.is_initialized()
         replicas = num_replicas if num_replicas is not None else distributed.get_world_size() if running else 1
         number = rank if rank is not None else distributed.get_rank() if running else 0
         super().__init__(blocks, replicas, number, shuffle=False)  # type: ignore[arg-type]
-        groups = [blocks[i : i + group] for i in range(0, len(blocks), group)]
+        groups = [blocks[i : i + blocks_per_process] for i in range(0, len(blocks), blocks_per_process)]
         self.blocks = [block for dealt in groups[number::replicas] for block in dealt]
 
     def __iter__(self) -> Iterator[int]:

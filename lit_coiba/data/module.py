@@ -6,6 +6,8 @@ import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -26,25 +28,47 @@ Split = Literal["train", "val", "test", "predict"]
 Examples = Dataset[tuple[Tensor, Tensor]]
 
 
+@dataclass(frozen=True)
+class Pass:
+    """What the predict loop goes through.
+
+    Args:
+        split: Split that the images are taken from.
+        limit: Number of images, chosen as the data module's `limit_order` says; None = all.
+        blocks: Numbers of the blocks that are still to do; None = all.
+        blocks_per_process: Number of neighbors in `blocks` that go to one process together.
+
+    Raises:
+        InputError: The limit is below 1.
+    """
+
+    split: Split = "predict"
+    limit: int | None = None
+    blocks: Sequence[int] | None = None
+    blocks_per_process: int = 1
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"limit is {self.limit}, but must be at least 1")
+
+
 class BlockDataModule(LightningDataModule, ABC):
     """Data for the Trainer's verbs.
 
     `predict_dataloader` yields a `Batch` per block, which is what `explain` and `statistics` run over; the others yield
-    ``(images, targets)``. Preprocessing is that of the trainer's module, unless `preprocessing` is set before `setup`.
+    ``(images, targets)``. Images are prepared as the Trainer's module asks for, unless `preprocessing` is set.
 
     Args:
         batch_size: Samples per batch, and per block.
         num_workers: Processes that read files; None = up to four, as many as there are cores to spare.
-        limit: Explain this many samples only; training and evaluation are not limited.
+        limit: Number of samples to explain; training and evaluation are not limited.
         limit_order: ``spread`` = evenly spaced over the sorted ids, so that of class folders all are seen; ``first`` =
             the first ones.
     """
 
-    preprocessing: Preprocessing | None
-    explained: ImageDataset  # what explain and statistics run over; there after setup("predict")
-    blocks: Sequence[int] | None  # block numbers still to do; None = all
-    explains: Split  # what `explained` is taken from
-    group: int  # neighbours in `blocks` that one process does together
+    preprocessing: Preprocessing | None  # set by hand; None = that of the model
+    model_preprocessing: Preprocessing | None  # of the model at hand, known after setup
+    explained: ImageDataset  # the images of the current pass; there after setup("predict")
     stage: str | None  # of the last setup: fit, validate, test or predict
 
     def __init__(
@@ -65,12 +89,10 @@ class BlockDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         self.limit = limit
         self.limit_order = limit_order
-        self.preprocessing = None
-        self.blocks = None
-        self.explains = "predict"
-        self.group = 1
+        self.preprocessing = self.model_preprocessing = None
         self.stage = None
-        self._from_model: Preprocessing | None = None
+        self._pass: Pass | None = None
+        self._listings: dict[Split, ImageDataset] | None = None  # within `passing`
 
     @abstractmethod
     def dataset(self, split: Split) -> ImageDataset:
@@ -86,6 +108,11 @@ class BlockDataModule(LightningDataModule, ABC):
         return len(self.dataset("predict").classes) or None
 
     @property
+    def current(self) -> Pass:
+        """What the predict loop goes through: all blocks of the images to explain, unless `passing` says otherwise."""
+        return self._pass or Pass(limit=self.limit)
+
+    @property
     def total_blocks(self) -> int:
         """Number of blocks of `explained`."""
         return count_blocks(len(self.explained), self.batch_size)
@@ -93,40 +120,55 @@ class BlockDataModule(LightningDataModule, ABC):
     @property
     def transform(self) -> Transform:
         """From a picture to model input; there after `setup`."""
-        if self.preprocessing is None:
+        preprocessing = self.preprocessing or self.model_preprocessing
+        if preprocessing is None:
             raise RuntimeError("preprocessing is not known yet: set it, or let a Trainer call setup")
-        return Transform(self.preprocessing)
+        return Transform(preprocessing)
 
     def setup(self, stage: str | None = None) -> None:
-        """Take the preprocessing of the trainer's module, and for ``predict`` choose what is explained."""
+        """Take the preprocessing of the Trainer's module, and for ``predict`` choose what is explained."""
         self.stage = stage
-        by_hand = self.preprocessing is not None and self.preprocessing is not self._from_model
-        if self.trainer is not None and not by_hand:
+        if self.trainer is not None:
             model: Any = self.trainer.lightning_module
-            self.preprocessing = self._from_model = model.preprocessing
+            self.model_preprocessing = model.preprocessing
         if stage in ("predict", None):
-            self.explained = limited(self.dataset(self.explains), self.limit, self.limit_order)
+            self._choose()
         if self.num_workers is None:  # we chose, so Lightning's advice to choose otherwise is noise
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
 
+    @contextmanager
+    def passing(self, through: Pass) -> Iterator[None]:
+        """Within this, the predict loop goes through `through`; afterwards through what it went through before.
+
+        Passes may be nested; within the outermost one each split is listed once. `explained` is there after `setup`.
+        """
+        before, listings = self._pass, self._listings
+        self._pass, self._listings = through, {} if listings is None else listings
+        try:
+            if listings:
+                self._choose()
+            yield
+        finally:
+            self._pass, self._listings = before, listings
+            if listings:
+                self._choose()
+
+    def _choose(self) -> None:
+        through = self.current
+        listings = {} if self._listings is None else self._listings
+        if through.split not in listings:
+            listings[through.split] = self.dataset(through.split)
+        self.explained = limited(listings[through.split], through.limit, self.limit_order)
+
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """One `Batch` per block that is still to do, dealt over the processes."""
-        blocks = range(self.total_blocks) if self.blocks is None else self.blocks
-        return DataLoader(
-            BlockDataset(self.explained, self.transform.preprocessing, self.batch_size),
-            sampler=BlockSampler(blocks, self.group),
-            batch_size=None,
-            **self._loading(),
-        )
+        """One `Batch` per block of the current pass, dealt over the processes."""
+        through = self.current
+        blocks = range(self.total_blocks) if through.blocks is None else through.blocks
+        return self._block_loader(BlockSampler(blocks, through.blocks_per_process))
 
     def every_block(self) -> DataLoader[Batch]:
         """All blocks of `explained` for this process alone, whatever other processes there are."""
-        return DataLoader(
-            BlockDataset(self.explained, self.transform.preprocessing, self.batch_size),
-            sampler=BlockSampler(range(self.total_blocks), num_replicas=1, rank=0),
-            batch_size=None,
-            **self._loading(),
-        )
+        return self._block_loader(BlockSampler(range(self.total_blocks), num_replicas=1, rank=0))
 
     def spread(self, images: int) -> list[int]:
         """Numbers of blocks of `explained` that hold about `images` images, evenly spaced over them."""
@@ -135,7 +177,7 @@ class BlockDataModule(LightningDataModule, ABC):
 
     def sample(self, images: int) -> Iterator[Tensor]:
         """About `images` of the images that are explained, block by block; nothing is read before it is asked for."""
-        blocks = BlockDataset(self.explained, self.transform.preprocessing, self.batch_size)
+        blocks = self._block_dataset()
         yield from (batch.images for batch in (blocks[k] for k in self.spread(images)) if len(batch.images))
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
@@ -159,6 +201,12 @@ class BlockDataModule(LightningDataModule, ABC):
         """What a fit goes on with that does without validation."""
         warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")  # it is our intention
         return []
+
+    def _block_dataset(self) -> BlockDataset:
+        return BlockDataset(self.explained, self.transform.preprocessing, self.batch_size)
+
+    def _block_loader(self, sampler: BlockSampler) -> DataLoader[Batch]:
+        return DataLoader(self._block_dataset(), sampler=sampler, batch_size=None, **self._loading())
 
     def _batches(
         self, examples: Examples, shuffle: bool = False, drop_last: bool = False

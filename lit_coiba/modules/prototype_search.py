@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from lightning import LightningModule
 from safetensors.torch import load_file, save
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.backbones.trained import load_trained
 from lit_coiba.core.batch import Batch
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.frozen import frozen
-from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.functional import Strongest, merge_strongest, strongest
 from lit_coiba.functional.strongest import Score
 from lit_coiba.heads import Head
+from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.store.atomic import atomically
 from lit_coiba.store.chunks import Chunks
 
@@ -29,7 +27,7 @@ class ChunkedPrototypes(Chunks):
     """The strongest samples of every unit, chunk by chunk on disk.
 
     Args:
-        folder: Where the files go; made when the first one is written.
+        folder: Folder of the files; made when the first one is written.
         blocks: Block numbers, at least one.
     """
 
@@ -61,20 +59,20 @@ class ChunkedPrototypes(Chunks):
         return found, grid
 
 
-class PrototypeSearch(LightningModule):
+class PrototypeSearch(BlockModule):
     """The units of a classifier's head, and what is looked for.
 
     Args:
         backbone: The classifier.
         weights: Weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the backbone's,
             and bring the head that they were trained with.
-        patches: Images to keep for each unit, and for each of its sides where it has two (InfoDisent).
+        patches: Number of images to keep for each unit, and for each of its sides where it has two (InfoDisent).
         score: What images are ranked by: ``max``, the strongest position of a unit's map, or ``sum``, over all
             positions. None = the head's own: ``sum`` for EPIC, else ``max``.
         head: The class of the head in `weights`, where it is one of your own: a file never imports a class.
 
     Raises:
-        InputError: The classifier has no head that explains itself; no patches.
+        InputError: The classifier has no interpretable head, or fewer than one patch is asked for.
     """
 
     chunks: ChunkedPrototypes  # where what is found goes; set by the Trainer, as are the numbers
@@ -88,30 +86,21 @@ class PrototypeSearch(LightningModule):
         score: Score | None = None,
         head: type[Head] | None = None,
     ) -> None:
-        super().__init__()
-        if weights is not None:
-            load_trained(backbone, weights, head)
-        found = backbone.head
-        if not isinstance(found, Head):
+        super().__init__(backbone, weights, head)
+        own = backbone.head
+        if not isinstance(own, Head):
             raise InputError(
                 "prototypes are of the units of an interpretable head, and this model has none: train one, model.head "
                 "in fit, and give its file as model.weights"
             )
-        if patches < 1:
-            raise InputError(f"patches is {patches}: give 1 or more")
-        if score not in (None, "max", "sum"):
-            raise InputError(f"score is {score!r}: choose max or sum")
-        self.network = backbone
-        self.head = (found,)  # a part of the network, and no second time of this
+        check_count(patches=patches)
+        if score is not None:
+            check_choice(score, Score, "score")
+        self.head = (own,)  # in a tuple, as it is a part of the network already
         self.patches = patches
-        self.score: Score = score or found.score
+        self.score: Score = score or own.score
         self._found: Strongest | None = None
         self._grid = (0, 0)
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How the data module has to prepare images."""
-        return self.network.preprocessing
 
     @property
     def sides(self) -> Sequence[int]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import torch
-from lightning import LightningModule
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.backbones.trained import load_trained
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.core.targets.class_target import ResolvedClass, class_rows
 from lit_coiba.heads.head import Head
 from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, PointingGame, RelevanceRank
 from lit_coiba.metrics.metric import Faithfulness, Localisation, Metric
+from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.store import BlockRecord
 
 
@@ -38,7 +37,7 @@ class Regions(Protocol):
         """Mask ``(H, W)``, bool, at the model's input; None = unknown."""
 
 
-class Scorer(LightningModule):
+class Scorer(BlockModule):
     """Metrics of the explanations of one model.
 
     Args:
@@ -62,29 +61,20 @@ class Scorer(LightningModule):
         weights: str | None = None,
         head: type[Head] | None = None,
     ) -> None:
-        super().__init__()
-        if weights is not None:
-            load_trained(backbone, weights, head)
-        self.network = backbone
+        super().__init__(backbone, weights, head)
         self.metrics = usual_metrics() if metrics is None else metrics
         for name, metric in self.metrics.items():
             if not isinstance(metric, Faithfulness | Localisation):
                 raise InputError(f"metrics: {name} is a {type(metric).__name__}, which cannot be scored from a store")
 
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How the data module has to prepare images."""
-        return self.network.preprocessing
-
     def predict_step(self, batch: Batch) -> BlockRecord:
         """Scores of one block: a row per (id, target) with a number per metric in the place of extras, and no map."""
-        rows = [(i, target) for i, name in enumerate(batch.ids) for target in self.source.targets(name)]
-        index = torch.tensor([i for i, _ in rows], dtype=torch.long, device=batch.images.device)
-        targets = torch.tensor([target for _, target in rows], dtype=torch.long, device=batch.images.device)
-        ids = [batch.ids[i] for i, _ in rows]
+        rows = self._rows(batch)
+        index, targets = rows.image, rows.index
+        ids = [batch.ids[i] for i in index.tolist()]
         scores = {name: torch.empty(0) for name in self.metrics}
         probabilities = torch.empty(0)
-        if rows:
+        if len(rows):
             images = self.network.ordered(batch.images[index])
             maps = self.source.maps(self.network, images, ids, targets).to(images.device)
             regions = self._regions(ids, images)
@@ -103,6 +93,12 @@ class Scorer(LightningModule):
             extras={name: value.cpu() for name, value in scores.items()},
             failures=tuple(batch.failures),
         )
+
+    def _rows(self, batch: Batch) -> ResolvedClass:
+        """The classes that each image of a block is scored for."""
+        pairs = [(i, target) for i, name in enumerate(batch.ids) for target in self.source.targets(name)]
+        image, index = torch.tensor(pairs, dtype=torch.long, device=batch.images.device).reshape(-1, 2).unbind(1)
+        return class_rows(index.contiguous(), self.network.num_classes, image.contiguous())
 
     def _score(self, metric: Metric, images: Tensor, targets: Tensor, maps: Tensor, regions: Tensor) -> Tensor:
         if isinstance(metric, Faithfulness):

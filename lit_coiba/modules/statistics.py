@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from lightning import LightningModule
 from safetensors.torch import load_file, save
 
 from lit_coiba.backbones import Backbone
@@ -18,9 +17,9 @@ from lit_coiba.bottlenecks.statistics import ActivationStatistics, merge_moments
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
-from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.shard import Shard
 from lit_coiba.functional import Moments
+from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.store.atomic import atomically
 from lit_coiba.store.chunks import Chunks
 
@@ -31,7 +30,7 @@ class ChunkedStatistics(Chunks):
     """Partial moments on disk: blocks are merged in order within a chunk, chunks in order at the end.
 
     Args:
-        folder: Where the files go; made when the first one is written.
+        folder: Folder of the files; made when the first one is written.
         blocks: Block numbers, at least one.
         layers: The layers that are observed.
     """
@@ -46,7 +45,7 @@ class ChunkedStatistics(Chunks):
         return self.folder / "statistics.safetensors"
 
     def missing(self, shard: Shard = Shard(0, 1)) -> list[int]:  # noqa: B008 - a tuple
-        """Blocks of the chunks that are not on disk yet, in order; none when there is nothing left to observe."""
+        """Blocks of the chunks that are not on disk yet, in order; none where nothing is left to observe."""
         return [] if self.result.exists() else super().missing(shard)
 
     def write(self, chunk: int, moments: dict[str, Moments]) -> None:
@@ -73,7 +72,7 @@ class ChunkedStatistics(Chunks):
         """What all chunks together say about the layers of `network`.
 
         Raises:
-            InputError: Fewer than two images could be read. The chunks are gone then, as the files may be mended.
+            InputError: Fewer than two images could be read. The chunks are removed then, as the files may be fixed.
         """
         moments = self.merged()
         seen = next(iter(moments.values())).size if moments else 0
@@ -88,7 +87,7 @@ class ChunkedStatistics(Chunks):
         """Write the statistics to `file`: what the first of all runs in this folder made of the chunks, for all alike.
 
         Args:
-            file: Where to.
+            file: File to write.
             network: The model.
             finish: What makes the statistics final, such as a leak test.
 
@@ -117,26 +116,20 @@ class ChunkedStatistics(Chunks):
         return Moments(int(tensors[f"size/{layer}"]), mean, squares, nonzero)
 
 
-class StatisticsModule(LightningModule):
+class StatisticsModule(BlockModule):
     """One pass over the blocks of a dataset that writes the moments of each chunk.
 
-    The blocks of a chunk must come one after the other, which is what `BlockDataModule.group` is for.
+    The blocks of a chunk must come one after the other, which is what `Pass.blocks_per_process` is for.
 
     Args:
-        network: The model.
-        chunks: Where the moments go; its layers are observed.
+        backbone: The model.
+        chunks: Files of moments, which say what layers are observed.
     """
 
-    def __init__(self, network: Backbone, chunks: ChunkedStatistics) -> None:
-        super().__init__()
-        self.network = network
+    def __init__(self, backbone: Backbone, chunks: ChunkedStatistics) -> None:
+        super().__init__(backbone)
         self.chunks = chunks
         self._moments: dict[str, Moments] = {}
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How the data module has to prepare images."""
-        return self.network.preprocessing
 
     def predict_step(self, batch: Batch) -> None:
         """Merge one block into its chunk, and write the chunk after its last block."""

@@ -35,29 +35,35 @@ def draw_decisions(
     prototypes: Prototypes,
     folder: Path,
     named: bool = True,
+    count: int = DECISIONS,
 ) -> list[Path]:
     """Draw some decisions of a store that `HeadAttribution` made with prototypes, evenly spaced, one PNG each.
 
     Args:
         store: The explanations.
         dataset: The images.
-        preprocessing: How they became model input.
+        preprocessing: Recipe by which they became model input.
         prototypes: What the units look like.
-        folder: Where to; what an earlier call drew is replaced.
+        folder: Folder to write; what an earlier call drew is replaced. It appears when all of them are drawn.
         named: Whether the dataset's classes are those of the model.
+        count: Number of decisions to draw, at most.
 
     Returns:
         The files.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    unfinished = folder.with_name(f".{folder.name}")
+    for old in (folder, unfinished):
+        shutil.rmtree(old, ignore_errors=True)
+    unfinished.mkdir(parents=True)
     keys, transform, files = store.keys(), Transform(preprocessing), []
-    count = min(DECISIONS, len(keys))
+    count = min(count, len(keys))
     for number, (sample, target) in enumerate(keys[k * len(keys) // count] for k in range(count)):
         index = bisect_left(dataset.ids, sample)
         if index < len(dataset.ids) and dataset.ids[index] == sample:
             with suppress(Unreadable):
                 page = decision(store[sample, target], dataset, index, transform, prototypes, named)
-                files.append(page.save(folder / f"{number:02d}.png"))
+                files.append(folder / page.save(unfinished / f"{number:02d}.png").name)
+    unfinished.rename(folder)
     return files
 
 
@@ -72,7 +78,7 @@ def decision(
     Args:
         row: An explanation by `HeadAttribution` with prototypes.
         dataset: The images.
-        index: Of the image.
+        index: Number of the image.
         transform: How it became model input.
         prototypes: What the units look like.
         named: Whether the dataset's classes are those of the model.
@@ -89,8 +95,8 @@ def decision(
     left = _MARGIN + _WHOLE + _MARGIN
     width = left + SIDE + _ARROW + patches * (SIDE + _GAP) + _TEXT
     page = Page(width, _HEADER + max(shown * _STEP, 2 * (_WHOLE + 20)) + 40)
-    told = page.text(_MARGIN, 34, f"Why {name}?", width / 2, 15, bold=True)
-    page.text(_MARGIN + told + 12, 34, percent(row.probability), size=12)
+    end = page.text(_MARGIN, 34, f"Why {name}?", width / 2, 15, bold=True)
+    page.text(_MARGIN + end + 12, 34, percent(row.probability), size=12)
     page.text(_MARGIN, 56, f"image {row.id}", _WHOLE, 9, FADED, keep="end")
     if named and row.label not in (-1, row.target):
         page.text(left, 56, f"label: {class_name(row.label, classes)}", width - left, 9, ALERT)
@@ -118,7 +124,7 @@ def _draw_unit(
     # A head of one side has no prototypes for a unit that is negative here.
     said = ("looks like", "\N{RIGHTWARDS ARROW}") if looks_like else ("is negative", "here")
     for line, text in enumerate(said):
-        page.text(x + SIDE + _ARROW / 2, y + SIDE / 2 + 16 * line, text, align="center", size=9, colour=FADED)
+        page.text(x + SIDE + _ARROW / 2, y + SIDE / 2 + 16 * line, text, align="center", size=9, color=FADED)
     x += SIDE + _ARROW
     for place, patch in enumerate(patch for patch in looks_like if patch.crop is not None):
         draw_patch(page, patch, prototypes.classes, x + place * (SIDE + _GAP), y)

@@ -106,11 +106,10 @@ def evaluate_prototypes(
     head = backbone.head
     if not isinstance(head, Head):
         raise InputError("prototypes are of the units of an interpretable head, and this model has none: attach one")
-    if datamodule.preprocessing is None:
-        datamodule.preprocessing = backbone.preprocessing
-    if datamodule.preprocessing != backbone.preprocessing:
-        raise InputError("the data module prepares images for another model: give a data module of its own to each")
+    datamodule.model_preprocessing = backbone.preprocessing
     datamodule.setup("predict")
+    if datamodule.transform.preprocessing != backbone.preprocessing:
+        raise InputError("the data module prepares images for another model: give a data module of its own to each")
     side = min(backbone.preprocessing.size)
     patch_size = round(PATCH * side / STANDARD) if patch_size is None else patch_size
     half = round(HALF * side / STANDARD) if half is None else half

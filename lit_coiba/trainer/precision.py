@@ -1,10 +1,14 @@
-"""Which precision a machine is good at."""
+"""Which precision a machine is good at, and which ones explaining runs in."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import torch
+
+from lit_coiba.core.errors import InputError
+
+PRECISIONS = ("32-true", "bf16-mixed")
 
 
 def automatic_precision(accelerator: object = "auto") -> Literal["bf16-mixed", "32-true"]:
@@ -20,3 +24,15 @@ def automatic_precision(accelerator: object = "auto") -> Literal["bf16-mixed", "
         capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
         return "bf16-mixed" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "32-true"
     return "32-true"
+
+
+def check_precision(precision: str) -> None:
+    """Refuse a precision that overflows without a scaler, or that changes the model's weights.
+
+    Raises:
+        InputError: It does.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(
+            f"precision is {precision}, but explaining runs in {' or '.join(PRECISIONS)}: set one, or auto"
+        )

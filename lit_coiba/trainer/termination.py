@@ -16,8 +16,8 @@ class Termination:
 
     Args:
         ours: Whether this may handle the signal.
-        asked: Called once, when the signal comes.
-        status: What the process ends with.
+        asked: Function to call once, when the signal comes.
+        status: Exit status of the process.
     """
 
     def __init__(self, ours: bool, asked: Callable[[], None], status: int = STATUS) -> None:
@@ -30,7 +30,7 @@ class Termination:
         """Take the signal, also back from Lightning.
 
         Lightning's own handler goes on to the end of its predict loop, and has all processes meet within the handler:
-        where one of them alone was asked, they wait for ever.
+        where one of them alone was asked, they wait forever.
         """
         if self._ours:
             signal.signal(signal.SIGTERM, self._take)
@@ -60,8 +60,8 @@ def ends_on_sigterm(asked: Callable[[], None] = lambda: None, status: int = STAT
     """Within this block, SIGTERM ends the process between two blocks of a run. A handler of the user's own stays.
 
     Args:
-        asked: Called once, when the signal comes.
-        status: What the process ends with.
+        asked: Function to call once, when the signal comes.
+        status: Exit status of the process.
     """
     ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     termination = Termination(ours, asked, status)

@@ -2,53 +2,34 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
-from functools import partial
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from lit_coiba.attribution import HeadAttribution
-from lit_coiba.benchmark import (
-    DatasetRegions,
-    Leaderboard,
-    RegionSource,
-    StoreSource,
-    common_keys,
-    finest_grid,
-    names_of,
-    reference_row,
-    references,
-)
-from lit_coiba.bottlenecks import ActivationStatistics, BottleneckMethod
-from lit_coiba.bottlenecks.leak import SAMPLE
-from lit_coiba.callbacks import BlockProgress, RunLog
+import lightning
+from lightning import Callback, LightningDataModule, LightningModule
+
+from lit_coiba.benchmark import Leaderboard
+from lit_coiba.bottlenecks import ActivationStatistics
 from lit_coiba.core.errors import InputError
-from lit_coiba.data.module import BlockDataModule
+from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.data.shard import Shard
 from lit_coiba.modules.explainer import Explainer
-from lit_coiba.modules.scorer import Scorer, Source
-from lit_coiba.pictures.contact_sheet import contact_sheet
-from lit_coiba.pictures.decision import draw_decisions
+from lit_coiba.modules.prototype_search import PrototypeSearch
+from lit_coiba.modules.scorer import Scorer
 from lit_coiba.prototypes import Prototypes
-from lit_coiba.store import ExplanationStore, Manifest
-from lit_coiba.store.manifest import FILE_NAME
-from lit_coiba.store.store import STATISTICS
-from lit_coiba.store.writer import StoreWriter
-from lit_coiba.trainer.identity import (
-    check_place,
-    check_store,
-    has_statistics,
-    identity_of,
-    provenance,
-    same_classes,
-    scores_identity,
-)
-from lit_coiba.trainer.prototype_trainer import PrototypeTrainer
-from lit_coiba.trainer.statistics_trainer import ENOUGH_IMAGES, StatisticsTrainer, remove_parts
+from lit_coiba.store import ExplanationStore
+from lit_coiba.trainer.benchmark import benchmark, open_stores
+from lit_coiba.trainer.block_run import BlockRun, Module, block_run
+from lit_coiba.trainer.explain import explain
+from lit_coiba.trainer.precision import automatic_precision
+from lit_coiba.trainer.prototypes import check_prototypes_arguments, measure_prototypes, search_prototypes
+from lit_coiba.trainer.quiet import quiet, without_tips
+from lit_coiba.trainer.statistics import ENOUGH_IMAGES, check_statistics_arguments, estimate, remove_parts
+from lit_coiba.training.feature_cache import CachedFeatures
 
 
-class Trainer(StatisticsTrainer, PrototypeTrainer):
+class Trainer(lightning.Trainer):
     """Lightning's Trainer with more verbs: `statistics`, `explain`, `benchmark` and `prototypes`.
 
     All leave the model, the data module and the global random state as they were, also when they raise, and write
@@ -56,8 +37,70 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
     is asked to terminate (SIGTERM), a run finishes the block in hand and ends with status 143; the same call goes on.
 
     Args:
-        precision: Lightning's, or ``auto``: bf16-mixed where the machine has bf16 in hardware, 32-true elsewhere.
+        precision: Precision as Lightning names it, or ``auto``: bf16-mixed where the machine has bf16 in hardware,
+            32-true elsewhere.
     """
+
+    callbacks: list[Callback]
+
+    def __init__(self, *args: Any, precision: str | int | None = None, **kwargs: Any) -> None:
+        chosen: Any = automatic_precision(kwargs.get("accelerator", "auto")) if precision == "auto" else precision
+        with quiet():
+            super().__init__(*args, precision=chosen, **kwargs)
+        self._logger_given = kwargs.get("logger") not in (None, True)  # else Lightning makes one, and it stays empty
+
+    def fit(
+        self,
+        model: LightningModule,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: LightningDataModule | None = None,
+        ckpt_path: str | Path | None = None,
+        weights_only: bool | None = None,
+        cache: str | None = None,
+        views: int = 1,
+    ) -> None:
+        """Lightning's `fit`; with a frozen backbone and a head, features need be computed only once.
+
+        Args:
+            model: The module.
+            train_dataloaders: See Lightning.
+            val_dataloaders: See Lightning.
+            datamodule: The data.
+            ckpt_path: Checkpoint to go on from.
+            weights_only: See Lightning.
+            cache: Folder for the features of a frozen backbone: epochs then cost the head alone; see `CachedFeatures`.
+            views: Number of times that each training sample is kept in it, where the data augment them at random.
+
+        Raises:
+            InputError: A cache for a backbone that is not frozen, or for data that are not this project's.
+        """
+        if cache is not None:
+            if not isinstance(datamodule, BlockDataModule):
+                raise InputError("cache needs a data module of this project: give one as datamodule")
+            datamodule = CachedFeatures(datamodule, cache, views)
+        with without_tips():
+            super().fit(model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only)
+
+    def statistics(
+        self, model: Explainer, datamodule: BlockDataModule, file: str, images: int = ENOUGH_IMAGES
+    ) -> ActivationStatistics:
+        """Estimate the activation statistics a method needs over a dataset, in one sharded pass, and test for leaks.
+
+        Args:
+            model: Model and method.
+            datamodule: The images, those of the domain that will be explained; its `limit` does not count here.
+            file: File to keep the statistics in (safetensors). What a stopped run had done is kept beside it.
+            images: Number of images to use, about, evenly spaced over the dataset.
+
+        Raises:
+            InputError: The method needs no statistics, or there are fewer than two readable images.
+        """
+        check_statistics_arguments(Path(file), images)
+        with self._block_run(model, datamodule, Pass()) as run:
+            found = estimate(run, Path(file), images)
+            run.on_rank_zero(lambda: remove_parts(Path(file)))
+            return found
 
     def explain(
         self,
@@ -67,12 +110,13 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
         limit: int | None = None,
         retry_failed: bool = False,
         shard: str | tuple[int, int] | None = None,
+        pictures: bool = True,
     ) -> ExplanationStore:
         """Explain a dataset into a store. The same call again does what is missing, and nothing twice.
 
         Statistics that the method needs and was not given are estimated first, over all images, and kept in the store.
-        At the end a contact sheet of some images is drawn beside the blocks, and decisions where `HeadAttribution` has
-        prototypes; when no block is missing, they are put into few files.
+        At the end pictures are drawn beside the blocks (see the callbacks `ContactSheet` and `Decisions`); when no
+        block is missing, they are put into few files.
 
         Jobs that do not talk to one another share a run by `shard`. In one folder they share statistics too; where each
         has its own, as `lit-coiba merge` joins, give all of them the file of one `statistics`: those of two kinds of
@@ -82,10 +126,12 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
             model: Model, method and targets.
             datamodule: The images.
             store: Folder of the store; created, or resumed where it was made with the same arguments.
-            limit: Explain only this many images; evenly spaced over the dataset, unless its `limit_order` is ``first``.
-            retry_failed: Do the blocks again in which an image failed: when files have been mended.
-            shard: Do a share of the blocks only, i/n: those whose number leaves i when it is divided by n, for i from 0
-                to n - 1.
+            limit: Number of images to explain; evenly spaced over the dataset, unless its `limit_order` is ``first``.
+            retry_failed: Whether to do the blocks again in which an image failed: after fixing the files.
+            shard: Share of the blocks to do, i/n: those whose number leaves i when it is divided by n, for i from 0 to
+                n - 1.
+            pictures: Whether to draw a contact sheet, decisions where `HeadAttribution` has prototypes, and the images
+                in the log for TensorBoard. Callbacks of the Trainer's that draw are not affected.
 
         Returns:
             The store, complete but for other shards and for what Lightning's `limit_predict_batches` left out.
@@ -93,34 +139,9 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
         Raises:
             InputError: The folder holds a store that was made with other arguments, or these cannot be explained.
         """
-        folder, share = Path(store), Shard.of(shard)
-        with self._explaining(model, datamodule, datamodule.limit if limit is None else limit):
-            identity = identity_of(model, datamodule, str(self.precision))
-            check_store(folder, identity)
-            statistics = self._prepare(model, datamodule, folder, identity, share)
-            identity = {**identity, "statistics": statistics.digest() if statistics else None}
-            recorded = provenance(datamodule, type(self.accelerator).__name__, self.num_devices)
-            opened = ExplanationStore.open(folder, Manifest(identity, recorded))
-            blocks = self._on_rank_zero(partial(_share_of, share, opened, datamodule, retry_failed))
-            named = same_classes(model, datamodule)
-            log = RunLog(opened, datamodule.explained, datamodule.transform, datamodule.total_blocks, named=named)
-            if blocks:
-                self._over_blocks(model, datamodule, blocks, BlockProgress(), StoreWriter(opened), log)
-            self._on_rank_zero(log.close)
-
-            def draw() -> None:
-                sheet = folder / "contact_sheet.png"
-                if blocks or not sheet.exists():
-                    pictured = datamodule.explained, datamodule.transform.preprocessing
-                    if isinstance(model.method, HeadAttribution) and model.method.prototypes is not None:
-                        known = Prototypes(model.method.prototypes)
-                        draw_decisions(opened, *pictured, known, folder / "decisions", named)
-                    contact_sheet(opened, *pictured, sheet, named=named)  # the last: where it is, all is drawn
-
-            self._on_rank_zero(draw)
-            if self.is_global_zero and not opened.missing(datamodule.total_blocks, verify=False):
-                _tidy(opened, bar=self.progress_bar_callback is not None)
-        return ExplanationStore(folder)
+        share = Shard.of(shard)
+        with self._block_run(model, datamodule, Pass(limit=datamodule.limit if limit is None else limit)) as run:
+            return explain(run, Path(store), share, retry_failed, pictures)
 
     def benchmark(
         self,
@@ -142,8 +163,8 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
             datamodule: The images that were explained.
             stores: Folders of the explanations; what all of them explain is scored.
             output: Folder for the scores and the table.
-            limit: Score only this many images; evenly spaced over the dataset, unless its `limit_order` is ``first``.
-            shard: Do a share of the blocks only, i/n, as in `explain`; the table is of what all of them have done.
+            limit: Number of images to score; evenly spaced over the dataset, unless its `limit_order` is ``first``.
+            shard: Share of the blocks to do, i/n, as in `explain`; the table is of what all of them have done.
 
         Returns:
             The table.
@@ -151,78 +172,56 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
         Raises:
             InputError: A store is of another model, or has other images; or nothing is common to all.
         """
-        opened = {name: ExplanationStore(path) for name, path in names_of(stores).items()}
-        check_place(Path(output), "output")
-        if (Path(output) / FILE_NAME).exists():
-            raise InputError(f"output {output} is a store itself: give another folder for the table")
-        share, scored = Shard.of(shard), dict[str, ExplanationStore]()
-        with self._explaining(model, datamodule, datamodule.limit if limit is None else limit):
-            keys = common_keys(list(opened.values()), datamodule.explained.ids)
-            regions = DatasetRegions(datamodule.explained, datamodule.transform)
-            grid = finest_grid(list(opened.values()))
-            oracle = RegionSource(regions, keys, grid) if regions.known else None
-            sources: dict[str, Source] = {name: StoreSource(store, keys) for name, store in opened.items()}
-            sources |= references(keys, opened, oracle)
-            for metric in model.metrics.values():
-                metric.check(model.preprocessing.size)
-            recorded = provenance(datamodule, type(self.accelerator).__name__, self.num_devices)
-            for name, source in sources.items():
-                identity = scores_identity(
-                    model, datamodule, str(self.precision), source.identity, opened.get(name), keys
-                )
-                scored[name] = ExplanationStore.open(Path(output) / name, Manifest(identity, recorded))
-                store, model.source, model.regions = scored[name], source, regions
-                blocks = self._on_rank_zero(partial(_share_of, share, store, datamodule))
-                if blocks:
-                    self._over_blocks(model, datamodule, blocks, BlockProgress(f"Scoring {name}"), StoreWriter(store))
-            higher = {name: bool(metric.higher_is_better) for name, metric in model.metrics.items()}
-            asked = sum(map(len, keys.values()))
-            board = self._on_rank_zero(lambda: Leaderboard.of(scored, higher, reference_row(opened), asked))
-            if self.is_global_zero:
-                board.save(Path(output))
-        return board
+        opened, share = open_stores(stores, Path(output)), Shard.of(shard)
+        with self._block_run(model, datamodule, Pass(limit=datamodule.limit if limit is None else limit)) as run:
+            return benchmark(run, opened, Path(output), share)
 
-    def _prepare(
-        self, model: Explainer, datamodule: BlockDataModule, folder: Path, identity: dict[str, Any], shard: Shard
-    ) -> ActivationStatistics | None:
-        """Give the method what it needs to know about the data, all of it; the statistics it uses, if it uses any."""
-        method, network = model.method, model.network
-        kept = folder / STATISTICS
-        with self._all_images(model, datamodule):
-            if not isinstance(method, BottleneckMethod):
-                method.prepare(network, datamodule.sample(ENOUGH_IMAGES))
-                return None
-            given = method.arguments().get("statistics")
+    def prototypes(
+        self,
+        model: PrototypeSearch,
+        datamodule: BlockDataModule,
+        output: str,
+        split: Literal["train", "val", "test", "predict"] = "train",
+        limit: int | None = None,
+        pages: int = 10,
+        evaluate: bool = False,
+    ) -> Prototypes:
+        """Find for every unit of a head the training images that it answers to most, and where in them.
 
-            def made() -> bool:
-                return has_statistics(folder, identity)
+        One pass over the images, whose memory does not grow with their number; an image comes once for a unit. The same
+        call again goes on where it was stopped. `output` gets the table of patches with crops (prototypes.parquet),
+        units that answer to nothing, that no class uses or that show the same as another (prototypes.json), pages of
+        the units that can add most to a logit, pages of the classes, and both for TensorBoard.
 
-            if self.strategy.broadcast(not given and not made()):
-                return self._estimated(model, datamodule, kept, ENOUGH_IMAGES, shard, made)
-            statistics = ActivationStatistics.load(given or kept)
-            if statistics.leak is None:
-                network.to(self.strategy.root_device)
-            return method.set_statistics(network, statistics, datamodule.sample(SAMPLE))
+        Args:
+            model: The classifier, and what is looked for.
+            datamodule: The images.
+            output: Folder for all of it.
+            split: Split to take images from: that which the head was trained on, in general.
+            limit: Number of images to look for prototypes in, evenly spaced, unless the data's `limit_order` is
+                ``first``; None = all. What `evaluate` measures on is bounded by data.limit instead.
+            pages: Number of pages of ten units to draw, and of pages of classes; 0 = none.
+            evaluate: Whether to measure them too, see `prototypes.evaluation`, on the images that `explain` would
+                take: do prototypes stay on one part and show one, how many make an explanation; evaluation.md and
+                .json.
 
+        Returns:
+            The prototypes.
 
-def _share_of(
-    shard: Shard, store: ExplanationStore, datamodule: BlockDataModule, retry_failed: bool = False
-) -> list[int]:
-    """Numbers of this shard's blocks that are missing, and where asked for of those with a failure."""
-    blocks = set(store.missing(datamodule.total_blocks))
-    if retry_failed:
-        failed = {failure.id for failure in store.failures()}
-        blocks |= {i // datamodule.batch_size for i, name in enumerate(datamodule.explained.ids) if name in failed}
-    return shard.share(sorted(blocks))
+        Raises:
+            InputError: The folder holds prototypes that were made with other arguments; no image can be read.
+        """
+        folder = Path(output)
+        check_prototypes_arguments(folder, split, pages, evaluate)
+        with self._block_run(model, datamodule, Pass(split, limit)) as run:
+            search_prototypes(run, folder, pages)
+        if evaluate:
+            with self._block_run(model, datamodule, Pass(limit=datamodule.limit)) as run:
+                measure_prototypes(run, folder)
+        return Prototypes(folder)
 
-
-def _tidy(store: ExplanationStore, bar: bool) -> None:
-    """Put the blocks of a finished run into few files. Where that fails the run has not: everything is there.
-
-    It is the last thing of a run: minutes for a large store, and no other process waits for it.
-    """
-    remove_parts(store.path / STATISTICS)
-    try:
-        store.compact(bar and sys.stderr.isatty())
-    except InputError as error:
-        warnings.warn(str(error), stacklevel=2)
+    def _block_run(
+        self, model: Module, datamodule: BlockDataModule, through: Pass
+    ) -> AbstractContextManager[BlockRun[Module]]:
+        """A run of a module over the blocks of `through`."""
+        return block_run(self, model, datamodule, through, keep_loggers=self._logger_given)

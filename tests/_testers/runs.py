@@ -84,6 +84,9 @@ def coiba(**arguments) -> CoIBA:
     return CoIBA(**{"layers": LAYERS, "steps": 3, "copies": 2, **arguments})
 
 
-def explain(model, folder, data=None, method=None, targets="predicted", trainer=None, **arguments):
+def explain(
+    model, folder, data=None, method=None, targets="predicted", trainer=None, pictures=False, **arguments
+):  # pictures take longer than all the rest
+    explainer = Explainer(model, method or Shade(), targets)
     trainer = trainer or make_trainer()
-    return trainer.explain(Explainer(model, method or Shade(), targets), data or NoiseData(), str(folder), **arguments)
+    return trainer.explain(explainer, data or NoiseData(), str(folder), pictures=pictures, **arguments)

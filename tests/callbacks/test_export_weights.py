@@ -18,7 +18,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.data import ImageFolder
 from lit_coiba.heads import InfoDisentHead, LinearHead
 from lit_coiba.heads.description import build
-from lit_coiba.trainer.fit_trainer import FitTrainer
+from lit_coiba.trainer import Trainer
 from lit_coiba.training.classifier import Classifier
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
@@ -54,7 +54,7 @@ class Noise(LightningDataModule):
 def fit(file, named=True, data=None, head=None, cache=None):
     torch.manual_seed(0)
     model = Classifier(network(16 if head is None else 64), head, frozen=head is not None)
-    trainer = FitTrainer(
+    trainer = Trainer(
         accelerator="cpu",
         max_epochs=2,
         callbacks=[ExportWeights(str(file), "make it")],

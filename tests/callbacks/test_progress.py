@@ -181,10 +181,10 @@ def test_within_a_block_it_tells_how_many_copies_have_run(clock, show):
     told = [state.rpartition("left")[2].lstrip(", ") for state in states]
     assert told[1:4] == [f"{done} of 120 copies in this block" for done in (40, 80, 120)]
     assert told[5] == "0.07 images/s, 40 of 120 copies in this block"
-    assert not batched_evaluator._watching
+    assert not batched_evaluator._reports
 
 
 def test_nobody_watches_after_an_exception(clock, show):
     with pytest.raises(RuntimeError, match="the power went out"):
         show(Working(clock, fails_at=1))
-    assert not batched_evaluator._watching
+    assert not batched_evaluator._reports

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
-from lit_coiba.data.module import BlockDataModule
+from lit_coiba.data.module import BlockDataModule, Pass
 from tests._testers.pictures import Pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # Lightning with the newest torch
@@ -82,8 +82,8 @@ def test_predict_gives_every_block_once_with_its_failures(workers, tmp_path):
 
 def test_only_blocks_that_are_left_are_done(tmp_path):
     model, data = Recorder(), Album(10, batch_size=4)
-    data.blocks = [2, 0]
-    trainer(tmp_path).predict(model, data, return_predictions=False)
+    with data.passing(Pass(blocks=[2, 0])):
+        trainer(tmp_path).predict(model, data, return_predictions=False)
     assert [batch.block for batch in model.seen] == [2, 0]
 
 
@@ -101,11 +101,42 @@ def test_preprocessing_is_that_of_the_model_at_hand_unless_it_is_set(tmp_path):
     for recipe in (SMALL, LARGE):
         model = Recorder(recipe)
         trainer(tmp_path).predict(model, data, return_predictions=False)
-        assert data.preprocessing is recipe
+        assert data.transform.preprocessing is recipe
+        assert data.preprocessing is None
         assert model.seen[0].images.shape[-2:] == recipe.size
     data.preprocessing = SMALL
     trainer(tmp_path).predict(Recorder(LARGE), data, return_predictions=False)
-    assert data.preprocessing is SMALL
+    assert data.transform.preprocessing is SMALL
+
+
+def test_passes_are_nested_and_list_each_split_once():
+    class Counting(Album):
+        def dataset(self, split):
+            listed.append(split)
+            return super().dataset(split)
+
+    listed, data = [], Counting(12, batch_size=2, limit=3)
+    assert data.current == Pass(limit=3)
+    with data.passing(Pass(limit=4)):
+        data.setup("predict")
+        assert (len(data.explained), data.total_blocks) == (4, 2)
+        with data.passing(Pass()):
+            data.setup("predict")
+            assert (len(data.explained), data.total_blocks) == (12, 6)
+            with data.passing(Pass("train", 5)):
+                assert len(data.explained) == 5
+            assert len(data.explained) == 12
+        assert len(data.explained) == 4
+    assert data.current == Pass(limit=3)
+    assert listed == ["predict", "train"]
+    data.setup("predict")
+    assert listed == ["predict", "train", "predict"]  # another run looks again
+    assert len(data.explained) == 3
+
+
+def test_a_pass_over_no_images_is_refused():
+    with pytest.raises(InputError, match="limit is 0, but must be at least 1"):
+        Pass(limit=0)
 
 
 def test_without_preprocessing_it_says_what_to_do():
@@ -186,13 +217,14 @@ def test_num_classes_are_those_of_the_names():
 TWO_RANKS = """
 import sys, torch
 from lightning import Trainer
+from lit_coiba.data.module import Pass
 from tests.data.test_module import Album, Recorder
 for blocks in (None, [1]):
     model, data = Recorder(), Album(10, {3}, batch_size=2)
-    data.blocks = blocks
     trainer = Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_progress_bar=False,
                       enable_checkpointing=False, enable_model_summary=False, default_root_dir=sys.argv[1])
-    trainer.predict(model, data, return_predictions=False)
+    with data.passing(Pass(blocks=blocks)):
+        trainer.predict(model, data, return_predictions=False)
     with open(f"{sys.argv[1]}/{'all' if blocks is None else 'one'}.{trainer.global_rank}", "w") as file:
         print(*(f"{b.block}:{'+'.join(n[-1] for n in b.ids)}" for b in model.seen), file=file)
 """

@@ -8,9 +8,11 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.core.batch import Batch, Failure
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.core.targets import Class
+from lit_coiba.core.targets.class_target import class_rows
 from lit_coiba.modules.explainer import Explainer
 from tests._testers import tiny
-from tests._testers.runs import Shade
+from tests._testers.runs import NoisePictures, Shade
 
 
 class Colours(nn.Module):
@@ -75,6 +77,34 @@ class TestTargets:
         torch.testing.assert_close(record.maps[3:, 0, 0], torch.tensor([3.0, 2.0, 4.0]) * 0.6)
         assert record.extras["seen"].tolist() == record.targets.tolist()
 
+    @pytest.mark.parametrize("given", ["runner_up", Class("runner_up"), Class("runner_up", score="prob")])
+    def test_a_target(self, colours, given):
+        record = Explainer(colours, Shade(), given).predict_step(batch(RED, TEAL))
+        assert record.targets.tolist() == [3, 1]
+
+    def test_the_name_of_a_class_is_looked_up_in_the_images(self, colours):
+        explainer, images = Explainer(colours, Shade(), "class:blue"), NoisePictures(2)
+        images.classes = ["red", "green", "blue", "grey"]
+        explainer.check(images)
+        assert explainer.predict_step(batch(RED, GREEN)).targets.tolist() == [2, 2]
+        images.classes = ["red", "blue"]  # not the model's
+        with pytest.raises(InputError, match="the names of the classes are not known"):
+            explainer.check(images)
+
+    def test_images_may_have_different_numbers_of_rows(self, colours):
+        class Odd(Class):
+            """The label's image has no row, the others have as many as their position."""
+
+            def resolve(self, out, labels=None, names=()):
+                image = torch.tensor([1, 2, 2])
+                return class_rows(torch.tensor([3, 2, 0]), 4, image, reasons={0: "there is nothing to explain"})
+
+        record = Explainer(colours, Shade(), Odd()).predict_step(batch(RED, GREEN, TEAL))
+        assert (record.ids, record.targets.tolist()) == (("image 1", "image 2", "image 2"), [3, 2, 0])
+        assert record.extras["seen"].tolist() == [3, 2, 0]
+        torch.testing.assert_close(record.maps[:, 0, 0], torch.tensor([4 / 3, 3 * 0.6, 0.6]))
+        assert record.failures == (Failure("image 0", "there is nothing to explain"),)
+
     def test_top_k_explains_rank_by_rank_so_that_memory_does_not_grow(self, colours):
         class Counting(Shade):
             sizes = ()
@@ -93,8 +123,11 @@ class TestTargets:
             (4, "targets: class 4 is outside the model's range 0 to 3"),
             ("-1", "targets: class -1 is outside the model's range 0 to 3"),
             ("top5", "targets: top5 asks for 5 classes, the model has 4"),
-            ("top0", "targets: top0 asks for 0 classes, the model has 4"),
-            ("labels", "targets: 'labels' is none of predicted, label, top3 (any number), or the number of a class"),
+            ("top0", "targets: top0 asks for no class: give top1 or more"),
+            (
+                "labels",
+                "targets: 'labels' is none of predicted, label, runner_up, top3 (any number), the number of a class",
+            ),
             ("1.5", "targets: '1.5' is none of"),
         ],
     )
@@ -134,7 +167,7 @@ class TestFailures:
         assert record.targets.tolist() == [0, 1]
         assert record.extras["seen"].tolist() == [0, 1]
         (failure,) = record.failures
-        assert failure == Failure("image 1", "its map is not finite: check the weights and the normalisation")
+        assert failure == Failure("image 1", "its map is not finite: check the weights and the normalization")
 
     def test_of_one_rank_leave_the_others(self, colours):
         record = Explainer(colours, Shade(not_finite_for=3), "top2").predict_step(batch(RED, GREEN))
@@ -148,7 +181,7 @@ class TestFailures:
         record = Explainer(colours, method, targets).predict_step(batch(RED, broken, labels=[0, 0]))
         assert record.ids == ("image 0",)
         assert method.explained == 1
-        reason = "the model's output is not finite: check the weights and the normalisation"
+        reason = "the model's output is not finite: check the weights and the normalization"
         assert record.failures == (Failure("image 1", reason),)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lit_coiba.attribution import HeadAttribution
+from lit_coiba.callbacks import Decisions
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.transforms import Transform
 from lit_coiba.heads import EPICHead, LinearHead
@@ -59,7 +60,7 @@ def test_a_store_names_the_prototypes_of_each_unit(classifier, folder, tmp_path)
 
 
 def test_explain_draws_decisions_that_add_up(classifier, folder, tmp_path, written):
-    store = explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(top=3, prototypes=folder))
+    store = explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(top=3, prototypes=folder), pictures=True)
     assert sorted(file.name for file in (tmp_path / "s" / "decisions").iterdir()) == [f"{i:02d}.png" for i in range(4)]
     sums = [text for text in written if text.startswith("these 3 units")]
     assert len(sums) == 4
@@ -73,11 +74,35 @@ def test_explain_draws_decisions_that_add_up(classifier, folder, tmp_path, writt
 
 def test_decisions_that_are_missing_are_drawn_again(classifier, folder, tmp_path):
     """A run that was killed between the last block and the last picture."""
-    explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(prototypes=folder))
-    (tmp_path / "s" / "contact_sheet.png").unlink()
-    shutil.rmtree(tmp_path / "s" / "decisions")
-    explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(prototypes=folder))
+    trainer = make_trainer(callbacks=[Decisions(count=2)])
+    for _ in range(2):
+        explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(prototypes=folder), trainer=trainer)
+        assert sorted(file.name for file in (tmp_path / "s" / "decisions").iterdir()) == ["00.png", "01.png"]
+        shutil.rmtree(tmp_path / "s" / "decisions")
+
+
+def test_decisions_of_which_some_are_missing_do_not_count(classifier, folder, tmp_path, monkeypatch):
+    """Killed between two of them."""
+    trainer, save = make_trainer(callbacks=[Decisions()]), Page.save
+
+    def killed(self, file):
+        if file.name == "02.png":
+            raise KeyboardInterrupt
+        return save(self, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Page, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(prototypes=folder), trainer=trainer)
+    assert not (tmp_path / "s" / "decisions").exists()
+    explain(classifier, tmp_path / "s", NoiseData(4), HeadAttribution(prototypes=folder), trainer=trainer)
     assert len(list((tmp_path / "s" / "decisions").iterdir())) == 4
+    assert not list((tmp_path / "s").glob(".*"))
+
+
+def test_decisions_need_prototypes(classifier, tmp_path):
+    explain(classifier, tmp_path / "s", NoiseData(2), HeadAttribution(), trainer=make_trainer(callbacks=[Decisions()]))
+    assert not (tmp_path / "s" / "decisions").exists()
 
 
 @pytest.mark.parametrize("head", [LinearHead, EPICHead])
@@ -87,7 +112,8 @@ def test_a_head_of_one_side_looks_like_nothing_where_a_unit_is_negative(head, tm
     with torch.no_grad():
         next(parameter for name, parameter in backbone.head.named_parameters() if "weight" in name).normal_()
     make_trainer().prototypes(PrototypeSearch(backbone), NoiseData(14), str(tmp_path / "p"), pages=0)
-    store = explain(backbone, tmp_path / "s", NoiseData(4), HeadAttribution(top=8, prototypes=str(tmp_path / "p")))
+    method, trainer = HeadAttribution(top=8, prototypes=str(tmp_path / "p")), make_trainer(callbacks=[Decisions()])
+    store = explain(backbone, tmp_path / "s", NoiseData(4), method, trainer=trainer)
     weights, seen = backbone.head.unit_weights(), {True: 0, False: 0}
     known = Prototypes(tmp_path / "p")
     for row in store:
@@ -130,7 +156,7 @@ def test_the_patch_that_is_shown_is_where_the_unit_is_strongest(classifier, fold
     """The frame around the patch of the image holds the cell of the largest value of the unit's map."""
     shown = []
 
-    def remember(pixels, box, side, colour):
+    def remember(pixels, box, side, color):
         shown.append((pixels, box))
         return torch.zeros(3, side, side, dtype=torch.uint8)
 
@@ -151,7 +177,7 @@ def test_names_of_classes_are_text_and_nothing_else(classifier, folder, tmp_path
     """Neither mathematics nor control characters do anything."""
     data = NoiseData(1)
     data.pictures.classes = [r"$\frac{1}{0}$", "<script>", *["\x1b[31m"] * 8]
-    store = explain(classifier, tmp_path / "s", data, HeadAttribution(prototypes=folder))
+    store = explain(classifier, tmp_path / "s", data, HeadAttribution(prototypes=folder), pictures=True)
     assert (tmp_path / "s" / "decisions" / "00.png").exists()
     assert len(store) == 1
 

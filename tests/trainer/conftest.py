@@ -1,23 +1,9 @@
 """What tests of the Trainer share."""
 
-from functools import partial
-
 import pytest
 
-from lit_coiba.callbacks import RunLog
 from lit_coiba.modules.statistics import StatisticsModule
 from tests._testers import tiny
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_sheet():
-    """Pictures take longer than all the rest; one test has the real thing."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "lit_coiba.trainer.trainer.contact_sheet", lambda store, data, preprocessing, file, named: file.touch()
-        )
-        patch.setattr("lit_coiba.trainer.trainer.RunLog", partial(RunLog, panels=0))
-        yield
 
 
 @pytest.fixture(scope="module")

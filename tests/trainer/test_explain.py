@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from lit_coiba.attribution import CoIBA, Saliency
+from lit_coiba.callbacks import StoreCallback
 from lit_coiba.core.batch import Failure
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
-from lit_coiba.pictures.contact_sheet import contact_sheet
 from lit_coiba.store.manifest import Manifest
 from tests._testers import tiny
 from tests._testers.runs import NoiseData, Shade, explain, make_trainer
@@ -24,15 +24,13 @@ def six(model, tmp_path_factory):
 
 
 class TestExplain:
-    def test_every_image_has_one_row_and_there_is_a_sheet(self, model, tmp_path, monkeypatch):
-        monkeypatch.setattr("lit_coiba.trainer.trainer.contact_sheet", contact_sheet)
+    def test_every_image_has_one_row(self, model, tmp_path):
         store = explain(model, tmp_path / "new" / "store", NoiseData(11, 4))
         assert store.ids() == IDS[:11]
         assert len(store) == 11
         assert store.failures() == []
         (file,) = (store.path / "blocks").iterdir()  # of three blocks, put together at the end
         assert file.name.startswith("000000-000002.")
-        assert (store.path / "contact_sheet.png").stat().st_size > 1000
         row = store[IDS[7]]
         data = NoiseData()
         data.preprocessing = model.preprocessing
@@ -84,14 +82,14 @@ class TestExplain:
 
     def test_failures_are_tried_again_when_asked_for(self, model, tmp_path):
         explain(model, tmp_path / "store", NoiseData(8, 2, broken={5}))
-        mended, method = NoiseData(8, 2), Shade()
-        assert len(explain(model, tmp_path / "store", mended, method).failures()) == 1
+        fixed, method = NoiseData(8, 2), Shade()
+        assert len(explain(model, tmp_path / "store", fixed, method).failures()) == 1
         assert method.explained == 0
-        store = explain(model, tmp_path / "store", mended, method, retry_failed=True)
+        store = explain(model, tmp_path / "store", fixed, method, retry_failed=True)
         assert method.explained == 2  # the block of the failed one
         assert store.failures() == []
         assert store.digest() == explain(model, tmp_path / "straight", NoiseData(8, 2)).digest()
-        explain(model, tmp_path / "store", mended, method, retry_failed=True)
+        explain(model, tmp_path / "store", fixed, method, retry_failed=True)
         assert method.explained == 2
 
     def test_a_limit_is_spread_over_the_data_and_forgotten_afterwards(self, model, tmp_path):
@@ -119,21 +117,38 @@ class TestExplain:
 
         assert explain(model, tmp_path / "store", method=Gradient())[IDS[0]].map.max() > 0
 
-    def test_class_folders_that_are_not_the_models_classes_name_nothing(self, model, tmp_path, monkeypatch):
-        drawn = []
-        monkeypatch.setattr("lit_coiba.trainer.trainer.contact_sheet", lambda *_, named: drawn.append(named))
+    def test_class_folders_that_are_not_the_models_classes_name_nothing(self, model, tmp_path):
+        class Named(StoreCallback):
+            def on_explain_end(self, explained):
+                named.append(explained.named)
+
+        named, trainer = [], make_trainer(callbacks=[Named()])
         for classes in (["a"] * 3, [str(k) for k in range(tiny.CLASSES)], []):
             data = NoiseData(4)
             data.pictures.classes = classes
             if len(classes) == 3:
                 with pytest.warns(UserWarning, match="the data have 3 classes and the model has 10"):
-                    explain(model, tmp_path / "3", data)
+                    explain(model, tmp_path / "3", data, trainer=trainer)
                 sentence = "targets is label, but the data have 3 classes and the model has 10"
                 with pytest.raises(InputError, match=sentence):
                     explain(model, tmp_path / "label", data, targets="label")
             else:
-                explain(model, tmp_path / str(len(classes)), data)
-        assert drawn == [False, True, True]
+                explain(model, tmp_path / str(len(classes)), data, trainer=trainer)
+        assert named == [False, True, True]
+
+    def test_a_class_by_its_name(self, model, tmp_path):
+        data = NoiseData(4)
+        data.pictures.classes = [f"kind {k}" for k in range(tiny.CLASSES)]
+        store = explain(model, tmp_path / "store", data, targets="class:kind 3")
+        assert [target for _, target in store.keys()] == [3] * 4  # noqa: SIM118
+        assert store.manifest.identity["targets"] == {
+            **{"kind": "class", "cls": "kind 3", "score": None, "output": None, "version": 1}
+        }
+        with pytest.raises(InputError, match="there is no class 'tench': the nearest names are kind"):
+            explain(model, tmp_path / "other", data, targets="class:tench")
+        with pytest.raises(InputError, match=r"'tench' is none of .* and the names of the classes are not known"):
+            explain(model, tmp_path / "other", targets="class:tench")
+        assert not (tmp_path / "other").exists()
 
     @pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # where one core is free
     def test_workers_give_the_same(self, model, tmp_path):

@@ -11,6 +11,7 @@ from lightning import Callback
 from lightning.pytorch.loggers import CSVLogger
 
 from lit_coiba.callbacks import BlockProgress
+from lit_coiba.data.module import Pass
 from lit_coiba.trainer import Trainer
 from tests._testers import tiny
 from tests._testers.runs import NoiseData, Shade, explain, make_trainer
@@ -50,19 +51,20 @@ class TestLeavesEverythingAsItWas:
         trainer = make_trainer(enable_progress_bar=True, callbacks=[Callback()], logger=True, inference_mode=True)
         callbacks, loggers = list(trainer.callbacks), trainer.loggers
         data = NoiseData(6, 2, limit=5)
-        data.blocks, data.group = [1], 2
         handler, level = signal.getsignal(signal.SIGTERM), logging.getLogger("lightning.pytorch").level
         filters = list(warnings.filters)
         method = Shade(fails_at=3 if fails else None)
-        if fails:
-            with pytest.raises(RuntimeError, match="the power went out"):
+        with data.passing(Pass(limit=3, blocks=[1], blocks_per_process=2)):
+            if fails:
+                with pytest.raises(RuntimeError, match="the power went out"):
+                    explain(model, tmp_path / "store", data, method, trainer=trainer, limit=4)
+            else:
                 explain(model, tmp_path / "store", data, method, trainer=trainer, limit=4)
-        else:
-            explain(model, tmp_path / "store", data, method, trainer=trainer, limit=4)
+            assert data.current == Pass(limit=3, blocks=[1], blocks_per_process=2)
         assert trainer.callbacks == callbacks
         assert trainer.predict_loop.inference_mode is True
         assert trainer.loggers == loggers
-        assert (data.blocks, data.group, data.limit, data.preprocessing) == ([1], 2, 5, model.preprocessing)
+        assert (data.current, data.limit, data.preprocessing) == (Pass(limit=5), 5, None)
         assert signal.getsignal(signal.SIGTERM) == handler
         assert logging.getLogger("lightning.pytorch").level == level
         assert warnings.filters == filters

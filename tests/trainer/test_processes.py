@@ -89,8 +89,7 @@ def test_each_block_was_done_once_by_one_of_the_two(done, what):
 
 
 @pytest.mark.filterwarnings("ignore:.*images are noisy", "ignore:.*survive pure noise")
-def test_the_store_is_that_of_one_process(done, tmp_path, monkeypatch):
-    monkeypatch.setattr("lit_coiba.trainer.trainer.contact_sheet", lambda *arguments, **named: None)  # it takes seconds
+def test_the_store_is_that_of_one_process(done, tmp_path):
     folder, _, _ = done
     shared = ExplanationStore(folder / "store")
     single = explain(tiny.vit(), tmp_path / "store", NoiseData(42, 2), coiba())

@@ -9,12 +9,13 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.data.module import Pass
 from lit_coiba.data.subset import Subset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.heads import BRNPAHead, EPICHead, InfoDisentHead, LinearHead
 from lit_coiba.modules.prototype_search import PrototypeSearch
 from lit_coiba.prototypes import Prototypes
-from lit_coiba.trainer import prototype_trainer
+from lit_coiba.trainer import prototypes as verb
 from tests._testers import tiny
 from tests._testers.runs import NoiseData, make_trainer
 
@@ -218,7 +219,8 @@ def test_epic_ranks_by_the_sum(tmp_path):
 def test_the_data_module_is_left_as_it_was(classifier, tmp_path):
     data = NoiseData(COUNT)
     search(classifier, tmp_path / "p", data, split="test", limit=4)
-    assert (data.explains, data.limit, data.blocks) == ("predict", None, None)
+    assert data.current == Pass("predict")
+    assert data.preprocessing is None
 
 
 def test_a_model_without_a_head_is_refused():
@@ -288,13 +290,13 @@ def test_the_summary_is_plain_json(classifier, tmp_path):
 
 
 def test_they_are_measured_once(classifier, tmp_path, monkeypatch):
-    seen, measure = [], prototype_trainer.evaluate_prototypes
+    seen, measure = [], verb.evaluate_prototypes
 
     def observed(network, data, patches, **arguments):
         seen.append((data.dataset("predict").ids, set(patches.ids), len(patches.units.unique())))
         return measure(network, data, patches, **arguments)
 
-    monkeypatch.setattr(prototype_trainer, "evaluate_prototypes", observed)
+    monkeypatch.setattr(verb, "evaluate_prototypes", observed)
     found = search(classifier, tmp_path / "p", SplitData(COUNT))
     assert not list((tmp_path / "p").glob("evaluation.*"))
     search(classifier, tmp_path / "p", SplitData(COUNT), evaluate=True)  # of what is there

@@ -1,0 +1,47 @@
+"""The base of what the Trainer runs over the blocks of a dataset."""
+
+from __future__ import annotations
+
+from lightning import LightningModule
+
+from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.trained import load_trained
+from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.heads.head import Head
+
+
+class BlockModule(LightningModule):
+    """A model that is run over the blocks of a dataset; `predict_step` does one block, a `Batch`.
+
+    Args:
+        backbone: The model.
+        weights: Weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the backbone's,
+            and bring the head that they were trained with.
+        head: The class of that head, where it is one of your own: a file never imports a class.
+    """
+
+    network: Backbone
+
+    def __init__(self, backbone: Backbone, weights: str | None = None, head: type[Head] | None = None) -> None:
+        super().__init__()
+        if weights is not None:
+            load_trained(backbone, weights, head)
+        self.network = backbone
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the data module has to prepare images."""
+        return self.network.preprocessing
+
+    def check(self, images: ImageDataset) -> None:
+        """Refuse images that nothing can be done with; the Trainer calls this before the first block.
+
+        Raises:
+            InputError: They lack what this module needs.
+        """
+        return
+
+    def knows_classes(self, images: ImageDataset) -> bool:
+        """Whether the labels can be classes of the model: there are as many names as classes, or none."""
+        return len(images.classes) in (0, self.network.num_classes)

@@ -1,0 +1,140 @@
+"""What `Trainer.prototypes` does: the strongest patches of a head's units as a table, pages and measures."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lit_coiba.callbacks import BlockProgress
+from lit_coiba.core.errors import InputError, check_count
+from lit_coiba.data.module import Split
+from lit_coiba.modules.prototype_search import ChunkedPrototypes, PrototypeSearch
+from lit_coiba.pictures.prototype_page import CLASSES, UNITS, draw_pages
+from lit_coiba.prototypes import Prototypes
+from lit_coiba.prototypes.evaluation import PrototypePatches, evaluate_prototypes
+from lit_coiba.prototypes.table import SUMMARY, TABLE, summary, write_summary, write_table
+from lit_coiba.store import Manifest
+from lit_coiba.store.atomic import atomically, remove_leftovers
+from lit_coiba.store.progress import progress_bar
+from lit_coiba.trainer.block_run import BlockRun
+from lit_coiba.trainer.identity import prototypes_identity
+from lit_coiba.trainer.places import check_place
+from lit_coiba.trainer.provenance import provenance
+
+EVALUATION = "evaluation.json"
+
+
+def check_prototypes_arguments(output: Path, split: Split, pages: int, evaluate: bool) -> None:
+    """Refuse what prototypes cannot be searched with.
+
+    Raises:
+        InputError: A folder that cannot be written, a negative number of pages, or an evaluation on other images.
+    """
+    check_place(output, "output")
+    check_count(0, pages=pages)
+    if evaluate and split != "train":
+        raise InputError(f"evaluate measures prototypes of the training split, and split is {split}: leave one out")
+
+
+def search_prototypes(run: BlockRun[PrototypeSearch], folder: Path, pages: int) -> None:
+    """Find the prototypes among the images of a run, and draw them.
+
+    Args:
+        run: The run.
+        folder: Folder for the table, the summary and the pages.
+        pages: Number of pages of units, and of classes.
+    """
+    run.check_whole_pass("prototypes")
+    manifest = Manifest(prototypes_identity(run), provenance(run))
+    run.on_rank_zero(lambda: _claim(folder, manifest))
+    chunks = ChunkedPrototypes(folder / "parts", range(run.datamodule.total_blocks))
+    run.model.chunks, run.model.numbers = chunks, {name: k for k, name in enumerate(run.images.ids)}
+    while missing := run.on_rank_zero(lambda: [] if (folder / SUMMARY).exists() else chunks.missing()):
+        run.over_blocks(run.model, missing, BlockProgress("Prototypes"), blocks_per_process=chunks.length)
+    run.on_rank_zero(lambda: _write(run, folder, chunks, pages))
+
+
+def measure_prototypes(run: BlockRun[PrototypeSearch], folder: Path) -> None:
+    """Measure the prototypes in a folder on the images of a run, unless an earlier call has."""
+    run.on_rank_zero(lambda: _measure(run, folder))
+
+
+def _claim(folder: Path, manifest: Manifest) -> None:
+    """Write what decides the prototypes, or refuse a folder where that is something else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
+    with suppress(FileExistsError):
+        manifest.save(folder, exclusive=True)
+    if differences := Manifest.load(folder).told(manifest):
+        raise InputError(
+            f"output {folder} was made with other arguments (old -> new): {differences}; use another folder, or repeat"
+            " the original arguments"
+        )
+
+
+def _write(run: BlockRun[PrototypeSearch], folder: Path, chunks: ChunkedPrototypes, pages: int) -> None:
+    """Put together what the chunks hold, and draw it."""
+    if not (folder / SUMMARY).exists():
+        try:
+            found, grid = chunks.merged()
+        except FileNotFoundError:
+            if (folder / SUMMARY).exists():  # another run into this folder was faster
+                return
+            raise
+        with progress_bar("Crops", run.shows_progress) as report:
+            write_table(folder / TABLE, found, grid, run.images, run.datamodule.transform, tell=report)
+        named = len(run.images.classes) == run.model.network.num_classes
+        units = summary(found, run.model.head[0].unit_weights(), run.images.classes if named else [])
+        write_summary(folder / SUMMARY, units)  # the last of what is made of the chunks
+    chunks.remove()
+    prototypes = Prototypes(folder)
+    if pages:
+        with progress_bar("Pages", run.shows_progress) as report:
+            draw_pages(prototypes, folder, pages, report)
+    _log(prototypes, folder)
+
+
+def _measure(run: BlockRun[PrototypeSearch], folder: Path) -> None:
+    ids = run.ids_digest
+    if (folder / EVALUATION).exists() and json.loads((folder / EVALUATION).read_bytes()).get("ids") == ids:
+        return
+    run.to_device()
+    patches = _patches(Prototypes(folder))
+    found = evaluate_prototypes(run.model.network, run.datamodule, patches, progress=run.shows_progress)
+    scores = {"ids": ids, **found.to_dict()}
+    for entry in (scores["part_purity"] or {"each": ()})["each"]:
+        unit, negative = divmod(entry.pop("prototype"), 2)
+        entry |= {"unit": unit, "side": -1 if negative else 1}
+    (folder / EVALUATION).unlink(missing_ok=True)  # of other images: what follows are two files
+    with atomically(folder / "evaluation.md") as out:
+        out.write(f"{found}\n".encode())
+    with atomically(folder / EVALUATION) as out:
+        out.write(json.dumps(scores, allow_nan=False).encode())
+
+
+def _patches(prototypes: Prototypes) -> PrototypePatches:
+    """All patches; the sides of a unit are prototypes of their own."""
+    rows = [prototypes.place(row) for row in range(len(prototypes))]
+    units = torch.tensor([2 * patch.unit + (patch.side < 0) for patch in rows])
+    return PrototypePatches([patch.id for patch in rows], torch.tensor([patch.box for patch in rows]), units)
+
+
+def _log(prototypes: Prototypes, folder: Path) -> None:
+    """Pages as images, counts as scalars; in place of the logs of an earlier call."""
+    from torch.utils.tensorboard import SummaryWriter  # takes a second
+
+    for old in (folder / "tensorboard").glob("events.out.tfevents.*"):
+        old.unlink()
+    with SummaryWriter(str(folder / "tensorboard")) as writer:
+        counts = {name: len(prototypes.summary[name]) for name in ("dead", "unused", "duplicate")}
+        for name, count in {"units": prototypes.units, **counts}.items():
+            writer.add_scalar(f"prototypes/{name}", count, 0)
+        for kind in (UNITS, CLASSES):
+            for file in sorted((folder / kind).glob("*.png")):
+                with Image.open(file) as picture:
+                    writer.add_image(f"{kind}/{file.stem}", np.asarray(picture.convert("RGB")), 0, dataformats="HWC")

@@ -1,0 +1,24 @@
+"""What is recorded of a run beside its identity, and may differ when it is resumed."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from lit_coiba import __version__
+from lit_coiba.trainer.block_run import BlockRun
+
+PACKAGES = ("torch", "lightning", "timm", "captum")
+
+
+def provenance(run: BlockRun[Any]) -> dict[str, Any]:
+    """Versions and hardware."""
+    return {
+        "versions": {"lit-coiba": __version__, **{name: version(name) for name in PACKAGES}},
+        "accelerator": type(run.trainer.accelerator).__name__,
+        "devices": run.trainer.num_devices,
+        "workers": run.datamodule.num_workers,
+        "threads": torch.get_num_threads(),
+    }

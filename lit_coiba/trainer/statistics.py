@@ -1,0 +1,115 @@
+"""Activation statistics: what `Trainer.statistics` estimates, and what `explain` does of it by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lit_coiba.bottlenecks import ActivationStatistics, BottleneckMethod
+from lit_coiba.bottlenecks.leak import SAMPLE
+from lit_coiba.callbacks import BlockProgress
+from lit_coiba.core.errors import InputError
+from lit_coiba.data.shard import Shard
+from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
+from lit_coiba.store.store import STATISTICS
+from lit_coiba.trainer.block_run import BlockRun
+from lit_coiba.trainer.places import check_place, has_statistics
+
+ENOUGH_IMAGES = 10_000  # more change little: what IBA's authors advise
+
+
+def check_statistics_arguments(file: Path, images: int) -> None:
+    """Refuse what statistics cannot be estimated from or kept in.
+
+    Raises:
+        InputError: Too few images, or a file that cannot be written.
+    """
+    if images < 2:
+        raise InputError(f"images is {images}, but a standard deviation needs at least 2")
+    check_place(file.parent, "file")
+    if file.is_dir():
+        raise InputError(f"file {file} is a folder: give the name of the file of statistics")
+
+
+def estimate(
+    run: BlockRun[Explainer],
+    file: Path,
+    images: int,
+    shard: Shard = Shard(0, 1),  # noqa: B008 - a tuple
+    made: Callable[[], bool] = lambda: False,
+) -> ActivationStatistics:
+    """Statistics in `file`, in use by the method: estimated by all processes, put together by the first one.
+
+    Others may be at the same work, in the same folder: what they did is not done again, and once they have `made` the
+    file it is used as it is.
+
+    Args:
+        run: The run; its current pass is over all images.
+        file: File to write.
+        images: Number of images to use, about.
+        shard: Share of the work of this job.
+        made: Whether another job has written the file.
+
+    Raises:
+        InputError: The method needs no statistics, or there are fewer than two readable images.
+    """
+    method, network = run.model.method, run.model.network
+    if not isinstance(method, BottleneckMethod):
+        raise InputError(f"{type(method).__name__} needs no activation statistics: go on with `explain`")
+    run.check_whole_pass("statistics")
+    layers, blocks = method.statistics_layers(network), run.datamodule.spread(images)
+    sources = [run.preprocessing, run.ids_digest, run.datamodule.batch_size, blocks]
+    made_by = [type(method).__name__, sorted(method.arguments().items()), run.precision]
+    parts = hashlib.sha256(repr([network.digest(), layers, *made_by, *sources]).encode()).hexdigest()
+    chunks = ChunkedStatistics(Path(f"{file}.{parts[:12]}.parts"), blocks, layers)
+
+    def leak_tested(statistics: ActivationStatistics) -> ActivationStatistics:
+        run.to_device()
+        return method.set_statistics(network, statistics, run.datamodule.sample(SAMPLE))
+
+    done = False
+    while not done:
+        while missing := run.on_rank_zero(lambda: [] if made() else chunks.missing(shard)):
+            module = StatisticsModule(network, chunks)
+            run.over_blocks(module, missing, BlockProgress("Statistics"), blocks_per_process=chunks.length)
+        done = run.on_rank_zero(lambda: made() or chunks.put(file, network, leak_tested))
+    return method.set_statistics(network, ActivationStatistics.load(file), ())
+
+
+def prepare_method(
+    run: BlockRun[Explainer], folder: Path, identity: dict[str, Any], shard: Shard
+) -> ActivationStatistics | None:
+    """Give the method what it needs to know about the data, all of it; the statistics it uses, if it uses any.
+
+    Args:
+        run: The run.
+        folder: Folder of the store, where statistics are kept.
+        identity: Identity of the store.
+        shard: Share of the work of this job.
+    """
+    method, network, kept = run.model.method, run.model.network, folder / STATISTICS
+    with run.all_images():
+        if not isinstance(method, BottleneckMethod):
+            method.prepare(network, run.datamodule.sample(ENOUGH_IMAGES))
+            return None
+        given = method.arguments().get("statistics")
+
+        def made() -> bool:
+            return has_statistics(folder, identity)
+
+        if run.on_rank_zero(lambda: not given and not made()):
+            return estimate(run, kept, ENOUGH_IMAGES, shard, made)
+        statistics = ActivationStatistics.load(given or kept)
+        if statistics.leak is None:
+            run.to_device()
+        return method.set_statistics(network, statistics, run.datamodule.sample(SAMPLE))
+
+
+def remove_parts(file: Path) -> None:
+    """Remove what statistics were made of."""
+    for folder in file.parent.glob(f"{file.name}.*.parts"):
+        shutil.rmtree(folder, ignore_errors=True)
