@@ -75,6 +75,20 @@ class Shade(AttributionMethod):
         return Explanation(maps, {"seen": targets.index})
 
 
+def passing_for(kind):
+    """Decorator of a class that stores take for `kind`: what it does besides is a test's matter."""
+
+    def renamed(disguised):
+        disguised.__module__, disguised.__qualname__, disguised.__name__ = (
+            kind.__module__,
+            kind.__qualname__,
+            kind.__name__,
+        )
+        return disguised
+
+    return renamed
+
+
 def make_trainer(**arguments) -> Trainer:
     quick = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False}
     return Trainer(**{**quick, "enable_checkpointing": False, "enable_model_summary": False, **arguments})

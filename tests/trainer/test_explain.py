@@ -164,7 +164,7 @@ class TestIdentity:
         store = explain(model, tmp_path / "store", data, Shade(seed=3), "top2", limit=5)
         identity = store.manifest.identity
         assert identity["model"] == model.digest()
-        assert identity["method"] == {"class": "Shade", "seed": 3}
+        assert identity["method"] == {"class": "tests._testers.runs.Shade", "seed": 3}
         assert (identity["targets"], identity["samples"], identity["block_size"]) == ("top2", 5, 4)
         assert (identity["statistics"], identity["precision"]) == (None, "32-true")
         assert identity["preprocessing"]["size"] == [32, 32]
@@ -175,7 +175,7 @@ class TestIdentity:
         ("change", "message"),
         [
             (lambda: {"method": Shade(seed=1)}, "method.seed 0 -> 1"),
-            (lambda: {"method": Saliency()}, 'method.class "Shade" -> "Saliency"'),
+            (lambda: {"method": Saliency()}, 'method.class "tests._testers.runs.Shade" -> "Saliency"'),
             (lambda: {"targets": "top2"}, 'targets "predicted" -> "top2"'),
             (lambda: {"data": NoiseData(6, 3)}, "block_size 2 -> 3"),
             (lambda: {"data": NoiseData(7, 2)}, "samples 6 -> 7"),

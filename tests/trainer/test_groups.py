@@ -44,14 +44,14 @@ warnings.simplefilter("ignore")
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.trainer import Trainer
 from tests._testers import tiny
-from tests._testers.runs import NoiseData, Shade
+from tests._testers.runs import NoiseData, Shade, passing_for
 
+@passing_for(Shade)
 class Slow(Shade):
     def _explain(self, model, images, targets):
         (folder / f"rank {trainer.global_rank} has begun block {self.explained // 2}").touch()
         time.sleep(0.5)
         return super()._explain(model, images, targets)
-Slow.__name__ = "Shade"
 
 folder = Path(sys.argv[1])
 trainer = Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_progress_bar=False)

@@ -15,7 +15,7 @@ from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.store import ExplanationStore, merge
 from lit_coiba.store.store import STATISTICS
 from tests._testers import tiny
-from tests._testers.runs import NoiseData, Shade, coiba, explain
+from tests._testers.runs import NoiseData, Shade, coiba, explain, passing_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*images are noisy", "ignore:.*survive pure noise")
 
@@ -126,6 +126,7 @@ class TestTwoRunsAtOnce:
     def test_do_no_harm(self, model, tmp_path, at):
         """Another run of the same arguments does all that is missing, and compacts, within one block of this one."""
 
+        @passing_for(Shade)
         class Overtaken(Shade):
             def _explain(self, model, images, targets):
                 explanation = super()._explain(model, images, targets)
@@ -133,7 +134,6 @@ class TestTwoRunsAtOnce:
                     assert explain(model, tmp_path / "store", NoiseData(8, 2)).missing(4) == []
                 return explanation
 
-        Overtaken.__name__ = "Shade"
         store = explain(model, tmp_path / "store", NoiseData(8, 2), Overtaken())
         assert store.digest() == explain(model, tmp_path / "straight", NoiseData(8, 2)).digest()
         assert len(store) == 8

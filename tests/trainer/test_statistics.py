@@ -12,7 +12,7 @@ from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.statistics import StatisticsModule
 from lit_coiba.trainer import Trainer
 from tests._testers import tiny
-from tests._testers.runs import LAYERS, NoiseData, Shade, coiba, explain, make_trainer
+from tests._testers.runs import LAYERS, NoiseData, Shade, coiba, explain, make_trainer, passing_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*images are noisy", "ignore:.*survive pure noise")
 
@@ -35,11 +35,11 @@ class TestStatistics:
         assert len(observed) == 5
 
     def test_are_reused_by_a_run_that_was_stopped(self, model, tmp_path, observed):
+        @passing_for(CoIBA)
         class Stops(CoIBA):
             def _explain(self, model, images, targets):
                 raise RuntimeError("the power went out")
 
-        Stops.__name__ = "CoIBA"
         with pytest.raises(RuntimeError, match="the power went out"):
             explain(model, tmp_path / "store", method=Stops(layers=LAYERS, steps=3, copies=2))
         store = explain(model, tmp_path / "store", method=coiba())

@@ -12,7 +12,7 @@ import torch
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer import Trainer
-from tests._testers.runs import PATIENCE, ROOT, NoiseData, Shade, coiba, explain, make_trainer
+from tests._testers.runs import PATIENCE, ROOT, NoiseData, Shade, coiba, explain, make_trainer, passing_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*images are noisy", "ignore:.*survive pure noise")
 
@@ -35,6 +35,7 @@ class TestStopped:
         assert made[0] == made[1]
 
     def test_by_sigterm_ends_after_the_block_in_hand_and_goes_on(self, model, tmp_path):
+        @passing_for(Shade)
         class Asked(Shade):
             def _explain(self, model, images, targets):
                 explanation = super()._explain(model, images, targets)
@@ -43,7 +44,6 @@ class TestStopped:
                     os.kill(os.getpid(), signal.SIGTERM)  # impatience changes nothing
                 return explanation
 
-        Asked.__name__ = "Shade"
         before = signal.getsignal(signal.SIGTERM)
         with pytest.raises(SystemExit) as stop:
             explain(model, tmp_path / "store", method=Asked())
@@ -58,12 +58,12 @@ class TestStopped:
 import sys, time
 from lit_coiba.attribution import CoIBA
 from tests._testers import tiny
-from tests._testers.runs import LAYERS, NoiseData, explain
+from tests._testers.runs import LAYERS, NoiseData, explain, passing_for
+@passing_for(CoIBA)
 class Slow(CoIBA):
     def _explain(self, model, images, targets):
         time.sleep(0.2)
         return super()._explain(model, images, targets)
-Slow.__name__ = "CoIBA"
 explain(tiny.vit(), sys.argv[1], NoiseData(60, 2), Slow(layers=LAYERS, steps=3, copies=2))
 """
         run = subprocess.Popen(
