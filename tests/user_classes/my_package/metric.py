@@ -1,9 +1,9 @@
 """How much of a map's energy is in its largest value."""
 
-from lit_coiba.metrics.metric import Localisation
+from lit_coiba.metrics import EnergyPointing
 
 
-class MyMetric(Localisation):
+class MyMetric(EnergyPointing):
     """Share of the largest value.
 
     Args:
