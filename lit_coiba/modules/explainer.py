@@ -46,7 +46,7 @@ class Explainer(BlockModule):
         self,
         backbone: Backbone,
         method: AttributionMethod,
-        targets: str | int | Target = "predicted",
+        targets: Target | str | int = "predicted",
         weights: str | None = None,
         head: type[Head] | None = None,
     ) -> None:

@@ -1,4 +1,4 @@
-"""A user's own head, method, metric, data and teacher work like ours: from a package outside the repository.
+"""A user's own head, method, metric, target, data and teacher work like ours: from a package outside the repository.
 
 From the command line, in the order in which one works: fit, go on, validate, explain, merge, benchmark; then the files
 that this left, from Python. A file never imports one of these classes: what it asks for has to be named.
@@ -100,15 +100,18 @@ def test_from_the_first_fit_to_the_table(command, my_package):  # noqa: F811
     # Explain in two shards, which are merged; go on with nothing to do.
     explain = ["explain", *TINY, *DATA, "--model.weights", str(second), "--model.method", "my_package.MyMethod"]
     assert SENTENCE in refused(*explain, "--store", "runs/all")
+    explain += ["--model.targets", "my_package.MyTarget", "--model.targets.rank", "2"]
     for shard in ("0", "1"):
         done(*explain, *HEAD, "--store", f"runs/{shard}", "--shard", f"{shard}/2")
     done("merge", "runs/all", "runs/0", "runs/1")
     assert "12 explanations of 12 images" in done(*explain, *HEAD, "--store", "runs/all")
     store = ExplanationStore("runs/all")
     assert store.manifest.identity["method"] == {"class": "my_package.method.MyMethod", "power": 1.0}
+    assert store.manifest.identity["targets"] == {"kind": "my_package.target.MyTarget", "rank": 2, "version": 1}
     other = refused(*explain, *HEAD, "--store", "runs/all", "--model.method.power", "2.0")
     assert "method.power 1.0 -> 2.0" in other
-    own = [*explain[:-1], "HeadAttribution", *HEAD, "--store", "runs/head"]
+    own = ["HeadAttribution" if word == "my_package.MyMethod" else word for word in explain]
+    own += [*HEAD, "--store", "runs/head"]
     done(*own)
     assert next(iter(ExplanationStore("runs/head"))).map.shape == (4, 4)
 
@@ -129,7 +132,7 @@ def test_from_the_first_fit_to_the_table(command, my_package):  # noqa: F811
 
 def in_python(first: Path, second: Path, third: Path, store: ExplanationStore) -> None:
     """The same files from Python: each way to load one names the class, or is refused."""
-    from my_package import MyData, MyHead, MyMethod, MyMetric, MyTeacher
+    from my_package import MyData, MyHead, MyMethod, MyMetric, MyTarget, MyTeacher
 
     images = torch.linspace(-2, 2, 2 * 3 * 32 * 32).sin().view(2, 3, 32, 32)
     model = Classifier.load_from_checkpoint(second, head=MyHead).eval()
@@ -156,7 +159,7 @@ def in_python(first: Path, second: Path, third: Path, store: ExplanationStore) -
     assert trainer.current_epoch == 3
     assert Classifier.load_from_checkpoint(third, head=MyHead, teacher=None).teacher is None
 
-    explainer = Explainer(Backbone(**plain.arguments), MyMethod(), weights=str(second), head=MyHead)
+    explainer = Explainer(Backbone(**plain.arguments), MyMethod(), MyTarget(2), weights=str(second), head=MyHead)
     found = Trainer(enable_checkpointing=False, **settings).explain(explainer, MyData(), "runs/python")
     assert found.manifest.identity == store.manifest.identity
     assert found.digest() == store.digest()
