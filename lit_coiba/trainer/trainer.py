@@ -163,8 +163,7 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
             oracle = RegionSource(regions, keys, grid) if regions.known else None
             sources: dict[str, Source] = {name: StoreSource(store, keys) for name, store in opened.items()}
             sources |= references(keys, opened, oracle)
-            for metric in model.metrics.values():
-                metric.check(model.preprocessing.size)
+            model.check_metrics(regions)
             recorded = provenance(datamodule, type(self.accelerator).__name__, self.num_devices)
             for name, source in sources.items():
                 identity = scores_identity(

@@ -10,7 +10,7 @@ from lit_coiba.metrics import Deletion, Insertion
 from tests._testers.metrics import SIZE, network, uniform
 from tests._testers.perturbation import slow_curve
 
-PIXELWISE = {"output": "logit", "baseline": "zeros", "step": 1}
+PIXELWISE = {"output": "logit", "baseline": "zero", "step": 1}
 
 
 class Linear(nn.Module):
@@ -55,7 +55,7 @@ class TestExactValues:
 @pytest.mark.parametrize("steps", [2, 3, 9, 54])  # all of them divide 6 x 9 pixels
 def test_d1_inserting_by_a_map_is_deleting_by_its_negative(steps):
     model, images, maps = network(), uniform(4, 3, *SIZE), uniform(4, *SIZE, seed=2)
-    for baseline in ("zeros", "blur", "mean", "minimum", 0.3):
+    for baseline in ("zero", "blur", "mean", "minimum", 0.3):
         arguments = {"baseline": baseline, "steps": steps}
         insertion = Insertion(**arguments).curves(model, images, None, maps)
         deletion = Deletion(**arguments).curves(model, images, None, -maps)
@@ -136,7 +136,7 @@ def test_a_random_order_is_the_same_for_every_image_and_not_the_maps():
 
 def test_baselines_by_hand():
     images = torch.tensor([[[[0.0, 1.0]], [[4.0, 6.0]]]], dtype=torch.float64)  # two channels
-    ends = {"zeros": [0, 0], "mean": [0.5, 5], "minimum": [0, 0], -2: [-2, -2]}
+    ends = {"zero": [0, 0], "mean": [0.5, 5], "minimum": [0, 0], -2: [-2, -2]}
     for baseline, (first, second) in ends.items():
         for channel, value in ((0, first), (1, second)):
             weight = torch.zeros(2, 1, 2)
@@ -221,7 +221,7 @@ def test_settings_show_what_a_preset_filled_in():
         51,
         40,
     ]
-    assert Deletion().settings()["baseline"] == "zeros"
+    assert Deletion().settings()["baseline"] == "zero"
     assert Deletion(preset="coiba").settings()["rows"] == 8
 
 
@@ -230,7 +230,7 @@ def test_settings_show_what_a_preset_filled_in():
     [
         ({"preset": "quantus"}, "preset is 'quantus': choose rise, coiba"),
         ({"output": "softmax"}, "output is 'softmax': choose prob"),
-        ({"baseline": "black"}, "baseline is 'black': choose zeros, .* or a number"),
+        ({"baseline": "zeros"}, "baseline is 'zeros': choose zero, .* or a number"),
         ({"space": "rgb"}, "space is"),
         ({"order": "down"}, "order is"),
         ({"ties": "any"}, "ties is"),
