@@ -51,14 +51,15 @@ class PerturbationCurve(Faithfulness):
     input, RISE's 11 x 11 blur. ``coiba``, the script of the authors of CoIBA: eight rows a step, baselines of pixels in
     [0, 1] that are then normalized, a 51 x 51 blur of sigma 50; it scores the label, so give the labels as targets. An
     argument that is not None comes before the preset, and `settings` shows the outcome. Both take softmax
-    probabilities, exchange pixels with zero (deletion) or a blur (insertion) and break ties by row-major order.
+    probabilities, exchange pixels with zeros (deletion) or a blur (insertion) and break ties by row-major order.
 
     Args:
-        preset: Values of the arguments that are None.
+        preset: Preset that sets the arguments that are None.
         output: Score of a class after each step: softmax probability, logit or log probability. A target that has a
             score of its own keeps it.
-        baseline: What pixels are exchanged with: the name of a baseline (``minimum`` is the "black" of Quantus), or a
-            number; see `perturbation.baselines.BaselineImages`.
+        baseline: What pixels are exchanged with: ``zero``, ``black``, ``mean``, ``blur``, ``noise``, ``uniform``,
+            ``opposite``, ``minimum`` (the "black" of Quantus) or a number; see
+            `perturbation.baselines.BaselineImages`. None = zero for deletion, blur for insertion.
         space: Where the baseline is made: normalized model ``input``, or ``pixels`` in [0, 1].
         order: ``morf`` = most relevant first, ``lerf`` = least relevant first, ``random`` = the same for all images.
         ties: Which of equal pixels goes first, in row-major order; see `functional.ranks`.

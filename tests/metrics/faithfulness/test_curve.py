@@ -1,11 +1,15 @@
 """The engine of insertion and deletion: checks D1 to D5 of docs/checks.md, cells, presets, settings, errors."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.core.targets import Class
+from lit_coiba.core.targets.class_target import class_rows
 from lit_coiba.metrics import Deletion, Insertion
 from tests._testers.metrics import SIZE, network, uniform
 from tests._testers.perturbation import slow_curve
@@ -203,6 +207,49 @@ def test_the_mean_curve_is_over_the_defined_samples(arguments, points):
     if arguments:
         torch.testing.assert_close(found, curves.mean(0))
     torch.testing.assert_close(metric.compute(), ((curves[:, 1:] + curves[:, :-1]) / 2).mean())
+
+
+class TestTargets:
+    """What is explained may be given as classes, as a target or as what it was resolved to."""
+
+    model, images, maps = network(), uniform(3, 3, *SIZE), uniform(3, 2, 2, seed=1)
+    classes = torch.tensor([2, 2, 2])
+
+    def score(self, targets, model=None, **arguments):
+        return Deletion(steps=3, **arguments).score(model or self.model, self.images, targets, self.maps)
+
+    @pytest.mark.parametrize("targets", [2, [2, 2, 2], Class(2), class_rows(classes, 4), Class(2, score="prob")])
+    def test_all_ways_to_name_a_class_are_the_same(self, targets):
+        assert torch.equal(self.score(targets), self.score(self.classes))
+
+    def test_the_predicted_class_stays_when_pixels_go(self):
+        assert torch.equal(self.score(Class()), self.score(None))
+
+    def test_a_target_of_several_rows_is_refused(self):
+        with pytest.raises(InputError, match="targets give 6 rows for 3 images"):
+            self.score(Class("top2"))
+
+    def test_a_targets_own_score_comes_before_the_default_and_not_before_another_one(self):
+        assert torch.equal(self.score(Class(2, score="logit")), self.score(self.classes, output="logit"))
+        with pytest.raises(InputError, match="the target's score is logprob and output is logit"):
+            self.score(Class(2, score="logprob"), output="logit")
+
+    def test_models_may_return_structures(self):
+        model = copy.deepcopy(self.model).eval()
+
+        def both(images):
+            return {"logits": model(images), "features": images.mean((2, 3))}
+
+        assert torch.equal(self.score(Class(2, output="logits"), both), self.score(self.classes))
+        assert torch.equal(self.score(self.classes, lambda images: (model(images),)), self.score(self.classes))
+        with pytest.raises(InputError, match=r"the model returns 'logits' .*, 'features' .*: set the"):
+            self.score(self.classes, both)
+
+    def test_an_output_that_is_not_finite_leaves_its_sample_undefined(self):
+        images = self.images.clone()
+        images[1, 0, 0, 0] = torch.nan
+        found = Deletion(steps=3).score(self.model, images, None, self.maps)
+        assert found.isnan().tolist() == [False, True, False]
 
 
 def test_settings_show_what_a_preset_filled_in():
