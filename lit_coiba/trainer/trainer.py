@@ -174,7 +174,7 @@ class Trainer(StatisticsTrainer, PrototypeTrainer):
                 blocks = self._on_rank_zero(partial(_share_of, share, store, datamodule))
                 if blocks:
                     self._over_blocks(model, datamodule, blocks, BlockProgress(f"Scoring {name}"), StoreWriter(store))
-            higher = {name: bool(metric.higher_is_better) for name, metric in model.metrics.items()}
+            higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
             asked = sum(map(len, keys.values()))
             board = self._on_rank_zero(lambda: Leaderboard.of(scored, higher, reference_row(opened), asked))
             if self.is_global_zero:
