@@ -21,7 +21,9 @@ def metrics(name: str | None = None, output: str | None = None) -> int:
         print(f"{len(files)} pages are in {output}")
     elif name is None:
         print(table(pages()))
-        print("\nlit-coiba metrics NAME tells more of one; lit-coiba benchmark measures stores of explanations by them.")
+        print(
+            "\nlit-coiba metrics NAME tells more of one; lit-coiba benchmark measures stores of explanations by them."
+        )
     else:
         from rich.console import Console
         from rich.markdown import Markdown

