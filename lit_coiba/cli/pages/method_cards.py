@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import isabstract
 from pathlib import Path
 
 from lit_coiba import attribution
@@ -26,7 +27,7 @@ def pages() -> list[CardPage]:
     """All methods, by name."""
     configs = cards.configs_of("configs/method", lambda content: iter([content["model"]["method"]["class_path"]]))
     found = [getattr(attribution, name) for name in sorted(attribution.__all__, key=str.lower)]
-    return [page(method, configs.get(method.__name__, ())) for method in found]
+    return [page(method, configs.get(method.__name__, ())) for method in found if not isabstract(method)]
 
 
 def page(method: type[AttributionMethod], configs: Sequence[str] = ()) -> CardPage:
