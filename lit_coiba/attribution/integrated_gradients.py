@@ -20,7 +20,8 @@ from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved, Score
 from lit_coiba.functional import precise, working_dtype
 from lit_coiba.functional.channels import Reduce, over_colours
-from lit_coiba.perturbation.baselines import Baseline, baseline_images, cast, path_attribution
+from lit_coiba.perturbation.baselines import Baseline, baseline_images
+from lit_coiba.perturbation.paths import cast, path_attribution
 
 Rule = Literal["gausslegendre", "riemann_right", "riemann_left", "riemann_middle"]
 

@@ -31,7 +31,7 @@ from lit_coiba.functional.unlearning import (
     unit,
     unlearned_logits,
 )
-from lit_coiba.perturbation.baselines import cast, path_attribution
+from lit_coiba.perturbation.paths import cast, path_attribution
 from lit_coiba.propagation.attention import unfused_attention
 
 NUMBERS = ("confidence", "baseline_confidence", "unlearned_confidence", "kl_image", "kl_baseline", "radius")

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 ARROWS = {None: "", True: " \u2191", False: " \u2193"}  # more is better, less is better
 TITLE = "Which explanation to believe"
-DIFFERENCE = "insertion - deletion"  # where both are measured
+# Where both are measured. Their baselines differ, so this is not the symmetric relevance gain, and not called so.
+DIFFERENCE = "insertion - deletion"
 
 
 class Cell(NamedTuple):
@@ -56,8 +57,8 @@ class Leaderboard:
     Args:
         scores: method -> metric -> one score per sample ``(n,)``, in the same order everywhere; NaN = undefined.
         reference: The method that the others are compared with.
-        seed: Of the bootstrap; its draws are shared by all methods and metrics, so that differences are paired.
-        higher: metric -> whether more is better, where that is known.
+        seed: Seed of the bootstrap, whose draws all methods and metrics share, so that differences are paired.
+        higher: metric -> whether more is better; None = neither.
         keys: (id, target) of each score.
         pending: Explanations that have no scores yet, of some method.
     """
@@ -65,7 +66,7 @@ class Leaderboard:
     scores: Mapping[str, Mapping[str, Tensor]]
     reference: str = REFERENCE
     seed: int = 0
-    higher: Mapping[str, bool] = field(default_factory=dict)
+    higher: Mapping[str, bool | None] = field(default_factory=dict)
     keys: Sequence[tuple[str, int]] = ()
     pending: int = 0
 
@@ -73,7 +74,7 @@ class Leaderboard:
     def of(
         cls,
         stores: Mapping[str, ExplanationStore],
-        metrics: Mapping[str, bool],
+        metrics: Mapping[str, bool | None],
         reference: str = REFERENCE,
         asked: int | None = None,
     ) -> Leaderboard:
@@ -81,7 +82,7 @@ class Leaderboard:
 
         Args:
             stores: Scores by method.
-            metrics: Name of each column, in order -> whether more is better.
+            metrics: Name of each column, in order -> whether more is better; None = neither.
             reference: The method that the others are compared with.
             asked: How many explanations of each method were to be scored; None: as many as are.
         """
@@ -90,10 +91,10 @@ class Leaderboard:
         for name, store in stores.items():
             rows = {(row.id, row.target): row.extras for row in store if (row.id, row.target) in shared}
             found = {m: torch.tensor([float(rows[key][m]) for key in keys]).double() for m in metrics}
-            if {"insertion", "deletion"} <= found.keys():
+            if {"insertion", "deletion"} <= found.keys() and DIFFERENCE not in found:
                 found[DIFFERENCE] = found["insertion"] - found["deletion"]
             scores[name] = found
-        higher = {**metrics, DIFFERENCE: True}
+        higher = {DIFFERENCE: True, **metrics}
         return cls(scores, reference, higher=higher, keys=keys, pending=max(0, (asked or 0) - len(keys)))
 
     @property

@@ -19,24 +19,13 @@ from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.old_names import current_identity
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
+from lit_coiba.modules.scorer import Keys, Source
 from lit_coiba.store import ExplanationStore
 
 REFERENCE = "Saliency"  # the row that the others are compared with
-Keys = dict[str, list[int]]  # sample id -> classes that it is explained for
 
 
-class _Keyed:
-    """What is scored: the same for all sources of a table."""
-
-    def __init__(self, keys: Keys) -> None:
-        self.keys = keys
-
-    def targets(self, sample: str) -> list[int]:
-        """Classes that a sample is scored for."""
-        return self.keys.get(sample, [])
-
-
-class StoreSource(_Keyed):
+class StoreSource(Source):
     """Maps that a run has put in a store.
 
     Args:
@@ -54,7 +43,7 @@ class StoreSource(_Keyed):
         return torch.stack([self.store[name, target].map for name, target in zip(ids, targets.tolist())])
 
 
-class MethodSource(_Keyed):
+class MethodSource(Source):
     """Maps that a method makes while they are scored: for references that cost little.
 
     Args:
@@ -73,7 +62,7 @@ class MethodSource(_Keyed):
             return self.method.attribute(network, images, targets)
 
 
-class RegionSource(_Keyed):
+class RegionSource(Source):
     """The oracle where the data know where the evidence is: its share of each cell.
 
     Args:

@@ -1,22 +1,30 @@
-"""Metrics of maps: a score per sample and a mean, as torchmetrics."""
+"""Metrics of maps and of prototypes, as torchmetrics; each has a `card` that says what its numbers are."""
 
 from typing import TYPE_CHECKING
 
 from lit_coiba.core.lazy import lazily
 
 if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazily`
+    from lit_coiba.metrics.batch import ScoredBatch as ScoredBatch
+    from lit_coiba.metrics.card import MetricCard as MetricCard
     from lit_coiba.metrics.faithfulness.deletion import Deletion as Deletion
+    from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness as Faithfulness
     from lit_coiba.metrics.faithfulness.insertion import Insertion as Insertion
     from lit_coiba.metrics.localisation.energy_pointing import EnergyPointing as EnergyPointing
+    from lit_coiba.metrics.localisation.localisation import Localisation as Localisation
     from lit_coiba.metrics.localisation.pointing_game import PointingGame as PointingGame
     from lit_coiba.metrics.localisation.relevance_rank import RelevanceRank as RelevanceRank
-    from lit_coiba.metrics.metric import Faithfulness as Faithfulness
-    from lit_coiba.metrics.metric import Localisation as Localisation
     from lit_coiba.metrics.metric import Metric as Metric
+    from lit_coiba.metrics.prototypes.activation_sparsity import ActivationSparsity as ActivationSparsity
+    from lit_coiba.metrics.prototypes.channel_correlation import ChannelCorrelation as ChannelCorrelation
+    from lit_coiba.metrics.prototypes.consistency import Consistency as Consistency
+    from lit_coiba.metrics.prototypes.explanation_size import ExplanationSize as ExplanationSize
+    from lit_coiba.metrics.prototypes.stability import Stability as Stability
+    from lit_coiba.metrics.prototypes.strongest_purity import StrongestPurity as StrongestPurity
 
 __getattr__, __dir__ = lazily(
     __name__,
-    dict.fromkeys(("Faithfulness", "Localisation", "Metric"), "lit_coiba.metrics.metric"),
+    {"MetricCard": "lit_coiba.metrics.card", "ScoredBatch": "lit_coiba.metrics.batch"},
     folders=("lit_coiba.metrics",),
-    base="lit_coiba.metrics.metric.Metric",
+    base="torchmetrics.Metric",
 )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torchmetrics
@@ -14,10 +13,8 @@ from torchmetrics.utilities import dim_zero_cat
 
 from lit_coiba.core.class_identity import class_identity
 from lit_coiba.core.errors import InputError
-from lit_coiba.functional import precise, resize_map
-
-EXCLUDED_FROM_IDENTITY = ("chunk", "keep_samples")  # settings that decide no score
-Model = Callable[[Tensor], Tensor]  # normalised images (B, C, H, W) -> logits (B, K)
+from lit_coiba.metrics.batch import ScoredBatch
+from lit_coiba.metrics.card import MetricCard
 
 
 class Metric(torchmetrics.Metric):
@@ -26,12 +23,19 @@ class Metric(torchmetrics.Metric):
     States are sums and counts, reduced by sum: exact over uneven processes, and memory is flat. Constructor arguments
     are plain values, kept as attributes of their names.
 
+    A family of metrics is a subclass that says what it needs, and how a `ScoredBatch` becomes the arguments of its
+    `score`.
+
     Args:
-        keep_samples: Also keep every score (in single precision); see `samples`.
+        keep_samples: Whether every score is kept as well, in single precision; see `samples`.
     """
 
     full_state_update = False
     is_differentiable = False
+
+    card: ClassVar[MetricCard] = MetricCard("not stated", "", None, "not stated", "not stated", "not stated")
+    needs: ClassVar[frozenset[str]] = frozenset({"maps"})  # fields of `ScoredBatch`
+    excluded_from_identity: ClassVar[frozenset[str]] = frozenset({"chunk", "keep_samples"})  # decide no score
 
     total: Tensor  # () fp64: sum of the defined scores
     count: Tensor  # () int64: how many are defined
@@ -50,6 +54,10 @@ class Metric(torchmetrics.Metric):
     @abstractmethod
     def score(self, *args: Any, **kwargs: Any) -> Tensor:
         """Score of each sample ``(B,)``; NaN = undefined."""
+
+    @abstractmethod
+    def score_batch(self, batch: ScoredBatch) -> Tensor:
+        """`score` of what the family needs of a batch, which has all of `needs`; ``(R,)``."""
 
     def compute(self) -> Tensor:
         """Mean of the defined scores, fp64 ``()``; NaN where there are none."""
@@ -74,11 +82,9 @@ class Metric(torchmetrics.Metric):
         return
 
     def identity(self) -> dict[str, Any]:
-        """What decides the scores: the class and `settings`, but for what bounds memory or is kept beside."""
-        return {
-            "class": class_identity(type(self)),
-            **{k: v for k, v in self.settings().items() if k not in EXCLUDED_FROM_IDENTITY},
-        }
+        """What decides the scores: the class and `settings`, but for those `excluded_from_identity`."""
+        settings = {name: v for name, v in self.settings().items() if name not in self.excluded_from_identity}
+        return {"class": class_identity(type(self)), **settings}
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments of this instance, as plain values, with what a preset filled in."""
@@ -92,81 +98,3 @@ class Metric(torchmetrics.Metric):
         self.undefined = self.undefined + (~defined).sum()
         if self.keep_samples:
             self.kept.append(here.to(self.dtype))
-
-
-class Faithfulness(Metric):
-    """Does the model depend on what a map calls important?"""
-
-    @abstractmethod
-    def score(self, model: Model, images: Tensor, targets: Tensor | None, maps: Tensor) -> Tensor:
-        """Score of each sample.
-
-        Args:
-            model: Images to logits; a module runs in evaluation mode and is left as it was.
-            images: ``(B, C, H, W)``, normalised model input.
-            targets: Classes ``(B,)`` that the maps explain; None = predicted on the clean images.
-            maps: ``(B, h, w)``, at any resolution.
-
-        Returns:
-            ``(B,)``; NaN where a map is not finite.
-
-        Raises:
-            InputError: Shapes that do not fit, or what the metric's settings ask for is not there.
-        """
-
-    def update(self, model: Model, images: Tensor, targets: Tensor | None, maps: Tensor) -> None:
-        """Add a batch; the arguments are those of `score`."""
-        self._add(self.score(model, images, targets, maps))
-
-
-class Localisation(Metric):
-    """Does a map lie on the object?"""
-
-    def score(self, maps: Tensor, regions: Tensor) -> Tensor:
-        """Score of each sample.
-
-        Args:
-            maps: ``(B, h, w)``, at any resolution.
-            regions: Where the object is ``(B, H, W)``, bool; a mask or a union of boxes.
-
-        Returns:
-            ``(B,)``; NaN where a region is empty or a map is not finite.
-
-        Raises:
-            InputError: Shapes that do not fit, or regions that are not bool.
-        """
-        if regions.dim() != 3 or regions.dtype != torch.bool:
-            raise InputError(
-                f"regions are {regions.dtype} of shape {tuple(regions.shape)}: give bool masks of shape (B, H, W)"
-            )
-        maps = checked_maps(maps, len(regions))
-        regions = regions.to(maps.device)
-        scores = self.measure(resize_map(maps, (regions.shape[-2], regions.shape[-1])), regions)
-        return scores.masked_fill(~regions.flatten(1).any(1) | not_finite(maps), torch.nan)
-
-    def update(self, maps: Tensor, regions: Tensor) -> None:
-        """Add a batch; the arguments are those of `score`."""
-        self._add(self.score(maps, regions))
-
-    @abstractmethod
-    def measure(self, maps: Tensor, regions: Tensor) -> Tensor:
-        """Scores ``(B,)`` of maps ``(B, H, W)`` at the resolution of the regions."""
-
-
-def checked_maps(maps: Tensor, samples: int) -> Tensor:
-    """Maps that are one per sample, detached, in single precision at least.
-
-    Raises:
-        InputError: They are not.
-    """
-    if maps.dim() != 3 or len(maps) != samples or not maps.is_floating_point():
-        raise InputError(
-            f"maps are {maps.dtype} of shape {tuple(maps.shape)}: give one map (h, w) of floating-point numbers for"
-            f" each of the {samples} samples"
-        )
-    return precise(maps.detach())
-
-
-def not_finite(maps: Tensor) -> Tensor:
-    """Which maps ``(B, h, w)`` have a NaN or an infinity, ``(B,)``."""
-    return ~maps.isfinite().flatten(1).all(1)

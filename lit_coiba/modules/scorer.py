@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import torch
@@ -13,25 +15,41 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.targets.class_target import ResolvedClass, class_rows
 from lit_coiba.heads.head import Head
 from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, PointingGame, RelevanceRank
-from lit_coiba.metrics.metric import Faithfulness, Localisation, Metric
+from lit_coiba.metrics.batch import INGREDIENTS, ScoredBatch
+from lit_coiba.metrics.metric import Metric
 from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.store import BlockRecord
 
+Keys = dict[str, list[int]]  # sample id -> classes that it is explained for
 
-class Source(Protocol):
-    """Where the maps come from that are scored."""
+
+class Source(ABC):
+    """Where the maps come from that are scored.
+
+    Args:
+        keys: What is scored: the same for all sources of a table.
+    """
 
     identity: Any  # plain values: what decides the maps
 
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+
     def targets(self, sample: str) -> list[int]:
         """Classes that a sample is scored for; none if it is left out."""
+        return self.keys.get(sample, [])
 
+    @abstractmethod
     def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
         """Maps ``(R, h, w)`` of images ``(R, 3, H, W)`` for targets ``(R,)``, one sample id for each."""
 
 
 class Regions(Protocol):
     """Where the objects are."""
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known for the first sample, as a sign for all."""
 
     def of(self, sample: str) -> Tensor | None:
         """Mask ``(H, W)``, bool, at the model's input; None = unknown."""
@@ -48,7 +66,7 @@ class Scorer(BlockModule):
         head: The class of that classifier's head, where it is one of your own: a file never imports a class.
 
     Raises:
-        InputError: A metric of a family that takes more than a map.
+        InputError: A metric needs what no `ScoredBatch` has.
     """
 
     source: Source  # what is scored; set by the Trainer, as are the regions
@@ -63,9 +81,37 @@ class Scorer(BlockModule):
     ) -> None:
         super().__init__(backbone, weights, head)
         self.metrics = usual_metrics() if metrics is None else metrics
+        self._chosen = metrics is not None  # by the user, who wants to know what cannot be measured
         for name, metric in self.metrics.items():
-            if not isinstance(metric, Faithfulness | Localisation):
-                raise InputError(f"metrics: {name} is a {type(metric).__name__}, which cannot be scored from a store")
+            if (needs := getattr(metric, "needs", None)) is None:
+                raise InputError(
+                    f"metrics: {name} is a {type(metric).__name__}, which does not score explanations: give a"
+                    " lit_coiba.metrics.Metric"
+                )
+            if unknown := sorted(needs - set(INGREDIENTS)):
+                raise InputError(
+                    f"metrics: {name} needs {' and '.join(unknown)}, which explanations in a store do not come with:"
+                    f" leave it out, or choose one that needs no more than {', '.join(INGREDIENTS)}"
+                )
+
+    def check_metrics(self, regions: Regions) -> None:
+        """Say before the run what cannot be measured.
+
+        Args:
+            regions: Where the objects are.
+
+        Raises:
+            InputError: The model's images are none that a metric's settings can be used on.
+        """
+        for metric in self.metrics.values():
+            metric.check(self.preprocessing.size)
+        blind = [name for name, metric in self.metrics.items() if "regions" in metric.needs]
+        if blind and self._chosen and not regions.known:
+            warnings.warn(
+                f"metrics: {', '.join(blind)} need to know where the object is, which the data do not say of the first"
+                " image: where it is not known, they are undefined",
+                stacklevel=2,
+            )
 
     def predict_step(self, batch: Batch) -> BlockRecord:
         """Scores of one block: a row per (id, target) with a number per metric in the place of extras, and no map."""
@@ -77,10 +123,9 @@ class Scorer(BlockModule):
         if len(rows):
             images = self.network.ordered(batch.images[index])
             maps = self.source.maps(self.network, images, ids, targets).to(images.device)
-            regions = self._regions(ids, images)
-            scores = {
-                name: self._score(metric, images, targets, maps, regions) for name, metric in self.metrics.items()
-            }
+            resolved = class_rows(targets, self.network.num_classes)
+            scored = ScoredBatch(self.network, images, resolved, maps, tuple(ids), self._regions(ids, images))
+            scores = {name: _score(metric, scored) for name, metric in self.metrics.items()}
             with torch.no_grad():
                 probabilities = self.network(images).float().softmax(-1).gather(1, targets[:, None])[:, 0].cpu()
         return BlockRecord(
@@ -100,16 +145,18 @@ class Scorer(BlockModule):
         image, index = torch.tensor(pairs, dtype=torch.long, device=batch.images.device).reshape(-1, 2).unbind(1)
         return class_rows(index.contiguous(), self.network.num_classes, image.contiguous())
 
-    def _score(self, metric: Metric, images: Tensor, targets: Tensor, maps: Tensor, regions: Tensor) -> Tensor:
-        if isinstance(metric, Faithfulness):
-            return metric.score(self.network, images, targets, maps)
-        return metric.score(maps, regions)
-
-    def _regions(self, ids: list[str], images: Tensor) -> Tensor:
-        """Masks ``(R, H, W)``; an empty one where it is not known, which the metrics leave out."""
-        nothing = torch.zeros(images.shape[-2:], dtype=torch.bool)
+    def _regions(self, ids: list[str], images: Tensor) -> Tensor | None:
+        """Masks ``(R, H, W)``, an empty one where it is not known, which the metrics leave out; None = all unknown."""
         found = [self.regions.of(name) for name in ids]
+        if all(region is None for region in found):
+            return None
+        nothing = torch.zeros(images.shape[-2:], dtype=torch.bool)
         return torch.stack([nothing if region is None else region.bool() for region in found]).to(images.device)
+
+
+def _score(metric: Metric, batch: ScoredBatch) -> Tensor:
+    """Scores ``(R,)``; undefined where the batch lacks what the metric needs."""
+    return torch.full((len(batch),), torch.nan) if batch.lacking(metric.needs) else metric.score_batch(batch)
 
 
 def usual_metrics() -> dict[str, Metric]:

@@ -1,94 +1,140 @@
-"""What stands for "nothing there": images that an explanation compares with, and gradients on the way from them."""
+"""What stands for "nothing there": images that explanations compare with, and that metrics exchange pixels with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from lit_coiba.core.batched_evaluator import BatchedEvaluator
-from lit_coiba.core.errors import check_choice
-from lit_coiba.core.network import Network
-from lit_coiba.core.targets import Resolved
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.functional import blur_images, noise, uniform
 
-Baseline = Literal["zero", "black", "mean", "blur", "noise", "uniform", "opposite"]
+Baseline = Literal["zero", "black", "mean", "blur", "noise", "uniform", "opposite", "minimum"]
+Space = Literal["input", "pixels"]
+Window = Literal["gaussian", "rise"]
 
+DEFINED_BY_PIXELS = ("black", "noise", "uniform", "opposite")  # made in [0, 1] whatever the space
 NOISE = 0.2  # standard deviation of `noise`, as a share of the range of a pixel
-BLUR = 1 / 16  # standard deviation of `blur`, as a share of the shorter side
+BLUR = 1 / 16  # standard deviation of `blur`, as a share of the shorter side, where nothing else is asked for
 
 
-def baseline_images(kind: Baseline, images: Tensor, model: Network, seed: int = 0) -> Tensor:
-    """Baselines ``(B, 3, H, W)`` of normalised images ``(B, 3, H, W)``.
+@dataclass(frozen=True)
+class BaselineImages:
+    """Makes the baseline of each image, as model input.
 
     Args:
-        kind: ``zero`` = zeros of model input, the mean colour of the training data; ``black``; ``mean`` = the image's
-            own mean colour; ``blur``; ``noise`` = the image with Gaussian noise, in the range of pixels; ``uniform`` =
-            random pixels; ``opposite`` = black or white, whichever is farther, for every colour value.
-        images: What is explained.
-        model: Its normalisation tells what black is.
-        seed: Seed of the noise, which all images share.
+        kind: ``zero`` = zeros, which are the mean color of the training data in model input; ``black``; ``mean`` = the
+            image's own mean color; ``blur``; ``noise`` = the image with Gaussian noise, in the range of pixels;
+            ``uniform`` = random pixels; ``opposite`` = black or white, whichever is farther, for every color value;
+            ``minimum`` = the image's smallest value; or a number.
+        space: Where ``zero``, ``mean``, ``blur``, ``minimum`` and numbers are made: normalized model ``input``, or
+            ``pixels`` in [0, 1] that are then normalized.
+        blur: Window of ``blur``; see `functional.blur_images`.
+        blur_size: Size of the window in pixels, odd; None = two standard deviations to each side.
+        blur_sigma: Standard deviation in pixels; None = a sixteenth of the shorter side.
+        mean: Mean per channel of the model's normalization; None = `model.preprocessing` says it.
+        std: Standard deviation per channel of the model's normalization; None likewise.
+        seed: Seed of the random kinds; all images share the draws.
+
+    Raises:
+        InputError: A value that is not among its choices or out of range.
+    """
+
+    kind: Baseline | float
+    space: Space = "input"
+    blur: Window = "gaussian"
+    blur_size: int | None = None
+    blur_sigma: float | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.kind, str):
+            check_choice(self.kind, Baseline, "baseline", " or a number")
+        check_choice(self.space, Space, "space")
+        check_choice(self.blur, Window, "blur")
+        if self.blur_size is not None and (self.blur_size < 1 or self.blur_size % 2 == 0):
+            raise InputError(f"blur_size is {self.blur_size}: give an odd number of pixels")
+        if self.blur_sigma is not None and not self.blur_sigma > 0:
+            raise InputError(f"blur_sigma is {self.blur_sigma}: give a positive number of pixels")
+        if (self.mean is None) != (self.std is None):
+            raise InputError("mean and std belong together: give both or neither")
+
+    def of(self, images: Tensor, model: Any) -> Tensor:
+        """Baselines ``(B, C, H, W)`` of normalized images ``(B, C, H, W)``.
+
+        Raises:
+            InputError: The images are too small for the blur, or the normalization is not known or does not fit.
+        """
+        if self.space == "input" and self.kind not in DEFINED_BY_PIXELS:
+            return self._of_values(images)
+        mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in self._normalization(images, model))
+        pixels = images * std + mean
+        made = self._of_pixels(pixels) if self.kind in DEFINED_BY_PIXELS else self._of_values(pixels)
+        return (made - mean) / std
+
+    def check(self, size: tuple[int, ...]) -> None:
+        """Refuse images of `size`, height and width in pixels, that are too small for the blur.
+
+        Raises:
+            InputError: They are.
+        """
+        if self.kind == "blur":
+            self._window(size)
+
+    def _of_values(self, values: Tensor) -> Tensor:
+        """Baselines of images in the space that was asked for."""
+        if self.kind == "blur":
+            return blur_images(values, self.blur, *self._window(values.shape[-2:]))
+        if self.kind == "mean":
+            return values.mean((-2, -1), keepdim=True).expand_as(values).contiguous()
+        if self.kind == "minimum":
+            return values.amin((1, 2, 3), keepdim=True).expand_as(values).contiguous()
+        return torch.full_like(values, 0.0 if self.kind == "zero" else float(self.kind))
+
+    def _of_pixels(self, pixels: Tensor) -> Tensor:
+        """Baselines in [0, 1]."""
+        if self.kind == "black":
+            return torch.zeros_like(pixels)
+        if self.kind == "opposite":
+            return (pixels < 0.5).to(pixels)
+        normal = noise(self.seed, 0, 0, pixels.shape[1:]).to(pixels)
+        return (pixels + NOISE * normal).clamp(0, 1) if self.kind == "noise" else uniform(normal).expand_as(pixels)
+
+    def _window(self, size: tuple[int, ...]) -> tuple[int, float]:
+        """Size and standard deviation of the blur, in pixels."""
+        sigma = max(1.0, BLUR * min(size)) if self.blur_sigma is None else self.blur_sigma
+        width = 2 * round(2 * sigma) + 1 if self.blur_size is None else self.blur_size
+        if self.blur == "gaussian" and width // 2 >= min(size):
+            raise InputError(f"blur_size is {width}: images of {min(size)} pixels need less")
+        return width, sigma
+
+    def _normalization(self, images: Tensor, model: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        preprocessing = getattr(model, "preprocessing", None)
+        if self.mean is not None and self.std is not None:
+            found = self.mean, self.std
+        elif preprocessing is not None:
+            found = preprocessing.mean, preprocessing.std
+        else:
+            raise InputError("a baseline of pixels needs the normalization of the model's input: give mean and std")
+        if not len(found[0]) == len(found[1]) == images.shape[1]:
+            raise InputError(f"mean {found[0]} and std {found[1]}: give one of each for {images.shape[1]} channels")
+        return found
+
+
+def baseline_images(kind: Baseline | float, images: Tensor, model: Any, seed: int = 0) -> Tensor:
+    """Baselines ``(B, C, H, W)`` of normalized images ``(B, C, H, W)``, with the settings that methods use.
+
+    Args:
+        kind: Name of a baseline, or a number of model input; see `BaselineImages`.
+        images: The images that are explained.
+        model: The model, whose `preprocessing` tells what black is.
+        seed: Seed of the random kinds.
 
     Raises:
         InputError: No such kind.
     """
-    check_choice(kind, Baseline, "baseline")
-    if kind == "zero":
-        return torch.zeros_like(images)
-    if kind == "mean":
-        return images.mean((-2, -1), keepdim=True).expand_as(images).contiguous()
-    if kind == "blur":
-        sigma = max(1.0, BLUR * min(images.shape[-2:]))
-        return blur_images(images, "gaussian", 2 * round(2 * sigma) + 1, sigma)
-    pixels = model.preprocessing.denormalize(images)
-    if kind == "black":
-        pixels = torch.zeros_like(pixels)
-    elif kind == "opposite":
-        pixels = (pixels < 0.5).to(pixels)
-    else:
-        normal = noise(seed, 0, 0, images.shape[1:]).to(pixels)
-        pixels = (pixels + NOISE * normal).clamp(0, 1) if kind == "noise" else uniform(normal).expand_as(pixels)
-    return model.preprocessing.normalize(pixels)
-
-
-def cast(model: Network, images: Tensor) -> Callable[[Tensor], Tensor]:
-    """The model on points of a finer precision than that of `images`, which is the one that it takes.
-
-    Steps and shifts of a search can be smaller than what bf16 tells apart.
-    """
-    return lambda points: model(points.to(images.dtype))
-
-
-def path_attribution(
-    network: Callable[[Tensor], Tensor],
-    images: Tensor,
-    baselines: Tensor,
-    targets: Resolved,
-    weights: Sequence[float],
-    shares: Sequence[float],
-    evaluator: BatchedEvaluator,
-) -> Tensor:
-    """Image minus baseline, times the weighted sum of the gradients between them: ``(B, 3, H, W)``.
-
-    Args:
-        network: The model on points ``(N, 3, H, W)`` as precise as `images`; see `cast`.
-        images: ``(B, 3, H, W)``, in fp32 at least.
-        baselines: Where the paths start, ``(B, 3, H, W)``, as precise.
-        targets: A row for each image.
-        weights: Weights of the points of a path.
-        shares: How far along the path they lie, from 0 to 1.
-        evaluator: Decides how many points run at once.
-    """
-    way = images - baselines
-
-    def slopes(some: slice, rows: slice) -> Tensor:
-        """Weighted sum of the gradients at some points of the paths of some images."""
-        weight, share = (images.new_tensor(part[some]).view(-1, 1, 1, 1, 1) for part in (weights, shares))
-        points = (baselines[rows] + share * way[rows]).flatten(0, 1).requires_grad_()
-        scores = targets.take(rows).repeat(len(share)).score(network(points))
-        gradients = torch.autograd.grad(scores.sum(), points)[0].unflatten(0, (len(share), -1))
-        return (weight * gradients).sum(0)
-
-    return way * evaluator.accumulate(images, len(shares), slopes)
+    return BaselineImages(kind, seed=seed).of(images, model)

@@ -56,13 +56,12 @@ def benchmark(run: BlockRun[Scorer], stores: dict[str, ExplanationStore], output
     oracle = RegionSource(regions, keys, finest_grid(opened)) if regions.known else None
     sources: dict[str, Source] = {name: StoreSource(store, keys) for name, store in stores.items()}
     sources |= references(keys, stores, oracle)
-    for metric in model.metrics.values():
-        metric.check(model.preprocessing.size)
+    model.check_metrics(regions)
     scored = {
         name: _score(run, name, source, stores.get(name), keys, output / name, shard)
         for name, source in sources.items()
     }
-    higher = {name: bool(metric.higher_is_better) for name, metric in model.metrics.items()}
+    higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
     asked = sum(map(len, keys.values()))
     board = run.on_rank_zero(lambda: Leaderboard.of(scored, higher, reference_row(stores), asked))
     if run.trainer.is_global_zero:

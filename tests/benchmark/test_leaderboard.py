@@ -28,12 +28,12 @@ def scores():
 
 def test_a_small_difference_is_seen_since_samples_are_paired(scores):
     cells = Leaderboard(scores).cells()
-    ours, floor = cells["CoIBA", "insertion"], cells["Saliency", "insertion"]
-    assert ours.low < floor.high  # the intervals of the means overlap
+    ours, saliency = cells["CoIBA", "insertion"], cells["Saliency", "insertion"]
+    assert ours.low < saliency.high  # the intervals of the means overlap
     assert ours.gain == pytest.approx(0.02)
     assert ours.gain_low == pytest.approx(0.02)
     assert ours.differs
-    assert not floor.differs
+    assert not saliency.differs
     assert not cells["CoIBA", "deletion"].differs
 
 
@@ -102,6 +102,17 @@ def test_only_what_all_methods_have_is_compared(tmp_path):
     assert board.cells()["B", "insertion"].gain == 4.0
     assert board.to_pandas().index.tolist() == [("y", 0), ("z", 0)]
     assert board.to_pandas()["A", "deletion"].tolist() == [0.5, 1.0]
+
+
+def test_a_metric_of_no_direction_has_no_arrow_and_a_users_column_stays_as_it_is(tmp_path):
+    one = torch.ones(1, dtype=torch.long)
+    made = ExplanationStore.open(tmp_path / "a", Manifest({}))
+    extras = {"insertion": one / 2, "deletion": one / 4, "insertion - deletion": one / 8, "spread": one / 1}
+    made.write(BlockRecord(0, ("x",), one, one, one / 1, torch.empty(1, 0, 0), extras))
+    directions = {**METRICS, "insertion - deletion": None, "spread": None}
+    board = Leaderboard.of({"A": made}, directions, reference="A")
+    assert board.scores["A"]["insertion - deletion"].tolist() == [0.125]
+    assert next(board.lines(str)) == ["method", "insertion \u2191", "deletion \u2193", "insertion - deletion", "spread"]
 
 
 def test_what_the_table_says_about_itself(scores):

@@ -6,7 +6,8 @@ import torch
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
-from lit_coiba.perturbation.baselines import Baseline, baseline_images
+from lit_coiba.metrics import Deletion
+from lit_coiba.perturbation.baselines import Baseline, BaselineImages, baseline_images
 
 MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in ((0.5, 0.4, 0.3), (0.2, 0.25, 0.1)))
 
@@ -15,6 +16,10 @@ class Normalised:
     """As much of a model as baselines ask for."""
 
     preprocessing = Preprocessing(mean=tuple(MEAN.flatten().tolist()), std=tuple(STD.flatten().tolist()))
+
+    def __call__(self, images):
+        """One logit, the sum of all values."""
+        return images.sum((1, 2, 3)).unsqueeze(1)
 
 
 @pytest.fixture
@@ -85,3 +90,32 @@ def test_a_baseline_depends_on_its_image_and_seed_alone(model, kind):
 def test_an_unknown_baseline_is_refused(model):
     with pytest.raises(InputError, match="baseline is 'white': choose zero, black"):
         baseline_images("white", pixels(), model)
+
+
+def test_minimum_and_numbers_are_those_of_the_space_they_are_made_in(model):
+    lowest = pixels().amin((1, 2, 3), keepdim=True).expand(2, 3, 32, 24)
+    images = (pixels() - MEAN) / STD
+    in_pixels = {
+        kind: BaselineImages(kind, space="pixels").of(images, model) * STD + MEAN for kind in ("minimum", 0.25)
+    }
+    torch.testing.assert_close(in_pixels["minimum"], lowest)
+    torch.testing.assert_close(in_pixels[0.25], torch.full_like(images, 0.25))
+    assert torch.equal(
+        baseline_images("minimum", images, model), images.amin((1, 2, 3), keepdim=True).expand_as(images)
+    )
+    assert torch.equal(baseline_images(0.25, images, model), torch.full_like(images, 0.25))
+
+
+@pytest.mark.parametrize("kind", ["black", "noise", "uniform", "opposite"])
+def test_what_is_defined_by_pixels_is_the_same_in_both_spaces(model, kind):
+    images = (pixels() - MEAN) / STD
+    assert torch.equal(BaselineImages(kind, space="pixels").of(images, model), baseline_images(kind, images, model))
+
+
+@pytest.mark.parametrize("kind", get_args(Baseline))
+def test_a_metric_takes_every_baseline_of_the_methods(model, kind):
+    """Insertion starts from it and deletion ends at it, here as the sum of all its values."""
+    images, maps = (pixels() - MEAN) / STD, torch.rand(2, 4, 4)
+    window = {"blur": "gaussian", "blur_size": 7, "blur_sigma": 1.5}  # the methods' own at 24 pixels
+    curves = Deletion(output="logit", baseline=kind, steps=2, **window).curves(model, images, 0, maps)
+    torch.testing.assert_close(curves[:, -1], baseline_images(kind, images, model).sum((1, 2, 3)), rtol=1e-4, atol=1e-2)

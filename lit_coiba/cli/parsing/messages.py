@@ -112,8 +112,9 @@ def _class(text: str, key: str) -> str | None:
     if found := _NO_CLASS.search(text):
         from lit_coiba import heads, metrics  # here, since listing them imports all
 
-        packages = {"metrics": metrics, "head": heads}
-        known: list[str] = next((packages[part].__all__ for part in key.split(".") if part in packages), [])
+        scoring = [name for name in metrics.__all__ if issubclass(getattr(metrics, name), metrics.Metric)]
+        offered = {"metrics": scoring, "head": heads.__all__}
+        known: list[str] = next((offered[part] for part in key.split(".") if part in offered), [])
         own = "; give its path, module.Class"
         timm = f", or --{key}.name {found[1]} for a model of timm" if key.endswith("backbone") else ""
         return f"{key}: there is no class {found[1]}" + did_you_mean(found[1], known, own + timm)

@@ -5,25 +5,26 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lit_coiba.core.batched_evaluator import CPU_PIXELS, report_progress
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import class_targets
+from lit_coiba.core.targets import Targets
 from lit_coiba.functional import (
     area_under_curve,
     cell_values,
     noise,
     perturb,
-    precise,
     ranks,
     resample_curve,
     spread_cells,
     step_counts,
 )
-from lit_coiba.metrics.metric import Faithfulness, Model, checked_maps, not_finite
-from lit_coiba.perturbation.baseline_images import BaselineImages, Kind, Space, Window
+from lit_coiba.metrics.batch import Model
+from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness, resolve_on
+from lit_coiba.metrics.maps import checked_maps, not_finite
+from lit_coiba.perturbation.baselines import Baseline, BaselineImages, Space, Window
 
 Preset = Literal["rise", "coiba"]
 Output = Literal["prob", "logit", "logprob"]
@@ -34,7 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "rise": {"space": "input", "rows": 1, "blur": "rise", "blur_size": 11, "blur_sigma": 5.0},
     "coiba": {"space": "pixels", "rows": 8, "blur": "gaussian", "blur_size": 51, "blur_sigma": 50.0},
 }
-OUTPUTS = {"prob": nn.Softmax(-1), "logit": nn.Identity(), "logprob": nn.LogSoftmax(-1)}
+OUTPUT: Output = "prob"  # of a class, where neither the target nor the user says another one
 CHUNK = 64  # images a forward, on a GPU
 POINTS = 101  # of the mean curve, where the number of steps depends on the image
 
@@ -43,36 +44,38 @@ class PerturbationCurve(Faithfulness):
     """Score of the class while pixels, or whole cells, are exchanged in the order in which a map ranks them.
 
     Step k exchanges the first n_k pixels with all their channels; s_0 ... s_K are the model's scores of the class and
-    the sample's score is the normalised trapezoid over them, both ends included. With `grid_size`, the map's values on
+    the sample's score is the normalized trapezoid over them, both ends included. With `grid_size`, the map's values on
     that grid are ranked (a map on the same grid: its own values) and a step exchanges whole cells.
 
-    Presets: ``rise`` (Petsiuk et al., 2018, released evaluation): one row of pixels a step, baselines of normalised
+    Presets: ``rise`` (Petsiuk et al., 2018, released evaluation): one row of pixels a step, baselines of normalized
     input, RISE's 11 x 11 blur. ``coiba``, the script of the authors of CoIBA: eight rows a step, baselines of pixels in
-    [0, 1] that are then normalised, a 51 x 51 blur of sigma 50; it scores the label, so give the labels as targets. An
+    [0, 1] that are then normalized, a 51 x 51 blur of sigma 50; it scores the label, so give the labels as targets. An
     argument that is not None comes before the preset, and `settings` shows the outcome. Both take softmax
     probabilities, exchange pixels with zeros (deletion) or a blur (insertion) and break ties by row-major order.
 
     Args:
-        preset: What arguments are that are None.
-        output: Of the class, after each step: softmax probability, logit or log probability.
-        baseline: What pixels are exchanged with: zeros, the image blurred, its mean colour, its smallest value (the
-            "black" of Quantus), or a number; in `space`.
-        space: Where the baseline is made: normalised model ``input``, or ``pixels`` in [0, 1].
+        preset: Preset that sets the arguments that are None.
+        output: Score of a class after each step: softmax probability, logit or log probability. A target that has a
+            score of its own keeps it.
+        baseline: What pixels are exchanged with: ``zero``, ``black``, ``mean``, ``blur``, ``noise``, ``uniform``,
+            ``opposite``, ``minimum`` (the "black" of Quantus) or a number; see
+            `perturbation.baselines.BaselineImages`. None = zero for deletion, blur for insertion.
+        space: Where the baseline is made: normalized model ``input``, or ``pixels`` in [0, 1].
         order: ``morf`` = most relevant first, ``lerf`` = least relevant first, ``random`` = the same for all images.
         ties: Which of equal pixels goes first, in row-major order; see `functional.ranks`.
         grid_size: Grid of cells, one number or height and width; None = single pixels.
         steps: K, the number of steps.
         step: Pixels, or cells, a step instead.
         rows: Rows of pixels, or of cells, a step instead.
-        blur: Window; see `functional.blur_images`.
-        blur_size: Pixels, odd.
-        blur_sigma: Pixels.
-        mean: Per channel, of the model's normalisation, for ``pixels``; None = `model.preprocessing` says it.
-        std: Likewise.
-        seed: Of the random order.
+        blur: Window of the blur; see `functional.blur_images`.
+        blur_size: Size of the window in pixels, odd.
+        blur_sigma: Standard deviation of the blur in pixels.
+        mean: Mean per channel of the model's normalization, for ``pixels``; None = `model.preprocessing` says it.
+        std: Standard deviation per channel of the model's normalization; None likewise.
+        seed: Seed of the random order and of random baselines.
         chunk: Images a forward; bounds memory, and changes no score. None: on a CPU, where large batches are slower, as
             many as have about 8 x 224 x 224 pixels together; else 64.
-        keep_samples: Also keep every score.
+        keep_samples: Whether every score is kept.
 
     Raises:
         InputError: An argument that is not among its choices or out of range.
@@ -85,8 +88,8 @@ class PerturbationCurve(Faithfulness):
     def __init__(
         self,
         preset: Preset = "rise",
-        output: Output = "prob",
-        baseline: Kind | float | None = None,
+        output: Output = OUTPUT,
+        baseline: Baseline | float | None = None,
         space: Space | None = None,
         order: Order = "morf",
         ties: Ties = "first",
@@ -110,7 +113,7 @@ class PerturbationCurve(Faithfulness):
             raise InputError(f"steps {steps}, step {step} and rows {rows}: give one of the three")
         self.preset = preset
         self.output = check_choice(output, Output, "output")
-        self.baseline = ("blur" if self.inserts else "zeros") if baseline is None else baseline
+        self.baseline = ("blur" if self.inserts else "zero") if baseline is None else baseline
         self.space = settled["space"] if space is None else space
         self.order = check_choice(order, Order, "order")
         self.ties: Ties = check_choice(ties, Ties, "ties")
@@ -131,16 +134,16 @@ class PerturbationCurve(Faithfulness):
         if self.grid_size is not None and min(self._grid((0, 0))) < 1:
             raise InputError(f"grid_size is {grid_size}: give 1 or more in height and width")
         self._baselines = BaselineImages(
-            self.baseline, self.space, self.blur, self.blur_size, self.blur_sigma, mean, std
+            self.baseline, self.space, self.blur, self.blur_size, self.blur_sigma, mean, std, seed
         )
         points = POINTS if steps is None else steps + 1
         self.add_state("curve_total", torch.zeros(points, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def score(self, model: Model, images: Tensor, targets: Tensor | None, maps: Tensor) -> Tensor:
+    def score(self, model: Model, images: Tensor, targets: Targets, maps: Tensor) -> Tensor:
         """Area under each sample's curve ``(B,)``; see `Faithfulness.score`."""
         return area_under_curve(self.curves(model, images, targets, maps))
 
-    def update(self, model: Model, images: Tensor, targets: Tensor | None, maps: Tensor) -> None:
+    def update(self, model: Model, images: Tensor, targets: Targets, maps: Tensor) -> None:
         """Add a batch; the arguments are those of `score`."""
         curves = self.curves(model, images, targets, maps)
         self._add(area_under_curve(curves))
@@ -155,7 +158,7 @@ class PerturbationCurve(Faithfulness):
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
             return self.curve_total / self.count
 
-    def curves(self, model: Model, images: Tensor, targets: Tensor | None, maps: Tensor) -> Tensor:
+    def curves(self, model: Model, images: Tensor, targets: Targets, maps: Tensor) -> Tensor:
         """The scores s_0 ... s_K of each sample ``(B, K + 1)``; arguments and errors as those of `score`."""
         if images.dim() != 4:
             raise InputError(f"images have shape {tuple(images.shape)}: give model input (B, C, H, W)")
@@ -168,15 +171,15 @@ class PerturbationCurve(Faithfulness):
         baseline = self._baselines.of(images, model)
         start, end = (baseline, images) if self.inserts else (images, baseline)
         with frozen(model), torch.no_grad():
-            logits = self._logits(model, images)
-            classes = class_targets(targets, images, logits.shape[1], lambda: logits)
-            clean = self._outputs(logits, classes).unsqueeze(1)
+            out = model(images)
+            resolved = resolve_on(out, targets, images).scored_by(self.output, asked=self.output != OUTPUT)
+            clean = resolved.score(out).unsqueeze(1)
             counts = counts[:-1] if self.inserts else counts[1:]  # the clean images are an end, and known
             scores = []
             for pairs in torch.arange(len(images) * len(counts), device=images.device).split(self._chunk(images)):
                 image, step = pairs // len(counts), pairs % len(counts)
                 perturbed = perturb(start[image], end[image], places[image], counts[step])
-                scores.append(self._outputs(self._logits(model, perturbed), classes[image]))
+                scores.append(resolved.take(image).score(model(perturbed)))
                 report_progress(sum(map(len, scores)), len(images) * len(counts))
         others = torch.cat(scores).view(len(images), -1)
         curves = torch.cat([others, clean] if self.inserts else [clean, others], 1)
@@ -189,8 +192,7 @@ class PerturbationCurve(Faithfulness):
             InputError: They have.
         """
         self._counts(self._grid(size), size)
-        if self.mean is not None or self.space == "input":
-            self._baselines.of(torch.zeros(1, len(self.mean or "RGB"), *size), None)
+        self._baselines.check(size)
 
     def _chunk(self, images: Tensor) -> int:
         """Images a forward."""
@@ -222,15 +224,3 @@ class PerturbationCurve(Faithfulness):
             return ranks(noise(self.seed, 0, 0, (1, *grid))).to(maps.device).expand(len(maps), -1, -1)
         values = cell_values(maps, grid)
         return ranks(values if self.order == "morf" else -values, self.ties)
-
-    def _logits(self, model: Model, images: Tensor) -> Tensor:
-        logits = model(images)
-        if logits.dim() != 2 or len(logits) != len(images):
-            raise InputError(
-                f"the model gives {tuple(logits.shape)} for {len(images)} images: it must give (B, K) logits"
-            )
-        return precise(logits)
-
-    def _outputs(self, logits: Tensor, classes: Tensor) -> Tensor:
-        outputs: Tensor = OUTPUTS[self.output](logits)
-        return outputs.gather(1, classes.unsqueeze(1)).squeeze(1)

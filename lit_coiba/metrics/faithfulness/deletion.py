@@ -1,5 +1,6 @@
 """Deletion: how fast the class vanishes when the important pixels are removed first."""
 
+from lit_coiba.metrics.card import MetricCard
 from lit_coiba.metrics.faithfulness.curve import PerturbationCurve
 
 
@@ -17,5 +18,13 @@ class Deletion(PerturbationCurve):
         tensor([0.3750])
     """
 
-    higher_is_better = False
+    card = MetricCard(
+        "faithfulness",
+        "Petsiuk, Das and Saenko, RISE, 2018 (arXiv 1806.07421)",
+        higher_is_better=False,
+        range="0 to 1 as a probability; any number as a logit, 0 or less as a log probability",
+        cost="1 + steps forwards (225 at 224 x 224 pixels, by rows)",
+        undefined="the map or the model's score is not finite",
+    )
+    higher_is_better = card.higher_is_better
     inserts = False

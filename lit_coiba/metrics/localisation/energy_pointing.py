@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from lit_coiba.functional import energy_inside
-from lit_coiba.metrics.metric import Localisation
+from lit_coiba.metrics.card import MetricCard
+from lit_coiba.metrics.localisation.localisation import Localisation
 
 
 class EnergyPointing(Localisation):
@@ -13,7 +14,7 @@ class EnergyPointing(Localisation):
     the area; a map without positive attribution has no score.
 
     Args:
-        keep_samples: Also keep every score.
+        keep_samples: Whether every score is kept.
 
     Example:
         >>> import torch
@@ -22,7 +23,15 @@ class EnergyPointing(Localisation):
         tensor([0.7500])
     """
 
-    higher_is_better = True
+    card = MetricCard(
+        "localisation",
+        "Wang et al., Score-CAM, 2020 (arXiv 1910.01279)",
+        higher_is_better=True,
+        range="0 to 1",
+        cost="none",
+        undefined="the region is empty, the map is not finite, or it has no positive attribution",
+    )
+    higher_is_better = card.higher_is_better
 
     def measure(self, maps: Tensor, regions: Tensor) -> Tensor:
         """Shares ``(B,)``; NaN where there is no positive attribution."""

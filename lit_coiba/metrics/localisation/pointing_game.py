@@ -4,7 +4,8 @@ from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.functional import pointing_hit
-from lit_coiba.metrics.metric import Localisation
+from lit_coiba.metrics.card import MetricCard
+from lit_coiba.metrics.localisation.localisation import Localisation
 
 
 class PointingGame(Localisation):
@@ -14,8 +15,8 @@ class PointingGame(Localisation):
     in row-major order counts. `compute` is the mean over samples; the paper averages per class first.
 
     Args:
-        tolerance: Pixels, at the resolution of the regions, by which a hit may miss; 15 in the paper.
-        keep_samples: Also keep every score.
+        tolerance: Pixels by which a hit may miss, at the resolution of the regions; 15 in the paper.
+        keep_samples: Whether every score is kept.
 
     Raises:
         InputError: A negative tolerance.
@@ -27,7 +28,15 @@ class PointingGame(Localisation):
         (tensor([0.]), tensor([1.]))
     """
 
-    higher_is_better = True
+    card = MetricCard(
+        "localisation",
+        "Zhang et al., Excitation Backprop, 2016 (arXiv 1608.00507)",
+        higher_is_better=True,
+        range="0 or 1",
+        cost="none",
+        undefined="the region is empty or the map is not finite",
+    )
+    higher_is_better = card.higher_is_better
 
     def __init__(self, tolerance: float = 0.0, keep_samples: bool = False) -> None:
         super().__init__(keep_samples)

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from lit_coiba.functional import relevance_rank
-from lit_coiba.metrics.metric import Localisation
+from lit_coiba.metrics.card import MetricCard
+from lit_coiba.metrics.localisation.localisation import Localisation
 
 
 class RelevanceRank(Localisation):
@@ -13,7 +14,7 @@ class RelevanceRank(Localisation):
     the area. Of equal pixels the first in row-major order is higher.
 
     Args:
-        keep_samples: Also keep every score.
+        keep_samples: Whether every score is kept.
 
     Example:
         >>> import torch
@@ -22,7 +23,15 @@ class RelevanceRank(Localisation):
         tensor([0.5000])
     """
 
-    higher_is_better = True
+    card = MetricCard(
+        "localisation",
+        "Arras, Osman and Samek, CLEVR-XAI, 2022 (arXiv 2003.07258)",
+        higher_is_better=True,
+        range="0 to 1",
+        cost="none",
+        undefined="the region is empty or the map is not finite",
+    )
+    higher_is_better = card.higher_is_better
 
     def measure(self, maps: Tensor, regions: Tensor) -> Tensor:
         """Shares ``(B,)``."""

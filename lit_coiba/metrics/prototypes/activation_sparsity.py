@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torchmetrics
 from torch import Tensor
+
+from lit_coiba.metrics.card import MetricCard
 
 
 class ActivationSparsity(torchmetrics.Metric):
@@ -16,9 +18,9 @@ class ActivationSparsity(torchmetrics.Metric):
     features themselves with the rotated ones.
 
     Args:
-        bins: Of equal width over (0, 1]; a share on an edge belongs to the bin below it.
-        threshold: Share of the maximum.
-        **kwargs: Of ``torchmetrics.Metric``.
+        bins: Number of bins of equal width over (0, 1]; a share on an edge belongs to the bin below it.
+        threshold: Share of the maximum above which a channel is active.
+        **kwargs: Arguments of ``torchmetrics.Metric``.
 
     Example:
         >>> sparsity = ActivationSparsity(bins=4)
@@ -27,6 +29,15 @@ class ActivationSparsity(torchmetrics.Metric):
         tensor([1, 0, 0, 1])
     """
 
+    card: ClassVar[MetricCard] = MetricCard(
+        "prototypes",
+        "",
+        higher_is_better=None,
+        range="0 to 1",
+        cost="1 forward",
+        undefined="every channel is 0 everywhere",
+    )
+    higher_is_better = card.higher_is_better
     full_state_update = False
     is_differentiable = False
 

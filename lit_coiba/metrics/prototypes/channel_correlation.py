@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torchmetrics
 from torch import Tensor
 
 from lit_coiba.functional.rv import ChannelRV, rv_of_products
+from lit_coiba.metrics.card import MetricCard
 
 
 class ChannelCorrelation(torchmetrics.Metric):
@@ -17,12 +18,20 @@ class ChannelCorrelation(torchmetrics.Metric):
     Memory is that of one matrix ``(D, D)`` in fp64, whatever the number of rows.
 
     Args:
-        channels: D.
-        **kwargs: Of ``torchmetrics.Metric``.
+        channels: Number of channels, D.
+        **kwargs: Arguments of ``torchmetrics.Metric``.
     """
 
+    card: ClassVar[MetricCard] = MetricCard(
+        "prototypes",
+        "reported by InfoDisent, 2024 (arXiv 2409.10329)",
+        higher_is_better=False,
+        range="0 to 1",
+        cost="1 forward",
+        undefined="fewer than two channels vary",
+    )
+    higher_is_better = card.higher_is_better
     full_state_update = False
-    higher_is_better = False
     is_differentiable = False
 
     rows: Tensor  # () int64

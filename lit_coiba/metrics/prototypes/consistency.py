@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torchmetrics
 from torch import Tensor
+
+from lit_coiba.metrics.card import MetricCard
 
 
 class Consistency(torchmetrics.Metric):
@@ -17,13 +19,21 @@ class Consistency(torchmetrics.Metric):
 
     Args:
         prototypes: Units of each class ``(K, T)``, -1 = none; see `class_prototypes`.
-        parts: P.
-        threshold: The share of images.
-        **kwargs: Of ``torchmetrics.Metric``.
+        parts: Number of parts, P.
+        threshold: Share of images from which on a prototype is consistent.
+        **kwargs: Arguments of ``torchmetrics.Metric``.
     """
 
+    card: ClassVar[MetricCard] = MetricCard(
+        "prototypes",
+        "Huang et al., 2022 (arXiv 2212.05946)",
+        higher_is_better=True,
+        range="0 to 1",
+        cost="1 forward",
+        undefined="no prototype has an image of its class",
+    )
+    higher_is_better = card.higher_is_better
     full_state_update = False
-    higher_is_better = True
     is_differentiable = False
 
     inside: Tensor  # (K, T, P) int64: images in which a prototype lies on a part

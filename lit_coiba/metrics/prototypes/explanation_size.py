@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torchmetrics
 from torch import Tensor
+
+from lit_coiba.metrics.card import MetricCard
 
 
 class Sizes(NamedTuple):
@@ -29,10 +31,10 @@ class ExplanationSize(torchmetrics.Metric):
     reading (a reconstruction).
 
     Args:
-        weights: W, ``(K, U)``; None = every class uses every unit.
-        units: U.
-        threshold: Share of the largest.
-        **kwargs: Of ``torchmetrics.Metric``.
+        weights: Weights of the classes ``(K, U)``; None = every class uses every unit.
+        units: Number of units, U.
+        threshold: Share of the largest above which a unit counts.
+        **kwargs: Arguments of ``torchmetrics.Metric``.
 
     Example:
         >>> size = ExplanationSize(torch.tensor([[1.0, 0.5, 0.0], [0.0, 0.1, 2.0]]), 3)
@@ -41,8 +43,16 @@ class ExplanationSize(torchmetrics.Metric):
         Sizes(everywhere=3, per_class=1.5, per_image=2.0)
     """
 
+    card: ClassVar[MetricCard] = MetricCard(
+        "prototypes",
+        "SIDE, 2025 (arXiv 2507.19321)",
+        higher_is_better=False,
+        range="0 to the number of units",
+        cost="1 forward",
+        undefined="there is no image",
+    )
+    higher_is_better = card.higher_is_better
     full_state_update = False
-    higher_is_better = False
     is_differentiable = False
 
     counted: Tensor  # () int64: units over all images

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torchmetrics
 from torch import Tensor
+
+from lit_coiba.metrics.card import MetricCard
 
 
 class Stability(torchmetrics.Metric):
@@ -17,11 +19,19 @@ class Stability(torchmetrics.Metric):
 
     Args:
         prototypes: Units of each class ``(K, T)``, -1 = none; see `class_prototypes`.
-        **kwargs: Of ``torchmetrics.Metric``.
+        **kwargs: Arguments of ``torchmetrics.Metric``.
     """
 
+    card: ClassVar[MetricCard] = MetricCard(
+        "prototypes",
+        "Huang et al., 2022 (arXiv 2212.05946)",
+        higher_is_better=True,
+        range="0 to 1",
+        cost="2 forwards",
+        undefined="no prototype has an image of its class",
+    )
+    higher_is_better = card.higher_is_better
     full_state_update = False
-    higher_is_better = True
     is_differentiable = False
 
     unchanged: Tensor  # (K, T) int64

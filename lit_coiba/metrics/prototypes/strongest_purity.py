@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torchmetrics
 from torch import Tensor
 
 from lit_coiba.functional import channel_purity
+from lit_coiba.metrics.card import MetricCard
 
 
 class StrongestPurity(torchmetrics.Metric):
@@ -18,13 +19,21 @@ class StrongestPurity(torchmetrics.Metric):
     purity there is `functional.channel_purity`. Memory is that of `images` numbers for each channel.
 
     Args:
-        channels: D.
-        images: How many for each channel; all, where there are fewer.
-        **kwargs: Of ``torchmetrics.Metric``.
+        channels: Number of channels, D.
+        images: Number of images for each channel; all, where there are fewer.
+        **kwargs: Arguments of ``torchmetrics.Metric``.
     """
 
+    card: ClassVar[MetricCard] = MetricCard(
+        "prototypes",
+        "Borycki et al., EPIC, 2025 (arXiv 2505.12897)",
+        higher_is_better=True,
+        range="-1 to 1",
+        cost="1 forward",
+        undefined="there is no image",
+    )
+    higher_is_better = card.higher_is_better
     full_state_update = False
-    higher_is_better = True
     is_differentiable = False
 
     scores: Tensor  # (images, D): -inf = not there yet

@@ -38,7 +38,7 @@ def test_help_has_a_line_for_every_verb_and_fits_a_terminal(words, capsys):
 
 def test_verbs_are_those_that_work():
     assert set(all_verbs()) == {
-        *("demo", "explain", "statistics", "benchmark", "prototypes", "methods", "merge", "export"),
+        *("demo", "explain", "statistics", "benchmark", "prototypes", "methods", "metrics", "merge", "export"),
         *("fit", "validate", "test", "predict"),
     }
 

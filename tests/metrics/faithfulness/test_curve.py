@@ -1,16 +1,20 @@
 """The engine of insertion and deletion: checks D1 to D5 of docs/checks.md, cells, presets, settings, errors."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.core.targets import Class
+from lit_coiba.core.targets.class_target import class_rows
 from lit_coiba.metrics import Deletion, Insertion
 from tests._testers.metrics import SIZE, network, uniform
 from tests._testers.perturbation import slow_curve
 
-PIXELWISE = {"output": "logit", "baseline": "zeros", "step": 1}
+PIXELWISE = {"output": "logit", "baseline": "zero", "step": 1}
 
 
 class Linear(nn.Module):
@@ -55,7 +59,7 @@ class TestExactValues:
 @pytest.mark.parametrize("steps", [2, 3, 9, 54])  # all of them divide 6 x 9 pixels
 def test_d1_inserting_by_a_map_is_deleting_by_its_negative(steps):
     model, images, maps = network(), uniform(4, 3, *SIZE), uniform(4, *SIZE, seed=2)
-    for baseline in ("zeros", "blur", "mean", "minimum", 0.3):
+    for baseline in ("zero", "blur", "mean", "minimum", 0.3):
         arguments = {"baseline": baseline, "steps": steps}
         insertion = Insertion(**arguments).curves(model, images, None, maps)
         deletion = Deletion(**arguments).curves(model, images, None, -maps)
@@ -136,7 +140,7 @@ def test_a_random_order_is_the_same_for_every_image_and_not_the_maps():
 
 def test_baselines_by_hand():
     images = torch.tensor([[[[0.0, 1.0]], [[4.0, 6.0]]]], dtype=torch.float64)  # two channels
-    ends = {"zeros": [0, 0], "mean": [0.5, 5], "minimum": [0, 0], -2: [-2, -2]}
+    ends = {"zero": [0, 0], "mean": [0.5, 5], "minimum": [0, 0], -2: [-2, -2]}
     for baseline, (first, second) in ends.items():
         for channel, value in ((0, first), (1, second)):
             weight = torch.zeros(2, 1, 2)
@@ -205,6 +209,49 @@ def test_the_mean_curve_is_over_the_defined_samples(arguments, points):
     torch.testing.assert_close(metric.compute(), ((curves[:, 1:] + curves[:, :-1]) / 2).mean())
 
 
+class TestTargets:
+    """What is explained may be given as classes, as a target or as what it was resolved to."""
+
+    model, images, maps = network(), uniform(3, 3, *SIZE), uniform(3, 2, 2, seed=1)
+    classes = torch.tensor([2, 2, 2])
+
+    def score(self, targets, model=None, **arguments):
+        return Deletion(steps=3, **arguments).score(model or self.model, self.images, targets, self.maps)
+
+    @pytest.mark.parametrize("targets", [2, [2, 2, 2], Class(2), class_rows(classes, 4), Class(2, score="prob")])
+    def test_all_ways_to_name_a_class_are_the_same(self, targets):
+        assert torch.equal(self.score(targets), self.score(self.classes))
+
+    def test_the_predicted_class_stays_when_pixels_go(self):
+        assert torch.equal(self.score(Class()), self.score(None))
+
+    def test_a_target_of_several_rows_is_refused(self):
+        with pytest.raises(InputError, match="targets give 6 rows for 3 images"):
+            self.score(Class("top2"))
+
+    def test_a_targets_own_score_comes_before_the_default_and_not_before_another_one(self):
+        assert torch.equal(self.score(Class(2, score="logit")), self.score(self.classes, output="logit"))
+        with pytest.raises(InputError, match="the target's score is logprob and output is logit"):
+            self.score(Class(2, score="logprob"), output="logit")
+
+    def test_models_may_return_structures(self):
+        model = copy.deepcopy(self.model).eval()
+
+        def both(images):
+            return {"logits": model(images), "features": images.mean((2, 3))}
+
+        assert torch.equal(self.score(Class(2, output="logits"), both), self.score(self.classes))
+        assert torch.equal(self.score(self.classes, lambda images: (model(images),)), self.score(self.classes))
+        with pytest.raises(InputError, match=r"the model returns 'logits' .*, 'features' .*: set the"):
+            self.score(self.classes, both)
+
+    def test_an_output_that_is_not_finite_leaves_its_sample_undefined(self):
+        images = self.images.clone()
+        images[1, 0, 0, 0] = torch.nan
+        found = Deletion(steps=3).score(self.model, images, None, self.maps)
+        assert found.isnan().tolist() == [False, True, False]
+
+
 def test_settings_show_what_a_preset_filled_in():
     rise, coiba = Insertion().settings(), Insertion(preset="coiba", blur_sigma=40.0, steps=28).settings()
     assert [rise[name] for name in ("baseline", "space", "rows", "blur_size", "blur_sigma")] == [
@@ -221,7 +268,7 @@ def test_settings_show_what_a_preset_filled_in():
         51,
         40,
     ]
-    assert Deletion().settings()["baseline"] == "zeros"
+    assert Deletion().settings()["baseline"] == "zero"
     assert Deletion(preset="coiba").settings()["rows"] == 8
 
 
@@ -230,7 +277,7 @@ def test_settings_show_what_a_preset_filled_in():
     [
         ({"preset": "quantus"}, "preset is 'quantus': choose rise, coiba"),
         ({"output": "softmax"}, "output is 'softmax': choose prob"),
-        ({"baseline": "black"}, "baseline is 'black': choose zeros, .* or a number"),
+        ({"baseline": "zeros"}, "baseline is 'zeros': choose zero, .* or a number"),
         ({"space": "rgb"}, "space is"),
         ({"order": "down"}, "order is"),
         ({"ties": "any"}, "ties is"),

@@ -57,6 +57,6 @@ def test_the_baseline_is_where_the_curve_starts():
     tester = TestInsertion()
     model, images, targets, maps = tester.inputs(2)
     blurred = Insertion().curves(model, images, targets, maps)
-    zeros = Insertion(baseline="zeros").curves(model, images, targets, maps)
+    zeros = Insertion(baseline="zero").curves(model, images, targets, maps)
     torch.testing.assert_close(blurred[:, -1], zeros[:, -1])
     assert (blurred[:, 0] - zeros[:, 0]).abs().min() > 1e-4

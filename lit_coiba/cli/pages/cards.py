@@ -1,0 +1,168 @@
+"""What there is to say of a class with a card, a method or a metric, without running it: from docstring and card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any
+
+import yaml
+from docstring_parser import Docstring, parse
+
+from lit_coiba.cli.pages.docstrings import argument_texts
+from lit_coiba.core.errors import InputError
+from lit_coiba.resources import resource
+
+
+@dataclass(frozen=True)
+class CardPage:
+    """The page of one class.
+
+    Args:
+        kind: The class.
+        facts: What its card says, in words.
+        configs: Files of the package's configuration that set it.
+        command: An example; empty = none.
+    """
+
+    kind: type[Any]
+    facts: Mapping[str, str]
+    configs: Sequence[str] = ()
+    command: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the class."""
+        return self.kind.__name__
+
+    @property
+    def card(self) -> Any:
+        """Its card."""
+        return self.kind.card
+
+    @property
+    def summary(self) -> str:
+        """A sentence or two."""
+        return _joined(self._docstring.short_description)
+
+    @property
+    def description(self) -> str:
+        """Paragraphs."""
+        return "\n\n".join(_joined(part) for part in (self._docstring.long_description or "").split("\n\n"))
+
+    @property
+    def arguments(self) -> list[tuple[str, str, str]]:
+        """Name, default and meaning of each argument, which a base class may explain."""
+        told = argument_texts(self.kind)
+        parameters = signature(self.kind).parameters.items()
+        return [(n, _default(p), told.get(n, "")) for n, p in parameters if p.kind is not Parameter.VAR_KEYWORD]
+
+    def markdown(self) -> str:
+        """The page, as it lies in docs."""
+        lines = [f"# {self.name}", "", self.summary, "", "| | |", "|---|---|"]
+        lines += [f"| {what} | {text} |" for what, text in self.facts.items()]
+        if self.description:
+            lines += ["", self.description]
+        if self.command:
+            lines += ["", "```", self.command, "```"]
+        if self.arguments:
+            lines += ["", "| argument | default | meaning |", "|---|---|---|"]
+            lines += [f"| `{name}` | {default} | {_cell(meaning)} |" for name, default, meaning in self.arguments]
+        return _single("\n".join(lines)) + "\n"
+
+    @property
+    def _docstring(self) -> Docstring:
+        return parse(self.kind.__doc__ or "")
+
+
+def find_page(pages: Sequence[CardPage], name: str, verb: str) -> CardPage:
+    """The page of the class of this name, in whatever case.
+
+    Args:
+        pages: What there is.
+        name: What is looked for.
+        verb: The verb that lists them, in the plural: ``methods``.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = {page.name.lower(): page for page in pages}
+    if name.lower() not in found:
+        near = [found[match].name for match in get_close_matches(name.lower(), found, n=2)]
+        hint = f"did you mean {' or '.join(near)}?" if near else f"lit-coiba {verb} lists them"
+        raise InputError(f"there is no {verb.removesuffix('s')} {name!r}: {hint}")
+    return found[name.lower()]
+
+
+def two_lines(pages: Sequence[CardPage], told: Callable[[CardPage], tuple[str, str]]) -> str:
+    """A list for the console, two lines for each class."""
+    column = max(len(page.name) for page in pages) + 2
+    lines = [
+        (f"{page.name:<{column}}{first}", f"{'':<{column}}{second}") for page in pages for first, second in [told(page)]
+    ]
+    return "\n".join(line for both in lines for line in both)
+
+
+def index(title: str, text: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """README.md of a folder of pages; the first cell of a row is the name of a class."""
+    lines = [f"# {title}", "", text, "", _row(head), "|" + "---|" * len(head)]
+    lines += [_row([f"[{name}]({name}.md)", *cells]) for name, *cells in rows]
+    return "\n".join(lines) + "\n"
+
+
+def write_pages(folder: Path, pages: Sequence[CardPage], readme: str) -> list[Path]:
+    """A Markdown file for each class, and README.md; the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {f"{page.name}.md": page.markdown() for page in pages} | {"README.md": readme}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
+
+
+def configs_of(folder: str, chosen: Callable[[Any], Iterator[str]]) -> dict[str, list[str]]:
+    """Class name -> files of a folder of the package's configuration that set it.
+
+    Args:
+        folder: Such as ``configs/method``.
+        chosen: The class paths that a file's content names.
+    """
+    found: dict[str, list[str]] = {}
+    for file in sorted(resource(folder).glob("*.yaml")):
+        for path in chosen(yaml.safe_load(file.read_text(encoding="utf-8"))):
+            found.setdefault(path.rpartition(".")[2], []).append(f"{folder}/{file.name}")
+    return found
+
+
+def listed(configs: Sequence[str]) -> str:
+    """Files, as a page names them."""
+    return ", ".join(f"`{config}`" for config in configs) or "none"
+
+
+def _default(parameter: Parameter) -> str:
+    if parameter.default is Parameter.empty:
+        return "required"
+    if parameter.default is None:
+        return "null"
+    return str(parameter.default).lower() if isinstance(parameter.default, bool) else str(parameter.default)
+
+
+def _joined(text: str | None) -> str:
+    """Words with one space between them."""
+    return " ".join((text or "").split())
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _single(text: str) -> str:
+    """Code in single backticks, as Markdown has it, but for fences."""
+    return re.sub(r"(?<!`)``(?!`)", "`", text)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

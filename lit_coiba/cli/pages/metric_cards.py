@@ -1,0 +1,90 @@
+"""What ``lit-coiba metrics`` says of the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from inspect import isabstract, signature
+from pathlib import Path
+from typing import Any
+
+import torchmetrics
+
+from lit_coiba import metrics
+from lit_coiba.cli.pages import cards
+from lit_coiba.cli.pages.cards import CardPage
+
+OWN = "a definition of our own"  # in the place of a paper
+BETTER = {True: "higher", False: "lower", None: "neither"}
+SCORED = "lit-coiba benchmark ... --model.metrics.COLUMN {}"
+EVALUATED = "lit-coiba prototypes ... --evaluate true"
+
+
+def pages() -> list[CardPage]:
+    """All metrics, family by family, by name."""
+    configs = cards.configs_of("configs/benchmark", _chosen)
+    offered = [getattr(metrics, name) for name in sorted(metrics.__all__, key=str.lower)]
+    found = [one for one in offered if issubclass(one, torchmetrics.Metric) and not isabstract(one)]
+    return [page(one, configs.get(one.__name__, ())) for one in sorted(found, key=lambda one: str(one.card.family))]
+
+
+def page(metric: Any, configs: Sequence[str] = ()) -> CardPage:
+    """One metric, and the files that set it."""
+    card = metric.card
+    facts = {
+        "family": card.family,
+        "paper": card.paper or OWN,
+        "better": BETTER[card.higher_is_better],
+        "range": card.range,
+        "cost of a score": card.cost,
+        "undefined where": card.undefined,
+        "needs": ", ".join(f"`{name}`" for name in list(signature(metric.update).parameters)[1:]),
+        "settings": cards.listed(configs),
+    }
+    scored = issubclass(metric, metrics.Metric)
+    return CardPage(metric, facts, configs, SCORED.format(metric.__name__) if scored else EVALUATED)
+
+
+def find_page(name: str) -> CardPage:
+    """The metric of this name, in whatever case.
+
+    Raises:
+        InputError: There is none.
+    """
+    return cards.find_page(pages(), name, "metrics")
+
+
+def table(found: list[CardPage]) -> str:
+    """Two lines for each metric: family and paper; what is better, its range and its cost."""
+
+    def told(one: CardPage) -> tuple[str, str]:
+        card, better = one.card, BETTER[one.card.higher_is_better]
+        return f"{card.family}; {card.paper or OWN}", f"{better} is better; {card.range}; cost: {card.cost}"
+
+    return cards.two_lines(found, told)
+
+
+def write_pages(folder: Path) -> list[Path]:
+    """A Markdown file for each metric, and README.md with a table of all; the files."""
+    found = pages()
+    text = (
+        "Made by `lit-coiba metrics --output docs/metrics` from the docstrings. A cost counts images that run forward"
+        " through the model for one score. A score that is undefined is NaN: it is left out of the mean, and counted."
+    )
+    rows = [
+        (
+            one.name,
+            one.card.family,
+            one.card.paper or OWN,
+            BETTER[one.card.higher_is_better],
+            one.card.range,
+            one.card.cost,
+        )
+        for one in found
+    ]
+    head = ("metric", "family", "paper", "better", "range", "cost of a score")
+    return cards.write_pages(folder, found, cards.index("Metrics", text, head, rows))
+
+
+def _chosen(content: Any) -> Iterator[str]:
+    """Class paths of the metrics that a file sets."""
+    return (one["class_path"] for one in content["model"]["metrics"].values())

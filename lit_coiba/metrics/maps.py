@@ -1,0 +1,25 @@
+"""Checks of the maps that metrics are given."""
+
+from torch import Tensor
+
+from lit_coiba.core.errors import InputError
+from lit_coiba.functional import precise
+
+
+def checked_maps(maps: Tensor, samples: int) -> Tensor:
+    """Maps that are one per sample, detached, in single precision at least.
+
+    Raises:
+        InputError: They are not.
+    """
+    if maps.dim() != 3 or len(maps) != samples or not maps.is_floating_point():
+        raise InputError(
+            f"maps are {maps.dtype} of shape {tuple(maps.shape)}: give one map (h, w) of floating-point numbers for"
+            f" each of the {samples} samples"
+        )
+    return precise(maps.detach())
+
+
+def not_finite(maps: Tensor) -> Tensor:
+    """Which maps ``(B, h, w)`` have a NaN or an infinity, ``(B,)``."""
+    return ~maps.isfinite().flatten(1).all(1)
