@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.structure import ORDER, against, cycles, figures, files, graph, imported, module_name
+from benchmarks.structure import ORDER, against, chains, cycles, figures, files, graph, imported, module_name
 from lit_coiba import attribution, heads, losses, metrics
 
 ROOT = Path(__file__).parents[1]
@@ -96,6 +96,12 @@ def test_files_are_small_and_the_root_is_nearly_empty():
     assert [file.name for file in FILES if len(file.read_text(encoding="utf-8").splitlines()) > 300] == []
     assert len([file for file in (ROOT / "lit_coiba").iterdir() if file.is_file()]) <= 4
     assert int(figures()["largest file, lines"].split()[0]) > 100
+
+
+def test_no_class_stands_on_more_than_two_others_of_the_package():
+    found = chains()
+    assert found["Saliency"] == ["Saliency", "AttributionMethod"]
+    assert [line for line in found.values() if len(line) > 3] == []
 
 
 def test_importing_the_package_is_cheap():

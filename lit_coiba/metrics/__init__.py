@@ -24,7 +24,13 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
 
 __getattr__, __dir__ = lazily(
     __name__,
-    {"MetricCard": "lit_coiba.metrics.card", "ScoredBatch": "lit_coiba.metrics.batch"},
+    {
+        "Faithfulness": "lit_coiba.metrics.faithfulness.faithfulness",
+        "Localisation": "lit_coiba.metrics.localisation.localisation",
+        "Metric": "lit_coiba.metrics.metric",
+        "MetricCard": "lit_coiba.metrics.card",
+        "ScoredBatch": "lit_coiba.metrics.batch",
+    },
     folders=("lit_coiba.metrics",),
     base="torchmetrics.Metric",
 )

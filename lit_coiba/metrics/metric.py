@@ -23,8 +23,8 @@ class Metric(torchmetrics.Metric):
     States are sums and counts, reduced by sum: exact over uneven processes, and memory is flat. Constructor arguments
     are plain values, kept as attributes of their names.
 
-    A family of metrics is a subclass that says what it needs, and how a `ScoredBatch` becomes the arguments of its
-    `score`.
+    A family of metrics is what their `score` takes, which `needs` says; `Faithfulness` and `Localisation` are two. With
+    it a metric can be scored from stores, and updated.
 
     Args:
         keep_samples: Whether every score is kept as well, in single precision; see `samples`.
@@ -34,7 +34,7 @@ class Metric(torchmetrics.Metric):
     is_differentiable = False
 
     card: ClassVar[MetricCard] = MetricCard("not stated", "", None, "not stated", "not stated", "not stated")
-    needs: ClassVar[frozenset[str]] = frozenset({"maps"})  # fields of `ScoredBatch`
+    needs: ClassVar[tuple[str, ...]] = ("maps",)  # fields of `ScoredBatch`, in the order of the arguments of `score`
     excluded_from_identity: ClassVar[frozenset[str]] = frozenset({"chunk", "keep_samples"})  # decide no score
 
     total: Tensor  # () fp64: sum of the defined scores
@@ -55,9 +55,13 @@ class Metric(torchmetrics.Metric):
     def score(self, *args: Any, **kwargs: Any) -> Tensor:
         """Score of each sample ``(B,)``; NaN = undefined."""
 
-    @abstractmethod
     def score_batch(self, batch: ScoredBatch) -> Tensor:
-        """`score` of what the family needs of a batch, which has all of `needs`; ``(R,)``."""
+        """`score` of a batch that has all of `needs`, ``(R,)``."""
+        return self.score(*(getattr(batch, name) for name in self.needs))
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Add a batch; the arguments are those of `score`."""
+        self._add(self.score(*args, **kwargs))
 
     def compute(self) -> Tensor:
         """Mean of the defined scores, fp64 ``()``; NaN where there are none."""

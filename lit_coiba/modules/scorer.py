@@ -88,7 +88,7 @@ class Scorer(BlockModule):
                     f"metrics: {name} is a {type(metric).__name__}, which does not score explanations: give a"
                     " lit_coiba.metrics.Metric"
                 )
-            if unknown := sorted(needs - set(INGREDIENTS)):
+            if unknown := sorted(set(needs) - set(INGREDIENTS)):
                 raise InputError(
                     f"metrics: {name} needs {' and '.join(unknown)}, which explanations in a store do not come with:"
                     f" leave it out, or choose one that needs no more than {', '.join(INGREDIENTS)}"

@@ -25,17 +25,11 @@ class Complexity(Metric):
         values = maps.flatten(1)
         return (values > values.mean(1, keepdim=True)).float().mean(1)
 
-    def score_batch(self, batch):
-        return self.score(batch.maps)
-
-    def update(self, maps):
-        self._add(self.score(maps))
-
 
 class Named(Metric):
     """1 where the sample's id is on a list: the ids."""
 
-    needs: ClassVar = frozenset({"ids"})
+    needs: ClassVar = ("ids",)
 
     def __init__(self, names=("a",), keep_samples=False):
         super().__init__(keep_samples)
@@ -44,17 +38,11 @@ class Named(Metric):
     def score(self, ids):
         return torch.tensor([float(name in self.names) for name in ids])
 
-    def score_batch(self, batch):
-        return self.score(batch.ids)
-
-    def update(self, ids):
-        self._add(self.score(ids))
-
 
 class Randomised(Complexity):
     """Needs what no store has."""
 
-    needs: ClassVar = frozenset({"maps", "generator"})
+    needs: ClassVar = ("maps", "generator")
 
 
 class Ramps(Source):

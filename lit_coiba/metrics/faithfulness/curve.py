@@ -24,6 +24,7 @@ from lit_coiba.functional import (
 from lit_coiba.metrics.batch import Model
 from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness, resolve_on
 from lit_coiba.metrics.maps import checked_maps, not_finite
+from lit_coiba.metrics.metric import Metric
 from lit_coiba.perturbation.baselines import Baseline, BaselineImages, Space, Window
 
 Preset = Literal["rise", "coiba"]
@@ -40,7 +41,7 @@ CHUNK = 64  # images a forward, on a GPU
 POINTS = 101  # of the mean curve, where the number of steps depends on the image
 
 
-class PerturbationCurve(Faithfulness):
+class PerturbationCurve(Metric):
     """Score of the class while pixels, or whole cells, are exchanged in the order in which a map ranks them.
 
     Step k exchanges the first n_k pixels with all their channels; s_0 ... s_K are the model's scores of the class and
@@ -81,6 +82,7 @@ class PerturbationCurve(Faithfulness):
         InputError: An argument that is not among its choices or out of range.
     """
 
+    needs = Faithfulness.needs  # a faithfulness metric, by what it takes
     inserts: ClassVar[bool]  # from the baseline to the image, else the other way
 
     curve_total: Tensor  # (points,) fp64: sum of the defined curves

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.targets import Resolved, Target, Targets, resolve, select_output
-from lit_coiba.metrics.batch import Model, ScoredBatch
+from lit_coiba.metrics.batch import Model
 from lit_coiba.metrics.metric import Metric
 
 
 class Faithfulness(Metric):
     """Does the model depend on what a map calls important?"""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"model", "images", "targets", "maps"})
+    needs: ClassVar[tuple[str, ...]] = ("model", "images", "targets", "maps")
 
     @abstractmethod
     def score(self, model: Model, images: Tensor, targets: Targets, maps: Tensor) -> Tensor:
@@ -36,14 +36,6 @@ class Faithfulness(Metric):
         Raises:
             InputError: Shapes that do not fit, or what the metric's settings ask for is not there.
         """
-
-    def score_batch(self, batch: ScoredBatch) -> Tensor:
-        """See `Metric.score_batch`."""
-        return self.score(batch.model, batch.images, batch.targets, batch.maps)
-
-    def update(self, model: Model, images: Tensor, targets: Targets, maps: Tensor) -> None:
-        """Add a batch; the arguments are those of `score`."""
-        self._add(self.score(model, images, targets, maps))
 
 
 def resolve_on(out: Any, targets: Targets, images: Tensor) -> Resolved:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.functional import resize_map
-from lit_coiba.metrics.batch import ScoredBatch
 from lit_coiba.metrics.maps import checked_maps, not_finite
 from lit_coiba.metrics.metric import Metric
 
@@ -18,7 +17,7 @@ from lit_coiba.metrics.metric import Metric
 class Localisation(Metric):
     """Does a map lie on the object?"""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"maps", "regions"})
+    needs: ClassVar[tuple[str, ...]] = ("maps", "regions")
 
     def score(self, maps: Tensor, regions: Tensor) -> Tensor:
         """Score of each sample.
@@ -41,15 +40,6 @@ class Localisation(Metric):
         regions = regions.to(maps.device)
         scores = self.measure(resize_map(maps, (regions.shape[-2], regions.shape[-1])), regions)
         return scores.masked_fill(~regions.flatten(1).any(1) | not_finite(maps), torch.nan)
-
-    def score_batch(self, batch: ScoredBatch) -> Tensor:
-        """See `Metric.score_batch`."""
-        assert batch.regions is not None
-        return self.score(batch.maps, batch.regions)
-
-    def update(self, maps: Tensor, regions: Tensor) -> None:
-        """Add a batch; the arguments are those of `score`."""
-        self._add(self.score(maps, regions))
 
     @abstractmethod
     def measure(self, maps: Tensor, regions: Tensor) -> Tensor:
