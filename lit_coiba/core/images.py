@@ -1,4 +1,4 @@
-"""What a method is asked to explain: images as the model takes them, and a class for each."""
+"""Images as a model takes them, or one sentence about what is wrong with them."""
 
 from __future__ import annotations
 
