@@ -12,7 +12,8 @@ from torch import Tensor
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.targets.class_target import ResolvedClass, class_rows
+from lit_coiba.core.targets import ResolvedClass, resolve
+from lit_coiba.core.targets.class_target import class_rows
 from lit_coiba.heads.head import Head
 from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, PointingGame, RelevanceRank
 from lit_coiba.metrics.batch import INGREDIENTS, ScoredBatch
@@ -123,7 +124,7 @@ class Scorer(BlockModule):
         if len(rows):
             images = self.network.ordered(batch.images[index])
             maps = self.source.maps(self.network, images, ids, targets).to(images.device)
-            resolved = class_rows(targets, self.network.num_classes)
+            resolved = resolve(targets, images, self.network.num_classes, lambda: self.network(images))
             scored = ScoredBatch(self.network, images, resolved, maps, tuple(ids), self._regions(ids, images))
             scores = {name: _score(metric, scored) for name, metric in self.metrics.items()}
             with torch.no_grad():

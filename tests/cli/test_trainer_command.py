@@ -140,7 +140,7 @@ class TestExplain:
 
     def test_a_module_of_ones_own(self, command, photos, tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(str(tmp_path))
-        Path("own.py").write_text(
+        Path("own_backbone.py").write_text(
             "from torch import nn\n"
             "from lit_coiba.backbones import Backbone\n"
             "from lit_coiba.core.preprocessing import Preprocessing\n"
@@ -149,7 +149,8 @@ class TestExplain:
             "    module = nn.Sequential(nn.Conv2d(3, channels, 4, 4), nn.ReLU(), *pooled)\n"
             "    return Backbone.wrap(module, Preprocessing(size=(32, 32)))\n"
         )
-        words = ["--model.method", "Saliency", *CALM, "--data.root", str(photos), "--model.backbone", "own.make"]
+        words = ["--model.method", "Saliency", *CALM, "--data.root", str(photos)]
+        words += ["--model.backbone", "own_backbone.make"]
         assert command("explain", *words, "--model.backbone.channels", "3", "--store", "x").status == 0
         assert len(ExplanationStore("x")) == 6
 
