@@ -174,6 +174,27 @@ class TestOutput:
         with pytest.raises(InputError, match="output 'logits' leads to no tensor"):
             select_output(out, "logits")
 
+    def test_paths_lead_through_sequences_and_dataclasses(self):
+        @dataclass
+        class Returned:
+            logits: torch.Tensor
+            hidden: Any = None
+
+        out = (Returned(LOGITS + 1), [LOGITS, Returned(LOGITS - 1, {"last": LOGITS})])
+        assert select_output(Returned(LOGITS)) is LOGITS
+        assert select_output(out, (1, 0)) is LOGITS
+        assert select_output(out, (1, -1, "hidden", "last")) is LOGITS
+        assert select_output(Output(LOGITS), "logits") is LOGITS
+        for path in ((1, 7), ("logits",), (0, "sizes"), (1, 1, "hidden")):
+            with pytest.raises(InputError, match="leads to no tensor of numbers: the model returns"):
+                select_output(out, path)
+        with pytest.raises(InputError, match="the model returns no tensor of numbers"):
+            select_output({"sizes": torch.tensor([3, 3])})
+
+    def test_a_class_needs_a_score_for_each_class(self):
+        with pytest.raises(InputError, match=r"the model returns \(2, 3, 4\) for 2 images, and a class needs"):
+            Class().resolve(torch.zeros(2, 3, 4))
+
 
 class TestResolve:
     def test_rows_for_other_images_are_refused(self):
