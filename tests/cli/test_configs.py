@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from inspect import signature
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
+from lit_coiba import attribution
+from lit_coiba import data as datasets
 from lit_coiba.backbones import Backbone
 from lit_coiba.callbacks.export_weights import save_half
 from lit_coiba.data.synthetic.dataset import SPLITS
@@ -18,28 +22,40 @@ from lit_coiba.heads.description import describe
 from lit_coiba.resources import resource
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer.precision import automatic_precision
-from tests._testers.releases import RELEASES
+from tests._testers.releases import release_of
 
 from .conftest import CALM, TINY
 
 CONFIGS = sorted(str(file.relative_to(resource("configs"))) for file in resource("configs").rglob("*.yaml"))
 EXPERIMENT = "configs/experiment/"
+
+
+def of(folder: str) -> list[str]:
+    return [f"configs/{name}" for name in CONFIGS if name.startswith(f"{folder}/")]
+
+
+def content(name: str) -> dict:
+    return yaml.safe_load((resource("configs").parent / name).read_text())
+
+
+def on_disk(name: str) -> bool:
+    """Whether a dataset is read from a folder, and not generated."""
+    return "root" in signature(getattr(datasets, content(name)["data"]["class_path"])).parameters
+
+
 # What goes together with which data, as the experiments' comments say.
+ON_DISK = [Path(name).stem for name in of("data") if on_disk(name)]
+FEW_IMAGES = [name for name in ON_DISK if name not in ("image_folder", "imagenet")]
 FINE_GRAINED = ("linear", "infodisent second_stage", "br_npa")
 OTHERS = ("linear_probe", "infodisent", "br_npa")
 FROZEN = ("linear_probe", "infodisent")  # the backbone stays as it is
 COMPOSITIONS = [
-    *((files, data) for files in FINE_GRAINED for data in ("cub200", "oxford_pets", "stanford_cars", "stanford_dogs")),
+    *((files, data) for files in FINE_GRAINED for data in FEW_IMAGES),
     *((files, "image_folder") for files in OTHERS),
     *((f"{files} imagenet", "imagenet") for files in OTHERS),
 ]
 # The step is taken once with each experiment and once with each dataset; all others are read.
-STEPS = [
-    *(("linear", data) for data in ("cub200", "oxford_pets")),
-    *(("infodisent second_stage", "stanford_cars"), ("br_npa", "stanford_dogs")),
-    *COMPOSITIONS[-6:],
-]
-CONVOLUTIONAL = ("composite_lrp", "deep_lift", "eva")  # methods that refuse a transformer
+STEPS = [*zip(cycle(FINE_GRAINED), FEW_IMAGES), *COMPOSITIONS[-6:]]
 # Less of what costs minutes on images of this size, too.
 LESS = {
     "eva": ["--model.method.patch", "32"],
@@ -51,10 +67,6 @@ FAST = ["--trainer.fast_dev_run", "true", "--trainer.enable_model_summary", "fal
 FEW = pytest.mark.filterwarnings(  # of a handful of images, and of random weights
     "ignore:activation statistics of", "ignore:.*survive pure noise"
 )
-
-
-def of(folder: str) -> list[str]:
-    return [f"configs/{name}" for name in CONFIGS if name.startswith(f"{folder}/")]
 
 
 def test_every_folder_has_a_test():
@@ -88,8 +100,9 @@ def trained_head(file: str) -> str:
 @FEW
 @pytest.mark.parametrize("name", of("method"))
 def test_methods(name, command, photos):
-    words = ["--model.weights", trained_head("head.safetensors")] if "head_attribution" in name else []
-    body = CNN if Path(name).stem in CONVOLUTIONAL else TINY
+    card = getattr(attribution, content(name)["model"]["method"]["class_path"]).card
+    words = ["--model.weights", trained_head("head.safetensors")] if "head" in card.needs else []
+    body = TINY if "ViT" in card.families else CNN
     words += LESS.get(Path(name).stem, [])
     assert command("explain", "-c", name, *body, *CALM, *words, "--data.root", str(photos), "--store", "x").status == 0
     store = ExplanationStore("x")
@@ -111,11 +124,14 @@ def test_a_file_of_a_method_says_what_its_class_says(command):
         assert printed[0] == printed[1]
 
 
+def tree(data: str, photos: Path, folder: Path) -> Path:
+    """A tiny copy of a dataset."""
+    return photos if data == "image_folder" else release_of(data)(folder / "data")
+
+
 @pytest.mark.parametrize("name", of("data"))
 def test_data(name, command, photos, tmp_path):
-    dataset = Path(name).stem
-    made = {"image_folder": lambda _: photos, "synthetic_parts": lambda _: None, **RELEASES}[dataset](tmp_path / "data")
-    root = ["--data.root", str(made)] if made is not None else []
+    root = ["--data.root", str(tree(Path(name).stem, photos, tmp_path))] if on_disk(name) else []
     words = ["--model.method", "Saliency", *TINY, *CALM, *root, "--limit", "2", "--store", "x"]
     assert command("explain", "-c", name, *words).status == 0
     assert len(ExplanationStore("x")) == 2
@@ -202,7 +218,7 @@ def test_the_experiment_of_high_resolution(command, few):
 @pytest.mark.parametrize(("files", "data"), STEPS)
 def test_a_step_of_an_experiment(files, data, command, photos, tmp_path):
     """On a tiny backbone and a tiny tree in the true layout; all else is what the files say."""
-    root = photos if data == "image_folder" else RELEASES[data](tmp_path / "data")
+    root = tree(data, photos, tmp_path)
     words = [*BODY, "--model.backbone.checkpoint", "null", "--data.root", str(root)]
     assert command("fit", *composed(files, data), *words, *CALM, *FAST, "--data.batch_size", "4").status == 0
     head = files.split()[0]
@@ -249,13 +265,13 @@ def test_every_experiment_is_run():
     with_tests |= {name for files, _ in STEPS for name in files.split()}
     assert {Path(name).stem for name in of("experiment")} == with_tests
     assert set(STEPS) <= set(COMPOSITIONS)
-    assert {data for _, data in STEPS} == {Path(name).stem for name in of("data")} - {"synthetic_parts"}
+    assert {data for _, data in STEPS} == set(ON_DISK) >= {"cub200", "image_folder", "imagenet"}
 
 
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory", "ignore:.*in eval mode at the start")
 def test_the_second_stage_has_the_backbone_of_the_first(command, tmp_path):
     """Both files as they stand, but for the size of the network and of the run."""
-    root = RELEASES["cub200"](tmp_path / "data")
+    root = release_of("cub200")(tmp_path / "data")
     small = ["--model.backbone.name", "resnet18", "--model.backbone.image_size", "64", "--data.root", str(root)]
     small += ["--model.backbone.timm_kwargs", "{channels: [64, 16, 16, 16]}"]
     short = ["--trainer.max_epochs", "1", "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false"]

@@ -114,7 +114,7 @@ def test_a_file_is_all_that_a_new_verb_needs(tmp_path, monkeypatch, capsys):
         return "".join(capsys.readouterr())
 
     lines = [line.split()[0] for line in said("--help").splitlines() if re.match(r"  \w+ {2,}\w", line)]
-    assert lines[1:4] == ["explain", "count", "methods"]
+    assert lines.index("explain") < lines.index("count") < lines.index("methods")
     assert "usage: lit-coiba count FOLDER [--times N]" in said("count", "--help")
     assert "did you mean count" in said("cuont")
     assert main(["count", "here", "--times", "2"]) == 3

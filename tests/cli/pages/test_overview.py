@@ -7,12 +7,16 @@ import re
 import subprocess
 import sys
 import warnings
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from lit_coiba import __version__
-from lit_coiba.cli import main, run
+from lit_coiba.cli import main, run, verbs
+from lit_coiba.cli.verb import TrainerVerb, Verb
 from lit_coiba.cli.verbs import all_verbs
+from lit_coiba.trainer import Trainer
 
 
 def test_help_as_a_process_imports_no_torch():
@@ -36,11 +40,21 @@ def test_help_has_a_line_for_every_verb_and_fits_a_terminal(words, capsys):
     assert max(map(len, page.splitlines())) <= 120
 
 
-def test_verbs_are_those_that_work():
-    assert set(all_verbs()) == {
-        *("demo", "explain", "statistics", "benchmark", "prototypes", "methods", "metrics", "merge", "export"),
-        *("fit", "validate", "test", "predict"),
-    }
+def test_a_verb_is_called_like_its_file():
+    found = {}
+    for file in Path(verbs.__file__).parent.glob("[a-z]*.py"):
+        module = import_module(f"{verbs.__name__}.{file.stem}")
+        found[file.stem] = {value.name for value in vars(module).values() if isinstance(value, Verb)}
+    assert found.pop("evaluation") == {"validate", "test", "predict"}
+    assert found == {name: {name} for name in all_verbs().keys() - {"validate", "test", "predict"}}
+    assert {"demo", "explain", "methods"} <= found.keys()
+
+
+def test_every_method_of_the_trainer_is_a_verb():
+    own = {name for name, value in vars(Trainer).items() if callable(value) and not name.startswith("_")}
+    assert {"fit", "explain", "benchmark"} <= own
+    told = {name for name, verb in all_verbs().items() if isinstance(verb, TrainerVerb)}
+    assert told == own | {"validate", "test", "predict"}  # which are Lightning's
 
 
 def test_the_entry_point(monkeypatch, capsys):

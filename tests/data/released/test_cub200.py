@@ -11,6 +11,7 @@ from lit_coiba.data import CUB200, BlockDataset, Transform
 from lit_coiba.data.released.hold_out import held_out
 from tests._testers.releases import CUB_PARTS, cub200, picture, text
 
+release = cub200  # which the tests of configs/data use too
 A, B = "001.Black_footed_Albatross", "002.Laysan_Albatross"
 
 

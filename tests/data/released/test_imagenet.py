@@ -15,6 +15,7 @@ from tests._testers.releases import (
     text,
 )
 
+release = imagenet_kaggle  # which the tests of configs/data use too
 TRAIN = [f"train/{wnid}/{wnid}_{k}.JPEG" for wnid in WNIDS for k in (18, 7)]
 FLAT = [f"val/ILSVRC2012_val_0000000{k}.JPEG" for k in (1, 2, 3)]
 NAMES = ["tench", "goldfish", "crane"]

@@ -6,6 +6,8 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.data import OxfordPets
 from tests._testers.releases import oxford_pets, picture, text
 
+release = oxford_pets  # which the tests of configs/data use too
+
 
 @pytest.fixture
 def root(tmp_path):

@@ -4,6 +4,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.data import StanfordCars
 from tests._testers.releases import CAR_FIELDS, cars_class_folders, cars_combined, cars_devkit, structs, text
 
+release = cars_devkit  # which the tests of configs/data use too
 HUMMER, RAM = "AM General Hummer SUV 2000", "Ram C/V Cargo Van Minivan 2012"
 
 
