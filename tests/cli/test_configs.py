@@ -63,6 +63,7 @@ LESS = {
 }
 CNN = ["--model.backbone.name", "resnet18", "--model.backbone.image_size", "64", "--model.backbone.num_classes", "3"]
 BODY = [word for word in TINY if word not in ("--model.backbone.num_classes", "3")]  # the data tell how many there are
+UNDRAWN = ["--pictures", "false"]  # pictures take longer than all the rest; other tests have them
 FAST = ["--trainer.fast_dev_run", "true", "--trainer.enable_model_summary", "false"]
 FEW = pytest.mark.filterwarnings(  # of a handful of images, and of random weights
     "ignore:activation statistics of", "ignore:.*survive pure noise"
@@ -104,7 +105,8 @@ def test_methods(name, command, photos):
     words = ["--model.weights", trained_head("head.safetensors")] if "head" in card.needs else []
     body = TINY if "ViT" in card.families else CNN
     words += LESS.get(Path(name).stem, [])
-    assert command("explain", "-c", name, *body, *CALM, *words, "--data.root", str(photos), "--store", "x").status == 0
+    words += ["--data.root", str(photos), "--store", "x", *UNDRAWN]
+    assert command("explain", "-c", name, *body, *CALM, *words).status == 0
     store = ExplanationStore("x")
     assert len(store) == 6
     identity = store.manifest.identity
@@ -115,7 +117,6 @@ def test_methods(name, command, photos):
 
 @FEW
 def test_a_file_of_a_method_says_what_its_class_says(command):
-    """What stands in coiba.yaml and iba.yaml are the defaults of the classes, so no file has to be given."""
     for name, cls in (("coiba", "CoIBA"), ("iba", "IBA"), ("random", "RandomMap")):
         printed = [
             command("explain", *words, "--print_config").out
@@ -125,14 +126,13 @@ def test_a_file_of_a_method_says_what_its_class_says(command):
 
 
 def tree(data: str, photos: Path, folder: Path) -> Path:
-    """A tiny copy of a dataset."""
     return photos if data == "image_folder" else release_of(data)(folder / "data")
 
 
 @pytest.mark.parametrize("name", of("data"))
 def test_data(name, command, photos, tmp_path):
     root = ["--data.root", str(tree(Path(name).stem, photos, tmp_path))] if on_disk(name) else []
-    words = ["--model.method", "Saliency", *TINY, *CALM, *root, "--limit", "2", "--store", "x"]
+    words = ["--model.method", "Saliency", *TINY, *CALM, *root, "--limit", "2", "--store", "x", *UNDRAWN]
     assert command("explain", "-c", name, *words).status == 0
     assert len(ExplanationStore("x")) == 2
 
@@ -141,7 +141,7 @@ def test_data(name, command, photos, tmp_path):
 @pytest.mark.parametrize("name", [name for name in of("trainer") if "ddp" not in name])
 def test_trainers(name, command, photos):
     words = [*TINY, "--data.root", str(photos), "--data.num_workers", "0", "--trainer.enable_progress_bar", "false"]
-    words = ["explain", "-c", name, "--model.method", "RandomMap", *words, "--store", "x"]
+    words = ["explain", "-c", name, "--model.method", "RandomMap", *words, "--store", "x", *UNDRAWN]
     outcome = command(*words)
     if "gpu" in name and not torch.cuda.is_available():
         assert outcome.status == 2
@@ -153,7 +153,7 @@ def test_trainers(name, command, photos):
 
 @pytest.mark.parametrize("name", of("model"))
 def test_models(name, command):
-    words = ["--model.method", "Saliency", "--data", "SyntheticParts", *CALM, "--limit", "16", "--store", "x"]
+    words = ["--model.method", "Saliency", "--data", "SyntheticParts", *CALM, "--limit", "16", "--store", "x", *UNDRAWN]
     assert command("explain", "-c", name, *words, "--model.targets", "label").status == 0
     rows = list(ExplanationStore("x"))
     assert len(rows) == 16
@@ -162,7 +162,6 @@ def test_models(name, command):
 
 @pytest.mark.parametrize("name", of("ablation"))
 def test_ablations(name):
-    """Each is a head of its own; the first is the head as it is."""
     variants = yaml.safe_load((resource("configs").parent / name).read_text())
     built = [InfoDisentHead(8, 3, **arguments).arguments() for arguments in variants.values()]
     assert built[0] == InfoDisentHead(8, 3).arguments()
@@ -173,7 +172,7 @@ def test_ablations(name):
 def test_benchmarks(name, command):
     words = [*("-c", "configs/model/synthetic_parts_cnn.yaml", "--data", "SyntheticParts"), *CALM, "--limit", "8"]
     method = ["--model.method", "RandomMap", "--model.method.seed", "3"]  # not the one that every table has
-    assert command("explain", *method, *words, "--store", "x").status == 0
+    assert command("explain", *method, *words, "--store", "x", *UNDRAWN).status == 0
     assert command("benchmark", "-c", name, *words, "--stores", "x", "--output", "y").status == 0
     table = Path("y/leaderboard.md").read_text()
     assert all(method in table for method in ("| x |", "| Oracle |", "| Saliency |", "| Random |"))
@@ -270,7 +269,6 @@ def test_every_experiment_is_run():
 
 @pytest.mark.filterwarnings("ignore:.*Checkpoint directory", "ignore:.*in eval mode at the start")
 def test_the_second_stage_has_the_backbone_of_the_first(command, tmp_path):
-    """Both files as they stand, but for the size of the network and of the run."""
     root = release_of("cub200")(tmp_path / "data")
     small = ["--model.backbone.name", "resnet18", "--model.backbone.image_size", "64", "--data.root", str(root)]
     small += ["--model.backbone.timm_kwargs", "{channels: [64, 16, 16, 16]}"]

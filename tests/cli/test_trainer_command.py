@@ -138,6 +138,13 @@ class TestExplain:
         assert Path("runs/x/contact_sheet.png").exists()
         assert not Path("lightning_logs").exists()
 
+    def test_without_pictures(self, explain, photos):
+        words = ["--data.root", str(photos), "--store", "runs/y", "--limit", "2"]
+        outcome = explain(*words, "--pictures", "false")
+        assert outcome.out == "2 explanations of 2 images are in runs/y\n"
+        assert not list(Path("runs/y").glob("*.png"))
+        assert explain(*words).out.endswith("some are drawn in its contact_sheet.png\n")  # what is missing is drawn
+
     def test_a_module_of_ones_own(self, command, photos, tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(str(tmp_path))
         Path("own_backbone.py").write_text(

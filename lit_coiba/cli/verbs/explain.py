@@ -19,7 +19,8 @@ def report(store: ExplanationStore, command: TrainerCommand) -> int:
     failures = store.failures()
     explained = len(store.ids())
     of = f"{explained} of {explained + len(failures)}" if failures else f"{explained}"
-    print(f"{len(store)} explanations of {of} images are in {store.path}; some are drawn in its contact_sheet.png")
+    drawn = "; some are drawn in its contact_sheet.png" if (store.path / "contact_sheet.png").exists() else ""
+    print(f"{len(store)} explanations of {of} images are in {store.path}{drawn}")
     if not failures:
         return 0
     count = f"{len(failures)} image{'s' if len(failures) > 1 else ''}"
@@ -56,6 +57,7 @@ EXPLAIN = TrainerVerb(
     labels and boxes from a CSV           --data.csv FILE
     generated images, no data needed      --data SyntheticParts
     images that failed, now fixed         --retry_failed true
+    no contact sheet, no decisions        --pictures false
     statistics that are there already     --model.method.statistics statistics.safetensors
   Several processes share a run; jobs that do not talk to one another take a share each, of one store or of their own:
     four processes of this machine        -c configs/trainer/ddp.yaml --trainer.devices 4
