@@ -33,7 +33,7 @@ class AttentionRollout(AttributionMethod):
 
     Args:
         residual: Share of the skip connection in a block, 0 to 1; 0.5 in the paper.
-        heads: How heads are joined: ``mean`` (the paper), or ``max`` or ``min``, with rows brought back to a sum of 1.
+        heads: Reduction over the heads: ``mean`` (the paper), or ``max`` or ``min``, with rows rescaled to a sum of 1.
 
     Raises:
         InputError: A value that is not among its choices or out of range.

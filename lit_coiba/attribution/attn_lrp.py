@@ -28,11 +28,11 @@ class AttnLRP(AttributionMethod):
     backward pass. Single pixels are noisy, since the patch embedding has no rule of its own: look at sums over patches.
     The model computes what it did, fused attention step by step.
 
-    The LRP family is subject to a patent: its authors allow personal and scientific use; ask them before another one.
+    The LRP family is patented: its authors allow personal and scientific use; ask them before any other use.
 
     Args:
-        conserving: CP-LRP: attention weights count as constants. Without biases relevance then sums to the logit
-            exactly, which AttnLRP's softmax prevents; evidence that attention itself carries is not seen.
+        conserving: Whether to use CP-LRP: attention weights count as constants. Without biases relevance then sums to
+            the logit exactly, which AttnLRP's softmax prevents; evidence that attention itself carries is not seen.
         reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
     """
 

@@ -43,15 +43,15 @@ class CompositeLRP(AttributionMethod):
     plain ``epsilon`` rule is input times gradient on networks of ReLUs, as noisy as that; ``plus`` and ``alpha2_beta1``
     favour positive contributions and are smooth, but hardly know which class they explain; ``gamma`` lies between.
 
-    Needs the package zennit, under the LGPL: ``pip install 'lit-coiba[lrp]'``. The LRP family is subject to a patent:
-    its authors allow personal and scientific use; ask them before another one.
+    Needs the package zennit, under the LGPL: ``pip install 'lit-coiba[lrp]'``. The LRP family is patented: its
+    authors allow personal and scientific use; ask them before any other use.
 
     Args:
         composite: Rules of dense layers, of convolutions and of the first one: ``epsilon`` everywhere;
             ``epsilon_plus`` = epsilon, z+; ``epsilon_plus_flat`` the same with a flat first layer;
             ``epsilon_alpha2_beta1`` = epsilon, alpha 2 and beta 1; ``..._flat`` the same with a flat first layer;
             ``epsilon_gamma_box`` = epsilon, gamma 0.25, and the box rule for pixels (ours).
-        epsilon: What stabilises quotients; zennit's.
+        epsilon: Stabilizer of quotients; zennit's default.
         reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
     """
 
@@ -80,7 +80,7 @@ class CompositeLRP(AttributionMethod):
                 (norms other than batch norms, convolutions that standardise their weights).
         """
         if not isinstance(model, nn.Module) or attention_layers(model, True) or other_attention(model, True):
-            raise InputError("CompositeLRP has rules for CNNs, and none for attention: take AttnLRP for transformers")
+            raise InputError("CompositeLRP has rules for CNNs, but none for attention: use AttnLRP for transformers")
         with torch.autocast(images.device.type, enabled=False):
             pixels = images.to(next(model.parameters()).dtype)
             rules = self._rules(model, pixels)

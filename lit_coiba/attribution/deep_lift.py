@@ -29,9 +29,9 @@ from lit_coiba.propagation.in_place import check_out_of_place, out_of_place
 from lit_coiba.propagation.operations import is_activation, operation_name
 
 POOLS = kinds.MAX_POOLS.modules
-# Neither linear nor elementwise. What else has no rule counts as linear, and a warning tells how much that misses.
+# Neither linear nor elementwise. What else has no rule counts as linear, and a warning reports how much that misses.
 WITHOUT_RULE = kinds.INPUT_NORMS | kinds.SOFTMAX | kinds.FUSED_ATTENTION | kinds.MULTI_HEAD_ATTENTION
-MISSING = 0.1  # share of the difference in logits beyond which a user is told
+MISSING = 0.1  # share of the difference in logits beyond which the user is warned
 
 
 class DeepLift(AttributionMethod):
@@ -43,10 +43,10 @@ class DeepLift(AttributionMethod):
     Trust it where the extra ``attribution_sum`` is near the extra ``score_difference``, the logit at the image minus
     that at the reference. They agree up to rounding for convolutions, batch norm, elementwise activations (torch's and
     timm's) and max pools that are modules, as in timm's ResNet, DenseNet and EfficientNet-Lite; torchvision's ResNets
-    run one ReLU several times and are refused. What else is not linear, such
-    as the products of squeeze-and-excitation or an activation called as a function, has no rule and counts as linear: a
-    warning tells where more than a tenth is missing. Attention and norms over the input itself are refused. The logit
-    is explained, or the target's own score; that of a probability has no rule either.
+    run one ReLU several times and are refused. What else is not linear, such as the products of squeeze-and-excitation
+    or an activation called as a function, has no rule and counts as linear: a warning reports when more than a tenth is
+    missing. Attention and norms over the input itself are refused. The logit is explained, or the target's own score;
+    that of a probability has no rule either.
 
     Args:
         baseline: The reference: ``zero`` = zeros of model input, the mean colour of the training data (Captum's
@@ -94,7 +94,7 @@ class DeepLift(AttributionMethod):
             warnings.warn(
                 f"DeepLift: {float(missing):.0%} of the differences in logits are not in the maps, since the model has"
                 " operations without a rescale rule, such as products (squeeze-and-excitation) or activations that are"
-                " no modules: compare attribution_sum with score_difference, or take IntegratedGradients",
+                " not modules: compare attribution_sum with score_difference, or take IntegratedGradients",
                 stacklevel=3,
             )
 
@@ -139,7 +139,7 @@ class RescaleRule(CaptumDeepLift):
             name = next(name for name, other in self.model.named_modules() if other is module)
             name = name.removeprefix("network.").removeprefix("model.")
             raise Unsupported(
-                f"a {type(module).__name__} that runs twice in a forward, as in torchvision's ResNets",
+                f"a {type(module).__name__} that runs twice in one forward, as in torchvision's ResNets",
                 name,
                 "give each use a module of its own, as timm's ResNets do",
             )

@@ -57,8 +57,8 @@ class EVA(AttributionMethod):
             back through the network), or ``crown`` (tightest, one row per neuron: for small networks).
         form: ``margin`` bounds differences of two logits; ``independent`` each logit alone, which is looser.
         rival: The only class that counts as another one; None = all (as in the paper).
-        masks: File of a bool tensor ``(d, H, W)``, written by ``torch.save``: regions of the user's. A pixel's value is
-            the mean score of the regions that hold it, 0 where none does.
+        masks: File of a bool tensor ``(d, H, W)``, written by ``torch.save``: your own regions. A pixel's value is the
+            mean score of the regions that contain it, 0 if none does.
         seed: Seed of the perturbations, which all images and regions share.
         chunk: Boxes at once; ``auto`` = as many as are fast, halved where memory runs out.
 
@@ -160,7 +160,9 @@ class EVA(AttributionMethod):
             regions = _loaded(self.masks)
             fits = isinstance(regions, Tensor) and regions.dtype == torch.bool and len(regions.shape) == 3
             if not fits or regions.shape[1:] != (height, width) or not len(regions):
-                raise InputError(f"masks {self.masks} is no bool tensor (d, {height}, {width}): save one")
+                raise InputError(
+                    f"masks {self.masks} is not a bool tensor (d, {height}, {width}): save one with torch.save"
+                )
             return regions.to(images.device)
         assert self.patch is not None
         if height % self.patch or width % self.patch:
@@ -212,7 +214,9 @@ class EVA(AttributionMethod):
         if self.rival is None:
             return
         if not 0 <= self.rival < num_classes or (targets.classes("EVA with a rival") == self.rival).any():
-            raise InputError(f"rival is {self.rival}: give a class of the model that is no target, or null for all")
+            raise InputError(
+                f"rival is {self.rival}: give a class of the model that is not the target, or null for all"
+            )
 
 
 def _loaded(file: str) -> Any:

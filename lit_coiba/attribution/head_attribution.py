@@ -53,8 +53,8 @@ class HeadAttribution(AttributionMethod):
         """
         if self.prototypes is not None and self._loaded.manifest.identity.get("model") != model.digest():
             raise InputError(
-                f"the prototypes in {self.prototypes} are of another classifier: make some of this one, "
-                "lit-coiba prototypes with the same model"
+                f"the prototypes in {self.prototypes} belong to another classifier: "
+                "run lit-coiba prototypes with this one"
             )
 
     def identity(self) -> dict[str, Any]:
@@ -92,8 +92,9 @@ class HeadAttribution(AttributionMethod):
         """Rows of the prototypes of each unit, on the side that it has here, ``(B, top, patches)``."""
         if self._loaded.units != head.units:
             raise InputError(
-                f"the prototypes in {self.prototypes} are of a head of {self._loaded.units} units, and this one has "
-                f"{head.units}"
+                f"the prototypes in {self.prototypes} belong to a head with {self._loaded.units} units, but this one "
+                "has "
+                f"{head.units}: run lit-coiba prototypes with this classifier"
             )
         negative, weights = torch.zeros_like(found.units), head.unit_weights()
         if weights is not None:

@@ -27,13 +27,12 @@ class HSIC(AttributionMethod):
     Half of the g x g cells are hidden at random, n times; all images share the masks. Maps are the g x g criteria, at
     least zero, without a unit: only their order and proportions within a map mean something, and a cell that speaks
     against the class counts like one that speaks for it. The cost does not depend on the number of cells, which is the
-    method's point. It sees each cell on its own: where only
-    two cells together matter, as in an exclusive or, both have a criterion of about zero, and Sobol's total order is
-    the one to ask.
+    method's point. It sees each cell on its own: where only two cells together matter, as in an exclusive or, both have
+    a criterion of about zero, and Sobol's total order is the right measure.
 
     Args:
-        grid_size: g, cells along a side, at most 145; the authors' 8.
-        n_samples: Masks; the authors' 500.
+        grid_size: Number of cells g along a side, at most 145; 8 in the authors' code.
+        n_samples: Number of masks; 500 in the authors' code.
         kernel: Kernel of the cells: ``binary`` (the authors' default); ``rbf`` and ``sobolev`` take masks with values
             in [0, 1], as they offer too.
         bandwidth: Width of the scores' kernel: ``median_distance`` = the median distance of scores that differ (ours);
@@ -41,8 +40,9 @@ class HSIC(AttributionMethod):
         perturbation: ``inpainting`` = x m, zeros of model input where a cell is hidden; ``blur`` = a box blur of 10 x
             10 pixels there; ``amplitude`` = x + (m - 1/2) strength.
         strength: Strength of ``amplitude``, in units of model input.
-        scramble: Scramble the Sobol sequence that the masks are rounded from (ours). The published sampler does not,
-            and its first two points, all zeros and all halves, both hide the whole image. False = as published.
+        scramble: Whether to scramble the Sobol sequence that the masks are rounded from (ours). The published sampler
+            does not, and its first two points, all zeros and all halves, both hide the whole image. False = as
+            published.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
         chunk: Number of model inputs at once.
         seed: Seed of the scrambling.

@@ -22,17 +22,18 @@ class KernelSHAP(SegmentMethod):
 
     The Shapley value of a segment is what showing it adds to the score, on average over all orders in which segments
     can be shown; above zero speaks for the class, and the values of an image always sum to the score less that of the
-    baseline. Maps have a value per cell ``(B, cells, cells)`` where segments are a grid; for superpixels they are at
-    pixels ``(B, H, W)``, and the sum is over segments. Values are exact where all ``2^d - 2`` coalitions of d segments
-    are evaluated; else an estimate that gets noisy where n is not several times d, and that below 2 d coalitions is
-    pulled towards equal shares. ``extras["baseline_score"]`` ``(B,)`` is the score with nothing shown.
+    baseline. Maps have a value per cell ``(B, grid_size, grid_size)`` where segments are a grid; for superpixels they
+    are at pixels ``(B, H, W)``, and the sum is over segments. Values are exact where all ``2^d - 2`` coalitions of d
+    segments are evaluated; else an estimate that gets noisy where n is not several times d, and that below 2 d
+    coalitions is pulled towards equal shares. ``extras["baseline_score"]`` ``(B,)`` is the score with nothing shown.
 
     Args:
-        grid_size: Cells along a side of the grid; about ``grid_size ** 2`` superpixels for ``slic``.
-        n_samples: Coalitions, at most, beside the empty and the full one (ours; the authors' package has 2 d + 2,048).
-        segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour (needs scikit-image). In
-            Python `explain_regions` takes your own.
-        baseline: What hidden segments show; zeros of model input, as in Captum.
+        grid_size: Number of cells along a side of the grid; about ``grid_size ** 2`` superpixels for ``slic``.
+        n_samples: Largest number of coalitions, beside the empty and the full one (ours; 2 d + 2,048 in the authors'
+            package).
+        segments: ``grid`` = square cells; ``slic`` = superpixels of similar color (needs scikit-image). In Python,
+            `explain_regions` takes your own regions.
+        baseline: Baseline that replaces hidden segments; zeros of model input, as in Captum.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
         chunk: Number of model inputs at once.
         seed: Seed of the random draws.

@@ -31,22 +31,22 @@ Surrogate = Literal["ridge", "lasso"]
 class LIME(SegmentMethod):
     """Coefficients of a linear model that imitates the score while segments of the image are hidden at random.
 
-    Each segment is shown in half of n copies; copies that show more of the image weigh more. A coefficient is what
-    showing the segment adds to the score, on average over what else is shown, shrunk towards zero; above zero speaks
-    for the class. Maps have a value per cell ``(B, grid_size, grid_size)`` where segments are a grid, and at pixels
-    ``(B, H, W)`` for superpixels. Draws are the same for all images. ``extras["r2"]`` ``(B,)`` is the share of the
-    weighted variance that the linear model explains: where it is low, do not trust the map.
+    Each segment is shown in half of the n samples; samples that show more of the image weigh more. A coefficient is
+    what showing the segment adds to the score, on average over what else is shown, shrunk towards zero; above zero
+    speaks for the class. Maps have a value per cell ``(B, grid_size, grid_size)`` where segments are a grid, and at
+    pixels ``(B, H, W)`` for superpixels. Draws are the same for all images. ``extras["r2"]`` ``(B,)`` is the share of
+    the weighted variance that the linear model explains: where it is low, do not trust the map.
 
     Args:
-        grid_size: Cells along a side of the grid; about ``grid_size ** 2`` superpixels for ``slic``.
-        n_samples: Perturbed copies; 1,000 in the authors' package for images, Captum's default is 50.
-        segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour (needs scikit-image). In
-            Python `explain_regions` takes your own.
+        grid_size: Number of cells along a side of the grid; about ``grid_size ** 2`` superpixels for ``slic``.
+        n_samples: Number of perturbed samples; 1,000 in the authors' package for images, 50 by default in Captum.
+        segments: ``grid`` = square cells; ``slic`` = superpixels of similar color (needs scikit-image). In Python,
+            `explain_regions` takes your own regions.
         surrogate: ``ridge`` (the authors' package) or ``lasso`` (Captum's default).
         alpha: Penalty: 1 for the authors' ridge; 0.01 for Captum's lasso.
         kernel_width: Width of the weights, in cosine distance from the whole image; 0.25 in the authors' package.
-        baseline: What hidden segments show; zeros of model input as in Captum (the authors' package: the segment's mean
-            colour).
+        baseline: Baseline that replaces hidden segments; zeros of model input as in Captum (the authors' package: the
+            segment's mean color).
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
         chunk: Number of model inputs at once.
         seed: Seed of the random draws.
@@ -85,7 +85,8 @@ class LIME(SegmentMethod):
         weights = cosine_similarity_weights(shown, self.kernel_width)
         if not weights.any():
             raise InputError(
-                f"kernel_width is {self.kernel_width}, and no copy is that near to the whole image: give a larger one,"
+                f"kernel_width is {self.kernel_width}, and no sample is that close to the whole image: give a larger "
+                "one,"
                 " such as 0.25"
             )
         found = scores(shown).T

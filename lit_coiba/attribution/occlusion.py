@@ -34,10 +34,10 @@ class Occlusion(AttributionMethod):
     at a time says nothing about evidence that is there twice: hiding one of two equal parts may cost nothing.
 
     Args:
-        window: Side of the window, pixels; null = an eighth of the image's shorter side (ours).
-        stride: Pixels between windows, at most the window; null = the window (ours; Captum has no default).
-        overlap: What a pixel has of the windows that cover it: their ``mean`` (Captum), or ``sum`` (Xplique).
-        baseline: What the window shows; zeros of model input (ours; Captum's too).
+        window: Side of the window in pixels; null = an eighth of the image's shorter side (ours).
+        stride: Distance between windows in pixels, at most the window; null = the window (ours; Captum has no default).
+        overlap: Value of a pixel under several windows: their ``mean`` (Captum), or their ``sum`` (Xplique).
+        baseline: Baseline that replaces the window; zeros of model input (ours; Captum's too).
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
         chunk: Number of model inputs at once.
         seed: Seed of a random baseline.

@@ -36,12 +36,12 @@ class RISE(AttributionMethod):
     the masks. Needs nothing but scores.
 
     Args:
-        grid_size: Cells along a side of the random grid; 7 in the paper.
+        grid_size: Number of cells along a side of the random grid; 7 in the paper.
         keep: Probability of a cell to be shown; 0.5 in the paper, 0.1 in the authors' notebooks.
-        n_samples: Masks; the paper has 4,000 for a VGG and 8,000 for a ResNet.
+        n_samples: Number of masks; 4,000 for a VGG and 8,000 for a ResNet in the paper.
         normalisation: ``expected`` = divide by n times `keep` (the paper's); ``coverage`` = by the sum of the masks at
             each pixel, which takes out how often it happened to be shown.
-        baseline: What hidden pixels show; the paper's zeros of model input.
+        baseline: Baseline that replaces hidden pixels; zeros of model input in the paper.
         output: Score of a class: ``logit``, ``prob`` (the paper), ``logprob`` or ``rest`` (logit + logprob).
         chunk: Number of model inputs at once.
         seed: Seed of the masks.

@@ -30,7 +30,7 @@ class SegmentMethod(AttributionMethod):
         grid_size: Cells along a side of the grid; about ``grid_size ** 2`` superpixels for ``slic``.
         n_samples: Perturbed copies.
         segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour.
-        baseline: What hidden segments show.
+        baseline: Baseline that replaces hidden segments.
         output: Score of a class.
         chunk: Number of model inputs at once.
         seed: Seed of the random draws.
@@ -117,7 +117,7 @@ class SegmentMethod(AttributionMethod):
             model: The model, frozen.
             images: ``(B, 3, H, W)``.
             targets: A row for each image.
-            places: From `segments_of`.
+            places: Segment of every pixel, from `segments_of`.
         """
         hidden = baseline_or_zeros(self.baseline, images, model, self.seed)
         counts = (places.flatten(1).amax(1) + 1).cpu().expand(len(images))

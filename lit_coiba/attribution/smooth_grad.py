@@ -24,17 +24,18 @@ Kind = Literal["smooth", "square", "var"]
 
 
 class SmoothGrad(AttributionMethod):
-    """Mean gradient of the target's score over noisy copies of the image, at pixel resolution.
+    """Mean gradient of the target's score over noisy samples of the image, at pixel resolution.
 
-    The noise averages out what the gradient does between neighbouring inputs, and leaves where it is steep throughout:
+    The noise averages out what the gradient does between neighboring inputs, and keeps what is steep throughout:
     smoother maps than `Saliency`. `kind` ``square`` takes the mean of the squared gradients, ``var`` their variance;
     both are positive, and more concentrated. Too much noise explains images that the model never saw: if the class is
-    no longer predicted on the copies, lower `sigma`.
+    no longer predicted on the samples, lower `sigma`.
 
     Args:
         kind: ``smooth`` = mean, ``square`` = mean of squares, ``var`` = variance, divided by `n_samples`.
         sigma: Standard deviation of the noise, as a share of the range from black to white (paper: 0.1 to 0.2).
-        n_samples: Noisy copies of an image (paper); Captum's default of 5 is too few, and its noise of 1.0 too much.
+        n_samples: Number of noisy samples of an image (paper); Captum's default of 5 is too few, and its noise of 1.0
+            too much.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
         reduce: Reduction over the colours; signs of a gradient are of little use in a picture.
         seed: Seed of the noise, which all images share.

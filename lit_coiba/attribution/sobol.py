@@ -36,8 +36,9 @@ class Sobol(AttributionMethod):
     ``extras["variance"]`` ``(B,)`` is the variance that is divided up; where there is none the map is zero.
 
     Args:
-        grid_size: g, cells along a side, at most 102; the authors' 8.
-        n_samples: Points of the design, a power of two; the authors' repository has 64, the later library 32.
+        grid_size: Number of cells g along a side, at most 102; 8 in the authors' code.
+        n_samples: Number of points of the design, a power of two; 64 in the authors' repository, 32 in their later
+            library.
         order: ``total``, or ``first``: what a cell accounts for alone (Saltelli et al., 2010), a little below zero at
             times; it needs B.
         estimator: Estimator of the total order: ``jansen`` (the default of the authors), ``homma``, ``janon``,
@@ -45,11 +46,12 @@ class Sobol(AttributionMethod):
         perturbation: ``inpainting`` = x m, zeros of model input where the mask is 0; ``blur`` = a box blur of 10 x 10
             pixels there; ``amplitude`` = x + (m - 1/2) strength, as the authors document it (their code multiplies).
         strength: Strength of ``amplitude``, in units of model input.
-        scramble: Scramble the sequence (ours). The published sampler does not, and its first two points, all zeros and
-            all halves, tell nothing: indices come out 5 to 10% too low at n = 32. False = as published.
+        scramble: Whether to scramble the sequence (ours). The published sampler does not, and its first two points, all
+            zeros and all halves, carry no information: indices come out 5 to 10% too low at n = 32. False = as
+            published.
         skip_first: Points of the sequence to leave out, a multiple of n: other numbers leave an unbalanced rest.
-        evaluate_b: Evaluate B too, n (d + 2) forwards instead of n (d + 1): the published design. The total order is
-            the same; ``extras["first_order"]`` ``(B, g, g)`` comes with it.
+        evaluate_b: Whether to evaluate B too, with n (d + 2) forwards instead of n (d + 1): the published design. The
+            total order is the same; ``extras["first_order"]`` ``(B, g, g)`` comes with it.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
         chunk: Number of model inputs at once.
         seed: Seed of the scrambling.

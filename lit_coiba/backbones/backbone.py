@@ -1,4 +1,4 @@
-"""A timm model, or anyone's module, seen as features on a grid, targetable layers and logits."""
+"""A timm model, or any other module, as features on a grid, layers that methods can use, and logits."""
 
 from __future__ import annotations
 
@@ -29,29 +29,30 @@ from lit_coiba.heads.head import Head
 
 
 class Backbone(nn.Module):
-    """A classifier of images whose layers can be targeted.
+    """An image classifier: a timm model, or any module (`wrap`), with the layers that methods can use.
 
-    Layers have timm's module names. `image_size` is what a transformer is built for and what images are resized to;
-    what is None of it and of mean, std, interpolation and crop_pct is timm's data configuration of the model.
+    Layers have timm's module names. `image_size` is what a transformer is built for and what images are resized to.
+    Where it, mean, std, interpolation or crop_pct is None, timm's data configuration of the model is used.
 
     Args:
-        name: timm's name of the model.
+        name: Name of a timm model.
         checkpoint: File of weights (safetensors, .pth or .ckpt); None = random weights.
-        pretrained: Download timm's own weights instead.
-        num_classes: K; None = timm's own number.
-        timm_kwargs: More arguments of the timm model.
-        image_size: Pixels, one number or height and width.
-        mean: Per channel, of pixels in [0, 1].
-        std: Per channel, of pixels in [0, 1].
-        interpolation: Of the resize.
-        crop_pct: Share of the resized image's side that the centre crop keeps.
-        checkpoint_match: ``order`` for a checkpoint of the same architecture under other names.
-        new_head: Do not take the classifier from the checkpoint: for training on other classes.
-        unstrided_stages: The last so many stages of a CNN that would halve the grid keep its resolution; weights stay
-            the same. For ResNets, RegNets, EfficientNets and MobileNets.
+        pretrained: Whether to download timm's own weights instead.
+        num_classes: Number of classes K; None = that of the timm model.
+        timm_kwargs: Further arguments of the timm model.
+        image_size: Size of the input in pixels, one number or height and width.
+        mean: Mean of each channel, for pixels in [0, 1].
+        std: Standard deviation of each channel, for pixels in [0, 1].
+        interpolation: Interpolation of the resize.
+        crop_pct: Share of the resized image's side that the center crop keeps.
+        checkpoint_match: How tensors of the checkpoint are matched: by ``name``, or by ``order`` for the same
+            architecture under other names.
+        new_head: Whether to leave out the checkpoint's classifier, for training on other classes.
+        unstrided_stages: Number of final stages of a CNN that lose their stride, so that the grid keeps its resolution;
+            weights stay the same. For ResNets, RegNets, EfficientNets and MobileNets.
 
     Raises:
-        InputError: Unknown name, weights that cannot be had or do not fit, or no such stages.
+        InputError: The name is unknown, the weights cannot be loaded or do not fit, or there are no such stages.
 
     Example:
         >>> backbone = Backbone("vit_tiny_patch16_224", timm_kwargs={"depth": 2, "embed_dim": 12}, image_size=64)
@@ -92,14 +93,14 @@ class Backbone(nn.Module):
 
     @classmethod
     def load(cls, file: File, head: type[Head] | None = None) -> Backbone:
-        """The network of a file, with its head and its weights: a shipped or exported one, or a checkpoint of `fit`.
+        """Load a network with its head and its weights from a shipped or exported file, or from a checkpoint of `fit`.
 
         Args:
             file: safetensors or a Lightning checkpoint that carries the network's arguments.
-            head: The class of the file's head, where it is one of your own: a file never imports a class.
+            head: Class of the file's head, if it is one of your own: a file never imports a class.
 
         Raises:
-            InputError: The file cannot be read, carries no arguments, or has a head of a class that is not named.
+            InputError: The file cannot be read, has no arguments, or has a head whose class is not given.
         """
         saved = read_network(file, signature(cls).parameters)
         backbone = cls(**saved.arguments)
@@ -116,13 +117,15 @@ class Backbone(nn.Module):
         num_classes: int | None = None,
         image_size: int | tuple[int, int] | None = None,
     ) -> Backbone:
-        """Any module from images ``(B, 3, H, W)`` to logits ``(B, K)``.
+        """Wrap any module from images ``(B, 3, H, W)`` to logits ``(B, K)``.
 
         Args:
-            module: The module, used as it is; layers have its module names.
-            preprocessing: Its input; None = 224 pixels, ImageNet's mean and std, or what timm says about it.
-            num_classes: K; None = told from a forward of blank images.
-            image_size: Pixels, one number or height and width, in place of what `preprocessing` says.
+            module: The module, used as it is; layers have the names of its submodules.
+            preprocessing: Preprocessing of its input; None = 224 pixels, ImageNet's mean and std, or what timm says
+                about it.
+            num_classes: Number of classes K; None = determined by a forward of blank images.
+            image_size: Size of the input in pixels, one number or height and width, in place of that of
+                `preprocessing`.
         """
         backbone = cls.__new__(cls)
         nn.Module.__init__(backbone)
@@ -132,11 +135,11 @@ class Backbone(nn.Module):
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits ``(B, K)`` of normalised images ``(B, 3, H, W)``."""
+        """Logits ``(B, K)`` of normalized images ``(B, 3, H, W)``."""
         return self.model(images)
 
     def ordered(self, images: Tensor) -> Tensor:
-        """Images ``(B, 3, H, W)`` in the order in memory in which the model is fastest."""
+        """Images ``(B, 3, H, W)`` in the memory format in which the model is fastest."""
         return self._probed().ordered(images)
 
     def features(self, images: Tensor) -> Tensor:
@@ -150,14 +153,14 @@ class Backbone(nn.Module):
 
     @property
     def head(self) -> nn.Module | None:
-        """The head that `attach` has put in the place of the model's own classifier."""
+        """The head that `attach` has put in place of the model's own classifier."""
         return attached(self.model)
 
     def attach(self, head: nn.Module) -> None:
-        """Let `head`, from features ``(B, C, h, w)`` to logits ``(B, K)``, classify in the place of the own classifier.
+        """Replace the model's classifier by `head`, from features ``(B, C, h, w)`` to logits ``(B, K)``.
 
         Raises:
-            InputError: This is no model of timm, or the head does not fit its features.
+            InputError: This is not a timm model, or the head does not fit its features.
         """
         size = self.preprocessing.size
         attach(self.model, head, self._feature_grid(blank_output(self.model, size), size), size)
@@ -166,16 +169,16 @@ class Backbone(nn.Module):
 
     @property
     def feature_channels(self) -> int:
-        """C of `features`."""
+        """Number of channels C of `features`."""
         size = self.preprocessing.size
         return self._feature_grid(blank_output(self.model, size), size).channels
 
     def layers(self) -> list[str]:
-        """Names of the modules that can be targeted, in the order of execution."""
+        """Names of the modules that methods can use as layers, in the order of execution."""
         return list(self._grids())
 
     def grid(self, layer: str) -> Grid:
-        """How the activations of `layer` lie in space.
+        """The grid of the activations of `layer`.
 
         Raises:
             InputError: No such layer, or it has no spatial grid.
@@ -185,39 +188,39 @@ class Backbone(nn.Module):
             return found[layer]
         if layer not in dict(self.model.named_modules()):
             near = get_close_matches(layer, found, n=3, cutoff=0.5)
-            what = f"did you mean {', '.join(near)}?" if near else f"target {', '.join(self._examples())}, ..."
+            what = f"did you mean {', '.join(near)}?" if near else f"choose {', '.join(self._examples())}, ..."
             raise InputError(f"{self._title} has no layer {layer!r}: {what}")
         record = self._probed().records.get(layer)
         if record is None:
-            why = "is not called in a forward of the model"
+            why = "is not called in the model's forward"
         elif record.calls > 1:
             why = f"is called {record.calls} times in a forward"
         elif record.shape is None:
             why = "does not return one tensor with a row for each image"
         else:
-            why = f"has no spatial grid, its output is {record.shape} for an image"
-        raise InputError(f"layer {layer!r} of {self._title} {why}: target {', '.join(self._examples())}, ...")
+            why = f"has no spatial grid, since its output has shape {record.shape} for an image"
+        raise InputError(f"layer {layer!r} of {self._title} {why}: choose {', '.join(self._examples())}, ...")
 
     def split(self, layers: list[str]) -> ChainSplit:
         """The network from the first of `layers` on.
 
         Raises:
-            InputError: A layer that cannot be targeted, or one given twice.
+            InputError: A layer cannot be used, or is given twice.
         """
         links, found = chain(self.model), self._grids()
-        targeted = [found[layer] if layer in found else self.grid(layer) for layer in layers]
-        return ChainSplit(self.model, links, self._probes.of(self.model, self.preprocessing.size, links), targeted)
+        chosen = [found[layer] if layer in found else self.grid(layer) for layer in layers]
+        return ChainSplit(self.model, links, self._probes.of(self.model, self.preprocessing.size, links), chosen)
 
     def default_layers(self) -> list[str]:
-        """What a bottleneck targets where nothing else is asked for; see `lit_coiba.backbones.defaults`."""
+        """Default bottleneck layers; see `lit_coiba.backbones.defaults`."""
         return default_layers(self.model, self._grids())
 
     def candidate_layers(self) -> list[str]:
-        """Layers at which targets may start; the default layers are the last of them."""
+        """Layers at which bottlenecks may start; the default layers are the last of them."""
         return candidate_layers(self.model, self._grids())
 
     def cam_layer(self) -> str:
-        """What class activation maps target where nothing else is asked for."""
+        """Default layer of class activation maps."""
         return cam_layer(self.model, self._grids())
 
     def normalize(self, pixels: Tensor) -> Tensor:
@@ -236,7 +239,7 @@ class Backbone(nn.Module):
         model, as they print themselves.
 
         Args:
-            head: With the head that `attach` has put there; without, only what decides `features` where there is one.
+            head: Whether to include the head that `attach` has put there; without, only what decides `features` counts.
         """
         structure = self.arguments.get("timm_kwargs") or {} if self.arguments else printed(self.model)
         architecture = [self._title, structure, self.preprocessing.size]
@@ -275,7 +278,8 @@ class Backbone(nn.Module):
         output = self._probed().output
         if output is None or len(output) != 1:
             raise InputError(
-                f"{self._title} returns {output} for an image, not one logit per class: wrap what returns logits"
+                f"{self._title} returns {output} for an image, not one logit per class: wrap a module that returns "
+                "logits"
             )
         return output[0]
 

@@ -53,7 +53,7 @@ class ChainSplit:
         self._attention = attention_modules(model)
 
     def lower(self, images: Tensor) -> State:
-        """Run what lies below the first target for images ``(B, 3, H, W)``, without gradients.
+        """Run the network below the first bottleneck layer for images ``(B, 3, H, W)``, without gradients.
 
         Raises:
             InputError: The images have another size than those that the grids are for.
@@ -103,12 +103,12 @@ class ChainSplit:
         if tuple(images.shape[-2:]) != self._seen.size:
             (height, width), (expected_height, expected_width) = images.shape[-2:], self._seen.size
             raise InputError(
-                f"the images are {height} x {width} pixels, the model's input {expected_height} x {expected_width}: "
+                f"the images have {height} x {width} pixels, but the model takes {expected_height} x {expected_width}: "
                 "resize the images, or build the model with another image_size"
             )
 
     def _below(self, images: Tensor) -> State:
-        """What lies below the first target, and its activation."""
+        """The network below the first bottleneck layer, and the activation of that layer."""
         first = self._targets[0]
         stream = self._unwritten(self._ordered(images), 0)
         for link in self._links[: first.link]:
@@ -148,7 +148,7 @@ class ChainSplit:
 
     def _refuse_duplicates(self) -> None:
         if not self.layers:
-            raise InputError("no layer is targeted: name at least one in layers, or leave layers unset for the default")
+            raise InputError("layers is empty: name at least one layer, or leave layers unset for the default")
         for before, after, name, other in zip(self._targets, self._targets[1:], self.layers, self.layers[1:]):
             if before == after:
                 which = f"{name} is given twice" if name == other else f"{name} and {other} are the same activation"

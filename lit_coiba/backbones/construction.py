@@ -39,12 +39,12 @@ def build(
     if not timm.is_model(architecture):
         near = get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
         raise InputError(
-            f"timm has no model named {name!r}: "
-            + (f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists what it has")
+            f"timm has no model {name!r}: "
+            + (f"did you mean {', '.join(near)}?" if near else "timm.list_models() lists its models")
         )
     tagged = timm.list_pretrained(f"{architecture}.*")
     if name not in (architecture, *tagged):
-        raise InputError(f"timm has no weights named {name!r}: choose {', '.join([architecture, *tagged])}")
+        raise InputError(f"timm has no pretrained weights {name!r}: choose {', '.join([architecture, *tagged])}")
     if num_classes is not None:
         arguments["num_classes"] = num_classes
     if image_size is not None and built_for_one_size(name):
@@ -55,8 +55,8 @@ def build(
         lines = str(error).strip().splitlines() or [type(error).__name__]
         if pretrained and not isinstance(error, (TypeError, AssertionError)):
             raise InputError(
-                f"the pretrained weights of {name} cannot be had ({lines[0]}): "
-                "give a file that you have, checkpoint: FILE, or set pretrained: false"
+                f"the pretrained weights of {name} cannot be downloaded ({lines[0]}): "
+                "give a local file as checkpoint, or set pretrained: false"
             ) from error
         listed = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "its own arguments"
         raise InputError(f"timm cannot build {name} with {listed} ({lines[0]}): change timm_kwargs") from error

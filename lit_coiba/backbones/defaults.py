@@ -39,12 +39,15 @@ def cam_layer(model: nn.Module, grids: dict[str, Grid]) -> str:
     grid of 2 x 2 cells, which shows nothing; at 224 pixels it is the last layer.
 
     Raises:
-        InputError: No layer lies on a grid.
+        InputError: No layer has a grid.
     """
     if norms := _token_norms(grids):
         return norms[-1]
     if not grids:
-        raise InputError(f"{type(model).__name__} has no layer with a spatial grid, which class activation maps need")
+        raise InputError(
+            f"{type(model).__name__} has no layer with a spatial grid, which class activation maps need: use a "
+            "method that needs only scores"
+        )
     last = next(reversed(grids))
     if grids[last].num_prefix_tokens:
         return _deepest_stage(model, grids)[-2]
@@ -79,7 +82,7 @@ def _token_norms(grids: dict[str, Grid]) -> list[str]:
 def _deepest_stage(model: Any, grids: dict[str, Grid]) -> list[str]:
     stages = _stages(model, grids) or _runs(model, grids) or _taps(model, grids)
     if not stages:
-        raise InputError(f"{type(model).__name__} has no stages that are known: name the targeted layers in layers")
+        raise InputError(f"{type(model).__name__} has no known stages: name the bottleneck layers in layers")
     cells = [min(grids[stage[-1]].height, grids[stage[-1]].width) for stage in stages]
     enough = min(CELLS, max(cells))
     return [stage for stage, count in zip(stages, cells) if count >= enough][-1]

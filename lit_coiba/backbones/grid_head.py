@@ -55,7 +55,9 @@ def attach(model: Any, head: nn.Module, grid: Grid, size: tuple[int, int]) -> No
         InputError: The model does not compute its logits as timm's models do, or the head does not fit its features.
     """
     if not hasattr(model, "forward_features") or not hasattr(model, PLACE):
-        raise InputError(f"a head needs a model of timm: {type(model).__name__} has no forward_features and {PLACE}")
+        raise InputError(
+            f"a head needs a timm model, and {type(model).__name__} is not one: it lacks forward_features or {PLACE}"
+        )
     norm = pooled_norm(model)
     if not isinstance(getattr(model, PLACE), GridHead):
         model.reset_classifier(0)
@@ -91,7 +93,7 @@ def blank_output(model: Any, size: tuple[int, int]) -> Tensor:
         InputError: This is no model of timm.
     """
     if not hasattr(model, "forward_features"):
-        raise InputError(f"{type(model).__name__} is no model of timm: its features before pooling are not known")
+        raise InputError(f"{type(model).__name__} is not a timm model: its features before pooling are unknown")
     like = next(model.parameters())
     with evaluated(model), torch.no_grad():
         output: Tensor = model.forward_features(torch.zeros(1, 3, *size, dtype=like.dtype, device=like.device))

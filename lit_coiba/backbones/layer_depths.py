@@ -1,4 +1,4 @@
-"""How deep each parameter of a timm model lies: for learning rates that fall towards the input."""
+"""The depth of each parameter of a timm model: for learning rates that fall towards the input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def layer_depths(model: Any) -> dict[str, int]:
         InputError: This is no model of timm.
     """
     if not hasattr(model, "group_matcher"):
-        raise InputError(f"{type(model).__name__} is no model of timm: the order of its layers is not known")
+        raise InputError(f"{type(model).__name__} is not a timm model: the order of its layers is unknown")
     depths = dict(group_parameters(model, model.group_matcher(coarse=False), reverse=True))
     own = [depth for name, depth in depths.items() if not name.startswith(f"{PLACE}.")]
     top = max(depths.values()) if len(own) == len(depths) else max(own) + 1

@@ -43,7 +43,7 @@ class Mismatch(NamedTuple):
         if head is not None and all(name.startswith(f"{head}.") for name in self.names):
             given = self.unexpected.get(f"{head}.weight") or self.shapes.get(f"{head}.weight", ((0,), ()))[0]
             if self.missing:
-                return "it has no classifier; set new_head: true to begin with a random one"
+                return "it has no classifier; set new_head: true to start with a random one"
             return f"it is for {given[0]} classes; set num_classes: {given[0]}, or new_head: true for other classes"
         shapes = [f"{name} {given} instead of {expected}" for name, (given, expected) in self.shapes.items()]
         kinds = (("missing", self.missing), ("unexpected", list(self.unexpected)), ("of another shape", shapes))

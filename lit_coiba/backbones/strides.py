@@ -54,8 +54,8 @@ def remove_strides(model: nn.Module, stages: int) -> None:
         return
     found, title = _strides(model), type(model).__name__
     if not found:
-        why = f"{title} has no stages with a stride that are known"
-        raise InputError(f"unstrided_stages is {stages}, but {why}: it is for {_FAMILIES}")
+        why = f"{title} has no known stages with a stride"
+        raise InputError(f"unstrided_stages is {stages}, but {why}: it supports {_FAMILIES}")
     if not 0 <= stages <= len(found):
         raise InputError(
             f"unstrided_stages is {stages}, but {title} has {len(found)} stages with a stride ({', '.join(found)}):"
@@ -64,8 +64,8 @@ def remove_strides(model: nn.Module, stages: int) -> None:
     chosen = [name for stage in list(found)[-stages:] for name in found[stage]]
     for name in chosen:
         if not _can_be_dense(module := model.get_submodule(name)):
-            why = f"{name} of {title} cannot do without its stride ({type(module).__name__})"
-            raise InputError(f"unstrided_stages is {stages}, but {why}: give less")
+            why = f"{name} of {title} cannot lose its stride ({type(module).__name__})"
+            raise InputError(f"unstrided_stages is {stages}, but {why}: give a smaller number")
     for name in chosen:
         _make_dense(model, name)
 

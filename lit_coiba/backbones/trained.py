@@ -1,4 +1,4 @@
-"""A trained classifier from its file: the head that the file tells of, then the weights."""
+"""A trained classifier from its file: the head that the file describes, then the weights."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def load_trained(
         InputError: The file cannot be read, is of another model, or has a head of a class that is not named.
     """
     told = read_arguments(file)
-    stages = "unstrided_stages"  # which no weight tells of
+    stages = "unstrided_stages"  # which no weight shows
     saved = told.get("backbone")
     trained, given = (arguments.get(stages) or 0 for arguments in (saved or {}, backbone.arguments))
     if saved and backbone.arguments and trained != given:
         raise InputError(
-            f"{file} was trained with {stages} {trained}, and the backbone has {given}: set {stages} to {trained}"
+            f"{file} was trained with {stages} {trained}, but the backbone has {given}: set {stages} to {trained}"
         )
     if told.get("head") is not None and backbone.head is None:
         backbone.attach(build(told["head"], head, str(file), key))

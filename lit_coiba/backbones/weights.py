@@ -81,12 +81,14 @@ def _by_order(weights: Weights, own: Weights, file: File) -> Weights:
     if len(names) != len(weights):  # files of older PyTorch lack these counters
         names = [name for name in names if not name.endswith("num_batches_tracked")]
     if len(names) != len(weights):
-        raise InputError(f"{file} has {len(weights)} tensors, the model {len(names)}: they cannot be matched by order")
+        raise InputError(
+            f"{file} has {len(weights)} tensors and the model {len(names)}: they cannot be matched by order"
+        )
     for name, (other, tensor) in zip(names, weights.items()):
         if own[name].shape != tensor.shape:
             raise InputError(
                 f"{file} cannot be matched by order: {other} is {tuple(tensor.shape)}, "
-                f"in its place the model has {name} {tuple(own[name].shape)}"
+                f"but the model has {name} {tuple(own[name].shape)} there"
             )
     return {**own, **dict(zip(names, weights.values()))}
 

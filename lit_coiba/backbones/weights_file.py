@@ -1,4 +1,4 @@
-"""Files of weights, and what they tell of the network; one that wants to run code is refused."""
+"""Files of weights, and what they say about the network; a file that could run code is refused."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def read_weights(file: File) -> Weights:
             found = found[container]
     tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
     if not tensors:
-        raise InputError(f"checkpoint {file} holds no weights: a mapping of names to tensors is expected")
+        raise InputError(f"checkpoint {file} has no weights: give a file with a mapping of names to tensors")
     return tensors
 
 
 def read_arguments(file: File) -> dict[str, Any]:
-    """What a file of weights tells of the classifier they are of: its ``backbone`` and ``head``; empty if nothing.
+    """What a file of weights says about its classifier: ``backbone`` and ``head``; empty if nothing.
 
     Raises:
         InputError: No such file, or not a file of weights.
@@ -56,7 +56,7 @@ def read_arguments(file: File) -> dict[str, Any]:
     try:
         told = json.loads(text)
     except ValueError as error:
-        raise InputError(f"checkpoint {file}: what it tells of its network is damaged ({error})") from error
+        raise InputError(f"checkpoint {file}: its description of the network is damaged ({error})") from error
     return told if isinstance(told, dict) else {}
 
 
@@ -81,7 +81,7 @@ def read_network(file: File, names: Collection[str]) -> SavedNetwork:
     saved = told.get("backbone")
     if not saved:
         raise InputError(
-            f"{file} does not say which network its weights are of: give the network's arguments,"
+            f"{file} does not describe the network of its weights: give the network's arguments,"
             f" Backbone(NAME, checkpoint={str(file)!r}, ...)"
         )
     arguments = without_sources(backbone_arguments(saved, names, "backbone", str(file)))
@@ -131,8 +131,10 @@ def _reading(file: File) -> Iterator[Path]:
         yield path
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"checkpoint {file} is not a plain file of weights, and loading what else it holds could run code: it was "
-            "refused; save its state_dict alone, best as safetensors"
+            f"checkpoint {file} has more than plain weights, and loading the rest could run code, so it was refused: "
+            "save only its state_dict, preferably as safetensors"
         ) from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"checkpoint {file} cannot be read as weights ({error}): is the file complete?") from error
+        raise InputError(
+            f"checkpoint {file} cannot be read as weights ({error}): check that the file is complete"
+        ) from error

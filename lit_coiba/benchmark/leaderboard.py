@@ -84,7 +84,7 @@ class Leaderboard:
             stores: Scores by method.
             metrics: Name of each column, in order -> whether more is better; None = neither.
             reference: The method that the others are compared with.
-            asked: How many explanations of each method were to be scored; None: as many as are.
+            asked: Number of explanations of each method that were to be scored; None: as many as there are.
         """
         shared = set.intersection(*(set(store.keys()) for store in stores.values()))
         keys, scores = sorted(shared), dict[str, dict[str, Tensor]]()
@@ -167,8 +167,8 @@ class Leaderboard:
         """Print the table; a terminal of 80 characters is wide enough for five metrics.
 
         Args:
-            console: Where to.
-            title: What stands above it.
+            console: Console to print to.
+            title: Title of the table.
         """
         head, *body = self.lines(_narrow)
         table = Table(box=SIMPLE)

@@ -90,7 +90,7 @@ class DatasetRegions:
 
     Args:
         dataset: The images.
-        transform: How they become model input.
+        transform: Transform that makes them model input.
     """
 
     def __init__(self, dataset: ImageDataset, transform: Transform) -> None:
@@ -118,7 +118,7 @@ def names_of(folders: Sequence[str]) -> dict[str, str]:
     if not folders:
         raise InputError("stores: give at least one folder that `lit-coiba explain` wrote")
     if len(set(folders)) < len(folders):
-        raise InputError(f"stores: {', '.join(folders)} has one folder twice: keep one")
+        raise InputError(f"stores: {', '.join(folders)} names a folder twice: keep one")
     names = [Path(folder).name for folder in folders]
     alike = len(set(names)) < len(names)
     return {folder.strip("/").replace("/", "-") if alike else name: folder for name, folder in zip(names, folders)}
@@ -144,11 +144,15 @@ def common_keys(stores: Sequence[ExplanationStore], ids: Sequence[str]) -> Keys:
     shared = sorted(set.intersection(*found))
     if not shared:
         names = " and ".join(str(store.path) for store in stores)
-        raise InputError(f"stores: {names} explain no image of the data for the same class: nothing can be compared")
+        raise InputError(
+            f"stores: {names} have no image of the data and class in common, so nothing can be compared: give stores "
+            "of the same data and targets"
+        )
     if others := sorted(set.union(*found) - set(shared)):
         warnings.warn(
-            f"{len(shared)} explanations are compared, {len(others)} are left out: not in all stores, or there for"
-            f" another class, such as {others[0][0]} for class {others[0][1]}",
+            f"{len(shared)} explanations are compared, {len(others)} are left out, since they are not in all stores "
+            "or are"
+            f" of another class, such as {others[0][0]} for class {others[0][1]}",
             stacklevel=2,
         )
     keys: Keys = {}
@@ -185,7 +189,7 @@ def references(
     for name, store in stores.items():
         if name.casefold() in reserved:
             raise InputError(
-                f"stores: {store.path} has the name of a row that the table gets anyway, and is something else: rename"
+                f"stores: {store.path} has the name of a row that the table always has, but other explanations: rename"
                 " the folder"
             )
     return rows

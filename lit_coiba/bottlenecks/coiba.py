@@ -29,28 +29,29 @@ Grids = Literal["same", "resize"]
 
 
 class CoIBA(BottleneckMethod):
-    """Comprehensive information bottleneck attribution, batched over images, exact.
+    """Comprehensive information bottleneck attribution (CoIBA), exact and batched over images.
 
     Noise replaces part of the activations of all bottleneck layers; the loss of an image is the mean cross-entropy of
     its noise copies plus `beta` times the information that passes the first layer. Only the network above the first
     layer is run again; the information and its gradient are in closed form; the pass whose result is not used is left
-    out. The map is in bits per position of the first layer, prefix tokens left out.
+    out. The map is in bits per position of the first layer, without prefix tokens.
 
     Args:
-        layers: Bottleneck layers. None: the model's default, moved earlier by the leak test of `prepare`.
-        statistics: File made by ``lit-coiba statistics``. None: call `prepare`.
-        steps: Forward passes of the original procedure; `steps` - 1 updates shape the map.
-        copies: Noise copies per image and step.
-        beta: Weight of the information; larger concentrates the map, smaller orders the pixels better.
-        lr: Learning rate of Adam. Belongs together with `steps` and `alpha_init`.
-        alpha_init: First logit of every damping ratio.
+        layers: Bottleneck layers. None: the model's default layers, moved earlier by the leak test of `prepare` if
+            needed.
+        statistics: File written by ``lit-coiba statistics``. None: call `prepare`.
+        steps: Number of forward passes of the original procedure, which makes `steps` - 1 updates.
+        copies: Number of noise copies per image and step.
+        beta: Weight of the information; a larger one concentrates the map, a smaller one orders the pixels better.
+        lr: Learning rate of Adam, chosen together with `steps` and `alpha_init`.
+        alpha_init: Initial logit of every damping ratio.
         min_std: Lower bound of the standard deviations.
-        information: Which information counts: that of the ``first`` bottleneck layer (the paper), or the ``mean`` over
+        information: Information in the loss: that of the ``first`` bottleneck layer (the paper), or the ``mean`` over
             all of them.
-        grids: What to do with layers on different grids: ``same`` refuses them; ``resize`` (our extension) resizes one
+        grids: Treatment of layers on different grids: ``same`` refuses them; ``resize`` (our extension) resizes one
             ratio to all of them.
-        antithetic: Draw noise in pairs of opposite sign: fewer copies for the same variance.
-        chunk: Number of noise copies at once; ``auto`` = as many as are fast, halved where memory runs out.
+        antithetic: Whether to draw the noise in pairs of opposite sign, which needs fewer copies for the same variance.
+        chunk: Number of noise copies evaluated at once; ``auto`` = as many as are fast, halved when memory runs out.
         seed: Seed of the noise; all images of a run share it.
 
     Extras of the explanation, per image: ``bits`` (all positions), ``cross_entropy_start`` and ``cross_entropy`` in
@@ -85,7 +86,7 @@ class CoIBA(BottleneckMethod):
         check_not_negative(beta=beta)
         check_positive(lr=lr)
         if isinstance(layers, str):
-            raise InputError(f"layers is the text {layers!r}: give a list, [{layers!r}]")
+            raise InputError(f"layers is the string {layers!r}: give a list, [{layers!r}]")
         self.layers = layers
         self.steps = steps
         self.copies = copies
@@ -150,8 +151,7 @@ class CoIBA(BottleneckMethod):
         )
         if self.grids == "same":
             raise InputError(
-                f"the bottleneck layers lie on different grids ({listed}): choose layers of one grid, or set"
-                " grids=resize"
+                f"the bottleneck layers have different grids ({listed}): choose layers of one grid, or set grids=resize"
             )
         if len({g.num_prefix_tokens for g in grids}) > 1:
             raise InputError(

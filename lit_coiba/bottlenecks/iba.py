@@ -39,21 +39,21 @@ class IBA(BottleneckMethod):
         layer: Bottleneck layer, at its output. None (a project choice): for a ViT the block at a third of the depth, or
             an earlier one if by then CLS alone knows the class (leak test of `prepare`); otherwise the first of the
             model's default layers.
-        statistics: File made by ``lit-coiba statistics``. None: call `prepare`.
-        steps: Forward passes of the original procedure; `steps` - 1 updates shape the map.
-        copies: Noise copies per image and step.
-        beta: Weight of the mean information per unit (the paper's "10/k").
-        lr: Learning rate of Adam. Belongs together with `steps` and `alpha_init`.
-        alpha_init: First logit of every damping ratio.
+        statistics: File written by ``lit-coiba statistics``. None: call `prepare`.
+        steps: Number of forward passes of the original procedure, which makes `steps` - 1 updates.
+        copies: Number of noise copies per image and step.
+        beta: Weight of the mean information per unit ("10/k" in the paper).
+        lr: Learning rate of Adam, chosen together with `steps` and `alpha_init`.
+        alpha_init: Initial logit of every damping ratio.
         min_std: Lower bound of the standard deviations.
         smoothing: Standard deviation in cells of the Gaussian that smooths the ratios of each channel; 0 = off. None: 1
             (the paper) for feature maps, off for tokens, which mix over the whole image at once (a project choice).
             Prefix tokens have no neighbors and are left as they are.
-        active_threshold: Share of the estimation samples in which a unit has to be non-zero; units that are so in no
-            more than this share are closed.
-        relu: Clamp the noised activations at zero, for a layer that is the output of a ReLU.
-        antithetic: Draw noise in pairs of opposite sign.
-        chunk: Number of noise copies at once; ``auto`` = as many as are fast, halved where memory runs out.
+        active_threshold: Share of the estimation samples in which a unit has to be non-zero; units at or below it are
+            closed.
+        relu: Whether to clamp the noised activations at zero, for a layer that is the output of a ReLU.
+        antithetic: Whether to draw the noise in pairs of opposite sign.
+        chunk: Number of noise copies evaluated at once; ``auto`` = as many as are fast, halved when memory runs out.
         seed: Seed of the noise; all images of a run share it.
 
     Extras of the explanation, per image: ``bits`` (all units), ``cross_entropy_start`` and ``cross_entropy`` in nats
@@ -148,6 +148,6 @@ class IBA(BottleneckMethod):
         radius = len(gaussian_kernel(sigma)) // 2 if sigma else 0
         if radius >= min(grid.height, grid.width):
             raise InputError(
-                f"smoothing={sigma} needs more than {radius} cells a side, and layer {grid.layer} has"
+                f"smoothing={sigma} needs more than {radius} cells per side, and layer {grid.layer} has"
                 f" {grid.height}x{grid.width}: choose an earlier layer or less smoothing (0 = off)"
             )

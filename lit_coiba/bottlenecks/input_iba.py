@@ -61,7 +61,7 @@ class InputIBA(BottleneckMethod):
         layer: Bottleneck layer of the first two steps, at its output. None (a project choice): as in IBA, for a ViT the
             block at a third of the depth or an earlier one, otherwise the first of the model's default layers. The
             paper: conv4_1 of VGG-16, ``features.17``.
-        statistics: File made by ``lit-coiba statistics``. None: call `prepare`.
+        statistics: File written by ``lit-coiba statistics``. None: call `prepare`.
         feature_steps: Step 1: forward passes; there is one update fewer.
         feature_copies: Step 1: noise copies per image and pass.
         feature_beta: Step 1: weight of the mean information per unit.
@@ -206,7 +206,7 @@ class InputIBA(BottleneckMethod):
         if radius >= min(images.shape[-2:]):
             height, width = images.shape[-2:]
             raise InputError(
-                f"smoothing={self.smoothing} needs more than {radius} pixels a side, and the images have"
+                f"smoothing={self.smoothing} needs more than {radius} pixels per side, and the images have"
                 f" {height}x{width}: choose less smoothing (0 = off)"
             )
 

@@ -91,7 +91,7 @@ def leak(
             clean.append(split.upper(state, unchanged).argmax(-1).cpu())
             noised.append(split.upper(state, only_noise).argmax(-1).cpu())
     if not clean:
-        raise InputError("the leak test has no images to run on: give some, or statistics that carry its result")
+        raise InputError("the leak test has no images: give some, or statistics with its result")
     before, after = torch.cat(clean), torch.cat(noised)
     kept = (before == after).double().mean().item()
     return LeakTest({split.layers[0]: kept}, _chance(before, after), len(before), tuple(split.layers))
@@ -128,12 +128,12 @@ def choose_layers(
     if share > max(WARN_ABOVE, found.chance + NEAR_CHANCE):
         first = found.layers[0]
         if keep_prefix:
-            where, why = f"all places of {first}", "its CLS token, which is in no map, knows the class by then"
+            where, why = f"all patches of {first}", "its CLS token, which no map shows, already has the class there"
         else:
             where = f"all bottleneck layers from {first} on"
-            why = "the class goes around them and maps explain little; take earlier layers, or outputs of whole blocks"
+            why = "the class bypasses them, so maps explain little; use earlier layers, or outputs of whole blocks"
         warnings.warn(
-            f"{share:.0%} of the predictions survive pure noise in {where} (chance {found.chance:.0%}): {why}",
+            f"{share:.0%} of the predictions survive pure noise in {where} (chance: {found.chance:.0%}): {why}",
             stacklevel=2,
         )
     return found._replace(kept=kept)

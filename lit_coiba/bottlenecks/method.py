@@ -31,13 +31,13 @@ class BottleneckMethod(AttributionMethod):
     implements `_leak_test`. A `Trainer` estimates the statistics of every method of this kind, over all processes.
 
     Args:
-        statistics: File made by ``lit-coiba statistics``. None: call `prepare`.
+        statistics: File written by ``lit-coiba statistics``. None: call `prepare`.
         min_std: Lower bound of the standard deviations.
-        chunk: Number of noise copies at once; ``auto`` = as many as are fast, halved where memory runs out.
+        chunk: Number of noise copies evaluated at once; ``auto`` = as many as are fast, halved when memory runs out.
         seed: Seed of the noise; all images of a run share it.
 
     Raises:
-        InputError: `min_std` is not above 0, or `chunk` is no number of copies.
+        InputError: `min_std` is not above 0, or `chunk` is not a number of copies.
     """
 
     def __init__(
@@ -53,9 +53,9 @@ class BottleneckMethod(AttributionMethod):
         self._priors = PriorSlot()
 
     def prepare(self, model: Network, loader: Iterable[Any]) -> None:
-        """Estimate statistics over `loader` in one pass; where no layer is named, the leak test chooses.
+        """Estimate the statistics over `loader` in one pass; if no layers are given, the leak test chooses them.
 
-        Statistics given as a file are used as they are: `loader` is read for the leak test only, if they lack it.
+        Statistics given as a file are used as they are; `loader` is then read only for a missing leak test.
         """
         if (given := self._slot.given()) is not None:
             self.set_statistics(model, given, images_of(loader))

@@ -79,11 +79,11 @@ class ActivationStatistics:
         digest = model.digest()
         if self.model != digest:
             digests = f"digest {self.model[:12]}, not {digest[:12]}"
-            raise InputError(f"{source} belong to another model ({digests}): {remedy}")
+            raise InputError(f"{source} belong to another model or other weights ({digests}): {remedy}")
         here = describe_preprocessing(model)
         if self.preprocessing != here:
             raise InputError(
-                f"{source} were taken with another preprocessing ({self.preprocessing}, not {here}): {remedy}"
+                f"{source} were estimated with another preprocessing ({self.preprocessing}, not {here}): {remedy}"
             )
 
     def require(self, layers: Iterable[str]) -> None:
@@ -95,7 +95,8 @@ class ActivationStatistics:
         missing = [layer for layer in layers if layer not in self.mean]
         if missing:
             raise InputError(
-                f"the statistics lack the layers {missing}; they have {self.layers}: estimate them for these layers"
+                f"the statistics lack the layers {missing}; they have {self.layers}: estimate them for the missing "
+                "layers"
             )
 
     def digest(self) -> str:
@@ -128,7 +129,7 @@ class ActivationStatistics:
             InputError: There is no such file, or it is not a file of statistics.
         """
         if not Path(file).is_file():
-            raise InputError(f"statistics: there is no file {file}")
+            raise InputError(f"statistics: {file} does not exist")
         try:
             with safe_open(file, framework="pt") as handle:
                 header = json.loads((handle.metadata() or {})["lit_coiba.statistics"])
@@ -186,7 +187,10 @@ class StatisticsSlot:
         """
         if self._statistics is None:
             if self.file is None:
-                raise InputError("no activation statistics: call prepare(model, loader) first, or give statistics=FILE")
+                raise InputError(
+                    "the method has no activation statistics: call prepare(model, loader) first, or give "
+                    "statistics=FILE"
+                )
             self._source, self._statistics = self.file, ActivationStatistics.load(self.file)
         state = _state(model)
         if self._checked != state:
@@ -212,13 +216,15 @@ def images_of(loader: Iterable[Any]) -> Iterator[Tensor]:
     """
     if isinstance(loader, Tensor):
         if loader.dim() != 4:
-            raise InputError(f"the images are a tensor of shape {tuple(loader.shape)}: give (B, 3, H, W), or a loader")
+            raise InputError(
+                f"the images have shape {tuple(loader.shape)}: give a tensor (B, 3, H, W), or a loader of such"
+            )
         loader = loader.split(_BATCH)
     for batch in loader:
         images = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
         if not isinstance(images, Tensor):
             raise InputError(
-                f"the loader yields {type(batch).__name__}: give image tensors, or tuples that begin with one"
+                f"the loader yields {type(batch).__name__}: make it yield image tensors, or tuples that begin with one"
             )
         if len(images):
             yield images
@@ -260,5 +266,5 @@ def estimate_statistics(model: Network, layers: list[str], loader: Iterable[Any]
         for images in images_of(loader):
             moments = merge_moments(moments, observe(split, images.to(device)))
     if not moments or next(iter(moments.values())).size < 2:
-        raise InputError("activation statistics need at least two images (some thousands are better)")
+        raise InputError("activation statistics need at least two images: give some thousands")
     return ActivationStatistics.from_moments(model, moments)

@@ -65,7 +65,7 @@ def trace(model: nn.Module, start_layer: str | None = None, dtype: torch.dtype =
             way from the images to the logits.
     """
     if not isinstance(model, nn.Module):
-        raise InputError(f"bounds are for networks of torch modules, not for a {type(model).__name__}: wrap a module")
+        raise InputError(f"bounds need a torch module, not a {type(model).__name__}: wrap a module")
     norm = next((name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)), None)
     if norm is not None and start_layer is None:
         raise _without_rule("LayerNorm", norm)
@@ -76,7 +76,7 @@ def trace(model: nn.Module, start_layer: str | None = None, dtype: torch.dtype =
     builder = _Builder(model, first, dtype)
     result = end.args[0]
     if not isinstance(result, fx.Node):
-        raise InputError(f"{type(model).__name__} does not return one tensor: wrap what returns logits")
+        raise InputError(f"{type(model).__name__} does not return one tensor: wrap a module that returns logits")
     needed = _ancestors(result, first)
     for node in graph.nodes:
         if node in needed and node is not first:

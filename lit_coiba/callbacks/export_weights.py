@@ -50,7 +50,7 @@ class ExportWeights(Callback):
 
     Args:
         file: File to write, ``NAME.safetensors``; one that is there is replaced.
-        command: What makes the file again; None = the command line of this process.
+        command: Command that creates the file again; None = the command line of this process.
 
     Raises:
         InputError: `file` is not named ``.safetensors``.

@@ -48,7 +48,7 @@ class RunLog(StoreCallback):
     Args:
         store: Store that the run writes, where the event files go too.
         dataset: The images.
-        transform: How they become model input.
+        transform: Transform that made the images model input.
         total_blocks: Number of blocks of the whole run.
         panels: Number of images to show.
         named: Whether the dataset's classes are those of the model.

@@ -73,13 +73,13 @@ def _fault(error: Exception) -> str | None:
     if isinstance(error, InputError | MisconfigurationException):
         return one_line(error)
     if isinstance(error, torch.OutOfMemoryError):
-        return f"the accelerator is out of memory, lower data.batch_size ({one_line(error).partition('. ')[0]})"
+        return f"the accelerator is out of memory: set a smaller data.batch_size ({one_line(error).partition('. ')[0]})"
     if isinstance(error, OSError) and error.errno in _DISK:
         return f"{error.filename or 'a file'}: {error.strerror}"
     return None
 
 
 def _interrupted(verb: Verb, status: int) -> int:
-    again = "; the same command goes on where it stopped" if verb.resumable else ""
+    again = "; the same command continues where it stopped" if verb.resumable else ""
     print(f"lit-coiba: interrupted{again}", file=sys.stderr)
     return status

@@ -60,7 +60,7 @@ def named_class(identity: Any, base: type, own: Any, named: type | None, file: s
     if named is not None and isinstance(identity, str) and may_mean(identity, named):
         return named
     if not isinstance(identity, str) or not all(part.isidentifier() for part in identity.split(".")):
-        raise InputError(f"{file} names the {what} {str(identity)[:80]!r}, which is no class: use another file")
+        raise InputError(f"{file} names the {what} {str(identity)[:80]!r}, which is not a class: use another file")
     other = "" if named is None else f", not {class_identity(named)}"
     word = identity if "." in identity else f"my_package.{identity}"
     raise InputError(

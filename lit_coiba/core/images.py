@@ -9,26 +9,29 @@ from lit_coiba.core.network import Network
 
 
 def check_images(model: Network, images: Tensor) -> None:
-    """Refuse what is no batch of model input.
+    """Refuse what is not a batch of model input.
 
     Raises:
         InputError: Not ``(B, 3, H, W)`` of floating-point numbers at the model's size, or none at all.
     """
     if not hasattr(model, "preprocessing"):
         what = type(model).__name__
-        raise InputError(f"the model is a {what} of its own: wrap it first, Backbone.wrap(model, image_size=...)")
+        raise InputError(f"the model is a plain {what}: wrap it first, Backbone.wrap(model, image_size=...)")
     if not isinstance(images, Tensor):
-        raise InputError(f"images are a {type(images).__name__}: give a tensor (B, 3, H, W), torch.from_numpy(...)")
+        raise InputError(
+            f"images is of type {type(images).__name__}: give a tensor (B, 3, H, W), as from torch.from_numpy(...)"
+        )
     if images.dim() != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise InputError(
-            f"images are {images.dtype} of shape {tuple(images.shape)}: give normalised model input (B, 3, H, W), as"
-            " Backbone.normalize makes of pixels in [0, 1]"
+            f"images is {images.dtype} of shape {tuple(images.shape)}: give normalized model input (B, 3, H, W), as"
+            " Backbone.normalize makes it from pixels in [0, 1]"
         )
     if not len(images):
-        raise InputError("images has no image in it: give one or more, or skip the batch")
+        raise InputError("images is empty: give at least one image, or skip the batch")
     if tuple(images.shape[-2:]) != tuple(model.preprocessing.size):
         given, size = (f"{height}x{width}" for height, width in (images.shape[-2:], model.preprocessing.size))
         raise InputError(
-            f"the images are {given} pixels, the model takes {size}: resize the images, or build the model with another"
+            f"the images have {given} pixels, but the model takes {size}: resize the images, or build the model with "
+            "another"
             " image_size"
         )

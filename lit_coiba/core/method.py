@@ -119,8 +119,8 @@ class AttributionMethod(ABC):
         rows = resolve(targets, images, model.num_classes, predict)
         if "gradients" in self.card.needs and not rows.differentiable:
             raise InputError(
-                f"{type(self).__name__} needs gradients, and the target's score has none: take a method that only looks"
-                " at scores, such as RISE, Sobol or Occlusion"
+                f"{type(self).__name__} needs gradients, and the target's score has none: use a method that needs"
+                " only scores, such as RISE, Sobol or Occlusion"
             )
         return rows.scored_by(output, asked)
 
@@ -146,11 +146,13 @@ def _handed_out(found: Explanation, count: int) -> Explanation:
     """An explanation of `count` images, detached and in fp32 at least.
 
     Raises:
-        InputError: It is none: a method of the user's returned something else.
+        InputError: The user's own method returned something else.
     """
     if not isinstance(found, Explanation) or found.maps.dim() != 3 or len(found.maps) != count:
         given = f"maps {tuple(found.maps.shape)}" if isinstance(found, Explanation) else f"a {type(found).__name__}"
-        raise InputError(f"the method returned {given} for {count} images: return an Explanation with maps (B, h, w)")
+        raise InputError(
+            f"the method returned {given} for {count} images: return an Explanation with one map (h, w) per image"
+        )
     for name, values in found.extras.items():
         if not values.dim() or len(values) != count:
             raise InputError(f"the method's extra {name} has shape {tuple(values.shape)}: give a row for each image")

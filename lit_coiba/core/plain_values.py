@@ -41,6 +41,6 @@ def plain_arguments(told: Mapping[str, Any], names: Collection[str], key: str, f
 def refused(file: str, key: str, value: Any) -> InputError:
     """The error of a file that says of its network what no file of ours says."""
     return InputError(
-        f"{file} says {key} {str(value)[:80]!r}, which no checkpoint of lit-coiba fit says: it was refused, and nothing"
-        " of it was run; give the model's arguments and --model.backbone.checkpoint with weights that you trust instead"
+        f"{file} has {key} {str(value)[:80]!r}, which lit-coiba fit never writes: the file was refused, and none of its"
+        " code was run; give the model's arguments and --model.backbone.checkpoint with weights that you trust instead"
     )

@@ -14,8 +14,8 @@ from lit_coiba.core.errors import InputError
 class Preprocessing:
     """How an image file becomes model input: timm's evaluation recipe as plain values.
 
-    The shorter side is resized to ``floor(size / crop_pct)``, the centre is cropped to `size`, pixels in [0, 1] are
-    normalised with `mean` and `std` per channel.
+    The shorter side is resized to ``floor(size / crop_pct)``, the center is cropped to `size`, and pixels in [0, 1] are
+    normalized with `mean` and `std` per channel.
     """
 
     size: tuple[int, int] = (224, 224)  # height, width in pixels
@@ -28,11 +28,13 @@ class Preprocessing:
         """Pixels in [0, 1], ``(..., 3, H, W)``, as model input.
 
         Raises:
-            InputError: They are no tensor of floating-point numbers.
+            InputError: The pixels are not a tensor of floating-point numbers.
         """
         if not isinstance(pixels, Tensor) or not pixels.is_floating_point():
             given = pixels.dtype if isinstance(pixels, Tensor) else type(pixels).__name__
-            raise InputError(f"pixels are {given}: give a tensor of numbers in [0, 1], bytes divided by 255")
+            raise InputError(
+                f"pixels is {given}: give a floating-point tensor with values in [0, 1], such as bytes divided by 255"
+            )
         mean, std = self._moments(pixels)
         return (pixels - mean) / std
 

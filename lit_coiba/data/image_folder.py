@@ -19,30 +19,30 @@ from lit_coiba.data.subset import LimitOrder
 class ImageFolder(BlockDataModule):
     """Image files below `root`; the id of a file is its path relative to it.
 
-    A label is, in this order: what the CSV says; what `label_pattern` finds in the file's name; the class folder, that
-    is the first folder on the way to the file, numbered in sorted order (of ``train``, where there is one); none. Boxes
-    in the CSV give the region of the object, in pixels of the upright picture, both ends included.
+    A label comes from the CSV, or else from `label_pattern` in the file's name, or else from the class folder: the
+    first folder on the path to the file, numbered in sorted order (of ``train``, if there is one). Boxes in the CSV
+    give the region of the object, in pixels of the upright image, both ends included.
 
-    Where `root` holds the folders ``train``, ``val`` and ``test`` (two of them, or one and nothing else), or the CSV
-    has a column ``split``, each verb takes its own; explaining takes `split`, by default the first there is of
-    ``val``, ``test``, ``train``. Otherwise every verb takes all files, and fitting goes without validation.
+    If `root` has the folders ``train``, ``val`` and ``test`` (two of them, or one and nothing else), or the CSV has a
+    column ``split``, each verb uses its own split; `explain` uses `split`, by default the first that exists of ``val``,
+    ``test``, ``train``. Otherwise every verb uses all files, and `fit` runs without validation.
 
-    Other arguments are those of `BlockDataModule`.
+    The other arguments are those of `BlockDataModule`.
 
     Args:
-        root: The folder.
-        csv: A CSV with one row per file or box, instead of what lies in the folder: columns ``file`` (relative to
-            `root`) and, as far as wanted, ``label`` (index or name), ``split``, ``x_min``, ``y_min``, ``x_max``,
+        root: Folder of the images.
+        csv: CSV file with one row per image or box, used instead of the folder's structure: the column ``file``
+            (relative to `root`) and, as needed, ``label`` (index or name), ``split``, ``x_min``, ``y_min``, ``x_max``,
             ``y_max``.
-        columns: What these columns are called in the CSV, where it is otherwise (``{"label": "species"}``).
-        split: Which split is explained.
-        classes: File with the class names in index order: one a line, or a CSV with ``index``, ``name`` and other
-            columns by which a class may be called. Class folders are then looked up in it.
-        label_pattern: Regular expression with one group, searched in the file's name; the group is the class.
-        augment: Train on random cuts, mirrored at random.
+        columns: Names of these columns in the CSV, if they differ (``{"label": "species"}``).
+        split: Split to explain.
+        classes: File with the class names in index order: one per line, or a CSV with ``index``, ``name`` and other
+            columns whose entries also name the class. Class folders are then looked up in it.
+        label_pattern: Regular expression with one group that matches the class in the file's name.
+        augment: Whether to train on random crops, mirrored at random.
 
     Raises:
-        InputError: A path does not exist, a pattern or a column is wrong, there is no image, a label is not known.
+        InputError: A path does not exist, a pattern or a column is wrong, there are no images, or a label is unknown.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class ImageFolder(BlockDataModule):
         if split != "predict" and parts == (WHOLE,):
             return WHOLE
         have = "no splits" if parts == (WHOLE,) else f"only {', '.join(parts)}"
-        raise InputError(f"split: there is no {asked} in {self.csv or self.root}, which has {have}")
+        raise InputError(f"split: {self.csv or self.root} has no split {asked}, it has {have}")
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
@@ -123,5 +123,8 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     except re.error as error:
         raise InputError(f"label_pattern: {pattern!r} is not a regular expression: {error}") from error
     if compiled.groups != 1:
-        raise InputError(f"label_pattern: {pattern!r} has {compiled.groups} groups, but must have one: the class")
+        raise InputError(
+            f"label_pattern: {pattern!r} has {compiled.groups} groups, but must have exactly one, which matches the "
+            "class"
+        )
     return compiled

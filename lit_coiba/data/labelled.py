@@ -17,7 +17,7 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
 
     Args:
         dataset: Images with a label each.
-        transform: From a picture to model input.
+        transform: Transform from a picture to model input.
         augment: Cut a random part (8% to 100% of the area, as Szegedy et al., 2015, trained) and mirror half of the
             pictures, instead of the evaluation recipe's centre. Draws from torch's global generator.
     """
@@ -65,5 +65,8 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
     def _label(self, index: int) -> int:
         label = self.dataset.labels[index]
         if label < 0:
-            raise InputError(f"sample {self.dataset.ids[index]} has no label, which fit, validate and test need")
+            raise InputError(
+                f"sample {self.dataset.ids[index]} has no label, but fit, validate and test need labels: use class "
+                "folders, or a CSV with labels"
+            )
         return label

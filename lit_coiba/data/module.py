@@ -1,4 +1,4 @@
-"""What every data module of this project does: blocks for explaining, labelled batches for training."""
+"""The base of all data modules: blocks for explaining, labeled batches for training."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Pass:
 class BlockDataModule(LightningDataModule, ABC):
     """Data for the Trainer's verbs.
 
-    `predict_dataloader` yields a `Batch` per block, which is what `explain` and `statistics` run over; the others yield
-    ``(images, targets)``. Images are prepared as the Trainer's module asks for, unless `preprocessing` is set.
+    `predict_dataloader` yields one `Batch` per block, for `explain` and `statistics`; the others yield ``(images,
+    targets)``. Images are prepared with the preprocessing of the Trainer's model, unless `preprocessing` is set.
 
     Args:
-        batch_size: Samples per batch, and per block.
-        num_workers: Processes that read files; None = up to four, as many as there are cores to spare.
-        limit: Number of samples to explain; training and evaluation are not limited.
-        limit_order: ``spread`` = evenly spaced over the sorted ids, so that of class folders all are seen; ``first`` =
+        batch_size: Number of images per batch, and per block.
+        num_workers: Number of processes that read files; None = up to four, depending on the spare cores.
+        limit: Number of images to explain; training and evaluation are not limited.
+        limit_order: ``spread`` = evenly spaced over the sorted ids, so that all class folders are covered; ``first`` =
             the first ones.
     """
 
@@ -104,7 +104,7 @@ class BlockDataModule(LightningDataModule, ABC):
 
     @property
     def num_classes(self) -> int | None:
-        """Number of classes; None where the data do not tell."""
+        """Number of classes; None = unknown."""
         return len(self.dataset("predict").classes) or None
 
     @property
@@ -122,7 +122,7 @@ class BlockDataModule(LightningDataModule, ABC):
         """From a picture to model input; there after `setup`."""
         preprocessing = self.preprocessing or self.model_preprocessing
         if preprocessing is None:
-            raise RuntimeError("preprocessing is not known yet: set it, or let a Trainer call setup")
+            raise RuntimeError("preprocessing is unknown: set it, or let a Trainer call setup")
         return Transform(preprocessing)
 
     def setup(self, stage: str | None = None) -> None:

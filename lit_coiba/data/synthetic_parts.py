@@ -18,23 +18,23 @@ from lit_coiba.data.transforms import Transform
 
 
 class SyntheticParts(BlockDataModule):
-    """The dataset in the box: 10,000 samples for training, 1,000 for validation and 1,000 for testing.
+    """The built-in dataset: 10,000 samples for training, 1,000 for validation and 1,000 for testing.
 
-    Nothing is read or downloaded. Samples are kept once they are drawn, so the main process alone feeds a training run;
-    targets are class indices ``(B,)``, but of objects with parts dropped float ``(B, 20)``.
+    Nothing is read or downloaded. Samples are cached once they are drawn, so the main process alone can feed a training
+    run. Targets are class indices ``(B,)``; for objects with parts dropped they are float ``(B, 20)``.
 
-    Other arguments are those of `BlockDataModule`.
+    The other arguments are those of `BlockDataModule`.
 
     Args:
-        size: Height and width of the pictures in pixels, a multiple of 8; a model of another input size gets them
-            resized.
-        seed: Another seed gives other samples of the same classes.
-        split: Which split is explained.
-        multi_target: Train with random parts dropped, the target being 1/k for the k classes that fit what is left;
-            interventions that remove parts then stay in distribution. Validation and testing then have two loaders,
-            ``whole`` and ``parts_dropped`` (always the same parts).
-        drop_probability: How often any part is dropped in multi-target training.
-        num_workers: Processes that draw; None = the main process.
+        size: Height and width of the images in pixels, a multiple of 8; they are resized for a model of another input
+            size.
+        seed: Seed of the samples; another one gives other samples of the same classes.
+        split: Split to explain.
+        multi_target: Whether to train with random parts dropped, with the target 1/k for the k classes that fit what is
+            left; interventions that remove parts then stay in distribution. Validation and testing then have two
+            loaders, ``whole`` and ``parts_dropped`` (always the same parts).
+        drop_probability: Probability that parts of a sample are dropped in multi-target training.
+        num_workers: Number of processes that draw samples; None = only the main process.
         limit_order: ``spread`` = evenly spaced over the split; ``first`` = the first ones.
 
     Raises:

@@ -86,7 +86,7 @@ class Transform:
             ratio = min(height / target[0], width / target[1])
             size = (round(height / ratio), round(width / ratio))
         if size[0] * size[1] > MAX_PIXELS:
-            raise InputError(f"a picture of {width} x {height} pixels is too elongated to be resized to {target}")
+            raise InputError(f"an image of {width} x {height} pixels is too elongated to be resized to {target}")
         return size
 
 

@@ -16,10 +16,11 @@ def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps
 
     Args:
         output: Folder for stores, contact sheets, TensorBoard logs and a picture of all methods.
-        images: How many images of SyntheticParts are explained.
-        photos: Also explain photographs; they and the classifier come with the extra: pip install 'lit-coiba[demo]'.
+        images: Number of SyntheticParts images to explain.
+        photos: Whether to explain photographs too; they and the classifier come with the extra: pip install
+            'lit-coiba[demo]'.
         steps: Passes that CoIBA and IBA make for a map.
-        heads: Also train a head and show its prototypes and decisions; about a minute.
+        heads: Whether to train a head too, and show its prototypes and decisions; about a minute.
 
     Returns:
         0, or 3 where some image could not be explained.
@@ -33,7 +34,7 @@ def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps
     from lit_coiba.demo.runs import Runner
 
     if images < 1 or steps < 2:
-        raise InputError(f"the demo needs images of at least 1 and steps of at least 2, not {images} and {steps}")
+        raise InputError(f"the demo needs at least 1 image and 2 steps, not {images} and {steps}")
     console, folder = Console(), Path(output)
     runner = Runner(console, steps)
     explained = synthetic.explain(runner, folder, images)

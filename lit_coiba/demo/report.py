@@ -35,7 +35,8 @@ def write(console: Console, explained: Sequence[Explained], folder: Path, traine
         board.show(console, f"SyntheticParts, {model}: which explanation to believe")
     if boards:
         console.print(
-            "Energy: share of a map on the parts, which alone decide the class. Random maps tell chance. The oracle's"
+            "Energy: share of a map on the parts, which alone decide the class. Random maps show chance level. The "
+            "oracle's"
             " map is the share of part pixels in each cell.",
             highlight=False,
         )

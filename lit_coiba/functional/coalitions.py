@@ -23,8 +23,8 @@ def coalitions(players: int, most: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
     Args:
         players: d, 1 or more.
-        most: Coalitions.
-        seed: Of the draws.
+        most: Largest number of coalitions.
+        seed: Seed of the random draws.
 
     Example:
         >>> coalitions(2, 2)
@@ -58,7 +58,7 @@ def shapley_values(members: Tensor, weights: Tensor, scores: Tensor, empty: Tens
     Args:
         members: ``(n, players)``.
         weights: ``(n,)``.
-        scores: Of the coalitions, ``(n, B)``.
+        scores: Scores of the coalitions, ``(n, B)``.
         empty: Score of none ``(B,)``.
         full: Score of all ``(B,)``.
 

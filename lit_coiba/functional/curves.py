@@ -11,7 +11,7 @@ def step_counts(units: int, steps: int | None = None, size: int | None = None) -
     """Units (pixels or cells) that are changed after each step, from 0 to all of them: K + 1 numbers.
 
     Args:
-        units: How many there are.
+        units: Number of units.
         steps: K, of sizes as equal as whole numbers can be.
         size: Units a step instead; the last step may be smaller.
 

@@ -70,7 +70,7 @@ def convolve(values: Tensor, kernel: Sequence[float], border: Literal["reflect",
     Args:
         values: Channels on a grid larger than half the kernel.
         kernel: Weights of one axis.
-        border: What lies outside: the grid reflected about its outermost cells, or nothing.
+        border: Values outside the grid: the grid reflected about its outermost cells, or nothing.
 
     Example:
         >>> convolve(torch.tensor([[[[0.0], [4.0], [0.0]]]]), [0.25, 0.5, 0.25], "zeros").flatten()

@@ -48,8 +48,8 @@ def part_purity(inside: Tensor, visible: Tensor, units: Tensor, share: Share = "
         inside: Parts in each patch ``(N, P)``, bool.
         visible: Parts that can be seen in the picture of each patch ``(N, P)``, bool.
         units: The prototype of each patch ``(N,)``, int64.
-        share: Of what: ``visible`` = for each part, of the patches from pictures that show it, as the public code has
-            it; ``patches`` = of all patches of the prototype.
+        share: Denominator of the shares: ``visible`` = for each part, the patches from images that show it, as in the
+            public code; ``patches`` = all patches of the prototype.
 
     Example:
         >>> inside = torch.tensor([[True, False], [True, False], [False, False]])

@@ -25,8 +25,8 @@ def part_vectors(maps: Tensor, xy: Tensor, visible: Tensor, size: tuple[int, int
     Args:
         maps: ``(B, T, h, w)``.
         xy: Points, ``(B, P, 2)``, continuous pixels of the image.
-        visible: Whether they can be seen, ``(B, P)``, bool.
-        size: Of the image, height and width.
+        visible: Visibility of the parts, ``(B, P)``, bool.
+        size: Height and width of the image.
         half: Half of the side of the box in pixels.
 
     Example:

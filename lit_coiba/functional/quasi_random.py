@@ -17,7 +17,7 @@ def sobol_sequence(points: int, dimensions: int, seed: int | None = None, skip: 
     Args:
         points: A power of two keeps the sequence balanced.
         dimensions: `MOST_DIMENSIONS` at most.
-        seed: Of the scrambling; None = not scrambled: the first point is all zeros, the second all halves.
+        seed: Seed of the scrambling; None = not scrambled: the first point is all zeros, the second all halves.
         skip: Points to leave out first; only multiples of `points` leave the rest balanced.
 
     Example:

@@ -15,9 +15,9 @@ def random_cells(seed: int, masks: int, cells: int, keep: float) -> tuple[Tensor
     """Cells that are kept, bool ``(masks, cells, cells)``, and shifts in shares of a cell, fp64 ``(masks, 2)``.
 
     Args:
-        seed: Of the draws, which depend on nothing but the arguments.
-        masks: How many.
-        cells: Along a side.
+        seed: Seed of the random draws, which depend on nothing but the arguments.
+        masks: Number of masks.
+        cells: Number of cells along a side.
         keep: Probability of a cell to be kept.
 
     Example:
@@ -33,7 +33,7 @@ def shifted_masks(kept: Tensor, shifts: Tensor, size: tuple[int, int]) -> Tensor
 
     Args:
         kept: ``(k, s, s)``, in the precision of the masks.
-        shifts: Where the crop begins, in shares of a cell: ``(k, 2)`` in [0, 1).
+        shifts: Start of the crop, in shares of a cell: ``(k, 2)`` in [0, 1).
         size: H and W, pixels.
 
     Example:

@@ -47,7 +47,7 @@ def representatives(
             features, but blank pixels get no gradient, where theirs would be of the order of 1 / epsilon. False is what
             the authors do.
         scores: ``(B, N, h, w)`` in place of the activity: uniform random numbers are the paper's ablation.
-        epsilon: Of the norms.
+        epsilon: Number added to the norms.
 
     Example:
         >>> features = torch.tensor([[[[3.0, 2.0, 0.0]], [[0.0, 0.0, 1.0]]]])

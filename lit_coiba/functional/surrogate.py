@@ -35,7 +35,7 @@ def weighted_ridge(shown: Tensor, scores: Tensor, weights: Tensor, alpha: float)
         shown: ``(..., n, d)``.
         scores: ``(..., n)``.
         weights: ``(..., n)``.
-        alpha: Of the coefficients; the intercept costs nothing.
+        alpha: Penalty of the coefficients; the intercept is not penalized.
 
     Example:
         >>> weighted_ridge(torch.tensor([[0.0], [1.0]]), torch.tensor([1.0, 3.0]), torch.ones(2), 0.0)
@@ -61,7 +61,7 @@ def weighted_lasso(shown: Tensor, scores: Tensor, weights: Tensor, alpha: float)
         shown: ``(..., n, d)``.
         scores: ``(..., n)``.
         weights: ``(..., n)``.
-        alpha: As scikit-learn's.
+        alpha: Penalty, with scikit-learn's scaling.
 
     Example:
         >>> weighted_lasso(torch.tensor([[0.0], [1.0]]), torch.tensor([1.0, 3.0]), torch.ones(2), 0.1)

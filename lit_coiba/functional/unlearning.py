@@ -152,11 +152,11 @@ def match(
         images: ``(B, ...)``.
         prob: Probabilities to match, ``(B, K)``.
         shift: The first shift, ``(B, ...)``.
-        steps: How many; the model runs once more.
+        steps: Number of steps; the model runs once more.
         mu: Length of the first step.
         decay: Factor of the length from one step to the next.
         eps: Radius, may be infinite for a ball.
-        norm: Of steps and radius.
+        norm: Norm of the steps and of the radius.
         projection: ``ball`` or ``sphere``.
     """
     best, start, end, best_log_prob = shift, None, None, None

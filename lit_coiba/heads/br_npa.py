@@ -26,14 +26,15 @@ class BRNPAHead(Head):
     norm of the features, as the authors show it.
 
     Args:
-        in_channels: C, of the features.
-        num_classes: K.
-        parts: N.
-        refine: False: a part's vector is its seed's own feature (ablation of the paper).
-        clamp: Negative similarities count as 0. No value changes where the backbone ends in a ReLU; elsewhere maps stay
-            non-negative, where they could blow up. False = as the authors' code.
+        in_channels: Number of channels C of the features.
+        num_classes: Number of classes K.
+        parts: Number of parts N.
+        refine: Whether a part's vector is averaged over similar positions; False: it is its seed's own feature
+            (ablation of the paper).
+        clamp: Whether negative similarities count as 0. No value changes if the backbone ends in a ReLU; elsewhere maps
+            stay non-negative, where they could diverge. False = as in the authors' code.
         dropout: Probability that an entry of the concatenated vectors is dropped in training.
-        bias: Of the linear layer.
+        bias: Whether the linear layer has a bias.
         evidence: The map of a class. ``additive``: what each position adds to the logit, sum_i w_ij W_c[block i] . x_j,
             signed, with v_i in place of x_j without `refine`; it sums to the logit without bias. ``contrast`` (our
             choice): the same with W_c less the mean over classes, for that is all that probabilities depend on. In a

@@ -30,12 +30,13 @@ def describe(head: Head) -> dict[str, Any]:
         arguments = head.arguments()
     except AttributeError as error:
         raise InputError(
-            f"{name} cannot be saved ({error}): keep each argument of its constructor as an attribute of its name"
+            f"{name} cannot be saved ({error}): store each argument of its constructor as an attribute of the same name"
         ) from error
     for argument, value in arguments.items():
         if not is_plain(value):
             raise InputError(
-                f"{name} cannot be saved, for its {argument} is a {type(value).__name__}: keep numbers, text, lists or"
+                f"{name} cannot be saved, since its {argument} is a {type(value).__name__}: store numbers, text, "
+                "lists or"
                 " mappings, as the constructor got them"
             )
     return {"class": name, **arguments}
@@ -54,7 +55,7 @@ def build(description: Any, head: Any = None, file: str = "the description", key
     """The head that `describe` was given, with new weights.
 
     Args:
-        description: What `describe` says.
+        description: The dictionary that `describe` returned.
         head: The class, where it is not one of this package: see `head_class`.
         file: The file that the description is from, for messages.
         key: The argument that names the class on the command line, for messages.
@@ -64,13 +65,16 @@ def build(description: Any, head: Any = None, file: str = "the description", key
     """
     if not isinstance(description, Mapping):
         raise InputError(
-            f"{file} describes its head as {str(description)[:80]!r}: a mapping with its class is expected"
+            f"{file} describes its head as {str(description)[:80]!r}: use a file whose description is a mapping with "
+            "the class"
         )
     arguments = {name: value for name, value in description.items() if name != "class"}
     kind = head_class(description.get("class"), head, file, key)
     for name, value in arguments.items():
         if not isinstance(name, str) or not is_plain(value):
-            raise InputError(f"{file}: {name} of its head is {str(value)[:80]!r}, which is no plain value: refused")
+            raise InputError(
+                f"{file}: {name} of its head is {str(value)[:80]!r}, which is not a plain value: the file was refused"
+            )
     try:
         return kind(**arguments)
     except TypeError as error:

@@ -21,10 +21,10 @@ class EPICHead(Head):
     see `modules.purity_training`.
 
     Args:
-        in_channels: D.
-        num_classes: K.
-        form: Of U.
-        parametrization: Of U; see `Rotation`.
+        in_channels: Number of input channels D.
+        num_classes: Number of classes K.
+        form: Form of the matrix U.
+        parametrization: Parametrization of U; see `Rotation`.
 
     Example:
         >>> head = EPICHead(8, num_classes=3)

@@ -35,20 +35,20 @@ class InfoDisentHead(Head):
     the same for all classes, for then no gradient would reach U.
 
     Args:
-        in_channels: D, of the features.
-        num_classes: K.
+        in_channels: Number of channels D of the features.
+        num_classes: Number of classes K.
         pooling: ``hard`` = `functional.signed_max`; ``gumbel`` trains with `functional.signed_gumbel` and evaluates
             with ``hard``. For ablations: ``average``, ``top_k``, ``log_sum_exp``.
-        rotation: False: U = I (ablation).
-        parametrization: Of U; see `Rotation`.
-        positive: How W is kept from being negative (a reconstruction, all of it): ``clamp`` by `constrain` after each
-            step; else W is this function of a free weight. ``none``: W may have any sign (ablation).
-        bias: One number per class on top.
+        rotation: Whether U is trained; False: U = I (ablation).
+        parametrization: Parametrization of U; see `Rotation`.
+        positive: Way to keep W non-negative (a reconstruction, all of it): ``clamp`` by `constrain` after each step;
+            else W is this function of a free weight. ``none``: W may have any sign (ablation).
+        bias: Whether to add one number per class.
         tau: Temperature of ``gumbel`` at the start of training, or of ``log_sum_exp``, in units of the features (a
-            reconstruction, as its end).
+            reconstruction, like `tau_end`).
         tau_end: Temperature of ``gumbel`` at the end; see `anneal`.
-        top_k: Positions of ``top_k``.
-        hard: ``gumbel`` pools one drawn position, straight-through, else a soft mixture.
+        top_k: Number of positions that ``top_k`` pools.
+        hard: Whether ``gumbel`` pools one drawn position (straight-through) instead of a soft mixture.
         evidence: The map of a class. Each channel adds W_ck times the pooled positive side and takes W_ck times the
             pooled negative side: ``peak`` at the position of the extremum, which is literally where the terms of the
             logit come from; ``spread`` over all positions where the channel has that sign, in proportion to J_k. Both

@@ -16,9 +16,9 @@ class LinearHead(Head):
     bias; the map of a unit is x_k where it has the sign of its mean.
 
     Args:
-        in_channels: C, of the features.
-        num_classes: K.
-        bias: Of the linear layer.
+        in_channels: Number of channels C of the features.
+        num_classes: Number of classes K.
+        bias: Whether the linear layer has a bias.
 
     Example:
         >>> import torch

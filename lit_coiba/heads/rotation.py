@@ -30,9 +30,9 @@ class Rotation(nn.Module):
     evaluation mode U is kept while A stays as it is, unless a gradient to A is asked for.
 
     Args:
-        channels: D.
-        form: Of U.
-        parametrization: How U comes from A.
+        channels: Number of channels D.
+        form: Form of the matrix U.
+        parametrization: Function that makes U from A.
 
     Raises:
         InputError: The Cayley transform of a matrix that is not skew-symmetric, which need not exist.

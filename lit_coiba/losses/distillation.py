@@ -28,9 +28,9 @@ def distillation_loss(
         student: Logits z_s, ``(B, K)``.
         teacher: Logits z_t, ``(B, K)``; no gradient flows into them.
         targets: y, classes ``(B,)`` or probabilities ``(B, K)``.
-        temperature: T, above 0; large: also small probabilities count.
+        temperature: T, above 0; large values give small probabilities more weight.
         alpha: Share of the teacher, 0 to 1.
-        weight: Of the whole.
+        weight: Factor on the whole loss.
         label_smoothing: Share of each target that is spread over all classes.
 
     Example:

@@ -24,19 +24,19 @@ _REMEDY = "check the weights and the normalization"
 
 
 class Explainer(BlockModule):
-    """One model explained by one method.
+    """A model and the method that explains it, for the Trainer's `explain` and `statistics`.
 
     Args:
         backbone: The model.
         method: The attribution method.
         targets: What to explain: ``predicted``, ``label``, ``runner_up``, the number of a class, ``class:NAME``, or
             ``top3`` for the three most probable classes (any number); or a `Target`.
-        weights: Weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the backbone's,
-            and bring the head that they were trained with.
-        head: The class of that head, where it is one of your own: a file never imports a class.
+        weights: File with the weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the
+            backbone's, and the head that they were trained with is attached.
+        head: Class of that head, if it is one of your own: a file never imports a class.
 
     Raises:
-        InputError: A target that the model cannot have.
+        InputError: The model does not have the target.
     """
 
     target: Target
@@ -64,11 +64,11 @@ class Explainer(BlockModule):
         """Refuse images that lack the labels or class names which the target asks for, and learn the names."""
         known, count = self.knows_classes(images), self.network.num_classes
         if self.target.uses_labels and max(images.labels) < 0:
-            raise InputError("targets is label, but no image has one: explain the predicted class, or give labels")
+            raise InputError("targets is label, but no image has a label: explain the predicted class, or give labels")
         if self.target.uses_labels and not known:
             raise InputError(
                 f"targets is label, but the data have {len(images.classes)} classes and the model has {count}: give the"
-                " model's class names, in its order, as data.classes, or explain the predicted class"
+                " model's class names, in the model's order, as data.classes, or explain the predicted class"
             )
         self.names = tuple(images.classes) if known else ()
         self.target.check(count, self.names)

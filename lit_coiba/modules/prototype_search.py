@@ -55,21 +55,21 @@ class ChunkedPrototypes(Chunks):
                 found = one if found is None else merge_strongest(found, one)
         if found is None:
             self.remove()
-            raise InputError("there are no prototypes, for none of the images can be read")
+            raise InputError("there are no prototypes, since none of the images can be read: check the image files")
         return found, grid
 
 
 class PrototypeSearch(BlockModule):
-    """The units of a classifier's head, and what is looked for.
+    """A classifier with an interpretable head, and the settings of the search for its prototypes.
 
     Args:
         backbone: The classifier.
-        weights: Weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the backbone's,
-            and bring the head that they were trained with.
-        patches: Number of images to keep for each unit, and for each of its sides where it has two (InfoDisent).
-        score: What images are ranked by: ``max``, the strongest position of a unit's map, or ``sum``, over all
+        weights: File with the weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the
+            backbone's, and the head that they were trained with is attached.
+        patches: Number of images to keep per unit, and per sign if a unit has both (InfoDisent).
+        score: Score that ranks the images: ``max``, the strongest position of a unit's map, or ``sum``, over all
             positions. None = the head's own: ``sum`` for EPIC, else ``max``.
-        head: The class of the head in `weights`, where it is one of your own: a file never imports a class.
+        head: Class of the head in `weights`, if it is one of your own: a file never imports a class.
 
     Raises:
         InputError: The classifier has no interpretable head, or fewer than one patch is asked for.
@@ -90,7 +90,8 @@ class PrototypeSearch(BlockModule):
         own = backbone.head
         if not isinstance(own, Head):
             raise InputError(
-                "prototypes are of the units of an interpretable head, and this model has none: train one, model.head "
+                "prototypes belong to the units of an interpretable head, and this model has none: train one with "
+                "model.head "
                 "in fit, and give its file as model.weights"
             )
         check_count(patches=patches)

@@ -57,14 +57,15 @@ class Regions(Protocol):
 
 
 class Scorer(BlockModule):
-    """Metrics of the explanations of one model.
+    """A model and the metrics that score its explanations, for the Trainer's `benchmark`.
 
     Args:
         backbone: The model that was explained.
-        metrics: What is measured, by the name of its column. None: insertion and deletion by rows of pixels with RISE's
-            settings, and, where the data know where the object is, pointing, energy inside and relevance rank.
-        weights: Weights of a trained classifier, as the explanations were made with.
-        head: The class of that classifier's head, where it is one of your own: a file never imports a class.
+        metrics: Metrics by the names of their columns. None: insertion and deletion by rows of pixels with RISE's
+            settings, and, if the data know where the object is, the pointing game, the energy inside and the relevance
+            rank.
+        weights: File with the weights of a trained classifier, the same as for the explanations.
+        head: Class of that classifier's head, if it is one of your own: a file never imports a class.
 
     Raises:
         InputError: A metric needs what no `ScoredBatch` has.
@@ -109,8 +110,9 @@ class Scorer(BlockModule):
         blind = [name for name, metric in self.metrics.items() if "regions" in metric.needs]
         if blind and self._chosen and not regions.known:
             warnings.warn(
-                f"metrics: {', '.join(blind)} need to know where the object is, which the data do not say of the first"
-                " image: where it is not known, they are undefined",
+                f"metrics: {', '.join(blind)} need to know where the object is, and the data do not say it for the "
+                "first"
+                " image: these metrics are undefined for all images without a known object",
                 stacklevel=2,
             )
 

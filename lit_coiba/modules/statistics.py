@@ -78,9 +78,11 @@ class ChunkedStatistics(Chunks):
         seen = next(iter(moments.values())).size if moments else 0
         if seen < 2:
             self.remove()
-            raise InputError(f"activation statistics need at least two readable images, the data has {seen}")
+            raise InputError(f"activation statistics need at least two readable images, but the data have {seen}")
         if seen < FEW_IMAGES:
-            warnings.warn(f"activation statistics of {seen} images are noisy: take {FEW_IMAGES} or more", stacklevel=2)
+            warnings.warn(
+                f"activation statistics of only {seen} images are noisy: use {FEW_IMAGES} or more", stacklevel=2
+            )
         return ActivationStatistics.from_moments(network, moments)
 
     def put(self, file: Path, network: Backbone, finish: Callable[[ActivationStatistics], Any]) -> bool:

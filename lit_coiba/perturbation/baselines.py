@@ -29,8 +29,8 @@ class BaselineImages:
             image's own mean color; ``blur``; ``noise`` = the image with Gaussian noise, in the range of pixels;
             ``uniform`` = random pixels; ``opposite`` = black or white, whichever is farther, for every color value;
             ``minimum`` = the image's smallest value; or a number.
-        space: Where ``zero``, ``mean``, ``blur``, ``minimum`` and numbers are made: normalized model ``input``, or
-            ``pixels`` in [0, 1] that are then normalized.
+        space: Space in which ``zero``, ``mean``, ``blur``, ``minimum`` and numbers are made: normalized model
+            ``input``, or ``pixels`` in [0, 1].
         blur: Window of ``blur``; see `functional.blur_images`.
         blur_size: Size of the window in pixels, odd; None = two standard deviations to each side.
         blur_sigma: Standard deviation in pixels; None = a sixteenth of the shorter side.

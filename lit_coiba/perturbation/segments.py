@@ -18,10 +18,10 @@ def segments_of(images: Tensor, model: Network, segments: Segments, grid_size: i
 
     Args:
         images: ``(B, 3, H, W)``.
-        model: Its normalisation tells what colours the pixels have.
-        segments: Way to cut the image up where the user gives no regions.
-        grid_size: Cells along a side of a grid; the square of it is about the number of superpixels.
-        regions: Segments of the user's, ``(H, W)`` or ``(B, H, W)``.
+        model: Model whose normalization gives the colors of the pixels.
+        segments: Way to divide the image if no regions are given.
+        grid_size: Number of cells along a side of a grid; its square is about the number of superpixels.
+        regions: The user's own segments, ``(H, W)`` or ``(B, H, W)``.
 
     Raises:
         InputError: `regions` are not a whole number for every pixel; more cells than pixels; scikit-image is missing.
@@ -74,13 +74,13 @@ def superpixels(pixels: Tensor, count: int) -> Tensor:
     try:
         from skimage.segmentation import slic
     except ImportError as error:
-        raise InputError("segments slic needs scikit-image: install lit-coiba[demo], or choose grid") from error
+        raise InputError("segments slic needs scikit-image: pip install 'lit-coiba[demo]', or choose grid") from error
     images = pixels.detach().clamp(0, 1).double().cpu().permute(0, 2, 3, 1).contiguous().numpy()
     return torch.stack([_numbered(torch.from_numpy(slic(image, count, start_label=0))) for image in images])
 
 
 def checked_regions(regions: Tensor, images: Tensor) -> Tensor:
-    """Segments of the user's, numbered from 0 without gaps: ``(1 or B, H, W)``.
+    """The user's own segments, numbered from 0 without gaps: ``(1 or B, H, W)``.
 
     Raises:
         InputError: Not a whole number for every pixel.

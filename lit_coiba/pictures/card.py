@@ -38,7 +38,7 @@ def card_of(row: Row, dataset: ImageDataset, index: int, transform: Transform) -
         row: The explanation.
         dataset: The images.
         index: Number of the image that was explained.
-        transform: How it became model input.
+        transform: Transform that made the image model input.
 
     Raises:
         Unreadable: The image cannot be read.
@@ -67,8 +67,8 @@ def draw_card(page: Page, card: Card, classes: list[str] | None, x: int, y: int)
         page: Page to draw on.
         card: The explanation.
         classes: Class names; empty = unknown, None = those of the labels are not those of the model.
-        x: In pixels.
-        y: In pixels.
+        x: Horizontal position in pixels.
+        y: Vertical position in pixels.
     """
     width = card.panels[0].shape[2]
     _write_caption(page, card.row, classes, x, y, len(card.panels) * (width + _GAP) - _GAP)

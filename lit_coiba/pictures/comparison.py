@@ -29,7 +29,7 @@ def comparison(examples: Sequence[Comparison], file: str | Path, columns: int = 
     """Draw images in rows: the image, then its map by each method over the grey image, from 0 to its full scale.
 
     Args:
-        examples: What to draw; all have maps of the same methods.
+        examples: Examples to draw; all have maps of the same methods.
         file: The PNG to write.
         columns: Examples side by side.
 

@@ -79,7 +79,7 @@ def decision(
         row: An explanation by `HeadAttribution` with prototypes.
         dataset: The images.
         index: Number of the image.
-        transform: How it became model input.
+        transform: Transform that made the image model input.
         prototypes: What the units look like.
         named: Whether the dataset's classes are those of the model.
 

@@ -28,7 +28,7 @@ def gallery(
 
     Args:
         pictures: ``(3, H, W)`` uint8 each, as the models saw them.
-        headings: What stands above each picture.
+        headings: Heading of each picture.
         maps: Method -> its map ``(h, w)`` of each picture, or None.
         file: The PNG to write.
         columns: Blocks of lines side by side, each with the pictures on top.

@@ -32,8 +32,8 @@ class Page:
     Texts are shown as they are: no mathematics, no TeX; control characters and what the font lacks appear as boxes.
 
     Args:
-        width: In pixels.
-        height: In pixels.
+        width: Width in pixels.
+        height: Height in pixels.
     """
 
     def __init__(self, width: int, height: int) -> None:
@@ -65,11 +65,11 @@ class Page:
             baseline: Baseline of the letters.
             text: Any text.
             width: Longer text is cut to this width, with an ellipsis.
-            size: In points of 1/72 inch, at 100 pixels an inch.
-            color: As matplotlib knows them.
+            size: Size in points of 1/72 inch, at 100 pixels per inch.
+            color: Any color of matplotlib.
             bold: Bold instead of regular.
-            align: What `x` is.
-            keep: Which end of a text that is too long is kept.
+            align: Part of the text that is at `x`.
+            keep: End of a text that is kept when it is too long.
 
         Returns:
             The width in pixels.

@@ -35,7 +35,7 @@ def draw_pages(
     Args:
         prototypes: The prototypes.
         folder: Folder to write: ``units/01.png`` and so on, ``classes/0.png``.
-        pages: How many of each, at most.
+        pages: Largest number of pages of each kind.
         report_progress: Called with how many are done, of how many.
     """
     important = prototypes.important
@@ -64,7 +64,7 @@ def unit_page(prototypes: Prototypes, units: Sequence[int], title: str, weights:
 
     Args:
         prototypes: The prototypes.
-        units: What to show, at least one.
+        units: Units to show, at least one.
         title: Title of the page.
         weights: Weight of each unit for a class, if the page is about one; None = name the classes that use a unit
             most.

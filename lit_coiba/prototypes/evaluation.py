@@ -85,19 +85,20 @@ def evaluate_prototypes(
         backbone: The classifier, with a head.
         datamodule: The data; its `limit` bounds the images.
         prototypes: The patches; None = no part purity.
-        top: Units of largest weight that are the prototypes of a class (a reconstruction, see `class_prototypes`).
-        patches: Of each prototype, the first ones.
+        top: Number of units of largest weight that are the prototypes of a class (a reconstruction, see
+            `class_prototypes`).
+        patches: Number of patches per prototype, the strongest first.
         patch_size: Side that larger patches are cut to, 32 of 224 pixels.
-        merge: The name that parts share which count as one in part purity; consistency and stability merge nothing.
-        share: Of what a purity is a share, see `functional.part_purity`.
+        merge: Name shared by the parts that count as one in part purity; consistency and stability merge nothing.
+        share: Denominator of a purity, see `functional.part_purity`.
         half: Half of the side of the box around the peak of a map, 36 of 224 pixels.
         consistency_threshold: Share of images in which a prototype has to lie on the same part.
-        noise_std: Of the noise for stability, on normalised images.
-        noise_clip: Largest absolute value of it.
+        noise_std: Standard deviation of the noise for stability, on normalized images.
+        noise_clip: Largest absolute value of this noise.
         size_threshold: Share of the largest weight, or contribution, above which a unit counts.
-        purity_images: Strongest images of each channel that channel purity is over.
-        seed: Of the noise; it is a function of this and of the id of an image.
-        progress: Show a bar.
+        purity_images: Number of strongest images per channel that channel purity uses.
+        seed: Seed of the noise, which depends only on it and on the id of an image.
+        progress: Whether to show a progress bar.
 
     Raises:
         InputError: The classifier has no head that explains itself; a patch of a sample that is not of the training
@@ -105,7 +106,7 @@ def evaluate_prototypes(
     """
     head = backbone.head
     if not isinstance(head, Head):
-        raise InputError("prototypes are of the units of an interpretable head, and this model has none: attach one")
+        raise InputError("prototypes belong to the units of an interpretable head, and this model has none: attach one")
     datamodule.model_preprocessing = backbone.preprocessing
     datamodule.setup("predict")
     if datamodule.transform.preprocessing != backbone.preprocessing:
@@ -235,7 +236,7 @@ class _Streamed:
 
     def scores(self, purity: PartPurity | None, names: tuple[str, ...]) -> PrototypeScores:
         if not self.images:
-            raise InputError("there are no images to evaluate prototypes on: look at the arguments of the data")
+            raise InputError("there are no images to evaluate prototypes on: check the arguments of the data")
         located = self.consistency is not None
         return PrototypeScores(
             images=self.images,
@@ -278,10 +279,13 @@ def _part_purity(
     points = Points(datamodule.dataset("train"), datamodule.transform)
     unknown = next((name for name in patches.ids if name not in points.index), None)
     if unknown is not None:
-        raise InputError(f"prototypes: {unknown} is no sample of the training split, whose patches prototypes are")
+        raise InputError(
+            f"prototypes: {unknown} is not a sample of the training split, and prototypes are patches of that split: "
+            "give the data they were made from"
+        )
     both = next((name for name in datamodule.explained.ids if name in points.index), None)
     if both is not None:
-        raise InputError(f"prototypes: {both} is also among the images to evaluate: let data explain the test split")
+        raise InputError(f"prototypes: {both} is also among the images to evaluate: set data.split to test")
     places = {name: points.of(name) for name in dict.fromkeys(patches.ids)}
     found = [place for name in patches.ids if (place := places[name]) is not None]
     if not found or len(found) < len(patches.ids):

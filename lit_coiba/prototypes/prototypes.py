@@ -37,7 +37,7 @@ class Prototypes:
     """The strongest patches of every unit of a head.
 
     Args:
-        folder: What ``lit-coiba prototypes`` was given as output.
+        folder: Output folder of ``lit-coiba prototypes``.
 
     Raises:
         InputError: There are no prototypes, or they are damaged.
@@ -51,9 +51,11 @@ class Prototypes:
             self.summary: dict[str, Any] = current_summary(told) if isinstance(told, dict) else told
             self._table: pa.Table = checked(self.path / TABLE, self.summary)
         except FileNotFoundError as error:
-            raise InputError(f"{folder} holds no prototypes: lit-coiba prototypes --output makes them") from error
+            raise InputError(f"{folder} has no prototypes: run lit-coiba prototypes --output {folder} first") from error
         except (ValueError, pa.ArrowException, OSError, RecursionError) as error:
-            raise InputError(f"the prototypes in {folder} cannot be read ({error}): make them again") from error
+            raise InputError(
+                f"the prototypes in {folder} cannot be read ({error}): run lit-coiba prototypes again"
+            ) from error
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -101,16 +103,16 @@ class Prototypes:
             InputError: There is no such unit.
         """
         if not 0 <= unit < self.units:
-            raise InputError(f"unit is {unit}, but there are units 0 to {self.units - 1}")
+            raise InputError(f"unit is {unit}, but the head has units 0 to {self.units - 1}")
         return self._places.get((unit, side), [])
 
     def of(self, unit: int, side: int = 1, count: int | None = None) -> list[Patch]:
         """The patches of a unit, the strongest first.
 
         Args:
-            unit: From 0.
+            unit: Index of the unit, from 0.
             side: 1 = positive, -1 = negative.
-            count: How many; None = all.
+            count: Largest number of patches; None = all.
         """
         return [self[row] for row in self.rows(unit, side)[:count]]
 
@@ -121,7 +123,7 @@ class Prototypes:
             InputError: There is no such row, or its crop is damaged.
         """
         if not 0 <= row < len(self):
-            raise InputError(f"row is {row}, but there are rows 0 to {len(self) - 1}")
+            raise InputError(f"row is {row}, but the table has rows 0 to {len(self) - 1}")
         patch, content = self.place(row), self._crops[row].as_py()
         if content is None:
             return patch
@@ -131,7 +133,7 @@ class Prototypes:
             crop = decode(content)
         except OSError as error:
             raise InputError(
-                f"row {row} of {self.path / TABLE} is damaged ({error}): make the prototypes again"
+                f"row {row} of {self.path / TABLE} is damaged ({error}): run lit-coiba prototypes again"
             ) from error
         return patch._replace(crop=crop, inner=Box(box.top - top, box.left - left, box.bottom - top, box.right - left))
 

@@ -50,11 +50,11 @@ def write_table(
     """Write the table, whole or not at all; images are read once, and only the crops are kept in memory.
 
     Args:
-        file: Where to.
+        file: File to write.
         found: The patches; sides in the order positive, negative.
         grid: Height and width of what its cells are counted on.
         dataset: The images, by the numbers in `found`.
-        transform: How they became model input.
+        transform: Transform that made the images model input.
         crops: Patches of each side of a unit to keep as pictures; an image that cannot be read has none.
         tell: Told how many images are read, of how many.
     """

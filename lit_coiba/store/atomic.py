@@ -28,8 +28,9 @@ def atomically(path: Path, exclusive: bool = False, durable: bool = True) -> Ite
 
     Args:
         path: The final name; the temporary file lies in the same folder.
-        exclusive: Do not replace a file that is there already.
-        durable: Sync to disk. Without, only a crash of the machine, not one of the process, may leave a torn file.
+        exclusive: Whether to refuse to replace an existing file.
+        durable: Whether to sync to disk. Without, a crash of the machine (not of the process) may leave an incomplete
+            file.
 
     Raises:
         FileExistsError: `exclusive`, and another process was faster.

@@ -37,10 +37,10 @@ _LOOKS = 20  # at a folder in which files come and go
 
 
 class DamagedBlock(Exception):
-    """A file among the blocks that is torn, or no block of this store."""
+    """A file among the blocks that is truncated, or does not belong to this store."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} is torn or foreign ({reason})")
+        super().__init__(f"{path} is truncated or belongs to another run ({reason})")
         self.path = path
 
 
@@ -126,7 +126,7 @@ def read_keys(path: Path, signature: Signature, identity: str) -> BlockFile:
     """What a file holds: reads ids, targets and errors, not the maps.
 
     Raises:
-        DamagedBlock: It is torn, or no block of the store with this identity.
+        DamagedBlock: It is truncated, or belongs to a store with another identity.
         StaleBlock: It is gone.
     """
     with _opened(path) as file:
@@ -186,7 +186,7 @@ def read_group(file: BlockFile, group: int) -> pa.Table:
     """Read one row group, all checksums verified.
 
     Raises:
-        DamagedBlock: Its data is torn.
+        DamagedBlock: Its data is damaged.
         StaleBlock: The file is not the one whose keys were read.
     """
     with _opened(file.path, file.footer) as opened:
@@ -204,7 +204,7 @@ def read_rows(file: BlockFile, group: int) -> Columns:
     """Decode one row group.
 
     Raises:
-        DamagedBlock: Its data is torn.
+        DamagedBlock: Its data is damaged.
         StaleBlock: The file is not the one whose keys were read.
     """
     table = read_group(file, group)

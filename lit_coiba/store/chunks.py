@@ -18,7 +18,7 @@ class Chunks:
     end, associates in the same way however they are dealt to processes and wherever a run stopped.
 
     Args:
-        folder: Where the files go; made when the first one is written.
+        folder: Folder of the files; created when the first one is written.
         blocks: Block numbers, at least one.
         longest: Blocks of a chunk, at most; there may be more chunks then.
     """

@@ -40,11 +40,11 @@ def consolidate(index: BlockIndex, find: Callable[[], dict[int, Piece]], tell: T
         index: The folder.
         find: Gives the blocks that there are, by number, those of the folder among them; it is asked again when
             another process has moved one.
-        tell: Is told how many blocks are written, of how many.
+        tell: Callback with the number of blocks written and their total.
 
     Raises:
         OSError: The disk is full, the folder is read-only, ...
-        DamagedBlock: A file is torn; its blocks stay where they are.
+        DamagedBlock: A file is damaged; its blocks stay where they are.
     """
     for _ in range(_ATTEMPTS):
         index.refresh()

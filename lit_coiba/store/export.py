@@ -45,7 +45,7 @@ def export_store(
 
     Args:
         rows: The explanations.
-        total: How many, for the bar.
+        total: Number of explanations, for the progress bar.
         identity: Digest of the store's identity.
         format: ``npz`` or ``png``.
         output: Folder for the files.
@@ -68,8 +68,8 @@ def export_store(
                 tell(done, total)
     except OSError as error:
         raise InputError(
-            f"output {output} cannot be written ({error.strerror or error}); mend that and run the same command again: "
-            "files that are done are kept"
+            f"output {output} cannot be written ({error.strerror or error}); fix the cause and rerun the same command: "
+            "finished files are kept"
         ) from error
 
 
@@ -114,7 +114,7 @@ def _claim(output: Path, mark: dict[str, str]) -> None:
     except ValueError:
         found = None
     if found != mark:
-        raise InputError(f"output {output} holds the export of another store or format: give another folder")
+        raise InputError(f"output {output} has the export of another store or format: choose another folder")
 
 
 def _write(path: Path, row: Row, format: Format) -> None:

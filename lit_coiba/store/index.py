@@ -75,7 +75,7 @@ class BlockIndex:
         """Read one explanation, found again where another process moved it meanwhile.
 
         Raises:
-            DamagedBlock: Its file is torn.
+            DamagedBlock: Its file is damaged.
             InputError: It went away for good.
         """
         for _ in range(_ATTEMPTS):
@@ -86,7 +86,9 @@ class BlockIndex:
                 return self._columns(location.file, location.part.group).row(location.row)
             except StaleBlock:
                 self.refresh()
-        raise InputError(f"{sample!r} vanished from {self.folder} while it was read: read again when no run is writing")
+        raise InputError(
+            f"{sample!r} was removed from {self.folder} while it was read: read it again when no run is writing"
+        )
 
     def rows(self) -> Iterator[Row]:
         """All explanations that are there now, in block order; warns of damaged files and passes over them."""
@@ -183,4 +185,4 @@ class BlockIndex:
         seen = name, self._known.get(name, signature)
         if seen not in self._warned:
             self._warned.add(seen)
-            warnings.warn(f"{error}: it counts as missing, and repeating the run redoes its block", stacklevel=3)
+            warnings.warn(f"{error}: it counts as missing; rerun the command to redo its block", stacklevel=3)

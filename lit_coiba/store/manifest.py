@@ -1,4 +1,4 @@
-"""What made a store: the identity that a resumed run must share, and circumstances that are only recorded."""
+"""What made a store: the identity that a resumed run must share, and the provenance, which is only recorded."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class Manifest:
                 return cls(**manifest)
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(
-                f"{folder / FILE_NAME} is damaged ({error}): restore it from a copy, or use another folder"
+                f"{folder / FILE_NAME} is damaged ({error}): restore it from a copy, or choose another folder"
             ) from error
         raise InputError(
             f"{folder / FILE_NAME} has schema version {version}, and this version of lit-coiba reads "
-            f"{SCHEMA_VERSION}: use the version that wrote the store, or another folder"
+            f"{SCHEMA_VERSION}: use the version that wrote the store, or choose another folder"
         )
 
     def save(self, folder: Path, exclusive: bool = False) -> None:
@@ -100,7 +100,7 @@ class Manifest:
         if told := self.told(new):
             raise InputError(
                 f"store {store} was made with other arguments (old -> new): {told}; "
-                "use another folder, or repeat the original arguments"
+                "choose another folder, or repeat the original arguments"
             )
 
     def told(self, new: Manifest) -> str:

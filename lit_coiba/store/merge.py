@@ -22,7 +22,7 @@ def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> 
     """Join stores that share an identity into `out`, which may be one of them; the others stay as they are.
 
     Nothing is lost and nothing is there twice: a block that several stores have is taken once, and where they differ
-    in failures, with the fewest. An interrupted merge is repeated. Blocks that are torn are left out, with a warning.
+    in failures, with the fewest. An interrupted merge is repeated. Damaged blocks are left out, with a warning.
 
     Args:
         out: Folder of the joined store; created, or added to.
@@ -33,12 +33,13 @@ def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> 
         InputError: Their identities differ (the message says in what), there is no store, or `out` cannot be written.
     """
     if not stores:
-        raise InputError("there is nothing to merge: give the folders of stores")
+        raise InputError("stores is empty: give the folders of the stores to merge")
     sources = [ExplanationStore(store) for store in stores]
     for source in [*sources[1:], *([ExplanationStore(out)] if (Path(out) / FILE_NAME).exists() else [])]:
         if told := sources[0].manifest.told(source.manifest):
             raise InputError(
-                f"{sources[0].path} and {source.path} cannot be merged, they were made with other arguments ({told}): "
+                f"{sources[0].path} and {source.path} cannot be merged, since they were made with other arguments "
+                f"({told}): "
                 "merge stores of one model, method and dataset"
             )
     for source in sources:
@@ -55,11 +56,11 @@ def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> 
         _take_statistics(joined.path, [source.path for source in sources])
     except OSError as error:
         raise InputError(
-            f"store {joined.path} cannot be written ({error.strerror or error}); mend that and run the same command "
-            "again: what is done is kept"
+            f"store {joined.path} cannot be written ({error.strerror or error}); fix the cause and rerun the same "
+            "command: finished blocks are kept"
         ) from error
     except DamagedBlock as error:
-        raise InputError(f"{error}: run the same command again") from error
+        raise InputError(f"{error}: rerun the same command") from error
     return ExplanationStore(out)
 
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-Tell = Callable[[int, int], None]  # how much is done, of how much
+Tell = Callable[[int, int], None]  # called with what is done, and the total
 
 
 def silent(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def progress_bar(description: str, shown: bool) -> Iterator[Tell]:
     """A bar, and what moves it; it stays when all is done.
 
     Args:
-        description: What is done.
+        description: Text beside the bar.
         shown: False = no bar.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -35,8 +35,8 @@ _LISTED = 10  # targets in a message
 class ExplanationStore:
     """Explanations on disk, read lazily: keys in memory, the maps of one block at a time.
 
-    What is done is what files exist, so reading while other processes write is safe: each verb sees the blocks that
-    are there when it is called. A torn or foreign file counts as missing, with a warning.
+    Existing files define what is done, so reading while other processes write is safe: each method sees the blocks that
+    exist when it is called. A file that is truncated or belongs to another run counts as missing, with a warning.
 
     Args:
         path: Folder of an existing store; `open` creates one.
@@ -66,7 +66,7 @@ class ExplanationStore:
             reason = f"its {FILE_NAME} cannot be read: {error.strerror}"
             if isinstance(error, FileNotFoundError | NotADirectoryError):
                 reason = f"it has no {FILE_NAME}" if self.path.is_dir() else "there is no such folder"
-            raise InputError(f"{self.path} is not a store ({reason}): give the folder that a run wrote") from error
+            raise InputError(f"{self.path} is not a store ({reason}): give a folder written by explain") from error
         self._index = BlockIndex(self.path / FOLDER, self.manifest.digest)
 
     def __repr__(self) -> str:
@@ -89,7 +89,7 @@ class ExplanationStore:
             begun = (path / FILE_NAME).exists()
             if not begun:
                 if list_blocks(blocks):
-                    raise InputError(f"{blocks} has blocks but no {FILE_NAME} beside it: use another folder")
+                    raise InputError(f"{blocks} has blocks but no {FILE_NAME} beside it: choose another folder")
                 path.mkdir(parents=True, exist_ok=True)
                 with suppress(FileExistsError):  # another process was faster; its manifest counts
                     manifest.save(path, exclusive=True)
@@ -108,7 +108,9 @@ class ExplanationStore:
                 raise PermissionError(None, "it is read-only")
         except OSError as error:
             reason = error.strerror or str(error)
-            raise InputError(f"store {path} cannot be written ({reason}): mend that, or use another folder") from error
+            raise InputError(
+                f"store {path} cannot be written ({reason}): fix the cause or choose another folder"
+            ) from error
         return store
 
     def accepts(self, manifest: Manifest) -> bool:
@@ -126,8 +128,9 @@ class ExplanationStore:
         """Those of the blocks 0 to `total_blocks` - 1 that are still to do.
 
         Args:
-            total_blocks: How many there are.
-            verify: Verify every checksum, so that a torn block counts as missing; without, only keys are read.
+            total_blocks: Total number of blocks.
+            verify: Whether to verify every checksum, so that a damaged block counts as missing; otherwise only keys are
+                read.
         """
         self._index.refresh()
         done = self._index.whole_blocks() if verify else self._index.pieces.keys()
@@ -139,10 +142,10 @@ class ExplanationStore:
         Others may read and write meanwhile, and whatever kills this, nothing is lost and nothing is there twice.
 
         Args:
-            progress: Show a bar on stderr.
+            progress: Whether to show a progress bar on stderr.
 
         Raises:
-            InputError: The disk is full, the folder read-only, or a file torn; everything is there as before.
+            InputError: The disk is full, the folder read-only, or a file damaged; the store is unchanged then.
         """
         try:
             with progress_bar("Compacting blocks", progress) as tell:
@@ -153,7 +156,7 @@ class ExplanationStore:
                 "in many files"
             ) from error
         except DamagedBlock as error:
-            raise InputError(f"{error}: run the command that wrote it again") from error
+            raise InputError(f"{error}: rerun the command that wrote it") from error
 
     def export(self, format: Format, output: str | os.PathLike[str] | None = None, progress: bool = False) -> Path:
         """Write every explanation to a file of its own, for other programs; see `export_store`.
@@ -161,7 +164,7 @@ class ExplanationStore:
         Args:
             format: ``npz``: the numbers, for numpy; ``png``: the map as a picture.
             output: Folder for the files; None = a folder named like the format, in the store.
-            progress: Show a bar on stderr.
+            progress: Whether to show a progress bar on stderr.
 
         Returns:
             The folder. The same call again does what is missing.
@@ -182,12 +185,14 @@ class ExplanationStore:
         """
         try:
             if Manifest.load(self.path).digest != self.manifest.digest:
-                raise InputError(f"store {self.path} was begun anew by a run with other arguments: use another folder")
+                raise InputError(
+                    f"store {self.path} was restarted by a run with other arguments: choose another folder"
+                )
             write_block(self.path / FOLDER, record, self.manifest.digest)
         except OSError as error:
             raise InputError(
-                f"store {self.path}: block {record.block} cannot be written ({error.strerror or error}); mend that and "
-                "run the same command again: what is done is kept"
+                f"store {self.path}: block {record.block} cannot be written ({error.strerror or error}); fix the cause "
+                "and rerun the same command: finished blocks are kept"
             ) from error
 
     def block(self, number: int) -> list[Row]:
@@ -217,7 +222,8 @@ class ExplanationStore:
         """All rows as a data frame: id, label, target, probability, map and a column per extra.
 
         Args:
-            maps: Whether to hold the maps, as arrays ``(h, w)``; without, the frame of a large store fits in memory.
+            maps: Whether to include the maps, as arrays ``(h, w)``; without them, the frame of a large store fits in
+                memory.
 
         Raises:
             InputError: pandas is not installed.
@@ -254,7 +260,7 @@ class ExplanationStore:
         try:
             return self._index.row(sample, next(iter(targets)) if target is None else target)
         except DamagedBlock as error:
-            raise InputError(f"{sample!r} cannot be read: {error}; run the command that wrote it again") from error
+            raise InputError(f"{sample!r} cannot be read: {error}; rerun the command that wrote it") from error
 
     def __contains__(self, key: object) -> bool:
         if isinstance(key, str):
@@ -273,7 +279,7 @@ class ExplanationStore:
         """Why there is no such sample, and which ids come near."""
         for failure in self.failures():
             if failure.id == sample:
-                return f"{sample!r} has no explanation, it failed: {failure.reason}"
+                return f"{sample!r} has no explanation, since it failed: {failure.reason}"
         near = [repr(candidate) for candidate in _near(sample, self.ids())]
         hint = f"did you mean {' or '.join(near)}?" if near else f"{self.path} has {len(self._index.samples)} samples"
         return f"{sample!r} is not in store {self.path}: {hint}"

@@ -17,7 +17,7 @@ class StoreWriter(BasePredictionWriter):
     """Writes the `BlockRecord` of each batch, and counts what this process wrote.
 
     Args:
-        store: Where to.
+        store: The store to write to.
     """
 
     blocks: int  # written by this process so far

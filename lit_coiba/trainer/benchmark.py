@@ -37,7 +37,7 @@ def open_stores(stores: list[str], output: Path) -> dict[str, ExplanationStore]:
     opened = {name: ExplanationStore(path) for name, path in names_of(stores).items()}
     check_place(output, "output")
     if (output / FILE_NAME).exists():
-        raise InputError(f"output {output} is a store itself: give another folder for the table")
+        raise InputError(f"output {output} is itself one of the stores: give another folder for the table")
     return opened
 
 

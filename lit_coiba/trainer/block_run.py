@@ -129,7 +129,9 @@ class BlockRun(Generic[Module]):
         """Refuse to run over a part of the blocks only, which would never end what is made of all of them."""
         limit = self.trainer.limit_predict_batches
         if isinstance(limit, int) or limit < 1.0:
-            raise InputError(f"{what} need a whole pass: leave out limit_predict_batches and fast_dev_run")
+            raise InputError(
+                f"{what} need a complete pass over the data: leave out limit_predict_batches and fast_dev_run"
+            )
 
     def to_device(self) -> None:
         """Move the model to where the Trainer runs it."""
@@ -144,7 +146,7 @@ class BlockRun(Generic[Module]):
         self.trainer.strategy.barrier()
         self.datamodule.setup("predict")
         if not len(self.images):
-            raise InputError("there are no images to explain: look at the arguments of the data")
+            raise InputError("there are no images to explain: check the arguments of the data")
         self.model.check(self.images)
 
     @contextmanager

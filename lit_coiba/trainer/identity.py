@@ -43,7 +43,7 @@ def scores_identity(
         keys: Sample id -> classes that it is scored for.
 
     Raises:
-        InputError: The store's explanations are of another model or of images prepared in another way.
+        InputError: The store's explanations belong to another model or another preprocessing.
     """
     digest, preprocessing = run.model.network.digest(), json.loads(json.dumps(run.preprocessing))
     if store is not None:
@@ -51,8 +51,8 @@ def scores_identity(
         for what, here in (("model", digest), ("preprocessing", preprocessing)):
             if made.get(what) != here:
                 raise InputError(
-                    f"stores: {store.path} explains another {what} than the one given here: benchmark each model by"
-                    " itself, with the arguments that its explanations were made with"
+                    f"stores: {store.path} explains another {what} than the one given here: benchmark each model"
+                    " separately, with the arguments of its explanations"
                 )
     return {
         "model": digest,

@@ -33,6 +33,4 @@ def check_precision(precision: str) -> None:
         InputError: It does.
     """
     if precision not in PRECISIONS:
-        raise InputError(
-            f"precision is {precision}, but explaining runs in {' or '.join(PRECISIONS)}: set one, or auto"
-        )
+        raise InputError(f"precision is {precision}, but explain runs in {' or '.join(PRECISIONS)}: set one, or auto")

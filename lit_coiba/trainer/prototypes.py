@@ -38,7 +38,9 @@ def check_prototypes_arguments(output: Path, split: Split, pages: int, evaluate:
     check_place(output, "output")
     check_count(0, pages=pages)
     if evaluate and split != "train":
-        raise InputError(f"evaluate measures prototypes of the training split, and split is {split}: leave one out")
+        raise InputError(
+            f"evaluate measures prototypes of the training split, but split is {split}: leave out evaluate or split"
+        )
 
 
 def search_prototypes(run: BlockRun[PrototypeSearch], folder: Path, pages: int) -> None:
@@ -72,8 +74,8 @@ def _claim(folder: Path, manifest: Manifest) -> None:
         manifest.save(folder, exclusive=True)
     if differences := Manifest.load(folder).told(manifest):
         raise InputError(
-            f"output {folder} was made with other arguments (old -> new): {differences}; use another folder, or repeat"
-            " the original arguments"
+            f"output {folder} was made with other arguments (old -> new): {differences}; choose another folder, or"
+            " repeat the original arguments"
         )
 
 

@@ -32,7 +32,7 @@ def check_statistics_arguments(file: Path, images: int) -> None:
         raise InputError(f"images is {images}, but a standard deviation needs at least 2")
     check_place(file.parent, "file")
     if file.is_dir():
-        raise InputError(f"file {file} is a folder: give the name of the file of statistics")
+        raise InputError(f"file {file} is a folder: give the name of a file")
 
 
 def estimate(
@@ -59,7 +59,7 @@ def estimate(
     """
     method, network = run.model.method, run.model.network
     if not isinstance(method, BottleneckMethod):
-        raise InputError(f"{type(method).__name__} needs no activation statistics: go on with `explain`")
+        raise InputError(f"{type(method).__name__} needs no activation statistics: continue with `explain`")
     run.check_whole_pass("statistics")
     layers, blocks = method.statistics_layers(network), run.datamodule.spread(images)
     sources = [run.preprocessing, run.ids_digest, run.datamodule.batch_size, blocks]

@@ -32,12 +32,12 @@ from lit_coiba.training.feature_cache import CachedFeatures
 class Trainer(lightning.Trainer):
     """Lightning's Trainer with more verbs: `statistics`, `explain`, `benchmark` and `prototypes`.
 
-    All leave the model, the data module and the global random state as they were, also when they raise, and write
-    nothing to the logger that Lightning makes where none is given. Several processes share the blocks of a run. When it
-    is asked to terminate (SIGTERM), a run finishes the block in hand and ends with status 143; the same call goes on.
+    All leave the model, the data module and the global random state as they were, also after an error, and write
+    nothing to the logger that Lightning makes if none is given. Several processes share the blocks of a run. On SIGTERM
+    a run finishes the current block and ends with status 143; the same call continues it.
 
     Args:
-        precision: Precision as Lightning names it, or ``auto``: bf16-mixed where the machine has bf16 in hardware,
+        precision: Precision by Lightning's names, or ``auto``: bf16-mixed where the machine has bf16 in hardware,
             32-true elsewhere.
     """
 
@@ -60,24 +60,25 @@ class Trainer(lightning.Trainer):
         cache: str | None = None,
         views: int = 1,
     ) -> None:
-        """Lightning's `fit`; with a frozen backbone and a head, features need be computed only once.
+        """Lightning's `fit`; with a frozen backbone and a head, features can be computed only once.
 
         Args:
             model: The module.
             train_dataloaders: See Lightning.
             val_dataloaders: See Lightning.
             datamodule: The data.
-            ckpt_path: Checkpoint to go on from.
+            ckpt_path: Checkpoint to continue from.
             weights_only: See Lightning.
-            cache: Folder for the features of a frozen backbone: epochs then cost the head alone; see `CachedFeatures`.
-            views: Number of times that each training sample is kept in it, where the data augment them at random.
+            cache: Folder for the features of a frozen backbone: an epoch then costs the head alone; see
+                `CachedFeatures`.
+            views: Number of versions of each training sample to cache, if the data augment them at random.
 
         Raises:
-            InputError: A cache for a backbone that is not frozen, or for data that are not this project's.
+            InputError: The backbone of a cache is not frozen, or the data module is not one of lit-coiba.
         """
         if cache is not None:
             if not isinstance(datamodule, BlockDataModule):
-                raise InputError("cache needs a data module of this project: give one as datamodule")
+                raise InputError("cache needs a data module of lit-coiba: give one as datamodule, such as ImageFolder")
             datamodule = CachedFeatures(datamodule, cache, views)
         with without_tips():
             super().fit(model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only)
@@ -85,13 +86,13 @@ class Trainer(lightning.Trainer):
     def statistics(
         self, model: Explainer, datamodule: BlockDataModule, file: str, images: int = ENOUGH_IMAGES
     ) -> ActivationStatistics:
-        """Estimate the activation statistics a method needs over a dataset, in one sharded pass, and test for leaks.
+        """Estimate the activation statistics that a method needs, in one pass over a dataset, and test for leaks.
 
         Args:
             model: Model and method.
-            datamodule: The images, those of the domain that will be explained; its `limit` does not count here.
-            file: File to keep the statistics in (safetensors). What a stopped run had done is kept beside it.
-            images: Number of images to use, about, evenly spaced over the dataset.
+            datamodule: Images of the domain that will be explained; its `limit` is ignored here.
+            file: File to write the statistics to (safetensors). A stopped run keeps its results beside it.
+            images: Approximate number of images to use, evenly spaced over the dataset.
 
         Raises:
             InputError: The method needs no statistics, or there are fewer than two readable images.
@@ -112,32 +113,31 @@ class Trainer(lightning.Trainer):
         shard: str | tuple[int, int] | None = None,
         pictures: bool = True,
     ) -> ExplanationStore:
-        """Explain a dataset into a store. The same call again does what is missing, and nothing twice.
+        """Explain a dataset into a store. The same call again explains what is missing and repeats nothing.
 
-        Statistics that the method needs and was not given are estimated first, over all images, and kept in the store.
+        If the method needs statistics and has none, they are estimated first, over all images, and kept in the store.
         At the end pictures are drawn beside the blocks (see the callbacks `ContactSheet` and `Decisions`); when no
-        block is missing, they are put into few files.
+        block is missing, the blocks are merged into few files.
 
-        Jobs that do not talk to one another share a run by `shard`. In one folder they share statistics too; where each
-        has its own, as `lit-coiba merge` joins, give all of them the file of one `statistics`: those of two kinds of
-        machine may differ in the last bit, and then the stores are of different runs.
+        Independent jobs share a run by `shard`. In one folder they share the statistics too. If each job has its own
+        folder, to be joined by `lit-coiba merge`, give all of them the file of one `statistics`: statistics of two
+        kinds of machine may differ in the last bit, and their stores then belong to different runs.
 
         Args:
             model: Model, method and targets.
             datamodule: The images.
-            store: Folder of the store; created, or resumed where it was made with the same arguments.
+            store: Folder of the store; created, or continued if it was made with the same arguments.
             limit: Number of images to explain; evenly spaced over the dataset, unless its `limit_order` is ``first``.
-            retry_failed: Whether to do the blocks again in which an image failed: after fixing the files.
-            shard: Share of the blocks to do, i/n: those whose number leaves i when it is divided by n, for i from 0 to
-                n - 1.
-            pictures: Whether to draw a contact sheet, decisions where `HeadAttribution` has prototypes, and the images
-                in the log for TensorBoard. Callbacks of the Trainer's that draw are not affected.
+            retry_failed: Whether to repeat the blocks in which an image failed, after fixing the files.
+            shard: Shard of the blocks to explain, i/n: every n-th block from block i on, with i from 0 to n - 1.
+            pictures: Whether to draw a contact sheet, decisions if `HeadAttribution` has prototypes, and the images in
+                the TensorBoard log. The Trainer's own callbacks are not affected.
 
         Returns:
-            The store, complete but for other shards and for what Lightning's `limit_predict_batches` left out.
+            The store, complete except for other shards and for what Lightning's `limit_predict_batches` left out.
 
         Raises:
-            InputError: The folder holds a store that was made with other arguments, or these cannot be explained.
+            InputError: The folder has a store that was made with other arguments, or these images cannot be explained.
         """
         share = Shard.of(shard)
         with self._block_run(model, datamodule, Pass(limit=datamodule.limit if limit is None else limit)) as run:
@@ -152,11 +152,11 @@ class Trainer(lightning.Trainer):
         limit: int | None = None,
         shard: str | tuple[int, int] | None = None,
     ) -> Leaderboard:
-        """Score the explanations in stores by the same metrics, on the same samples, into one table.
+        """Score the explanations of several stores by the same metrics on the same samples, in one table.
 
-        Random maps and gradient saliency are always in the table, and where the data know where the object is, the
-        oracle: its share of each cell. Scores of every explanation go into a store per method, below `output`, so the
-        same call again does what is missing; the table is written beside them as Markdown and CSV.
+        Random maps and gradient saliency are always in the table, and, if the data know where the object is, the
+        oracle: the object's share of each cell. The scores of every explanation go into one store per method, below
+        `output`, so the same call again scores what is missing; the table is written there as Markdown and CSV.
 
         Args:
             model: The model that was explained, and the metrics.
@@ -164,13 +164,14 @@ class Trainer(lightning.Trainer):
             stores: Folders of the explanations; what all of them explain is scored.
             output: Folder for the scores and the table.
             limit: Number of images to score; evenly spaced over the dataset, unless its `limit_order` is ``first``.
-            shard: Share of the blocks to do, i/n, as in `explain`; the table is of what all of them have done.
+            shard: Shard of the blocks to score, i/n, as in `explain`; the table covers what all shards have done so
+                far.
 
         Returns:
             The table.
 
         Raises:
-            InputError: A store is of another model, or has other images; or nothing is common to all.
+            InputError: A store belongs to another model or other images, or the stores have no explanation in common.
         """
         opened, share = open_stores(stores, Path(output)), Shard.of(shard)
         with self._block_run(model, datamodule, Pass(limit=datamodule.limit if limit is None else limit)) as run:
@@ -186,30 +187,30 @@ class Trainer(lightning.Trainer):
         pages: int = 10,
         evaluate: bool = False,
     ) -> Prototypes:
-        """Find for every unit of a head the training images that it answers to most, and where in them.
+        """Find the training images that activate each unit of a head most, and the place in each of them.
 
-        One pass over the images, whose memory does not grow with their number; an image comes once for a unit. The same
-        call again goes on where it was stopped. `output` gets the table of patches with crops (prototypes.parquet),
-        units that answer to nothing, that no class uses or that show the same as another (prototypes.json), pages of
-        the units that can add most to a logit, pages of the classes, and both for TensorBoard.
+        This takes one pass over the images, in memory that does not grow with their number; each unit keeps an image at
+        most once. The same call again continues a stopped run. `output` gets the table of patches with crops
+        (prototypes.parquet), the dead, unused and duplicate units (prototypes.json), pages of the units that can add
+        most to a logit, pages of the classes, and both for TensorBoard.
 
         Args:
-            model: The classifier, and what is looked for.
+            model: The classifier, and the settings of the search.
             datamodule: The images.
-            output: Folder for all of it.
-            split: Split to take images from: that which the head was trained on, in general.
-            limit: Number of images to look for prototypes in, evenly spaced, unless the data's `limit_order` is
-                ``first``; None = all. What `evaluate` measures on is bounded by data.limit instead.
-            pages: Number of pages of ten units to draw, and of pages of classes; 0 = none.
-            evaluate: Whether to measure them too, see `prototypes.evaluation`, on the images that `explain` would
-                take: do prototypes stay on one part and show one, how many make an explanation; evaluation.md and
-                .json.
+            output: Folder for all results.
+            split: Split to take images from: in general the one that the head was trained on.
+            limit: Number of images to search for prototypes, evenly spaced, unless the data's `limit_order` is
+                ``first``; None = all. The images that `evaluate` measures on are limited by data.limit instead.
+            pages: Number of pages to draw of ten units each, and of pages of classes; 0 = none.
+            evaluate: Whether to measure the prototypes too, on the images that `explain` would take: whether they stay
+                on one part and show one part, and how many make up an explanation; see `prototypes.evaluation`. Written
+                to evaluation.md and evaluation.json.
 
         Returns:
             The prototypes.
 
         Raises:
-            InputError: The folder holds prototypes that were made with other arguments; no image can be read.
+            InputError: The folder has prototypes that were made with other arguments, or no image can be read.
         """
         folder = Path(output)
         check_prototypes_arguments(folder, split, pages, evaluate)

@@ -33,33 +33,34 @@ MODULES = ("self", "__class__", "backbone", "head", "teacher")  # all other argu
 
 
 class Classifier(LightningModule):
-    """A backbone, with a head or its own classifier, its loss, optimiser and logs.
+    """A backbone with a head or its own classifier, its loss, optimizer and logs; trained by the Trainer's `fit`.
 
     Batches are ``(images, targets)``: images ``(B, 3, H, W)``, targets a class index ``(B,)`` or a probability for each
-    class ``(B, K)``. The trainer's loggers get ``lr``, ``train/loss``, ``train/accuracy``, the same for ``val`` and
-    ``test``, and ``val/NAME/loss`` and so on where a data module gives several loaders by name; ``val/top5`` where
-    there are more than five classes; and what a head says of itself at the end of each epoch, ``head/NAME``.
+    class ``(B, K)``. The loggers get ``lr``, ``train/loss``, ``train/accuracy``, the same for ``val`` and ``test``, and
+    ``val/NAME/loss`` and so on if a data module has several named loaders; ``val/top5`` if there are more than five
+    classes; and the head's own measures at the end of each epoch, ``head/NAME``.
 
     Args:
-        backbone: The network. A dictionary of its arguments will do too: that is what checkpoints of this class hold.
-        head: Takes the place of the backbone's own classifier: a class of `lit_coiba.heads`, or anything that makes one
-            from the number of channels and of classes. A dictionary that `heads.describe` gave will do too.
-        frozen: Train the head, or the classifier layer, alone; all the rest stays as it is, also running statistics.
+        backbone: The network. A dictionary of its arguments works too; checkpoints of this class contain one.
+        head: Head that replaces the backbone's own classifier: a class of `lit_coiba.heads`, or a callable that makes
+            one from the numbers of channels and classes. A dictionary from `heads.describe` works too.
+        frozen: Whether to train only the head, or the classifier layer; the rest stays as it is, running statistics
+            too.
         lr: Peak learning rate of AdamW.
-        backbone_lr: Of all but the head or the classifier layer; None = `lr`.
-        layer_decay: Factor on the learning rate from each layer of the backbone to the one below it, 1 = none.
-        weight_decay: AdamW's; norms, biases and embeddings are spared.
-        warmup: Share of all steps over which the learning rate rises; then it falls to 0 along a cosine.
+        backbone_lr: Peak learning rate of everything except the head or the classifier layer; None = `lr`.
+        layer_decay: Factor on the learning rate from each layer of the backbone to the one below it; 1 = none.
+        weight_decay: Weight decay of AdamW, not applied to norms, biases and embeddings.
+        warmup: Share of all steps during which the learning rate rises; then it falls to 0 along a cosine.
         label_smoothing: Share of each training target that is spread over all classes.
         mixup: Parameter of the Beta distribution by which pairs of training images are mixed (Zhang et al., 2018); 0 =
-            not at all.
-        cutmix: The same for rectangles that are cut from one image into another (Yun et al., 2019); with both, each
-            batch draws one.
-        teacher: Train on the logits of this network too (distillation). A dictionary of its arguments will do too.
+            off.
+        cutmix: Parameter of the same distribution for rectangles that are pasted from one image into another (Yun et
+            al., 2019); 0 = off. With both, each batch draws one.
+        teacher: Network whose logits are trained on too (distillation). A dictionary of its arguments works too.
 
     Raises:
-        InputError: The backbone is to be frozen, and has no classifier layer that could be trained; a head for a model
-            that is not timm's; a number out of range.
+        InputError: The frozen backbone has no classifier layer to train, a head is given for a model that is not
+            timm's, or a number is out of range.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Classifier(LightningModule):
         asked = {name: value for name, value in read_arguments(file).items() if name in named or name not in arguments}
         told = classifier_arguments(asked, signature(cls).parameters, file, head, teacher)
         if not told.get("backbone", "absent"):
-            raise InputError(f"{file} does not say how its backbone is made: give it, backbone=Backbone.wrap(...)")
+            raise InputError(f"{file} has no arguments of its backbone: give the backbone, backbone=Backbone.wrap(...)")
         if told.get("head"):
             built = build(told["head"], head, file)
             arguments["head"] = lambda channels, classes: built
@@ -251,7 +252,7 @@ class Classifier(LightningModule):
     def _freeze(self) -> None:
         classifier = self._classifier()
         if not list(classifier.parameters()):
-            raise InputError("frozen trains the classifier layer alone, and this backbone has none: set num_classes")
+            raise InputError("frozen trains only the classifier layer, and this backbone has none: set num_classes")
         self.backbone.requires_grad_(False)
         classifier.requires_grad_(True)
 

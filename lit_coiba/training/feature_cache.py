@@ -63,13 +63,13 @@ class FeatureFile(Dataset[Features]):
 class CachedFeatures(LightningDataModule):
     """A data module's training and validation samples as features of the classifier's backbone.
 
-    The files are named by what decides their content: the backbone's weights, the transform, the samples and their
-    labels, the number of views, the precision. They are written in one piece, so a killed run leaves none that is torn.
+    The files are named by what determines their content: the backbone's weights, the transform, the samples and their
+    labels, the number of views, the precision. They are written atomically, so a killed run leaves no incomplete file.
 
     Args:
-        data: The samples.
-        folder: Where the files go; one for several backbones and datasets will do.
-        views: Passes over the training samples, where the data module augments them at random.
+        data: The data module.
+        folder: Folder of the files; several backbones and datasets can share one.
+        views: Number of passes over the training samples, if the data module augments them at random.
 
     Raises:
         InputError: Fewer than one view.
@@ -132,12 +132,18 @@ class CachedFeatures(LightningDataModule):
         trainer: Any = self.trainer
         model = trainer.lightning_module
         if not getattr(model, "frozen", False) or model.network.head is None:
-            raise InputError("cache keeps features of a backbone that does not change: set model.frozen and model.head")
+            raise InputError(
+                "cache stores the features of a backbone that does not change: set model.frozen and model.head"
+            )
         if getattr(model, "teacher", None) is not None:
-            raise InputError("cache keeps features, and a teacher has to see the images: fit without cache or teacher")
+            raise InputError(
+                "cache stores features, but a teacher needs the images: fit without cache or without teacher"
+            )
         train = self.data.examples("train")
         if getattr(train, "random", False) and self.views == 1:
-            raise InputError("the data draw every training sample at random: set views, how often each is kept")
+            raise InputError(
+                "the data augment the training samples at random: set views, the number of versions of each to cache"
+            )
         loaders = self.data.val_dataloader()
         named = loaders if isinstance(loaders, dict) else {"": loaders} if loaders else {}
         sources = {("train", ""): train, **{("val", name): loader.dataset for name, loader in named.items()}}
@@ -195,7 +201,8 @@ class CachedFeatures(LightningDataModule):
                 np.save(out, truths.view(views, count, *truths.shape[1:]).numpy())
         except OSError as error:
             raise InputError(
-                f"cache {self.folder} cannot be written ({error.strerror or error}): mend that, or use another folder"
+                f"cache {self.folder} cannot be written ({error.strerror or error}): fix the permissions or the "
+                "disk, or choose another folder"
             ) from error
 
 

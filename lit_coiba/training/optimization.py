@@ -29,7 +29,7 @@ def parameter_groups(
 
     Args:
         module: The module.
-        weight_decay: Of matrices.
+        weight_decay: Weight decay of matrices.
         scales: Name of a parameter -> factor on the learning rate, above 0; 1 where it is not named.
 
     Returns:

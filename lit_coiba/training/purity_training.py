@@ -36,15 +36,15 @@ class PurityTraining(LightningModule):
 
     Args:
         head: The head.
-        features: Of the training images, without random augmentation.
+        features: Features of the training images, without random augmentation.
         counts: Falling numbers of images; None = 100 to 5 in 10 steps.
-        epochs: For each of them.
-        lr: Of Adam, which is made once for all.
-        weight_decay: Of Adam.
-        seed: Of the order of the pairs.
+        epochs: Number of epochs for each pair of counts.
+        lr: Learning rate of Adam, which is created once for all.
+        weight_decay: Weight decay of Adam.
+        seed: Seed of the order of the pairs.
 
     Raises:
-        InputError: A number of images that there are not, or that rises.
+        InputError: A count exceeds the number of images, or the counts rise.
     """
 
     def __init__(

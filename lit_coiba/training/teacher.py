@@ -21,21 +21,20 @@ from lit_coiba.losses import distillation_loss
 class Teacher:
     """Knowledge distillation from the logits of a frozen network in evaluation mode; see `losses.distillation_loss`.
 
-    The network gets the very images of the student, mixed and normalised as they are. Its file is read when a fit
-    begins: to validate, to test or to explain the student, it need not be there. The student's checkpoints hold none of
-    its weights.
+    The network gets exactly the images of the student, mixed and normalized. Its file is read when a fit begins and is
+    not needed to validate, test or explain the student. The student's checkpoints contain none of its weights.
 
     Args:
-        backbone: The network; it is frozen. A dictionary of its arguments will do too.
-        weights: Of a trained classifier, a Lightning checkpoint or safetensors; they replace the backbone's, and bring
-            the head that they were trained with. None = those that the backbone has.
+        backbone: The teacher's network; it is frozen. A dictionary of its arguments works too.
+        weights: File with the weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the
+            backbone's, and the head that they were trained with is attached. None = the backbone's own weights.
         temperature: T, above 0; the paper of BR-NPA searches 1, 6, 11, 16 and 21.
-        alpha: Share of the teacher in the loss, 0 to 1; the rest is the labels'.
-        weight: Of the whole loss.
-        head: The class of the head in `weights`, where it is one of your own: a file never imports a class.
+        alpha: Share of the teacher in the loss, 0 to 1; the labels have the rest.
+        weight: Factor on the whole loss.
+        head: Class of the head in `weights`, if it is one of your own: a file never imports a class.
 
     Raises:
-        InputError: A number out of range.
+        InputError: A number is out of range.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Teacher:
             load_trained(self.backbone, self.weights, self.head, "model.teacher.head")
         if self.backbone.num_classes != student.num_classes:
             raise InputError(
-                f"the teacher knows {self.backbone.num_classes} classes and the student {student.num_classes}: set"
+                f"the teacher has {self.backbone.num_classes} classes and the student has {student.num_classes}: set"
                 " model.teacher.backbone.num_classes, or give the weights of a teacher of the same classes"
             )
         mine, its = self.backbone.preprocessing, student.preprocessing

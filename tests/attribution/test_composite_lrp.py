@@ -16,7 +16,7 @@ from tests._testers.methods import MethodTester, StateTester
 from tests._testers.steps import Called, Overwriting
 
 zennit = pytest.importorskip("zennit", reason="the extra lrp is not installed")
-ATTENTION = "CompositeLRP has rules for CNNs, and none for attention: take AttnLRP"
+ATTENTION = "CompositeLRP has rules for CNNs, but none for attention: use AttnLRP"
 
 
 class TestCompositeLRP(StateTester):

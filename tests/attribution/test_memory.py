@@ -30,7 +30,7 @@ def test_where_memory_runs_out_the_map_stays_the_same(method, monkeypatch):
 
     monkeypatch.setattr(model.model.get_classifier(), "forward", limited)
     monkeypatch.setattr(gc, "collect", lambda: 0)  # seconds, beside all that a test process holds
-    with pytest.warns(UserWarning, match="memory ran out with .* at once: going on with") as told:
+    with pytest.warns(UserWarning, match="memory ran out with .* at once: continuing with") as told:
         found = method.explain(model, images).maps  # for the predicted classes, which are found in pieces too
     assert len([w for w in told if "memory ran out" in str(w.message)]) == 1
     assert_near(found, expected, 1e-10)

@@ -226,7 +226,7 @@ def test_gradients_flow_to_the_edit_alone():
 @pytest.mark.parametrize(
     ("layers", "says"),
     [
-        ([], "no layer is targeted"),
+        ([], "layers is empty"),
         (["blocks.1.norm1", "blocks.1.norm1"], "blocks.1.norm1 is given twice"),
         (["blocks.2", "blocks"], "blocks.2 and blocks are the same activation"),
         (["blocks.1.norm1", "blocks.9.norm1"], "has no layer 'blocks.9.norm1'"),

@@ -77,7 +77,7 @@ def test_a_model_without_sequences_asks_for_layers():
             return self.conv(images).mean((2, 3))
 
     backbone = Backbone.wrap(Single(), image_size=16)
-    with pytest.raises(InputError, match="name the targeted layers in layers"):
+    with pytest.raises(InputError, match="name the bottleneck layers in layers"):
         backbone.default_layers()
     with pytest.raises(InputError, match="no layer 'xyz': target conv"):
         backbone.grid("xyz")

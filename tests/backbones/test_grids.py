@@ -165,7 +165,7 @@ class Pair(nn.Module):
         ("shared", "is called 2 times in a forward"),
         ("pair", "does not return one tensor with a row for each image"),
         ("folded", "does not return one tensor with a row for each image"),
-        ("unused", "is not called in a forward of the model"),
+        ("unused", "is not called in the model's forward"),
         ("stm", "has no layer 'stm': did you mean stem"),
     ],
 )

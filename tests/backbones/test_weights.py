@@ -106,7 +106,7 @@ def test_what_is_no_file_of_weights_is_refused(name, content, says, tmp_path):
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [torch.ones(2)], {"state_dict": {"a": 1}}])
 def test_a_file_without_tensors_is_refused(content, tmp_path):
     torch.save(content, tmp_path / "a.pth")
-    with pytest.raises(InputError, match="holds no weights"):
+    with pytest.raises(InputError, match="has no weights"):
         read_weights(str(tmp_path / "a.pth"))
 
 

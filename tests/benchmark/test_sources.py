@@ -61,7 +61,7 @@ def test_the_oracle_is_the_share_of_each_cell():
 def test_stores_are_called_by_their_folder(tmp_path):
     assert names_of(["runs/coiba", "runs/iba/"]) == {"coiba": "runs/coiba", "iba": "runs/iba/"}
     assert names_of(["a/x", "b/x"]) == {"a-x": "a/x", "b-x": "b/x"}
-    with pytest.raises(InputError, match="has one folder twice"):
+    with pytest.raises(InputError, match="names a folder twice"):
         names_of(["a", "a"])
     with pytest.raises(InputError, match="give at least one folder"):
         names_of([])

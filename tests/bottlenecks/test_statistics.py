@@ -83,7 +83,7 @@ def test_any_loader_will_do(model, images, statistics, kind):
 
 @pytest.mark.parametrize("batch", [{"image": torch.zeros(1)}, "path.png", ("path.png",), ()])
 def test_a_loader_of_something_else_is_refused(batch):
-    with pytest.raises(InputError, match=f"the loader yields {type(batch).__name__}: give image tensors"):
+    with pytest.raises(InputError, match=f"the loader yields {type(batch).__name__}: make it yield image tensors"):
         list(images_of([batch]))
 
 
@@ -158,7 +158,7 @@ def test_the_digest_changes_with_the_content(statistics):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"there is no file .*nowhere\.safetensors"):
+    with pytest.raises(InputError, match=r"does not exist .*nowhere\.safetensors"):
         ActivationStatistics.load(tmp_path / "nowhere.safetensors")
 
 
@@ -190,14 +190,14 @@ def test_statistics_of_another_preprocessing_are_refused(statistics):
     other = tiny.vit()
     other.preprocessing = Preprocessing((32, 32), mean=(0.1, 0.2, 0.3))
     with pytest.raises(
-        InputError, match=r"were taken with another preprocessing \(\{.*0\.1, 0\.2, 0\.3.*estimate them"
+        InputError, match=r"were estimated with another preprocessing \(\{.*0\.1, 0\.2, 0\.3.*estimate them"
     ):
         statistics.check(other)
 
 
 def test_missing_layers_are_refused(statistics):
     statistics.require(LAYERS)
-    sentence = r"lack the layers \['blocks.9'\]; they have \['blocks.1.norm1', 'blocks.3'\]: estimate them for these"
+    sentence = r"lack the layers \['blocks.9'\]; they have \['blocks.1.norm1', 'blocks.3'\]: estimate them for the missing"
     with pytest.raises(InputError, match=sentence):
         statistics.require(["blocks.3", "blocks.9"])
 

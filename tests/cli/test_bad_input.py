@@ -136,7 +136,7 @@ def test_pretrained_weights_offline(explain, photos):
     outcome = explain("--data.root", str(photos), "--store", "x", "--model.backbone.pretrained", "true")
     assert outcome.status == 2
     assert outcome.error.startswith("the pretrained weights of vit_tiny_patch16_224 cannot be had (")
-    assert outcome.error.endswith("give a file that you have, checkpoint: FILE, or set pretrained: false")
+    assert outcome.error.endswith("give a local file as checkpoint, or set pretrained: false")
 
 
 def test_a_store_where_none_can_be(explain, photos, tmp_path):

@@ -83,7 +83,7 @@ def test_a_store_that_has_the_name_of_another_row(stores, command, name):
     ("words", "sentence"),
     [
         (["--stores", "runs/none"], "runs/none is not a store"),
-        (["--stores", "runs/Saliency", "runs/Saliency"], "has one folder twice"),
+        (["--stores", "runs/Saliency", "runs/Saliency"], "names a folder twice"),
         (["--stores", "runs/Saliency", "--data.classes", "x"], "classes"),
         (["--stores", "runs/Saliency", "-c", "configs/model/synthetic_parts_vit.yaml"], "explains another model"),
         (["--stores", "runs/Saliency", "--model.metrics.best", "CoIBA"], "CoIBA"),

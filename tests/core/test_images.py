@@ -12,7 +12,7 @@ def test_images_that_are_no_tensor_are_refused_in_one_sentence():
     with pytest.raises(InputError, match="images are a ndarray: give a tensor"):
         check_images(tiny.vit(), IMAGES.numpy())
     for pixels in (IMAGES.byte(), IMAGES.numpy()):
-        with pytest.raises(InputError, match="give a tensor of numbers in "):
+        with pytest.raises(InputError, match="give a floating-point tensor with values in "):
             tiny.vit().normalize(pixels)
 
 
@@ -32,7 +32,7 @@ def test_images_of_another_shape_or_type_are_refused(images, sentence):
 
 def test_a_batch_without_images_is_refused():
     model = tiny.resnet()
-    with pytest.raises(InputError, match="images has no image in it: give one or more, or skip the batch"):
+    with pytest.raises(InputError, match="images is empty: give at least one image, or skip the batch"):
         check_images(model, tiny.images(1, model.preprocessing.size)[:0])
 
 

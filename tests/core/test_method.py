@@ -134,7 +134,7 @@ class TestWhatAMethodIsGiven:
             assert method.targets.image.tolist() == [0, 1, 2]
         method.explain(model, images, 3)
         assert isinstance(method.targets, ResolvedClass)
-        with pytest.raises(InputError, match="looks at no target, and it asks for one"):
+        with pytest.raises(InputError, match="uses no target, but the method asks for one"):
             Blind(asks=True).explain(model, images)
 
     def test_the_prediction_runs_in_the_pieces_of_the_method(self, model, images):

@@ -143,7 +143,7 @@ def test_without_preprocessing_it_says_what_to_do():
     data = Album(2)
     data.setup("predict")
     for use in (data.predict_dataloader, data.train_dataloader):
-        with pytest.raises(RuntimeError, match="preprocessing is not known yet: set it, or let a Trainer call setup"):
+        with pytest.raises(RuntimeError, match="preprocessing is unknown: set it, or let a Trainer call setup"):
             use()
 
 

@@ -133,7 +133,7 @@ def test_without_prototypes_nothing_is_drawn(classifier, tmp_path):
 def test_prototypes_of_another_classifier_are_refused(classifier, folder, tmp_path):
     with torch.no_grad():
         classifier.head.weight += 1
-    with pytest.raises(InputError, match="of another classifier"):
+    with pytest.raises(InputError, match="belong to another classifier"):
         explain(classifier, tmp_path / "s", NoiseData(2), HeadAttribution(prototypes=folder))
     assert not (tmp_path / "s").exists()
 

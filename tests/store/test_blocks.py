@@ -84,7 +84,7 @@ def test_a_torn_file_is_damaged(tmp_path: Path, kept: float) -> None:
     path = write_block(tmp_path, record(0, range(4)), IDENTITY)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if kept == 0.5 else int(kept)])
-    with pytest.raises(DamagedBlock, match=r"000000\.parquet is torn or foreign \(.+\)$"):
+    with pytest.raises(DamagedBlock, match=r"000000\.parquet is truncated or belongs to another run \(.+\)$"):
         read(path)
 
 
@@ -108,10 +108,10 @@ def test_foreign_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(DamagedBlock, match="it is not a block of explanations"):
         read(tmp_path / "000002.parquet")
     (tmp_path / "000003.parquet").write_text("id,label\n" * 99)
-    with pytest.raises(DamagedBlock, match="torn or foreign"):
+    with pytest.raises(DamagedBlock, match="truncated or belongs to another run"):
         read(tmp_path / "000003.parquet")
     (tmp_path / "000004.parquet").mkdir()
-    with pytest.raises(DamagedBlock, match="torn or foreign"):
+    with pytest.raises(DamagedBlock, match="truncated or belongs to another run"):
         read(tmp_path / "000004.parquet")
 
 

@@ -210,7 +210,7 @@ def test_a_full_disk_leaves_everything_as_it_was(tmp_path: Path, monkeypatch: py
 def test_a_torn_block_stops_it_and_is_named(tmp_path: Path) -> None:
     store = filled(tmp_path, blocks(3))
     flip_a_byte_of_the_maps(tmp_path / "blocks" / "000001.parquet")
-    with pytest.raises(InputError, match=r"000001.parquet is torn .*: run the command that wrote it again"):
+    with pytest.raises(InputError, match=r"000001.parquet is torn .*: rerun the command that wrote it"):
         store.compact()
     assert files(store) == [f"{block:06d}.parquet" for block in range(3)]
 
@@ -221,7 +221,7 @@ def test_damage_to_a_large_file_costs_a_row_group(tmp_path: Path) -> None:
     straight = store.digest()
     store.compact()
     flip_a_byte_of_the_maps(tmp_path / "blocks" / files(store)[0])  # of its first row group
-    with pytest.warns(UserWarning, match=r"is torn or foreign .* counts as missing"):
+    with pytest.warns(UserWarning, match=r"is truncated or belongs to another run .* counts as missing"):
         missing = store.missing(4)
     assert 0 in missing
     assert len(missing) < 3

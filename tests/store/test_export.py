@@ -134,11 +134,11 @@ def test_something_else_in_the_folder_is_refused(tmp_path: Path) -> None:
     store.export("npz", tmp_path / "out")
     other = ExplanationStore.open(tmp_path / "other", manifest(seed=9))
     for again in (lambda: store.export("png", tmp_path / "out"), lambda: other.export("npz", tmp_path / "out")):
-        with pytest.raises(InputError, match="holds the export of another store or format: give another folder"):
+        with pytest.raises(InputError, match="has the export of another store or format: choose another folder"):
             again()
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "export.json").write_text("{")
-    with pytest.raises(InputError, match="holds the export of another store"):
+    with pytest.raises(InputError, match="has the export of another store"):
         store.export("npz", tmp_path / "torn")
     with pytest.raises(InputError, match="format is 'jpg', but must be npz or png"):
         store.export("jpg", tmp_path / "out")

@@ -108,7 +108,7 @@ def test_another_run_is_refused_by_what_differs(tmp_path: Path) -> None:
     assert files(other.path) == before
     with pytest.raises(InputError, match="none is not a store"):
         merge(tmp_path / "all", [first.path, tmp_path / "none"])
-    with pytest.raises(InputError, match="there is nothing to merge"):
+    with pytest.raises(InputError, match="stores is empty"):
         merge(tmp_path / "all", [])
 
 

@@ -140,7 +140,7 @@ class TestOpening:
         refused = ExplanationStore.open(tmp_path, first)
         store = ExplanationStore.open(tmp_path, other)
         assert store.manifest == other
-        with pytest.raises(InputError, match="was begun anew by a run with other arguments"):
+        with pytest.raises(InputError, match="was restarted by a run with other arguments"):
             refused.write(blocks(1)[0])
         assert store.missing(1) == [0]
         store.write(blocks(1)[0])

@@ -70,7 +70,7 @@ class TestExplain:
         ]
 
     def test_labels_that_nobody_has_are_asked_for_at_once(self, model, tmp_path):
-        with pytest.raises(InputError, match="targets is label, but no image has one: explain the predicted class"):
+        with pytest.raises(InputError, match="targets is label, but no image has a label: explain the predicted class"):
             explain(model, tmp_path / "store", NoiseData(4, labels=[-1] * 4), targets="label")
         assert not (tmp_path / "store").exists()
 
@@ -188,7 +188,7 @@ class TestIdentity:
         with pytest.raises(InputError) as error:
             explain(**{"model": model, "folder": six, "data": NoiseData(6, 2), **change()})
         assert message in str(error.value)
-        assert "use another folder, or repeat the original arguments" in str(error.value)
+        assert "choose another folder, or repeat the original arguments" in str(error.value)
 
     def test_preprocessing_set_by_hand_is_what_counts(self, model, tmp_path):
         data = NoiseData(6, 2)

@@ -276,7 +276,7 @@ def test_rows_that_there_are_not(classifier, tmp_path):
 
 
 def test_a_folder_without_prototypes(tmp_path):
-    with pytest.raises(InputError, match="holds no prototypes"):
+    with pytest.raises(InputError, match="has no prototypes"):
         Prototypes(tmp_path)
 
 

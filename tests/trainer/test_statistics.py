@@ -150,7 +150,7 @@ class TestStatistics:
     def test_are_not_begun_where_they_cannot_be_kept(self, model, tmp_path, observed, monkeypatch):
         (tmp_path / "file").touch()
         explainer = Explainer(model, coiba())
-        with pytest.raises(InputError, match=r"file .* is a folder: give the name of the file"):
+        with pytest.raises(InputError, match=r"file .* is a folder: give the name of a file"):
             make_trainer().statistics(explainer, NoiseData(), str(tmp_path))
         with pytest.raises(InputError, match=r"file .*/below cannot be written \(.*/file is a file, not"):
             make_trainer().statistics(explainer, NoiseData(), str(tmp_path / "file" / "below" / "statistics"))

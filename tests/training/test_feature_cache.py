@@ -116,7 +116,7 @@ def test_another_backbone_other_preprocessing_or_other_labels_are_other_files(ph
 
 
 def test_random_samples_need_views(photos, tmp_path):
-    with pytest.raises(InputError, match="draw every training sample at random: set views"):
+    with pytest.raises(InputError, match="augment the training samples at random: set views"):
         fit(classifier(), folder_of(photos, augment=True), tmp_path)
     fit(classifier(), folder_of(photos, augment=True), tmp_path, views=3)
     (train,) = (a for a in map(np.load, tmp_path.glob("*.npy")) if a.shape[:2] == (3, 12) and a.ndim == 5)
@@ -157,7 +157,7 @@ def test_exported_weights_are_measured_on_images(photos, tmp_path):
 def test_wrong_arguments(photos, tmp_path):
     with pytest.raises(InputError, match="views is 0"):
         fit(classifier(), folder_of(photos), tmp_path, views=0)
-    with pytest.raises(InputError, match="cache needs a data module of this project"):
+    with pytest.raises(InputError, match="cache needs a data module of lit-coiba"):
         Trainer(accelerator="cpu", logger=False).fit(classifier(), cache=str(tmp_path))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cache .*/file/below cannot be written"):

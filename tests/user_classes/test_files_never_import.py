@@ -127,7 +127,7 @@ def test_statistics_and_prototypes(trap):
     assert load_file("statistics.safetensors")
     Manifest({"class": trap}).save(Path())
     Path("prototypes.json").write_text(json.dumps({"class": trap}))
-    with pytest.raises(InputError, match=r"does not say what it should|holds no prototypes"):
+    with pytest.raises(InputError, match=r"does not say what it should|has no prototypes"):
         Prototypes(".")
 
 

@@ -94,7 +94,7 @@ def find_page(pages: Sequence[CardPage], name: str, verb: str) -> CardPage:
     if name.lower() not in found:
         near = [found[match].name for match in get_close_matches(name.lower(), found, n=2)]
         hint = f"did you mean {' or '.join(near)}?" if near else f"lit-coiba {verb} lists them"
-        raise InputError(f"there is no {verb.removesuffix('s')} {name!r}: {hint}")
+        raise InputError(f"unknown {verb.removesuffix('s')} {name!r}: {hint}")
     return found[name.lower()]
 
 

@@ -17,23 +17,23 @@ verbs:
 {verbs}
 
 examples:
-  Does the installation give right answers? Results go to runs/demo:
+  Check the installation on built-in data; results go to runs/demo:
     lit-coiba demo
 
   Explain a folder of images with a timm model and your own weights for it:
     lit-coiba explain -c configs/method/coiba.yaml --model.backbone.name vit_small_patch16_224 \\
         --model.backbone.checkpoint weights.safetensors --data.root images/ --store runs/coiba
-  The same command again continues a stopped run, and does nothing twice. Faster, nearly the same maps:
+  The same command again continues a stopped run and repeats nothing. Faster, with nearly the same maps:
     -c configs/method/coiba_fast.yaml
-  Another method, other classes than the predicted ones, the first images only (lit-coiba methods lists the methods):
+  Another method (lit-coiba methods lists them), other classes than the predicted one, or only a few images:
     --model.method IBA  --model.targets top3  --limit 100
 
-  Many processes, or jobs that do not talk to one another; then the maps as pictures:
+  Many processes, or independent jobs; then the maps as pictures:
     lit-coiba explain -c configs/trainer/ddp.yaml --trainer.devices 4 ...      (or torchrun, see the file)
     lit-coiba explain ... --store runs/coiba --shard 0/4                       (and 1/4, 2/4, 3/4)
     lit-coiba export runs/coiba --format png --output pictures/
 
-  Which explanation to believe: insertion, deletion and more, beside random maps and saliency:
+  Which explanation to trust: insertion, deletion and more, compared with random maps and saliency:
     lit-coiba benchmark --stores runs/coiba runs/iba --output runs/benchmark ...   (model and data as for explain)
 
   Fine-tune a classifier on class folders, then explain it:
@@ -41,25 +41,25 @@ examples:
     lit-coiba explain --model.backbone.name resnet18 --model.backbone.num_classes 10 \\
         --model.weights lightning_logs/version_0/checkpoints/NAME.ckpt --data.root images/ --store runs/mine
 
-  Train a head that explains itself, see what its units stand for, and explain decisions by them:
+  Train an interpretable head, see what its units stand for, and explain decisions by them:
     lit-coiba fit --model.backbone.name resnet18 --model.head InfoDisentHead --data.root images/ ...
     lit-coiba prototypes ... --model.weights NAME.ckpt --output runs/prototypes        (model and data as above)
     lit-coiba explain ... --model.method HeadAttribution --model.method.prototypes runs/prototypes --store runs/head
 
 configuration:
-  Any key can stand in a YAML file or on the command line. Several -c FILE are merged, the last word counts, and
-  ${{...}} refers to a key of any of them. Files that come with lit-coiba are found by their name from everywhere:
+  Any key can be given in a YAML file or on the command line. Several -c FILE are merged, later ones override earlier
+  ones, and ${{...}} refers to a key of any of them. Files that come with lit-coiba are found from any directory:
   configs/trainer, configs/data, configs/model, configs/method, configs/experiment.
   lit-coiba VERB --help            the keys of a verb
-  lit-coiba VERB ... --print_config   what a command would run with; a file for -c
+  lit-coiba VERB ... --print_config   the complete configuration; can be saved as a file for -c
 
 options:
   -h, --help   this page
   --version    the version
 
 exit status:
-  0 done; 2 something given is wrong, one line on stderr says what; 3 finished, but some samples failed;
-  130 interrupted, 143 terminated (SIGTERM: after the block in hand; the same command goes on); 1 an error in lit-coiba.
+  0 done; 2 invalid input, explained in one line on stderr; 3 finished, but some samples failed; 130 interrupted,
+  143 terminated (SIGTERM: after the current block; the same command continues); 1 an error in lit-coiba.
   LIT_COIBA_DEBUG=1 in the environment adds the traceback to status 2.
 """
 
@@ -75,9 +75,9 @@ def version() -> str:
 
 
 def misspelt(verb: str, verbs: Mapping[str, Verb]) -> str:
-    """What to say about something that is no verb."""
+    """The message about a verb that does not exist."""
     if verb.startswith("-"):
-        return f"{verb} stands before the verb: write lit-coiba VERB {verb} ... (lit-coiba --help lists the verbs)"
+        return f"{verb} is before the verb: write lit-coiba VERB {verb} ... (lit-coiba --help lists the verbs)"
     near = get_close_matches(verb, verbs, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else "lit-coiba --help lists the verbs"
-    return f"there is no verb {verb!r}: {hint}"
+    return f"unknown verb {verb!r}: {hint}"

@@ -1,6 +1,6 @@
 """What ``lit-coiba VERB --help`` says of a verb that runs a Trainer: examples, then the keys that one needs.
 
-jsonargparse's own page lists every key of Lightning's Trainer, with paragraphs, and no key of a class chosen by name.
+jsonargparse's own page lists every key of Lightning's Trainer, with paragraphs, but no key of a class chosen by name.
 """
 
 from __future__ import annotations
@@ -22,47 +22,45 @@ from lit_coiba.trainer import Trainer
 
 # The keys of Lightning's Trainer that matter, in fewer words than Lightning's.
 MACHINE = {
-    "accelerator": "cpu, gpu, mps, ... (default auto: the best there is)",
-    "devices": "how many processes, or which devices: 2, [0, 1] (default auto)",
-    "num_nodes": "how many machines (default 1)",
+    "accelerator": "cpu, gpu, mps, ... (default auto: the best one available)",
+    "devices": "number of processes, or which devices: 2, [0, 1] (default auto)",
+    "num_nodes": "number of machines (default 1)",
     "strategy": "ddp, fsdp, ... (default auto)",
     "precision": "32-true, bf16-mixed, ...; auto = bf16-mixed where the machine has it in hardware (default 32-true)",
 }
 TRAINING = {
-    "max_epochs": "when to stop; the learning rate is 0 then",
-    "max_steps": "the same, in steps (default -1: max_epochs counts)",
-    "logger": "false, or a logger by its class; several as a list (default true: TensorBoard)",
-    "callbacks": "a list of callbacks by their classes",
-    "default_root_dir": "where lightning_logs with checkpoints and logs is put (default: the working directory)",
-    "gradient_clip_val": "largest norm of the gradient (default null: any)",
+    "max_epochs": "number of epochs; the learning rate is 0 at the end",
+    "max_steps": "the same in steps (default -1: as many as max_epochs makes)",
+    "logger": "false, or the class of a logger; several as a list (default true: TensorBoard)",
+    "callbacks": "list of the classes of callbacks",
+    "default_root_dir": "folder for lightning_logs, with checkpoints and logs (default: the working directory)",
+    "gradient_clip_val": "largest norm of the gradient (default null: no limit)",
 }
-CKPT_PATH = (
-    "a checkpoint of lit-coiba fit: fit goes on from it, other verbs take its weights; the model's keys are in it"
-)
+CKPT_PATH = "checkpoint of lit-coiba fit: fit continues from it, other verbs use its weights; it has the model's keys"
 _GENERAL = """\
-  -c FILE            Keys from a YAML file; several are merged, and the last word counts. Lists and mappings are written
-                     as in YAML, also on the command line: --model.method.layers "[blocks.4.norm1, blocks.5.norm1]"
-  --print_config     Print what the command would run with, a file for -c, and stop.
+  -c FILE            Keys from a YAML file; several are merged, and later ones override earlier ones. Lists and
+                     mappings are written as in YAML, also on the command line:
+                     --model.method.layers "[blocks.4.norm1, blocks.5.norm1]"
+  --print_config     Print the complete configuration, which can be saved as a file for -c, and stop.
   --KEY.help CLASS   The keys of another class: --data.help SyntheticParts, --model.method.help IBA
-  --seed_everything  Of all that is random in a training. (int, default 0)
-  LIT_COIBA_DEBUG=1 in the environment shows the traceback behind an error."""
+  --seed_everything  Seed of everything that is random in a training. (int, default 0)
+  LIT_COIBA_DEBUG=1 in the environment shows the traceback of an error."""
 
 
 _METRICS = """\
-  --model.metrics.best Insertion --model.metrics.best.steps 28     NAME, here best, is the column of the table
+  --model.metrics.best Insertion --model.metrics.best.steps 28     A metric and a key; NAME, here best, is its column
   --model.metrics.best.help Insertion                              The keys of a metric"""
 
 
 _HEADS = """\
-  --model.head InfoDisentHead --model.head.pooling hard            A head and a key of it
+  --model.head InfoDisentHead --model.head.pooling hard            A head and one of its keys
   --model.head.help InfoDisentHead                                 The keys of a head"""
 
 
 _ANY_MODULE = """\
-  --model.backbone my_package.build   A function or class that makes any torch module from images to logits. It is also
-                                      looked for in the working directory. A module that is made for other images than
-                                      those of 224 pixels, normalized as for ImageNet, comes with its preprocessing:
-                                      the function returns Backbone.wrap(module, Preprocessing(...))
+  --model.backbone my_package.build   A function or class that returns any torch module from images to logits. It is
+                                      also looked for in the working directory. Its input is 224 pixels, normalized as
+                                      for ImageNet; for another input, return Backbone.wrap(module, Preprocessing(...))
   --model.backbone.width 3            One of its arguments, here width
   --model.backbone.help my_package.Net     The arguments of a class"""
 
@@ -76,9 +74,9 @@ def help_page(verb: TrainerVerb) -> str:
     ours = method.__module__.startswith("lit_coiba.")  # else its arguments but for these are Lightning's own
     own = parameters(method, skip=LOADERS | {"ckpt_path", "weights_only", "return_predictions"}) if ours else ()
     page.keys("run", iter([*([("ckpt_path", CKPT_PATH)] if "ckpt_path" in keys else []), *own]))
-    page.keys("model, one of timm", parameters(Backbone, "model.backbone"))
-    page.section("model, any other", _ANY_MODULE)
-    page.keys("what is done with it", parameters(module, "model", frozenset({"backbone", "method"})))
+    page.keys("model from timm", parameters(Backbone, "model.backbone"))
+    page.section("or any other model", _ANY_MODULE)
+    page.keys("what the model is used for", parameters(module, "model", frozenset({"backbone", "method"})))
     if "method" in arguments:
         page.keys(_title("method", "model.method", AttributionMethod, CoIBA), parameters(CoIBA, "model.method"))
     if verb.trains:
@@ -87,7 +85,7 @@ def help_page(verb: TrainerVerb) -> str:
         page.section(f"metrics, --model.metrics.NAME CLASS: {', '.join(short_names(Metric))}", _METRICS)
     page.keys(_title("data", "data", BlockDataModule, ImageFolder), parameters(ImageFolder, "data"))
     trainer = TRAINING | MACHINE if verb.trains else MACHINE
-    page.keys("trainer, of Lightning; these keys matter most", ((f"trainer.{k}", v) for k, v in trainer.items()))
+    page.keys("Lightning's Trainer; these keys matter most", ((f"trainer.{k}", v) for k, v in trainer.items()))
     page.section("more", _GENERAL)
     return str(page)
 

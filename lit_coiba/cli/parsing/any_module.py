@@ -1,4 +1,4 @@
-"""``--model.backbone`` may name a function or class of the user's own that makes any torch module."""
+"""``--model.backbone`` may name the user's own function or class that makes any torch module."""
 
 from __future__ import annotations
 
@@ -51,6 +51,6 @@ def with_backbone(module: type[LightningModule], *args: Any, **arguments: Any) -
     """
     made = arguments[KEY]
     if not isinstance(made, nn.Module):
-        raise InputError(f"model.backbone makes a {type(made).__name__}, but must make a torch module")
+        raise InputError(f"model.backbone returns a {type(made).__name__}, but must return a torch module")
     backbone = made if isinstance(made, Backbone) else Backbone.wrap(made)
     return module(*args, **{**arguments, KEY: backbone})

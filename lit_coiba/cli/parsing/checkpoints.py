@@ -31,15 +31,16 @@ def saved_arguments(args: list[str], teaches: bool) -> dict[str, Any]:
         return {}
     path = Path(names[-1])
     if not path.is_file():
-        raise InputError(f"--ckpt_path {path} does not exist")
+        raise InputError(f"--ckpt_path {path} does not exist: give the path of a Lightning checkpoint")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"--ckpt_path {path} is no plain checkpoint, and loading it could run code: it was refused"
+            f"--ckpt_path {path} has more than plain values, and loading it could run code, so it was refused: use a "
+            "checkpoint of lit-coiba fit"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"--ckpt_path {path} cannot be read ({error}): is the file complete?") from error
+        raise InputError(f"--ckpt_path {path} cannot be read ({error}): check that the file is complete") from error
     told = checkpoint.get("hyper_parameters") if isinstance(checkpoint, dict) else None
     if not isinstance(told, dict):
         return {}

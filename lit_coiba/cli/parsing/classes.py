@@ -48,8 +48,8 @@ def check_short_name(key: str, name: str | None) -> None:
     base = BASES[key]
     if name is not None and name.isidentifier() and name not in _imported(base):
         known = short_names(base)
-        otherwise = f"; there are {', '.join(known)}"
-        raise InputError(f"{key}: there is no class {name}{did_you_mean(name, known, otherwise)}")
+        otherwise = f": choose {', '.join(known)}"
+        raise InputError(f"{key}: class {name} does not exist{did_you_mean(name, known, otherwise)}")
 
 
 def _imported(base: type) -> list[str]:

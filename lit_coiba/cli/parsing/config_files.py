@@ -120,7 +120,7 @@ def _located(name: str) -> Path:
     if path.as_posix() in known:
         return known[path.as_posix()]
     near = get_close_matches(name, known, n=2) or get_close_matches(f"configs/{name}", known, n=2)
-    raise InputError(f"there is no config file {name}" + (f": did you mean {' or '.join(near)}?" if near else ""))
+    raise InputError(f"config file {name} does not exist" + (f": did you mean {' or '.join(near)}?" if near else ""))
 
 
 def _take_out_stale(pieces: list[str | Config]) -> dict[str, str]:

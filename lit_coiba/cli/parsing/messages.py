@@ -76,7 +76,7 @@ def one_line(error: BaseException) -> str:
 
 
 def did_you_mean(name: str, known: Sequence[str], otherwise: str = "") -> str:
-    """The end of a sentence about a name that there is not; of a dotted one, the last part is what is compared."""
+    """The end of a sentence about an unknown name; of a dotted one, the last part is compared."""
     parent, _, last = name.rpartition(".")
     peers = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == parent]
     near = [f"{parent}.{other}".lstrip(".") for other in get_close_matches(last, peers, n=2)]
@@ -85,7 +85,7 @@ def did_you_mean(name: str, known: Sequence[str], otherwise: str = "") -> str:
 
 
 def _unknown(key: str, known: list[str], configs: list[Config], otherwise: str = " (--help lists the keys)") -> str:
-    """About the first part of a dotted key that there is not; `otherwise` where nothing comes near."""
+    """About the first unknown part of a dotted key; `otherwise` if no known key is similar."""
     parts = key.split(".")
     prefixes = {".".join(name.split(".")[:depth]) for name in known for depth in range(1, name.count(".") + 2)}
     length = next((n for n in range(1, len(parts)) if ".".join(parts[:n]) not in prefixes), len(parts))
@@ -93,7 +93,7 @@ def _unknown(key: str, known: list[str], configs: list[Config], otherwise: str =
     if wrong == key and parts[-1] == "class_path":
         return f"{'.'.join(parts[:-1])}: the arguments of a class belong under init_args, beside class_path"
     where = next((f" in {config.name}" for config in configs if config.find(wrong) is not None), "")
-    return f"there is no key {wrong}{where}" + did_you_mean(wrong, sorted(prefixes), otherwise)
+    return f"unknown key {wrong}{where}" + did_you_mean(wrong, sorted(prefixes), otherwise)
 
 
 def _interpolation(error: OmegaConfBaseException, known: list[str], configs: list[Config]) -> str:
@@ -102,13 +102,15 @@ def _interpolation(error: OmegaConfBaseException, known: list[str], configs: lis
     found = re.search(r"resolved to '([^']+)'", reason)
     if isinstance(error, InterpolationKeyError) and found:
         spelt = [re.sub(r"^(data|model\.(?:backbone|method))\.", r"\1.init_args.", name) for name in known]
-        return f"{error.full_key} refers to ${{{found[1]}}}, which there is not" + did_you_mean(found[1], spelt)
+        return f"{error.full_key} refers to ${{{found[1]}}}, but {found[1]} does not exist" + did_you_mean(
+            found[1], spelt
+        )
     written = next((value for config in configs if (value := config.find(str(error.full_key))) is not None), "${...}")
     return f"{error.full_key} is {written}, which cannot be resolved ({reason})"
 
 
 def _class(text: str, key: str) -> str | None:
-    """About a class that there is not, or that is of another kind."""
+    """About a class that does not exist, or that is of another kind."""
     if found := _NO_CLASS.search(text):
         from lit_coiba import heads, metrics  # here, since listing them imports all
 
@@ -116,12 +118,12 @@ def _class(text: str, key: str) -> str | None:
         offered = {"metrics": scoring, "head": heads.__all__}
         known: list[str] = next((offered[part] for part in key.split(".") if part in offered), [])
         own = "; give its path, module.Class"
-        timm = f", or --{key}.name {found[1]} for a model of timm" if key.endswith("backbone") else ""
-        return f"{key}: there is no class {found[1]}" + did_you_mean(found[1], known, own + timm)
+        timm = f", or --{key}.name {found[1]} for a timm model" if key.endswith("backbone") else ""
+        return f"{key}: class {found[1]} does not exist" + did_you_mean(found[1], known, own + timm)
     if found := _NOT_FOUND.search(text):
         return f"{key}: {found[1]} cannot be imported ({found[2]})"
     if found := _NO_SUBCLASS.search(text):
-        return f"{key}: {found[1]} is no {found[2]}"
+        return f"{key}: {found[1]} is not a {found[2]}"
     return None
 
 

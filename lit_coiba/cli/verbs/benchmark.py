@@ -28,11 +28,11 @@ BENCHMARK = TrainerVerb(
     resumable=True,
     report=report,
     examples=f"""\
-  Two stores that explain made, with the same model and data; random maps and saliency are always in the table:
+  Two stores written by explain, with the same model and data; the table always has random maps and saliency too:
     lit-coiba benchmark {OWN_MODEL} --data.root DIR \\
         --stores runs/coiba runs/iba --output runs/benchmark
-  The same command again continues a run that was stopped. To see a hundred images first: --limit 100
-    boxes from a CSV, for the metrics that ask where the object is    --data.csv FILE
+  The same command again continues a stopped run. To score a hundred images first: --limit 100
+    boxes from a CSV, for the localization metrics                    --data.csv FILE
     on a grid of 8 x 8 cells                                          -c configs/benchmark/cells.yaml
-    a metric of one's choice              --model.metrics.NAME CLASS, with its keys below --model.metrics.NAME""",
+    other metrics                         --model.metrics.NAME CLASS, with its keys below --model.metrics.NAME""",
 )

@@ -1,4 +1,4 @@
-"""The verb ``demo``: see it work, without data."""
+"""The verb ``demo``: everything on built-in data."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from lit_coiba.demo.command import demo
 
 DEMO = FunctionVerb(
     name="demo",
-    summary="see it work, in minutes and without data: explain generated objects and photographs, measure the maps",
+    summary="try everything on built-in data in minutes: explain generated objects and photographs, score the maps",
     position=10,
     function=demo,
     usage="demo [--KEY VALUE ...]",
     examples="""\
-  Everything, and the shortest look:
+  Everything, and the shortest run:
     lit-coiba demo
     lit-coiba demo --images 8 --photos false --heads false""",
 )

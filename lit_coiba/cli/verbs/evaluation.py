@@ -6,9 +6,9 @@ from lit_coiba.cli.verb import CHECKPOINT, OWN_MODEL, TrainerVerb
 
 _CLASSIFIER = "lit_coiba.training.classifier.Classifier"
 _EXAMPLES = f"""\
-  A classifier made by lit-coiba fit; its checkpoint knows the model:
+  A classifier trained by lit-coiba fit; its checkpoint has the keys of the model:
     lit-coiba {{verb}} --ckpt_path {CHECKPOINT} --data.root DIR
-  Any timm model with weights of your own:
+  Any timm model with your own weights:
     lit-coiba {{verb}} {OWN_MODEL} --data.root DIR"""
 
 VALIDATE = TrainerVerb(
@@ -29,7 +29,7 @@ TEST = TrainerVerb(
 )
 PREDICT = TrainerVerb(
     name="predict",
-    summary="run a classifier over images, for callbacks of your own that take its predictions",
+    summary="run a classifier over images, for your own callbacks that use its predictions",
     position=120,
     module=_CLASSIFIER,
     examples=_EXAMPLES.format(verb="predict"),

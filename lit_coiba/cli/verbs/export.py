@@ -9,15 +9,15 @@ from lit_coiba.cli.verb import FunctionVerb
 
 
 def export(store: str, format: Literal["npz", "png"], output: str | None = None) -> int:
-    """Write every explanation of a store to a file of its own, and a table of them all, explanations.csv.
+    """Write every explanation of a store to its own file, and a table of all of them, explanations.csv.
 
-    Files are named by the image's id and the class that is explained; folders in an id become folders, unusual
-    characters %XX. An interrupted export goes on where it stopped, and files that are there stay.
+    Files are named by the image's id and the explained class; folders in an id become folders, and unusual characters
+    become %XX. An interrupted export continues where it stopped; existing files are kept.
 
     Args:
         store: Folder of the store.
-        format: npz: map, probability, label and what else the method says, for numpy.load; png: the map in colours.
-        output: Folder for the files; without, a folder named like the format, in the store.
+        format: npz: map, probability, label and the extras of the method, for numpy.load; png: the map in colors.
+        output: Folder for the files; None = a folder in the store, named like the format.
     """
     from lit_coiba.store.store import ExplanationStore
 
@@ -29,7 +29,7 @@ def export(store: str, format: Literal["npz", "png"], output: str | None = None)
 
 EXPORT = FunctionVerb(
     name="export",
-    summary="write the maps of a store to files for other programs: npz with all numbers, or png pictures",
+    summary="write the maps of a store as files for other programs: npz with all numbers, or png pictures",
     position=80,
     function=export,
     usage="export STORE --format npz|png [--output DIR]",

@@ -20,7 +20,7 @@ def report(result: Any, command: TrainerCommand) -> int:
 
 FIT = TrainerVerb(
     name="fit",
-    summary="train or fine-tune a classifier: any timm backbone",
+    summary="train or fine-tune a classifier on any timm backbone, also with an interpretable head",
     position=90,
     module="lit_coiba.training.classifier.Classifier",
     trains=True,
@@ -31,9 +31,9 @@ FIT = TrainerVerb(
     lit-coiba fit {OWN_MODEL} --data.root DIR --trainer.max_epochs 5
     another number of classes than in FILE   --model.backbone.new_head true
     an interpretable head                    --model.head InfoDisentHead
-    the backbone as it is, each epoch fast   --model.head InfoDisentHead --model.frozen true --cache runs/features
-    the classifier layer alone               --model.frozen true
-    how the shipped checkpoints were made    -c with a file of configs/experiment
-    continue a run that was stopped          --ckpt_path {CHECKPOINT}
-  The number of classes is that of the data, unless --model.backbone.num_classes says another.""",
+    a frozen backbone, with fast epochs      --model.head InfoDisentHead --model.frozen true --cache runs/features
+    only the classifier layer                --model.frozen true
+    the settings of the shipped checkpoints  -c with a file of configs/experiment
+    continue a stopped run                   --ckpt_path {CHECKPOINT}
+  The number of classes is that of the data, unless --model.backbone.num_classes gives another.""",
 )

@@ -1,4 +1,4 @@
-"""The verb ``merge``: stores of one run that were made apart, into one."""
+"""The verb ``merge``: the stores of one run, into one."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from lit_coiba.cli.verb import FunctionVerb
 
 
 def merge(out: str, stores: list[str]) -> int:
-    """Join stores of one run that were made apart into one.
+    """Join the stores of one run into one.
 
-    They must agree in everything that decides the numbers: model, method, targets, images, statistics, precision and
-    batch size; what differs is named. Blocks that several of them have count once. The stores stay as they are, OUT may
-    be one of them, and an interrupted merge is repeated. The command that made the stores, with --store OUT and without
-    --shard, does what is missing then and draws the contact sheet.
+    They must agree in everything that determines the numbers: model, method, targets, images, statistics, precision
+    and batch size; the message names what differs. Blocks that are in several stores count once. The stores stay as
+    they are, and OUT may be one of them. After an interruption, run the same command again. Then the command that made
+    the stores, with --store OUT and without --shard, explains what is missing and draws the contact sheet.
 
     Args:
-        out: Folder of the joined store; created, or added to.
+        out: Folder of the joined store; created, or extended.
         stores: Folders of the stores.
     """
     from lit_coiba.data.blocks import count_blocks
@@ -27,20 +27,20 @@ def merge(out: str, stores: list[str]) -> int:
     identity = store.manifest.identity
     total = count_blocks(identity.get("samples", 0), identity.get("block_size", 1))
     if missing := len(store.missing(total, verify=False)):
-        print(f"lit-coiba: {missing} of {total} blocks are missing: no store has them", file=sys.stderr)
+        print(f"lit-coiba: {missing} of {total} blocks are missing from all stores", file=sys.stderr)
     return 0
 
 
 MERGE = FunctionVerb(
     name="merge",
-    summary="join stores of one run that were made apart, by --shard on several machines say, into one",
+    summary="join the stores of one run, made by --shard on several machines for example, into one",
     position=70,
     function=merge,
     usage="merge OUT STORE [STORE ...]",
     positional=("out", "stores"),
     resumable=True,
     examples="""\
-  A run in two jobs on machines that share no folder. Statistics are made once, so that all jobs have the same ones:
+  A run in two jobs on machines that share no folder. Statistics are estimated once, so that both jobs use the same:
     lit-coiba statistics -c configs/method/coiba.yaml ... --file statistics.safetensors
     lit-coiba explain -c configs/method/coiba.yaml ... --model.method.statistics statistics.safetensors \\
         --store runs/a --shard 0/2

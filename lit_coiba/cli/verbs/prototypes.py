@@ -32,14 +32,14 @@ PROTOTYPES = TrainerVerb(
     resumable=True,
     report=report,
     examples=f"""\
-  Of a classifier that lit-coiba fit has trained with --model.head; pictures go to runs/prototypes:
+  For a classifier that lit-coiba fit has trained with --model.head; pictures go to runs/prototypes:
     lit-coiba prototypes {OWN_MODEL} \\
         --model.weights {CHECKPOINT} --data.root DIR --output runs/prototypes
-  The same command again continues a run that was stopped. To see a thousand images first: --limit 1000
+  The same command again continues a stopped run. To search a thousand images first: --limit 1000
     generated images and a shipped head   -c configs/model/infodisent_synthetic_parts.yaml --data SyntheticParts
-    other images than those of training   --split test
-    all units drawn, ten a page           --pages 200
-    measured: do they show one part, ...  --evaluate true
-  Then decisions with them, as pictures   lit-coiba explain ... --model.method HeadAttribution \\
+    other images than the training ones   --split test
+    pages of more units, ten a page       --pages 200
+    part purity, consistency and more     --evaluate true
+  Then pictures of decisions with them:   lit-coiba explain ... --model.method HeadAttribution \\
                                             --model.method.prototypes runs/prototypes --store runs/head""",
 )

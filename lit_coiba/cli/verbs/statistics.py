@@ -27,10 +27,10 @@ STATISTICS = TrainerVerb(
     resumable=True,
     report=report,
     examples=f"""\
-  Once, for many runs of explain with the same model, method and kind of images:
+  Once, for many runs of explain with the same model, method and image domain:
     lit-coiba statistics -c configs/method/coiba.yaml {OWN_MODEL} \\
         --data.root DIR --file statistics.safetensors
     lit-coiba explain -c configs/method/coiba.yaml {OWN_MODEL} \\
         --data.root DIR --store runs/coiba --model.method.statistics statistics.safetensors
-  Without, explain makes them itself and keeps them in its store.""",
+  Without a file, explain estimates them itself and keeps them in its store.""",
 )

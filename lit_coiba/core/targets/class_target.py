@@ -35,7 +35,7 @@ class Class(Target):
         output: Path to the logits where the model returns more than one tensor; see `select_output`.
 
     Raises:
-        InputError: A score that there is not, or ``top0``.
+        InputError: The score does not exist, or the class is ``top0``.
 
     Example:
         >>> Class("top2").resolve(torch.tensor([[0.0, 2.0, 1.0]])).index
@@ -52,7 +52,7 @@ class Class(Target):
         if self.score is not None:
             check_choice(self.score, Score, "score")
         if self.ranks == 0:
-            raise InputError(f"targets: {self.cls} asks for no class: give top1 or more")
+            raise InputError(f"targets: {self.cls} selects no class: give top1 or more")
 
     @property
     def ranks(self) -> int | None:
@@ -71,8 +71,9 @@ class Class(Target):
         logits = precise(select_output(out, self.output))
         if logits.dim() != 2:
             raise InputError(
-                f"the model returns {tuple(logits.shape)} for {len(logits)} images, and a class needs (B, K) logits:"
-                " set the target's output to them"
+                f"the model returns {tuple(logits.shape)} for {len(logits)} images, and a class target needs (B, K) "
+                "logits:"
+                " set the target's output to the logits"
             )
         count = logits.shape[1]
         chosen = self._chosen(logits, labels, names)
@@ -101,7 +102,7 @@ class Class(Target):
             InputError: A class, a name or a number of ranks outside the model's.
         """
         if self.ranks is not None and self.ranks > num_classes:
-            raise InputError(f"targets: {self.cls} asks for {self.ranks} classes, the model has {num_classes}")
+            raise InputError(f"targets: {self.cls} asks for {self.ranks} classes, but the model has {num_classes}")
         if isinstance(self.cls, int) and not 0 <= self.cls < num_classes:
             raise InputError(f"targets: {outside(self.cls, num_classes)}")
         if isinstance(self.cls, str) and not self._short and names is not None:
@@ -230,7 +231,7 @@ def _named(name: str, names: Sequence[str]) -> int:
     if not names:
         raise InputError(
             f"targets: {name!r} is none of {', '.join(REFERENCES)}, top3 (any number) or the number of a class, and the"
-            " names of the classes are not known"
+            " class names are unknown: give them as data.classes, or the number of the class"
         )
     found = [number for number, other in enumerate(names) if other == name]
     if len(found) == 1:
@@ -238,4 +239,4 @@ def _named(name: str, names: Sequence[str]) -> int:
     if found:
         raise InputError(f"targets: classes {', '.join(map(str, found))} are all called {name!r}: give a number")
     near = get_close_matches(name, names, n=3, cutoff=0.0)
-    raise InputError(f"targets: there is no class {name!r}: the nearest names are {', '.join(near)}")
+    raise InputError(f"targets: class {name!r} does not exist: the nearest names are {', '.join(near)}")

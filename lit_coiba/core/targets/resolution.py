@@ -23,7 +23,7 @@ def resolve(targets: Targets, images: Tensor, num_classes: int, predict: Callabl
         targets: Classes ``(B,)``, a tensor or a list, or one class for all images; a `Target`; what a target was
             resolved to; None = the predicted classes.
         images: The images, ``(B, ...)``.
-        num_classes: How many the model has.
+        num_classes: Number of classes of the model.
         predict: Gives the clean output; called only where something has to be chosen on it.
 
     Raises:
@@ -45,7 +45,7 @@ def resolve(targets: Targets, images: Tensor, num_classes: int, predict: Callabl
         counted = f"{len(found)} rows for {len(images)} images" + (
             f" (image {min(found.reasons)}: {why})" if why else ""
         )
-        raise InputError(f"targets give {counted}: give what yields one row for each image")
+        raise InputError(f"targets selects {counted}: give a target with exactly one row per image")
     return found
 
 
@@ -60,10 +60,10 @@ def class_indices(targets: Tensor | int | Sequence[int], images: Tensor, num_cla
     if isinstance(targets, Sequence) and all(type(target) is int for target in targets):
         targets = torch.tensor(list(targets), dtype=torch.int64)
     if not isinstance(targets, Tensor):
-        raise InputError(f"targets are {type(targets).__name__}: give a tensor of class indices, or one class")
+        raise InputError(f"targets is of type {type(targets).__name__}: give a tensor of class indices, or one class")
     if targets.shape != images.shape[:1] or targets.is_floating_point() or targets.dtype == torch.bool:
         given = f"{targets.dtype} of shape {tuple(targets.shape)}"
-        raise InputError(f"targets are {given}: give one class index for each of the {len(images)} images")
+        raise InputError(f"targets is {given}: give one class index for each of the {len(images)} images")
     outside = (targets < 0) | (targets >= num_classes)
     if outside.any():
         position = int(outside.nonzero()[0])

@@ -35,13 +35,13 @@ def select_output(out: Any, path: OutputPath = None) -> Tensor:
         found = dict(_tensors(out))
         if len(found) == 1:
             return next(iter(found.values()))
-        raise InputError(f"the model returns {_listed(found)}: set the target's output to the one that is meant")
+        raise InputError(f"the model returns {_listed(found)}: set the target's output to one of them")
     value = out
     for step in path if isinstance(path, tuple) else (path,):
         value = _below(value, step)
     if not isinstance(value, Tensor) or not value.is_floating_point() or not value.dim():
         raise InputError(
-            f"output {path!r} leads to no tensor of numbers: the model returns {_listed(dict(_tensors(out)))}"
+            f"output {path!r} does not select a tensor of numbers: the model returns {_listed(dict(_tensors(out)))}"
         )
     return value
 

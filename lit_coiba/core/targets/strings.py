@@ -27,7 +27,7 @@ def parse_target(text: str | int | Target) -> Target:
     if isinstance(text, Target):
         return text
     if isinstance(text, bool) or not isinstance(text, str | int):
-        raise InputError(f"targets: {text!r} is none of {_FORMS}")
+        raise InputError(f"targets is {text!r}: give {_FORMS}")
     word = str(text)
     if re.fullmatch(r"-?\d+", word):
         return Class(int(word))
@@ -38,4 +38,4 @@ def parse_target(text: str | int | Target) -> Target:
     kind, given, rest = word.partition(":")
     if given and kind == Class.kind and rest:
         return Class(int(rest)) if rest.isdigit() else Class(rest)
-    raise InputError(f"targets: {word!r} is none of {_FORMS}")
+    raise InputError(f"targets is {word!r}: give {_FORMS}")

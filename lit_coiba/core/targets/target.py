@@ -78,9 +78,9 @@ class Target(ABC):
             asked = str(told.get("kind"))
             if "." in asked:
                 raise InputError(
-                    f"the target is a {asked}, a class outside lit-coiba: give the class too, if you trust it"
+                    f"the target is a {asked}, a class outside lit-coiba: give its class too, if you trust it"
                 )
-            raise InputError(f"there is no target of kind {asked!r}: choose {', '.join(sorted(known))}")
+            raise InputError(f"a target of kind {asked!r} does not exist: choose {', '.join(sorted(known))}")
         values = {name: value for name, value in told.items() if name not in ("kind", "version")}
         names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
         if unknown := set(values) - set(names):

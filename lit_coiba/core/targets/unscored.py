@@ -38,7 +38,9 @@ class Unscored(Resolved):
         Raises:
             InputError: Always.
         """
-        raise InputError("the method's card says that it looks at no target, and it asks for one: class_dependent=True")
+        raise InputError(
+            "the method's card says that it uses no target, but the method asks for one: set class_dependent=True"
+        )
 
 
 def unscored_rows(count: int, device: torch.device) -> Unscored:

@@ -49,7 +49,7 @@ class ClassNames:
         if path.suffix.lower() != ".csv":
             names = [line.strip() for line in text.split("\n") if line.strip()]
             if not names:
-                raise InputError(f"classes: {path} is empty; it should have one class name a line")
+                raise InputError(f"classes: {path} is empty; it should have one class name per line")
             return cls(names)
         return cls._from_rows(list(csv.DictReader(io.StringIO(text, newline=""))), path)
 
@@ -59,10 +59,10 @@ class ClassNames:
             raise InputError(f"classes: {path} has no rows; it should have a header and one row per class")
         for number, row in enumerate(rows, start=1):
             if None in row or None in row.values():  # csv's way to say too many, too few fields
-                raise InputError(f"classes: row {number} of {path} has not as many fields as the header")
+                raise InputError(f"classes: row {number} of {path} does not have as many fields as the header")
         if "index" in rows[0]:
             if sorted(str(row["index"]) for row in rows) != sorted(map(str, range(len(rows)))):
-                raise InputError(f"classes: the index column of {path} is not 0 to {len(rows) - 1}, each once")
+                raise InputError(f"classes: the index column of {path} does not have each of 0 to {len(rows) - 1} once")
             rows.sort(key=lambda row: int(row["index"]))
         column = "name" if "name" in rows[0] else list(rows[0])[-1]
         aliases = [
@@ -87,7 +87,7 @@ class ClassNames:
         if not self.numbers or not self.is_number(text):
             known = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
             told = f"none of the {len(self.names)} classes ({known})" if self.names else "not a class number"
-            raise InputError(f"{text!r} is {told}; a file with all class names can be given (classes)")
+            raise InputError(f"{text!r} is {told}: check it, or give a file with all class names as classes")
         number = int(text.removesuffix(".0"))
         if self.names and number >= len(self.names):
             raise InputError(f"class {number} is outside 0 to {len(self.names) - 1}")

@@ -69,11 +69,11 @@ class Place(NamedTuple):
         """Where an entry lies that is not optional.
 
         Raises:
-            InputError: It was there when the tree was found, and is no more.
+            InputError: It was there when the tree was found, and is not there any more.
         """
         found = self.path(shown)
         if found is None:
-            raise InputError(f"root: {shown} is no longer in {self.folder}")
+            raise InputError(f"root: {shown} is not in {self.folder} any more: restore it")
         return found
 
 
@@ -94,7 +94,7 @@ def locate(root: str, trees: Sequence[Tree]) -> Place:
         found = {place.folder: place for place in reversed(places) if not place.tree.missing(place.folder)}
         if len(found) > 1:
             which = " or ".join(sorted(map(str, found)))
-            raise InputError(f"root: {given} holds {trees[0].title} more than once: give {which}")
+            raise InputError(f"root: {given} contains {trees[0].title} more than once: give {which}")
         if found:
             return next(iter(found.values()))
     raise InputError(_refusal(given, trees))
@@ -131,9 +131,9 @@ def _refusal(given: Path, trees: Sequence[Tree]) -> str:
     names = ", ".join(entry.shown for entry in missing)
     lacks = f"{names} {'is' if len(missing) == 1 else 'are'} missing"
     if nearest.folder != given:
-        lacks = f"the nearest is {nearest.folder}, where {lacks}"
+        lacks = f"the closest match is {nearest.folder}, where {lacks}"
     elif not _present(nearest):
-        lacks = "nothing of it is there"
+        lacks = "none of its files are there"
     others = [
         ", ".join(entry.shown for entry in tree.entries if not entry.optional)
         for tree in trees

@@ -64,7 +64,7 @@ class FileIndex(ABC):
             for entry in self.entries(part):
                 label = self._index(entry)
                 if labels.setdefault(entry.name, label) != label:
-                    raise InputError(f"{entry.where}: {entry.name} has another label in a line before")
+                    raise InputError(f"{entry.where}: {entry.name} has another label in an earlier line")
                 if entry.box is not None:
                     boxes.setdefault(entry.name, []).append(entry.box)
             names = list(labels)
@@ -123,7 +123,7 @@ class FolderIndex(FileIndex):
         base = self._folder(part)
         found = find_images(base)
         if not found:
-            raise InputError(f"root: no image in {base} or below it (looked for {', '.join(EXTENSIONS)})")
+            raise InputError(f"root: {base} has no images, in it or below it (looked for {', '.join(EXTENSIONS)})")
         entries: list[Entry] = []
         for below in found:
             name = posixpath.join(self.folders.get(part, ""), below)
@@ -159,7 +159,10 @@ class TableIndex(FileIndex):
         super().__init__(root, names, pattern)
         rows = read_table(table, columns)
         if not any((root / row.file).exists() for row in rows):
-            raise InputError(f"csv: none of the files in {table} is below {root} (the first is {rows[0].file})")
+            raise InputError(
+                f"csv: none of the files in {table} exists below {root} (the first is {rows[0].file}): give their "
+                "common folder as root"
+            )
         self._entries: dict[str, list[Entry]] = {}
         for row in rows:
             where = f"csv: line {row.line} of {table}"

@@ -79,7 +79,9 @@ def _find(header: list[str], given: dict[str, str], path: Path) -> dict[str, str
         if known:
             names.setdefault(role, folded[known[0]])
     if "file" not in names:
-        raise InputError(f"csv: no column with file names (such as 'file'; or say which by columns); {present}")
+        raise InputError(
+            f"csv: no column has the file names; {present}: rename one to file, or give its name in columns"
+        )
     missing = [role for role in _BOX if role not in names]
     if 0 < len(missing) < len(_BOX):
         raise InputError(f"csv: boxes need four columns, and {', '.join(missing)} is missing; {present}")
@@ -90,13 +92,15 @@ def _row(fields: dict[str | None, str | None], names: dict[str, str], line: int,
     where = f"csv: line {line} of {path}"
     values = {role: fields[name] for role, name in names.items()}
     if None in fields or None in values.values():  # csv's way to say too many, too few
-        raise InputError(f"{where} has not as many fields as the header; a comma inside a field needs quotes around it")
+        raise InputError(
+            f"{where} does not have as many fields as the header: a comma inside a field needs quotes around it"
+        )
     texts = {role: (value or "").strip() for role, value in values.items()}
     file = posixpath.normpath(texts["file"])
     if not texts["file"]:
-        raise InputError(f"{where} names no file")
+        raise InputError(f"{where} has no file name")
     if file == ".." or file.startswith(("/", "../")):
-        raise InputError(f"{where}: {texts['file']!r} lies outside the root; names are relative to it")
+        raise InputError(f"{where}: {texts['file']!r} is outside the root: give paths relative to it")
     return Row(line, file, texts.get("label"), texts.get("split"), _box([texts.get(role, "") for role in _BOX], where))
 
 

@@ -81,13 +81,13 @@ def _plain_errors(path: Path) -> Iterator[None]:
         raise FileNotFoundError("the file does not exist") from None
     except UnidentifiedImageError:
         size = path.stat().st_size
-        what = "the file is empty" if size == 0 else "the file is not an image of a kind that is read here"
+        what = "the file is empty" if size == 0 else "the file is not an image of a supported format"
         raise OSError(f"{what} ({', '.join(_FORMATS)})") from None
     except Image.DecompressionBombError:
-        raise OSError("the picture is larger than Pillow decodes safely (see PIL.Image.MAX_IMAGE_PIXELS)") from None
+        raise OSError("the image is larger than Pillow decodes safely (see PIL.Image.MAX_IMAGE_PIXELS)") from None
     except Exception as error:  # decoders raise SyntaxError, struct.error, EOFError, zlib.error, ... on broken files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise OSError(f"the picture cannot be decoded: {reason}") from error
+        raise OSError(f"the image cannot be decoded: {reason}") from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
 
@@ -113,7 +113,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F" or (image.mode == "I" and image.format not in _SIXTEEN_BITS):
-        raise ValueError(f"pixels of mode {image.mode!r} have no defined range; save the picture with 8 or 16 bits")
+        raise ValueError(f"pixels of mode {image.mode!r} have no defined range: save the image with 8 or 16 bits")
     if image.mode.startswith("I"):
         image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
     if image.mode == "P":  # a palette may hold alpha, which only RGBA takes without complaint

@@ -23,7 +23,7 @@ def check_listed(folder: Path, names: Sequence[str], source: Path) -> None:
         source: The file that lists them.
 
     Raises:
-        InputError: A name comes twice, lies outside the folder, or has no file.
+        InputError: A name occurs twice, is outside the folder, or has no file.
     """
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
@@ -34,7 +34,7 @@ def check_listed(folder: Path, names: Sequence[str], source: Path) -> None:
         below, _, file = name.rpartition("/")
         if below not in there:
             if below.startswith("/") or ".." in below.split("/"):
-                raise InputError(f"root: {source} lists {name}, which lies outside of {folder}")
+                raise InputError(f"root: {source} lists {name}, which is outside {folder}")
             there[below] = _files(folder / below)
         if file not in there[below]:
             missing.append(name)

@@ -22,5 +22,5 @@ def mask_of(picture: Path, mask: Path) -> Tensor | None:
     size = image_size(picture)
     if values.shape != size:
         theirs = f"{values.shape[1]} x {values.shape[0]}"
-        raise OSError(f"the mask {mask} has {theirs} pixels, but its picture {size[1]} x {size[0]}")
+        raise OSError(f"the mask {mask} has {theirs} pixels, but its image has {size[1]} x {size[0]}")
     return values

@@ -23,12 +23,12 @@ def read_mat(path: Path, names: Iterable[str]) -> list[NDArray[Any]]:
     wanted = list(names)
     try:
         content = loadmat(path, squeeze_me=True, variable_names=wanted)
-    except Exception as error:  # whatever a parser of binary files raises on a torn one
+    except Exception as error:  # whatever a parser of binary files raises on a damaged one
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"root: cannot read {path} as a MATLAB file: {reason}") from error
     missing = [name for name in wanted if name not in content]
     if missing:
-        raise InputError(f"root: {path} has no variable {', '.join(missing)}: it is another file than its name says")
+        raise InputError(f"root: {path} has no variable {', '.join(missing)}: it is not the file that its name says")
     return [np.atleast_1d(content[name]) for name in wanted]
 
 

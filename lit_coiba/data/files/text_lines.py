@@ -74,6 +74,6 @@ def read_keyed(path: Path, form: Form) -> dict[Any, tuple[Any, ...]]:
     keyed: dict[Any, tuple[Any, ...]] = {}
     for line, (key, *rest) in read_lines(path, form).items():
         if key in keyed:
-            raise InputError(f"root: line {line} of {path} has {next(iter(form))} {key}, as a line before")
+            raise InputError(f"root: line {line} of {path} has {next(iter(form))} {key}, like an earlier line")
         keyed[key] = tuple(rest)
     return keyed

@@ -52,7 +52,7 @@ def read_boxes(path: Path) -> list[Box]:
     with path.open("rb") as stream:
         content = stream.read(_LARGEST + 1)
     if len(content) > _LARGEST:
-        raise InputError(f"annotation {path} is larger than 1 MiB: it is no description of boxes")
+        raise InputError(f"annotation {path} is larger than 1 MiB: it is not a description of boxes")
     reader = _Reader(path)
     parser = ParserCreate()
     parser.StartDoctypeDeclHandler = reader.refuse
@@ -76,7 +76,9 @@ class _Reader:
         self._sides: dict[str, str] = {}
 
     def refuse(self, *_: object) -> None:
-        raise InputError(f"annotation {self.path} declares a document type, which annotations have no need of: refused")
+        raise InputError(
+            f"annotation {self.path} declares a document type, which annotations do not need: it was refused"
+        )
 
     def start(self, tag: str, _: dict[str, str]) -> None:
         self._open.append(tag)

@@ -17,8 +17,8 @@ def held_out(ids: Sequence[str], labels: Sequence[int], share: float) -> list[in
 
     Args:
         ids: Relative POSIX paths.
-        labels: Class of each.
-        share: Of every class, 0 to less than 1; 0 = none.
+        labels: Class of each path.
+        share: Share of each class to hold out, 0 to less than 1; 0 = none.
 
     Returns:
         Indices, ascending.

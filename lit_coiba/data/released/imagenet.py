@@ -88,7 +88,7 @@ class ImageNet(PublishedDataset):
         """The pictures of ``train`` or ``val``."""
         folder = self._find(_FOLDERS[part])
         if folder is None:
-            raise InputError(f"split: there is no train in {self.place.folder}, only val")
+            raise InputError(f"split: {self.place.folder} has no split train, only val")
         if part == "val" and not _class_folders(folder):
             told, source = self._flat_labels
             names = [f"{part}/{image}.JPEG" for image in told]
@@ -100,7 +100,7 @@ class ImageNet(PublishedDataset):
         indices = {wnid: index for index, wnid in enumerate(self._classes)}
         unknown = [name for name, wnid in zip(names, wnids) if wnid not in indices]
         if unknown:
-            raise InputError(f"root: {len(unknown)} images in {folder} have no class that is known: {some(unknown)}")
+            raise InputError(f"root: {len(unknown)} images in {folder} have no known class: {some(unknown)}")
         labels = [indices[wnid] for wnid in wnids]
         return FileDataset(folder.parent, names, labels, list(self._classes.values()), self._boxes(part))
 

@@ -52,7 +52,7 @@ class PartPlaces:
             if not 1 <= part <= len(self.names):
                 raise InputError(f"{where} is about part {part}, but {self.files[0]} has 1 to {len(self.names)}")
             if (image, part) in seen:
-                raise InputError(f"{where} is about part {part} of image {image}, as a line before")
+                raise InputError(f"{where} is about part {part} of image {image}, like an earlier line")
             seen.add((image, part))
             rows.setdefault(image, [(0.0, 0.0, 0.0)] * len(self.names))[part - 1] = (x, y, float(visible))
         table = torch.tensor(list(rows.values()))

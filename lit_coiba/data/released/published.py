@@ -17,17 +17,17 @@ from lit_coiba.data.subset import LimitOrder, Subset
 class PublishedDataset(BlockDataModule):
     """A published dataset in the folder that its authors released. Nothing is downloaded.
 
-    Other arguments are those of `BlockDataModule`.
+    The other arguments are those of `BlockDataModule`.
 
     Args:
-        root: The folder; one above or in it will do as well.
-        split: Which split is explained.
-        validation: Share of every class of the training split that is held out for validation; 0 = none, and fitting
-            goes without validation.
-        augment: Train on random cuts, mirrored at random.
+        root: Folder of the dataset; a folder above or inside it works too.
+        split: Split to explain.
+        validation: Share of each class of the training split that is held out for validation; 0 = none, and `fit` runs
+            without validation.
+        augment: Whether to train on random crops, mirrored at random.
 
     Raises:
-        InputError: An argument is out of its range, or the folder is not that of the dataset; the message draws it.
+        InputError: An argument is out of its range, or files of the dataset are missing; the message shows the layout.
     """
 
     trees: ClassVar[tuple[Tree, ...]]
@@ -76,7 +76,7 @@ class PublishedDataset(BlockDataModule):
         """
         asked = self.split if split == "predict" else split
         if asked not in self.splits:
-            raise InputError(f"split: {type(self).__name__} has no {asked} here, only {', '.join(self.splits)}")
+            raise InputError(f"split: {type(self).__name__} has no split {asked} here, only {', '.join(self.splits)}")
         if asked not in self._datasets:
             if asked in self.official and not (asked == "train" and self.validation):
                 self._datasets[asked] = self.read(asked)

@@ -116,7 +116,7 @@ class StanfordCars(PublishedDataset):
         unknown = sorted({name.partition("/")[0] for name in names} - indices.keys())
         if unknown:
             told = source if source is not None else folder / "train"
-            raise InputError(f"root: {folder / part} has {some(unknown)}, but no such class is in {told}")
+            raise InputError(f"root: {folder / part} has {some(unknown)}, which is not a class in {told}")
         boxes = _read_boxes(table) if table is not None else {}
         return FileDataset(
             folder,
@@ -142,7 +142,7 @@ def _read_boxes(table: Path) -> dict[str, Box]:
         if len(row) != 6:
             raise InputError(f"root: {where} has {len(row)} fields, but must be: file,x1,y1,x2,y2,class")
         if row[0] in boxes:
-            raise InputError(f"root: {where} is about {row[0]}, as a line before")
+            raise InputError(f"root: {where} is about {row[0]}, like an earlier line")
         boxes[row[0]] = _box(row[1:5], where)
     return boxes
 

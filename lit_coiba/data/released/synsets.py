@@ -109,7 +109,7 @@ class Solution:
                         told = f"line {line} of {self.path} is {','.join(row)!r}"
                         raise InputError(f"root: {told}, but must be: {','.join(_HEADER)}")
                     if row[0] in rows:
-                        raise InputError(f"root: line {line} of {self.path} is about {row[0]}, as a line before")
+                        raise InputError(f"root: line {line} of {self.path} is about {row[0]}, like an earlier line")
                     rows[row[0]] = (line, row[1])
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"root: cannot read {self.path}: {error}") from error

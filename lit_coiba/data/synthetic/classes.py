@@ -72,7 +72,7 @@ def part_index(part: str) -> int:
         InputError: There is no such part.
     """
     if part not in PARTS:
-        raise InputError(f"There is no part {part!r}: the parts are {', '.join(PARTS)}.")
+        raise InputError(f"Part {part!r} does not exist: the parts are {', '.join(PARTS)}.")
     return PARTS.index(part)
 
 

@@ -55,7 +55,9 @@ class SyntheticPartsDataset(ImageDataset):
         if split not in SPLITS:
             raise InputError(f"split is {split!r}, but SyntheticParts has {', '.join(SPLITS)}: choose one of these.")
         if size < 32 or size % 8:
-            raise InputError(f"size is {size}, but SyntheticParts draws pictures of a multiple of 8 from 32 pixels on.")
+            raise InputError(
+                f"size is {size}, but SyntheticParts draws images whose size is a multiple of 8 and at least 32 pixels."
+            )
         if seed < 0:
             raise InputError(f"seed is {seed}, but must not be negative: choose 0 or more.")
         self.split, self.size, self.seed = split, size, seed

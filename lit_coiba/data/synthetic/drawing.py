@@ -71,11 +71,11 @@ def draw(shape: Shape, placement: Placement, radius: float, colours: Colours, ou
     No pixel is touched whose centre is farther than half a pixel from the disc about the shape and its line.
 
     Args:
-        shape: What to draw.
-        placement: Where, in n pictures.
-        radius: Of a disc about the centre of the shape's frame that contains the shape, in the frame's units.
+        shape: Shape to draw.
+        placement: Placement of the shape in n pictures.
+        radius: Radius of a disc about the center of the shape's frame that contains the shape, in the frame's units.
         colours: Its colours.
-        outline: Width of the line around the shape in pixels; 0 = none.
+        outline: Width of the outline in pixels; 0 = none.
         size: Height and width of the pictures in pixels.
     """
     reach = radius * float(placement.scale.max()) + outline + 0.5

@@ -28,10 +28,10 @@ class MultiTargetDataset(Dataset[Sample]):
 
     Args:
         dataset: The samples.
-        drop_probability: How often any part is dropped at all; how many, 1 to 4, is then equally likely.
+        drop_probability: Probability that parts of a sample are dropped; their number, 1 to 4, is then equally likely.
 
     Raises:
-        InputError: `drop_probability` is no probability.
+        InputError: `drop_probability` is not a probability.
 
     Example:
         >>> image, target = MultiTargetDataset(SyntheticPartsDataset("val"))[0]

@@ -53,6 +53,8 @@ def resolve_on(out: Any, targets: Targets, images: Tensor) -> Resolved:
         return resolve(targets, images, 0, lambda: out)
     logits = select_output(out)
     if logits.dim() != 2 or len(logits) != len(images):
-        raise InputError(f"the model gives {tuple(logits.shape)} for {len(images)} images: it must give (B, K) logits")
+        raise InputError(
+            f"the model returns {tuple(logits.shape)} for {len(images)} images: it must return (B, K) logits"
+        )
     # Where the logits are not finite, the score is, too: that sample is undefined, and the others are not.
     return resolve(logits.argmax(-1) if targets is None else targets, images, logits.shape[1], lambda: out)

@@ -73,5 +73,5 @@ def test_one_class_for_all_images_and_a_list_of_classes():
 def test_rows_without_a_target_can_be_counted_and_not_be_asked(ask):
     rows = unscored_rows(2, torch.device("cpu")).repeat(3)
     assert rows.image.tolist() == [0, 1, 0, 1, 0, 1]
-    with pytest.raises(InputError, match="looks at no target, and it asks for one: class_dependent=True"):
+    with pytest.raises(InputError, match="uses no target, but the method asks for one: set class_dependent=True"):
         ask(rows)

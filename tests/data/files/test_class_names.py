@@ -52,11 +52,11 @@ def test_what_is_no_class_is_refused(names, numbers, text, message):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.txt", "\n", "is empty; it should have one class name a line"),
+        ("a.txt", "\n", "is empty; it should have one class name per line"),
         ("a.csv", "index,name\n", "has no rows"),
         ("a.csv", "index,name\n0,a\n2,b\n", "the index column of .* is not 0 to 1, each once"),
-        ("a.csv", "index,name\n0,great, white\n", "row 1 of .* has not as many fields as the header"),
-        ("a.csv", "index,name\n0\n", "row 1 of .* has not as many fields as the header"),
+        ("a.csv", "index,name\n0,great, white\n", "row 1 of .* does not have as many fields as the header"),
+        ("a.csv", "index,name\n0\n", "row 1 of .* does not have as many fields as the header"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_refused(name, text, message, tmp_path):

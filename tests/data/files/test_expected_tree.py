@@ -81,7 +81,7 @@ def test_two_that_fit_are_refused_unless_one_is_given(make):
 
 def test_a_stranger_beside_the_folder_is_not_taken_for_a_part_of_it(make):
     root = make(*COMPLETE, "mine/1.jpg")
-    with pytest.raises(InputError, match="nothing of it is there"):
+    with pytest.raises(InputError, match="none of its files are there"):
         locate(str(root / "mine"), [BIRDS])
 
 
@@ -90,7 +90,7 @@ def test_a_folder_of_classes_is_not_searched(make, monkeypatch):
     looked = []
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: looked.append(str(path)) or scandir(path))
-    with pytest.raises(InputError, match="nothing of it is there"):
+    with pytest.raises(InputError, match="none of its files are there"):
         locate(str(root), [BIRDS])
     assert set(looked) == {str(root)}
 
@@ -121,7 +121,7 @@ def test_the_message_names_the_folder_that_comes_nearest(make):
 def test_where_nothing_fits_the_first_tree_is_drawn(make):
     root = make("y/")
     with pytest.raises(
-        InputError, match=r"is not Birds: nothing of it is there. Expected:\nbirds/\n(.*\n)*or a folder"
+        InputError, match=r"is not Birds: none of its files are there. Expected:\nbirds/\n(.*\n)*or a folder"
     ):
         locate(str(root), [BIRDS, FOLDERS])
 

@@ -36,5 +36,5 @@ def test_a_mask_of_another_picture_is_refused(picture, tmp_path):
 
 def test_what_is_no_png_is_refused(picture, tmp_path):
     (tmp_path / "x.png").write_bytes(picture.read_bytes())
-    with pytest.raises(OSError, match="not an image of a kind that is read here"):
+    with pytest.raises(OSError, match="not an image of a supported format"):
         mask_of(picture, tmp_path / "x.png")

@@ -176,7 +176,7 @@ class TestRefusals:
                 "0009_701",
                 r"1 of the 10 images that .*images.txt lists are not in .*_0009_701.jpg;",
             ),
-            ("images.txt", f"1 {A}", "1 ../images", "lies outside of"),
+            ("images.txt", f"1 {A}", "1 ../images", "is outside"),
             ("image_class_labels.txt", "4 1\n", "4 1 1\n", r"line 4 of .* is '4 1 1', but must be: image_id class_id"),
             ("image_class_labels.txt", "4 1\n", "", r"image_class_labels.txt has no line for image 4"),
             ("image_class_labels.txt", "4 1\n", "4 1\n77 1\n", r"images.txt has no line for image 77"),

@@ -60,11 +60,11 @@ class TestClassFolders:
         (root / "train").rename(root / "elsewhere")
         data = ImageNet(str(root))
         assert len(data.dataset("val")) == 3
-        with pytest.raises(InputError, match=r"split: there is no train in .*imagenet, only val"):
+        with pytest.raises(InputError, match=r"split: .*imagenet has no split train, only val"):
             data.dataset("train")
 
     def test_there_is_no_test_split(self, root):
-        with pytest.raises(InputError, match="split: ImageNet has no test here, only train, val"):
+        with pytest.raises(InputError, match="split: ImageNet has no split test here, only train, val"):
             ImageNet(str(root)).dataset("test")
         with pytest.raises(InputError, match="split is 'test', but must be one of train, val"):
             ImageNet(str(root), split="test")

@@ -308,7 +308,7 @@ def test_arguments_that_make_no_sense_are_refused(arguments, message):
         ({}, {"images": uniform(3, *SIZE)}, "images have shape"),
         ({}, {"maps": uniform(3, 4, 4)}, "each of the 2 samples"),
         ({}, {"targets": torch.tensor([1, 4])}, "image 1 of the batch has class 4"),
-        ({}, {"model": lambda images: images}, "must give .* logits"),
+        ({}, {"model": lambda images: images}, "must return .* logits"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(arguments, inputs, message):
