@@ -33,7 +33,7 @@ class AttnLRP(AttributionMethod):
     Args:
         conserving: Whether to use CP-LRP: attention weights count as constants. Without biases relevance then sums to
             the logit exactly, which AttnLRP's softmax prevents; evidence that attention itself carries is not seen.
-        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        reduce: Reduction over the colors; ``sum`` keeps the sum of a map.
     """
 
     card = Card(

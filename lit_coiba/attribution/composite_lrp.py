@@ -41,7 +41,7 @@ class CompositeLRP(AttributionMethod):
     adds; activations, norms without a convolution in front and constants pass it on, gates leave it to what they let
     through. What biases hold is lost on the way; with ``epsilon`` that of norms, too. Signed, at pixel resolution. The
     plain ``epsilon`` rule is input times gradient on networks of ReLUs, as noisy as that; ``plus`` and ``alpha2_beta1``
-    favour positive contributions and are smooth, but hardly know which class they explain; ``gamma`` lies between.
+    favor positive contributions and are smooth, but hardly know which class they explain; ``gamma`` lies between.
 
     Needs the package zennit, under the LGPL: ``pip install 'lit-coiba[lrp]'``. The LRP family is patented: its
     authors allow personal and scientific use; ask them before any other use.
@@ -52,7 +52,7 @@ class CompositeLRP(AttributionMethod):
             ``epsilon_alpha2_beta1`` = epsilon, alpha 2 and beta 1; ``..._flat`` the same with a flat first layer;
             ``epsilon_gamma_box`` = epsilon, gamma 0.25, and the box rule for pixels (ours).
         epsilon: Stabilizer of quotients; zennit's default.
-        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        reduce: Reduction over the colors; ``sum`` keeps the sum of a map.
     """
 
     card = Card(

@@ -49,10 +49,10 @@ class DeepLift(AttributionMethod):
     that of a probability has no rule either.
 
     Args:
-        baseline: The reference: ``zero`` = zeros of model input, the mean colour of the training data (Captum's
-            default); ``black``; ``mean`` = the image's own mean colour; ``blur``; ``noise`` = the image with Gaussian
+        baseline: The reference: ``zero`` = zeros of model input, the mean color of the training data (Captum's
+            default); ``black``; ``mean`` = the image's own mean color; ``blur``; ``noise`` = the image with Gaussian
             noise; ``uniform`` = random pixels; ``opposite`` = black or white, whichever is farther.
-        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        reduce: Reduction over the colors; ``sum`` keeps the sum of a map.
         seed: Seed of the random baselines, which all images share.
 
     Raises:

@@ -21,11 +21,11 @@ class InputXGradient(AttributionMethod):
 
     Exact for a linear model. On networks of ReLUs without biases it equals integrated gradients from zero and
     epsilon-LRP, and sums to the logit; elsewhere it is a first guess that costs one backward pass and is as noisy as
-    the gradient. Pixels of the mean colour of the training data, zeros of model input, get nothing.
+    the gradient. Pixels of the mean color of the training data, zeros of model input, get nothing.
 
     Args:
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
-        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        reduce: Reduction over the colors; ``sum`` keeps the sum of a map.
 
     Raises:
         InputError: A value that is not among its choices.

@@ -31,19 +31,19 @@ class IntegratedGradients(AttributionMethod):
 
     A map sums to the score at the image minus the score at the baseline, up to the error of the sum over `steps`. The
     extras ``attribution_sum`` and ``score_difference`` are these two numbers: if they are far apart, take more steps.
-    What has the colour of the baseline gets nothing, however much it matters: look at more than one `baseline`. Maps of
-    deep ReLU networks are grainy; of neighbouring pixels trust the sum rather than one.
+    What has the color of the baseline gets nothing, however much it matters: look at more than one `baseline`. Maps of
+    deep ReLU networks are grainy; of neighboring pixels trust the sum rather than one.
 
     Captum's trapezoid rule is not offered, since its weights sum to ``1 - 1 / steps``.
 
     Args:
-        baseline: ``zero`` = zeros of model input, the mean colour of the training data (Captum's default); ``black``;
-            ``mean`` = the image's own mean colour; ``blur``; ``noise`` = the image with Gaussian noise; ``uniform`` =
-            random pixels; ``opposite`` = black or white, whichever is farther, for every colour value.
+        baseline: ``zero`` = zeros of model input, the mean color of the training data (Captum's default); ``black``;
+            ``mean`` = the image's own mean color; ``blur``; ``noise`` = the image with Gaussian noise; ``uniform`` =
+            random pixels; ``opposite`` = black or white, whichever is farther, for every color value.
         steps: Number of points of the path (Captum's default).
         rule: Quadrature rule: positions and weights of the points (Captum's default).
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
-        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        reduce: Reduction over the colors; ``sum`` keeps the sum of a map.
         seed: Seed of the random baselines, which all images share.
         chunk: Number of model inputs at once.
 

@@ -96,7 +96,7 @@ class Occlusion(AttributionMethod):
             additional_forward_args=torch.arange(len(images), device=images.device),  # copied along with the images
             perturbations_per_eval=max(1, self._evaluator.at_once(images) // len(images)),
         )
-        maps = values[:, 0]  # a window hides all colours, which share its value
+        maps = values[:, 0]  # a window hides all colors, which share its value
         if stride == window:
             maps = maps[:, ::window, ::window].contiguous()
         elif self.overlap == "mean":

@@ -17,13 +17,13 @@ from lit_coiba.functional.channels import Reduce, over_colours
 
 
 class Saliency(AttributionMethod):
-    """Maximum over the colour channels of the absolute gradient of the target's logit; maps at pixel resolution.
+    """Maximum over the color channels of the absolute gradient of the target's logit; maps at pixel resolution.
 
-    One gradient is noisy: neighbouring pixels differ, and a saturated unit says nothing. It is the cheapest method, and
+    One gradient is noisy: neighboring pixels differ, and a saturated unit says nothing. It is the cheapest method, and
     what the others are compared with.
 
     Args:
-        reduce: Reduction over the colours; ``abs_max`` is the paper's, and ``sum`` and ``mean`` keep signs.
+        reduce: Reduction over the colors; ``abs_max`` is the paper's, and ``sum`` and ``mean`` keep signs.
 
     Raises:
         InputError: A value that is not among its choices.

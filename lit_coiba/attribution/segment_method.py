@@ -29,7 +29,7 @@ class SegmentMethod(AttributionMethod):
     Args:
         grid_size: Cells along a side of the grid; about ``grid_size ** 2`` superpixels for ``slic``.
         n_samples: Perturbed copies.
-        segments: ``grid`` = square cells; ``slic`` = superpixels of similar colour.
+        segments: ``grid`` = square cells; ``slic`` = superpixels of similar color.
         baseline: Baseline that replaces hidden segments.
         output: Score of a class.
         chunk: Number of model inputs at once.
@@ -74,7 +74,7 @@ class SegmentMethod(AttributionMethod):
 
         Args:
             model: The model, any classifier.
-            images: Normalised model input, ``(B, 3, H, W)``.
+            images: Normalized model input, ``(B, 3, H, W)``.
             regions: Number of each pixel's segment, ``(H, W)`` for all images, or ``(B, H, W)``.
             targets: See `explain`.
 

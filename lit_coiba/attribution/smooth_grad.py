@@ -37,7 +37,7 @@ class SmoothGrad(AttributionMethod):
         n_samples: Number of noisy samples of an image (paper); Captum's default of 5 is too few, and its noise of 1.0
             too much.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
-        reduce: Reduction over the colours; signs of a gradient are of little use in a picture.
+        reduce: Reduction over the colors; signs of a gradient are of little use in a picture.
         seed: Seed of the noise, which all images share.
         chunk: Number of model inputs at once.
 

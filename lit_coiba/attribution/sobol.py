@@ -42,7 +42,7 @@ class Sobol(AttributionMethod):
         order: ``total``, or ``first``: what a cell accounts for alone (Saltelli et al., 2010), a little below zero at
             times; it needs B.
         estimator: Estimator of the total order: ``jansen`` (the default of the authors), ``homma``, ``janon``,
-            ``glen_isaacs``, ``saltelli``. Scores are centred first, so that added constants change none of them.
+            ``glen_isaacs``, ``saltelli``. Scores are centered first, so that added constants change none of them.
         perturbation: ``inpainting`` = x m, zeros of model input where the mask is 0; ``blur`` = a box blur of 10 x 10
             pixels there; ``amplitude`` = x + (m - 1/2) strength, as the authors document it (their code multiplies).
         strength: Strength of ``amplitude``, in units of model input.

@@ -42,12 +42,12 @@ class UNI(AttributionMethod):
     """Integrated gradients from a baseline made for the image: a near input that the model takes for a forgotten one.
 
     One step of gradient ascent in the weights, of length `eta`, makes the model forget the image; `matching_steps`
-    steps in the input then look for a neighbour of the image, within `eps`, for which the unchanged model gives the
+    steps in the input then look for a neighbor of the image, within `eps`, for which the unchanged model gives the
     forgotten prediction. The map is the right Riemann sum of gradients from there to the image, times the difference.
 
     Maps are signed, at pixel resolution, and sum to the score at the image minus the score at the baseline, up to an
-    error of the order of ``eps ** 2 / steps``. No static baseline has to be chosen, none of its colours is favoured.
-    The baseline looks like the image, so values are small; compare maps after a normalisation. Where forgetting does
+    error of the order of ``eps ** 2 / steps``. No static baseline has to be chosen, none of its colors is favored.
+    The baseline looks like the image, so values are small; compare maps after a normalization. Where forgetting does
     not change the prediction (``eta=0``, or a flat model), the map is zero.
 
     Extras: the probability of the target at the image, at the baseline and under the unlearned weights; the divergence
@@ -64,7 +64,7 @@ class UNI(AttributionMethod):
         delta0: The search starts at the image (``zero``), or `mu` away from it in a random direction.
         decay: Factor of `mu` from one step to the next; steps of constant length do not converge.
         output: Score of a class: ``prob`` (the paper), ``logit``, ``logprob`` or ``rest`` (logit + logprob).
-        reduce: Reduction over the colours; ``sum`` keeps the sum of a map.
+        reduce: Reduction over the colors; ``sum`` keeps the sum of a map.
         seed: Seed of the random start, which all images share.
         chunk: Number of model inputs at once.
 
@@ -182,7 +182,7 @@ class UNI(AttributionMethod):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Divergence ``(B,)`` and log-probabilities ``(B, K)`` at the image, and whether there is nothing to match.
 
-        There is nothing where the divergence or its gradient is rounding: normalised steps would follow noise.
+        There is nothing where the divergence or its gradient is rounding: normalized steps would follow noise.
         """
         pixels = images.detach().clone().requires_grad_()
         logits = network(pixels)

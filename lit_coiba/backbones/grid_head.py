@@ -104,7 +104,7 @@ def final_features(output: Tensor, grid: Grid, norm: nn.LayerNorm | None) -> Ten
     """What ``forward_features`` puts out as ``(B, C, h, w)``, after the norm that the model applies once pooled.
 
     That norm is applied position by position with the mean and the variance of the pooled vector, and so the average
-    over positions is the normalised average: gamma (F - mu) / sqrt(var + eps) + beta.
+    over positions is the normalized average: gamma (F - mu) / sqrt(var + eps) + beta.
     """
     features = grid.to_spatial(output)
     if norm is None:

@@ -16,7 +16,7 @@ from lit_coiba.bounds.operation import Carried, Operation
 
 
 class Linear(Operation):
-    """``W z + b`` over the last axis: the centre moves by W, the radius by ``|W|``."""
+    """``W z + b`` over the last axis: the center moves by W, the radius by ``|W|``."""
 
     def __init__(self, module: nn.Linear, dtype: torch.dtype) -> None:
         self.module = module

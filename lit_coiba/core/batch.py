@@ -17,7 +17,7 @@ class Failure(NamedTuple):
 class Batch(NamedTuple):
     """One block of samples: what a data module of this project yields when a dataset is explained."""
 
-    images: Tensor  # (B, 3, H, W) normalised model input
+    images: Tensor  # (B, 3, H, W) normalized model input
     ids: tuple[str, ...]  # B stable sample ids
     labels: Tensor  # (B,) int64; -1 = no label
     block: int  # number of the block in the dataset

@@ -62,7 +62,7 @@ class AttributionMethod(ABC):
 
         Args:
             model: The model: a `Backbone`, a trained classifier, or for black-box methods any `ImageClassifier`.
-            images: Normalised model input, ``(B, 3, H, W)``.
+            images: Normalized model input, ``(B, 3, H, W)``.
             targets: Classes ``(B,)``, or one for all images; a `Target`, or what it was resolved to. None = the
                 predicted class, for which the model runs once more.
 

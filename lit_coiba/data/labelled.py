@@ -19,7 +19,7 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         dataset: Images with a label each.
         transform: Transform from a picture to model input.
         augment: Cut a random part (8% to 100% of the area, as Szegedy et al., 2015, trained) and mirror half of the
-            pictures, instead of the evaluation recipe's centre. Draws from torch's global generator.
+            pictures, instead of the evaluation recipe's center. Draws from torch's global generator.
     """
 
     def __init__(self, dataset: ImageDataset, transform: Transform, augment: bool = False) -> None:

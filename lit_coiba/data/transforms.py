@@ -18,10 +18,10 @@ MAX_PIXELS = 2 * 89_478_485  # of a resized picture: the size at which Pillow re
 
 
 class Transform:
-    """A picture as normalised model input; equals timm's ``create_transform(is_training=False)``.
+    """A picture as normalized model input; equals timm's ``create_transform(is_training=False)``.
 
-    The shorter side is resized to ``floor(size / crop_pct)`` by Pillow, the centre is cropped to `size`, pixels in
-    [0, 1] are normalised. A picture that already has the size passes preserve_state where ``crop_pct`` is 1.
+    The shorter side is resized to ``floor(size / crop_pct)`` by Pillow, the center is cropped to `size`, pixels in
+    [0, 1] are normalized. A picture that already has the size stays unchanged where ``crop_pct`` is 1.
 
     Example:
         >>> Transform(Preprocessing(size=(32, 48), crop_pct=0.9))(Image.new("RGB", (200, 100))).shape

@@ -13,7 +13,7 @@ def blur_images(images: Tensor, window: Literal["gaussian", "rise"], size: int, 
 
     Args:
         images: In any space.
-        window: ``gaussian`` = cut off to `size` pixels and normalised, images reflected at their borders, which have to
+        window: ``gaussian`` = cut off to `size` pixels and normalized, images reflected at their borders, which have to
             be longer than ``size // 2`` pixels; ``rise`` = RISE's own: the folded window, zeros outside the image.
         size: Pixels, odd.
         sigma: Pixels.
@@ -28,7 +28,7 @@ def blur_images(images: Tensor, window: Literal["gaussian", "rise"], size: int, 
 
 
 def gaussian_window(size: int, sigma: float) -> Tensor:
-    """Weights of a Gaussian of `sigma` pixels cut off to `size` pixels (odd) and normalised, fp64 ``(size,)``.
+    """Weights of a Gaussian of `sigma` pixels cut off to `size` pixels (odd) and normalized, fp64 ``(size,)``.
 
     Example:
         >>> gaussian_window(3, 1.0)

@@ -1,4 +1,4 @@
-"""Attributions of colour values become attributions of pixels."""
+"""Attributions of color values become attributions of pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Reduce = Literal["sum", "mean", "abs_max", "abs_mean"]
 
 
 def over_colours(values: Tensor, reduce: Reduce) -> Tensor:
-    """Values per colour ``(B, C, H, W)`` as values per pixel ``(B, H, W)``, signed for ``sum`` and ``mean``."""
+    """Values per color ``(B, C, H, W)`` as values per pixel ``(B, H, W)``, signed for ``sum`` and ``mean``."""
     if reduce == "abs_max":
         return values.abs().amax(1)
     if reduce == "abs_mean":

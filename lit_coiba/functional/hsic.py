@@ -1,6 +1,6 @@
 """Hilbert-Schmidt independence criterion: how much a score depends on an input, whatever the form of the dependence.
 
-Gretton et al., "Measuring Statistical Dependence with Hilbert-Schmidt Norms", 2005; kernels and normalisation of
+Gretton et al., "Measuring Statistical Dependence with Hilbert-Schmidt Norms", 2005; kernels and normalization of
 Novello, Fel and Vigouroux, "Making Sense of Dependence", 2022 (arXiv 2206.06219).
 """
 
@@ -22,7 +22,7 @@ ROUNDING = 8  # units in the last place of the scores, below which they count as
 def hsic(inputs: Tensor, scores: Tensor, kernel: Kernel = "binary", bandwidth: Bandwidth = "median_distance") -> Tensor:
     """Dependence of each score on each input, fp64 ``(d, B)``, at least 0: ``trace(H K_i H L) / n``.
 
-    For binary inputs the centred kernel matrix has rank one, ``2 s s^T`` with s the centred column, so all of them take
+    For binary inputs the centered kernel matrix has rank one, ``2 s s^T`` with s the centered column, so all of them take
     one matrix product with L; the others take d n^2 operations and n^2 memory for each input in turn.
 
     Args:

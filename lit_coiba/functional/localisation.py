@@ -24,7 +24,7 @@ def pointing_hit(maps: Tensor, regions: Tensor, tolerance: float = 0.0) -> Tenso
     Args:
         maps: ``(B, H, W)``.
         regions: ``(B, H, W)``, bool.
-        tolerance: Euclidean, between centres of pixels.
+        tolerance: Euclidean, between centers of pixels.
 
     Example:
         >>> pointing_hit(torch.tensor([[[0.1, 0.9, 0.3]]]), torch.tensor([[[False, False, True]]]), tolerance=1)

@@ -91,7 +91,7 @@ def convolve(values: Tensor, kernel: Sequence[float], border: Literal["reflect",
 
 
 def _triangle(cells: int, wanted: int) -> Tensor:
-    """Weights ``(wanted, cells)``: around each centre a triangle as wide as the coarser of the two grids' cells."""
+    """Weights ``(wanted, cells)``: around each center a triangle as wide as the coarser of the two grids' cells."""
     step = cells / wanted
     centres = (torch.arange(wanted, dtype=torch.float64) + 0.5) * step
     distance = (torch.arange(cells, dtype=torch.float64) + 0.5 - centres.unsqueeze(-1)).abs()

@@ -1,7 +1,7 @@
 """Part purity: do the patches of a prototype show the same part of the object?
 
 Nauta et al., "PIP-Net", 2023 (CVPR), with the rules of its public code. What differs: a patch holds its upper and left
-edge, but not its lower and right one, so that neighbours share no point.
+edge, but not its lower and right one, so that neighbors share no point.
 """
 
 from __future__ import annotations

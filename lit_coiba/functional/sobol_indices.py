@@ -46,7 +46,7 @@ def replicated_rows(halves: Tensor, rows: Tensor, with_b: bool = False) -> Tenso
 def total_order(a: Tensor, c: Tensor, estimator: Estimator = "jansen") -> Tensor:
     """Total-order indices ``(d, ...)``: the share of the variance that goes where an input is known with all others.
 
-    Scores are centred by the mean of `a` first, so that a constant added to all of them changes nothing; without, it
+    Scores are centered by the mean of `a` first, so that a constant added to all of them changes nothing; without, it
     would change what Homma's and Saltelli's estimators give for finite n. A score without variance has zeros.
 
     Args:
@@ -84,7 +84,7 @@ def total_order(a: Tensor, c: Tensor, estimator: Estimator = "jansen") -> Tensor
 def first_order(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """First-order indices ``(d, ...)``: the share of the variance that an input accounts for alone.
 
-    Saltelli et al., 2010: ``mean b (c - a) / V``, scores centred by the mean of `a`. May be a little below zero.
+    Saltelli et al., 2010: ``mean b (c - a) / V``, scores centered by the mean of `a`. May be a little below zero.
 
     Args:
         a: ``(n, ...)``.

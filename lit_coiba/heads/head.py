@@ -93,7 +93,7 @@ class Head(nn.Module, ABC):
         return None
 
     def constrain(self) -> None:
-        """Bring the weights back to where they may be; to be called after each step of an optimiser."""
+        """Project the weights onto the constraint set; to be called after each step of an optimizer."""
         return
 
     def anneal(self, progress: float) -> None:

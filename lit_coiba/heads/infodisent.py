@@ -156,7 +156,7 @@ class InfoDisentHead(Head):
 
     @torch.no_grad()
     def constrain(self) -> None:
-        """Clamp W at 0, where that is how it is kept from being negative; to be called after each optimiser step."""
+        """Clamp W at 0, where that is how it is kept from being negative; to be called after each optimizer step."""
         if self.positive == "clamp":
             self.weight.clamp_(min=0)
 

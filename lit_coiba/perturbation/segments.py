@@ -60,7 +60,7 @@ def grid_segments(cells: int, size: tuple[int, int]) -> Tensor:
 
 
 def superpixels(pixels: Tensor, count: int) -> Tensor:
-    """Some `count` superpixels of similar colour, numbered from 0 for each image: ``(B, H, W)`` int64 on the CPU.
+    """Some `count` superpixels of similar color, numbered from 0 for each image: ``(B, H, W)`` int64 on the CPU.
 
     Achanta et al., SLIC, 2012; scikit-image's implementation.
 

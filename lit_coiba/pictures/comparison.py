@@ -26,7 +26,7 @@ class Comparison:
 
 
 def comparison(examples: Sequence[Comparison], file: str | Path, columns: int = 1) -> Path:
-    """Draw images in rows: the image, then its map by each method over the grey image, from 0 to its full scale.
+    """Draw images in rows: the image, then its map by each method over the gray image, from 0 to its full scale.
 
     Args:
         examples: Examples to draw; all have maps of the same methods.

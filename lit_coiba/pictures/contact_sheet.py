@@ -35,7 +35,7 @@ def contact_sheet(
     """Draw some explanations of a store, evenly spaced over its rows, as a PNG.
 
     Each has the image as the model saw it, the map from 0 to its own full scale (the maximum, see `full_scale`) and the
-    map over the grey image; with the class that is explained, its probability, the label where that is another class,
+    map over the gray image; with the class that is explained, its probability, the label where that is another class,
     and the sample's id. Samples that cannot be read are left out.
 
     Args:

@@ -22,9 +22,9 @@ def gallery(
     file: str | Path,
     columns: int = 2,
 ) -> Path:
-    """Draw a line for each method: its name, and its map over each picture in grey, from 0 to the map's full scale.
+    """Draw a line for each method: its name, and its map over each picture in gray, from 0 to the map's full scale.
 
-    The first line has the pictures themselves. A method that cannot explain the model of a picture leaves a grey field.
+    The first line has the pictures themselves. A method that cannot explain the model of a picture leaves a gray field.
 
     Args:
         pictures: ``(3, H, W)`` uint8 each, as the models saw them.

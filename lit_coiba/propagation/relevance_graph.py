@@ -43,7 +43,7 @@ def relevance_graph(model: nn.Module, epsilon: float, proportional_norms: bool =
 
     Args:
         model: In evaluation mode; left as it is.
-        epsilon: Stabiliser of quotients.
+        epsilon: Stabilizer of quotients.
         proportional_norms: Whether a batch norm that no convolution takes in counts as linear, so that its bias has a
             share of the relevance; otherwise it passes all relevance on, as in zennit's composites.
 

@@ -38,7 +38,7 @@ class Proportional(nn.Module):
 
     Args:
         function: The function, whose first argument is the tensor.
-        epsilon: Stabiliser of quotients.
+        epsilon: Stabilizer of quotients.
     """
 
     def __init__(self, function: Callable[..., Tensor], epsilon: float) -> None:
@@ -56,7 +56,7 @@ class Sum(nn.Module):
 
     Args:
         sign: 1 or -1.
-        epsilon: Stabiliser of quotients.
+        epsilon: Stabilizer of quotients.
     """
 
     def __init__(self, sign: int, epsilon: float) -> None:

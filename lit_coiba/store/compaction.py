@@ -89,7 +89,7 @@ def _settled(index: BlockIndex, pieces: dict[int, Piece]) -> list[BlockFile]:
 
 
 def _cut(loose: list[Piece], settled: list[tuple[int, int]]) -> Iterator[list[Piece]]:
-    """Blocks that go into one file: neighbours with the same extras, of about `FILE_BYTES`."""
+    """Blocks that go into one file: neighbors with the same extras, of about `FILE_BYTES`."""
     target: list[Piece] = []
     size, extras, ends = 0.0, None, [last for _, last in settled]
     for file, part in loose:

@@ -28,7 +28,7 @@ SIDE = 224  # pixels, of the longer side of a picture, unless the map is larger
 
 _MARK = "export.json"  # which store and format
 _LONGEST = 120  # characters of a part of a file's name
-_OUTLIERS = 0.99, 4096  # the share of cells that the brightest colour is for, of maps with more cells than this
+_OUTLIERS = 0.99, 4096  # the share of cells that the brightest color is for, of maps with more cells than this
 _COLOURS = "inferno"  # matplotlib's, perceptually uniform, dark for nothing
 
 
@@ -134,7 +134,7 @@ def _arrays(row: Row) -> dict[str, Any]:
 
 
 def _picture(row: Row) -> Image.Image:
-    """The map in colours, its indices shares of the full scale."""
+    """The map in colors, its indices shares of the full scale."""
     values = row.map.double().nan_to_num(0.0, 0.0, 0.0).clamp_min(0)
     scale = values.max().item() if values.numel() else 0.0
     share, cells = _OUTLIERS

@@ -109,7 +109,7 @@ class ExplanationStore:
         except OSError as error:
             reason = error.strerror or str(error)
             raise InputError(
-                f"store {path} cannot be written ({reason}): fix the cause or choose another folder"
+                f"store {path} cannot be written ({reason}): fix the permissions or choose another folder"
             ) from error
         return store
 

@@ -1,4 +1,4 @@
-"""What every training here optimises with: AdamW that spares norms, biases and embeddings, warm-up, then a cosine.
+"""What every training here optimizes with: AdamW that spares norms, biases and embeddings, warm-up, then a cosine.
 
 Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, and SGDR, 2017 (one cycle, no restart).
 """

@@ -91,7 +91,7 @@ class Teacher:
         self.backbone.requires_grad_(False).eval().to(device)
 
     def logits(self, images: Tensor) -> Tensor:
-        """Logits ``(B, K)`` of normalised images ``(B, 3, H, W)``, without gradient."""
+        """Logits ``(B, K)`` of normalized images ``(B, 3, H, W)``, without gradient."""
         with torch.no_grad():
             return self.backbone(images)
 

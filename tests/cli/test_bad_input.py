@@ -36,7 +36,7 @@ def test_a_truncated_picture_among_good_ones(explain, broken_photos):
     assert outcome.out == "5 explanations of 5 of 6 images are in x; some are drawn in its contact_sheet.png\n"
     first, second = outcome.err.splitlines()[-2:]
     assert first == ("lit-coiba: finished, but 1 image failed; after fixing the files, rerun with --retry_failed true")
-    assert second.startswith("  apple/1.jpg: the picture cannot be decoded")
+    assert second.startswith("  apple/1.jpg: the image cannot be decoded")
     assert [failure.id for failure in ExplanationStore("x").failures()] == ["apple/1.jpg"]
 
     good = broken_photos / "apple" / "0.jpg"

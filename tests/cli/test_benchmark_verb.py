@@ -138,8 +138,8 @@ def test_more_or_fewer_images_a_forward_are_the_same_scores(stores, command):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--model.metrics.best", "Insertoin"], "there is no class Insertoin: did you mean Insertion?"),
-        (["--model.metrics.best", "Quality"], "there is no class Quality; give its path"),
+        (["--model.metrics.best", "Insertoin"], "class Insertoin does not exist: did you mean Insertion?"),
+        (["--model.metrics.best", "Quality"], "class Quality does not exist; give its path"),
     ],
 )
 def test_names_of_metrics(stores, command, words, sentence):

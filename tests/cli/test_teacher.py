@@ -69,6 +69,6 @@ def test_what_is_wrong_with_a_teacher_is_one_sentence(command, teacher):
     assert outcome.status == 2
     assert "nowhere.safetensors does not exist" in outcome.error
     outcome = command("fit", *words, "--model.teacher.temprature", "2")
-    assert outcome.error == "there is no key model.teacher.temprature: did you mean model.teacher.temperature?"
+    assert outcome.error == "unknown key model.teacher.temprature: did you mean model.teacher.temperature?"
     outcome = command("fit", *words, "--model.teacher.alpha", "2")
     assert "alpha 2.0" in outcome.error

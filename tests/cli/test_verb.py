@@ -119,4 +119,4 @@ def test_a_file_is_all_that_a_new_verb_needs(tmp_path, monkeypatch, capsys):
     assert "did you mean count" in said("cuont")
     assert main(["count", "here", "--times", "2"]) == 3
     assert capsys.readouterr().out == "here 0 1\n"
-    assert said("count", "here", "--tims", "2") == "lit-coiba: error: there is no key tims: did you mean times?\n"
+    assert said("count", "here", "--tims", "2") == "lit-coiba: error: unknown key tims: did you mean times?\n"

@@ -91,7 +91,7 @@ def test_where_memory_runs_out_pieces_are_halved_and_the_result_is_the_same(chun
     ],
 )
 def test_what_libraries_call_no_memory(error, collected):
-    with pytest.warns(UserWarning, match="memory ran out with 35 model inputs at once: going on with 17"):
+    with pytest.warns(UserWarning, match="memory ran out with 35 model inputs at once: continuing with 17"):
         assert torch.equal(BatchedEvaluator().gather(IMAGES, COPIES, Recorder(20, error)), EXPECTED)
     assert len(collected) == 1  # what the failed forward held is let go, once
 

@@ -226,5 +226,5 @@ def test_a_target_without_gradients_is_for_methods_that_look_at_scores_only(mode
     rows = Class(1).resolve(torch.zeros(3, 10))
     given = BlackBox(**{name: getattr(rows, name) for name in rows.__dataclass_fields__})
     assert Slope().explain(model, images, given).maps.shape == (3, *images.shape[-2:])
-    with pytest.raises(InputError, match="Sampled needs gradients, and the target's score has none: take a method"):
+    with pytest.raises(InputError, match="Sampled needs gradients, and the target's score has none: use a method"):
         Sampled().explain(model, images, given)

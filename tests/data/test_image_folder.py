@@ -138,7 +138,7 @@ class TestRefusals:
         [
             ({"split": "dev"}, "split is 'dev', but must be one of train, val, test"),
             ({"label_pattern": "("}, "is not a regular expression"),
-            ({"label_pattern": "a.*"}, "has 0 groups, but must have one"),
+            ({"label_pattern": "a.*"}, "has 0 groups, but must have exactly one"),
             ({"batch_size": 0}, "batch_size is 0, but must be at least 1"),
             ({"num_workers": -1}, "num_workers is -1, but must be at least 0"),
             ({"limit": 0}, "limit is 0, but must be at least 1"),
@@ -152,8 +152,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("names", "arguments", "message"),
         [
-            (["a.jpg"], {"split": "val"}, "there is no val in .*, which has no splits"),
-            (["train/a/1.jpg"], {"split": "val"}, "there is no val in .*, which has only train"),
+            (["a.jpg"], {"split": "val"}, ".* has no split val, it has no splits"),
+            (["train/a/1.jpg"], {"split": "val"}, ".* has no split val, it has only train"),
             (["x.jpg"], {"label_pattern": r"^(\d+)_"}, r"label_pattern: .* does not match the file x.jpg"),
             (["x_y.jpg"], {"label_pattern": r"^(x)_"}, "label_pattern, file x_y.jpg: 'x' is not a class number"),
         ],
@@ -163,14 +163,14 @@ class TestRefusals:
             ImageFolder(pictures(*names), **arguments).dataset("predict")
 
     def test_a_split_that_is_not_there(self, pictures):
-        with pytest.raises(InputError, match=r"there is no test in .*, which has only train, val"):
+        with pytest.raises(InputError, match=r".* has no split test, it has only train, val"):
             ImageFolder(pictures("train/a/1.jpg", "val/a/1.jpg")).dataset("test")
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("file,label\nx.png,0\ny.png,0\n", r"none of the files in .* is below .* \(the first is x.png\)"),
-            ("file,label\na.png,0\na.png,1\n", "line 3 of .*: a.png has another label in a line before"),
+            ("file,label\nx.png,0\ny.png,0\n", r"none of the files in .* exists below .* \(the first is x.png\)"),
+            ("file,label\na.png,0\na.png,1\n", "line 3 of .*: a.png has another label in an earlier line"),
             (
                 "file,label,split\na.png,0,dev\n",
                 "line 2 of .*: the split is 'dev', but must be one of",

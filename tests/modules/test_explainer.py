@@ -126,7 +126,7 @@ class TestTargets:
             ("top0", "targets: top0 asks for no class: give top1 or more"),
             (
                 "labels",
-                "targets: 'labels' is none of predicted, label, runner_up, top3 (any number), the number of a class",
+                "targets is 'labels': give predicted, label, runner_up, top3 (any number), the number of a class",
             ),
             ("1.5", "targets: '1.5' is none of"),
         ],

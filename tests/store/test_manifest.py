@@ -60,7 +60,7 @@ def test_long_values_are_cut_around_the_difference() -> None:
 
 
 def test_many_differences_are_counted() -> None:
-    with pytest.raises(InputError, match=r"a7 1 -> 2, and 12 more; use"):
+    with pytest.raises(InputError, match=r"a7 1 -> 2, and 12 more; choose"):
         Manifest({f"a{n}": 1 for n in range(20)}).check(Manifest({f"a{n}": 2 for n in range(20)}), Path("x"))
 
 

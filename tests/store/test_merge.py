@@ -63,7 +63,7 @@ def test_into_one_of_them(tmp_path: Path) -> None:
 def test_more_is_added_later_and_what_is_torn_is_left_out(tmp_path: Path) -> None:
     stores = shards(tmp_path)
     flip_a_byte_of_the_maps(stores[2].path / "blocks" / "000005.parquet")
-    with pytest.warns(UserWarning, match=r"shard2/blocks/000005.parquet is torn or foreign"):
+    with pytest.warns(UserWarning, match=r"shard2/blocks/000005.parquet is truncated or belongs to another run"):
         joined = merge(tmp_path / "all", [store.path for store in stores])
     assert joined.missing(9) == [5]
     healed = filled(tmp_path / "healed", [blocks(9)[5]])
@@ -98,7 +98,7 @@ def test_another_run_is_refused_by_what_differs(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         merge(tmp_path / "all", [first.path, other.path])
     assert str(refused.value) == (
-        f"{first.path} and {other.path} cannot be merged, they were made with other arguments "
+        f"{first.path} and {other.path} cannot be merged, since they were made with other arguments "
         '(statistics (absent) -> "f00"): merge stores of one model, method and dataset'
     )
     assert not (tmp_path / "all").exists()
@@ -131,6 +131,6 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
             raise OSError(28, "No space left on device")
 
         patch.setattr(compaction.pq.ParquetWriter, "write_table", full)
-        with pytest.raises(InputError, match=r"store .*all cannot be written \(No space left on device\); mend"):
+        with pytest.raises(InputError, match=r"store .*all cannot be written \(No space left on device\); fix"):
             merge(tmp_path / "all", stores)
     assert merge(tmp_path / "all", stores).missing(9) == []

@@ -73,7 +73,7 @@ class TestReading:
             store["clas/00007.png"]
         with pytest.raises(InputError, match=r"'zzz' is not in store .*: .* has 12 samples"):
             store["zzz"]
-        with pytest.raises(InputError, match=r"has no explanation, it failed: sample 12 is truncated"):
+        with pytest.raises(InputError, match=r"has no explanation, since it failed: sample 12 is truncated"):
             store[sample_id(12)]
 
     def test_ids_are_untrusted_text(self, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ class TestReading:
     def test_what_is_not_a_store_is_refused(self, tmp_path: Path, what: str) -> None:
         path = tmp_path / "x"
         {"nothing": lambda: None, "folder": path.mkdir, "file": path.touch}[what]()
-        with pytest.raises(InputError, match=r"x is not a store \(.+\): give the folder that a run wrote"):
+        with pytest.raises(InputError, match=r"x is not a store \(.+\): give a folder written by explain"):
             ExplanationStore(path)
 
     def test_maps_of_several_sizes(self, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ class TestOpening:
     def test_another_identity_is_refused_and_the_store_untouched(self, tmp_path: Path) -> None:
         filled(tmp_path, blocks(1))
         before = (tmp_path / FILE_NAME).read_bytes()
-        with pytest.raises(InputError, match=r"made with other arguments \(old -> new\): method.steps 10 -> 20; use"):
+        with pytest.raises(InputError, match=r"made with other arguments \(old -> new\): method.steps 10 -> 20; choose"):
             ExplanationStore.open(tmp_path, manifest(method={"class": "CoIBA", "steps": 20}))
         assert (tmp_path / FILE_NAME).read_bytes() == before
 
@@ -175,7 +175,7 @@ class TestOpening:
     def test_blocks_of_unknown_origin_are_refused(self, tmp_path: Path) -> None:
         filled(tmp_path, blocks(1))
         (tmp_path / FILE_NAME).unlink()
-        with pytest.raises(InputError, match=r"has blocks but no manifest\.json beside it: use another folder"):
+        with pytest.raises(InputError, match=r"has blocks but no manifest\.json beside it: choose another folder"):
             ExplanationStore.open(tmp_path, manifest())
 
     def test_other_files_beside_the_store_do_no_harm(self, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ class TestOpening:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(InputError, match=r"file cannot be written \(it is a file, not a folder\): mend that, or"):
+        with pytest.raises(InputError, match=r"file cannot be written \(it is a file, not a folder\): fix the permissions or"):
             ExplanationStore.open(tmp_path / "file", manifest())
         with pytest.raises(InputError, match=r"below cannot be written \(Not a directory\)"):
             ExplanationStore.open(tmp_path / "file" / "below", manifest())

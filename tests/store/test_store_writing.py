@@ -92,7 +92,7 @@ class TestDamage:
         store = filled(tmp_path, blocks(3))
         path = tmp_path / "blocks" / "000001.parquet"
         path.write_bytes(path.read_bytes()[:-9])
-        with pytest.warns(UserWarning, match=r"000001.parquet is torn or foreign .* counts as missing"):
+        with pytest.warns(UserWarning, match=r"000001.parquet is truncated or belongs to another run .* counts as missing"):
             assert store.missing(3) == [1]
         assert store.missing(3) == [1]  # a second warning would be an error
         assert len(store) == 8
@@ -112,7 +112,7 @@ class TestDamage:
     def test_damage_to_maps_spares_the_other_blocks(self, tmp_path: Path) -> None:
         store = filled(tmp_path, blocks(3))
         flip_a_byte_of_the_maps(tmp_path / "blocks" / "000001.parquet")
-        with pytest.raises(InputError, match=r"'class/00004.png' cannot be read: .*000001.parquet is torn or foreign"):
+        with pytest.raises(InputError, match=r"'class/00004.png' cannot be read: .*000001.parquet is truncated or belongs to another run"):
             store[sample_id(4)]
         assert store[sample_id(3)].target == 3
         with pytest.warns(UserWarning, match="000001.parquet is torn"):

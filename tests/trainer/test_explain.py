@@ -144,7 +144,7 @@ class TestExplain:
         assert store.manifest.identity["targets"] == {
             **{"kind": "class", "cls": "kind 3", "score": None, "output": None, "version": 1}
         }
-        with pytest.raises(InputError, match="there is no class 'tench': the nearest names are kind"):
+        with pytest.raises(InputError, match="class 'tench' does not exist: the nearest names are kind"):
             explain(model, tmp_path / "other", data, targets="class:tench")
         with pytest.raises(InputError, match=r"'tench' is none of .* and the names of the classes are not known"):
             explain(model, tmp_path / "other", targets="class:tench")

@@ -123,7 +123,7 @@ def _class(text: str, key: str) -> str | None:
     if found := _NOT_FOUND.search(text):
         return f"{key}: {found[1]} cannot be imported ({found[2]})"
     if found := _NO_SUBCLASS.search(text):
-        return f"{key}: {found[1]} is not a {found[2]}"
+        return f"{key}: {found[1]} is not {'an' if found[2][0] in 'AEIOU' else 'a'} {found[2]}"
     return None
 
 

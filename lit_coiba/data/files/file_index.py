@@ -119,7 +119,7 @@ class FolderIndex(FileIndex):
         self.parts = tuple(self.folders) or (WHOLE,)
 
     def entries(self, part: str) -> list[Entry]:
-        """The images in the folder of a part, labelled by pattern or class folder."""
+        """The images in the folder of a part, labeled by pattern or class folder."""
         base = self._folder(part)
         found = find_images(base)
         if not found:

@@ -34,7 +34,7 @@ _UPRIGHT = {
 def read_image(path: Path) -> Image.Image:
     """The picture in a file as 8-bit RGB, turned as its EXIF orientation says; of an animation, the first frame.
 
-    Grey, palette and CMYK pictures are converted, an alpha channel is dropped, 16-bit grey is scaled to 8 bits.
+    Gray, palette and CMYK pictures are converted, an alpha channel is dropped, 16-bit gray is scaled to 8 bits.
 
     Raises:
         OSError: The file cannot be read; the message is one clause that says why.
@@ -60,7 +60,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def read_mask(path: Path) -> Tensor:
-    """The values of a PNG that says what a pixel belongs to, uint8 ``(H, W)``: grey levels, or indices of a palette.
+    """The values of a PNG that says what a pixel belongs to, uint8 ``(H, W)``: gray levels, or indices of a palette.
 
     Raises:
         OSError: As `read_image`.
@@ -95,7 +95,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
 def _ends(jpeg: bytes) -> bool:
     """Whether the marker that ends a JPEG comes after its first scan.
 
-    A download broken off in a file of the full length ends in zeros, and the decoder takes these for grey pixels.
+    A download broken off in a file of the full length ends in zeros, and the decoder takes these for gray pixels.
     """
     at = 2
     while jpeg[at : at + 1] == b"\xff" and jpeg[at + 1 : at + 2] != b"\xda":  # segments, each with its length

@@ -27,7 +27,7 @@ _CLASSES, _BOXES = "classes.txt", "bounding_boxes.txt"
 _PARTS, _PLACES = "parts/parts.txt", "parts/part_locs.txt"
 _PICTURES = "images/001.Black_footed_Albatross/*.jpg"
 _MASKS = "segmentations/001.Black_footed_Albatross/*.png"
-_AGREED = 128  # grey level of a mask from which more than half of the annotators saw the bird there
+_AGREED = 128  # gray level of a mask from which more than half of the annotators saw the bird there
 
 
 class CUB200(PublishedDataset):

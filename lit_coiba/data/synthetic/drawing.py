@@ -16,13 +16,13 @@ from lit_coiba.data.synthetic.shapes import Array, Ellipse, Piece, Polygon, Shap
 
 Floats = NDArray[np.floating]  # float32 in fact, which the type of a sum with a number does not show
 
-_TINY = 1e-9  # keeps the centre of an ellipse, where radial coordinate and slope are both 0, inside it
+_TINY = 1e-9  # keeps the center of an ellipse, where radial coordinate and slope are both 0, inside it
 
 
 class Placement(NamedTuple):
-    """Where a shape goes in each of n pictures: ``p = centre + scale * rotation @ q`` takes its frame into pixels."""
+    """Where a shape goes in each of n pictures: ``p = center + scale * rotation @ q`` takes its frame into pixels."""
 
-    x: Array  # (n,) centre in pixels
+    x: Array  # (n,) center in pixels
     y: Array  # (n,)
     scale: Array  # (n,) pixels for one unit of the shape's frame
     rotation: Array  # (4, n) orthogonal 2x2 matrix, row-major; a mirror image has determinant -1
@@ -37,7 +37,7 @@ class Colours(NamedTuple):
 
 
 class Ink(NamedTuple):
-    """A shape ready to be painted: a window in each picture, the colour there, and how much of a pixel is covered."""
+    """A shape ready to be painted: a window in each picture, the color there, and how much of a pixel is covered."""
 
     top: NDArray[np.intp]  # (n,)
     left: NDArray[np.intp]  # (n,)
@@ -68,13 +68,13 @@ class Ink(NamedTuple):
 def draw(shape: Shape, placement: Placement, radius: float, colours: Colours, outline: float, size: int) -> Ink:
     """Draw a shape.
 
-    No pixel is touched whose centre is farther than half a pixel from the disc about the shape and its line.
+    No pixel is touched whose center is farther than half a pixel from the disc about the shape and its line.
 
     Args:
         shape: Shape to draw.
         placement: Placement of the shape in n pictures.
         radius: Radius of a disc about the center of the shape's frame that contains the shape, in the frame's units.
-        colours: Its colours.
+        colours: Its colors.
         outline: Width of the outline in pixels; 0 = none.
         size: Height and width of the pictures in pixels.
     """
@@ -152,6 +152,6 @@ def _ellipse(piece: Ellipse, pose: _Pose, x: Floats, y: Floats) -> Floats:
 
 
 def _share(depth: Floats) -> Floats:
-    """How much of a pixel a half-plane covers whose edge is `depth` pixels away from the pixel's centre."""
+    """How much of a pixel a half-plane covers whose edge is `depth` pixels away from the pixel's center."""
     share = depth + 0.5
     return np.clip(share, 0.0, 1.0, out=share)

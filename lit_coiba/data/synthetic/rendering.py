@@ -26,7 +26,7 @@ from lit_coiba.data.synthetic.shapes import BACKGROUND_SHAPES, BODY, BODY_REACH,
 BODY_OWNER = len(PARTS) + 1  # in an owner map: 0 is background, 1 to 5 the parts in their order, 6 the body
 
 _LINE: Array = np.array([[38.0, 34.0, 46.0]])
-_FLAT = 214.0  # grey level of what is left when all of the background is removed
+_FLAT = 214.0  # gray level of what is left when all of the background is removed
 
 
 class Layers(NamedTuple):
@@ -51,7 +51,7 @@ def render_layers(
         variants: The variant of each part, ``(n, 5)``.
         size: Height and width in pixels.
         without_objects: Background objects to leave out, by number.
-        background: False leaves a flat grey without objects instead.
+        background: False leaves a flat gray without objects instead.
     """
     n = len(variants)
     canvas = _paper(scenes.background, size) if background else np.full((n, 3, size, size), np.float32(_FLAT))
@@ -132,7 +132,7 @@ def _paper(background: Background, size: int) -> Floats:
 
 
 def _tone(background: Background, clouds: Floats, x: Array) -> Floats:
-    """What the patterns add to each pixel, in grey levels, ``(n, H, W)``."""
+    """What the patterns add to each pixel, in gray levels, ``(n, H, W)``."""
     tone = np.empty_like(clouds)
     for number, pattern in enumerate(PATTERNS):
         rows = np.flatnonzero(background.pattern == number)
@@ -165,7 +165,7 @@ def _wave(cycles: Floats) -> Floats:
 
 @lru_cache(maxsize=8)
 def _grid(size: int) -> tuple[Array, NDArray[np.intp], Floats]:
-    """Pixel centres in scene units, and the cell of the clouds' grid and the place in it, each ``(size,)``."""
+    """Pixel centers in scene units, and the cell of the clouds' grid and the place in it, each ``(size,)``."""
     x: Array = (np.arange(size) + 0.5) * (FRAME / size)
     at = x / FRAME * (CLOUD_CELLS - 1)
     cell = np.minimum(at.astype(np.intp), CLOUD_CELLS - 2)

@@ -1,4 +1,4 @@
-"""Everything about SyntheticParts pictures but the class: pose, colours, background, as a function of (seed, index).
+"""Everything about SyntheticParts pictures but the class: pose, colors, background, as a function of (seed, index).
 
 Lengths are pixels of a 64x64 picture; other sizes show the same scene. A scene is sampled without looking at the label,
 so nothing in it but the parts can tell the class.
@@ -31,11 +31,11 @@ _DRAWS = 256  # uniform numbers for one scene; each has a fixed place, so changi
 class Parts(NamedTuple):
     """How the parts sit in their slots, whatever their variants; parts in the order of `PARTS`."""
 
-    x: Array  # (n, 5) centre of the slot
+    x: Array  # (n, 5) center of the slot
     y: Array  # (n, 5)
     radius: Array  # (n, 5)
     turn: Array  # (n, 5) radians
-    light: Array  # (n, 5) factor on the colours
+    light: Array  # (n, 5) factor on the colors
 
 
 class Objects(NamedTuple):
@@ -51,28 +51,28 @@ class Objects(NamedTuple):
 
 
 class Background(NamedTuple):
-    """Two colours that shade into each other, with clouds and a pattern."""
+    """Two colors that shade into each other, with clouds and a pattern."""
 
     first: Array  # (n, 3)
     second: Array  # (n, 3)
-    direction: Array  # (n, 2) unit vector x, y along which the colours change
+    direction: Array  # (n, 2) unit vector x, y along which the colors change
     clouds: Array  # (n, CLOUD_CELLS, CLOUD_CELLS), -1 to 1
     pattern: NDArray[np.intp]  # (n,) index into PATTERNS
     frequency: Array  # (n, 2) cycles per unit along x and y
     phase: Array  # (n, 2)
-    amplitude: Array  # (n,) of the pattern, in grey levels
+    amplitude: Array  # (n,) of the pattern, in gray levels
 
 
 class Scenes(NamedTuple):
     """Some pictures, without their classes."""
 
-    x: Array  # (n,) centre of the object
+    x: Array  # (n,) center of the object
     y: Array  # (n,)
     scale: Array  # (n,)
     turn: Array  # (n,) radians
     mirror: NDArray[np.bool_]  # (n,) looks to the left
-    body: Array  # (n, 3) colour
-    belly: Array  # (n, 3) colour
+    body: Array  # (n, 3) color
+    belly: Array  # (n, 3) color
     parts: Parts
     objects: Objects
     background: Background

@@ -1,4 +1,4 @@
-"""What SyntheticParts draws: shapes as unions of convex polygons and ellipses in the unit disc, and their colours.
+"""What SyntheticParts draws: shapes as unions of convex polygons and ellipses in the unit disc, and their colors.
 
 In a shape's own frame x points to the object's head and y down. Every part lies within the unit disc of its slot, so
 that disjoint slots make disjoint parts, whatever the variants.
@@ -38,7 +38,7 @@ Piece = Polygon | Ellipse
 
 
 class Shape(NamedTuple):
-    """Pieces of the shape's own colour and, painted over them, pieces of an accent colour."""
+    """Pieces of the shape's own color and, painted over them, pieces of an accent color."""
 
     main: tuple[Piece, ...]
     accent: tuple[Piece, ...] = ()
@@ -109,7 +109,7 @@ _PINK: Colour = (240, 86, 160)
 SATURATED = (_RED, _ORANGE, _YELLOW, _GREEN, _TEAL, _CYAN, _BLUE, _PURPLE, _PINK)
 
 BODY = Shape(main=(Ellipse(-3, 4, 15, 11.5), disc(10, -8.5, 9)), accent=(Ellipse(-3, 8.5, 11, 5.5),))
-BODY_REACH = 23.5  # radius of a disc about the body's centre that contains it
+BODY_REACH = 23.5  # radius of a disc about the body's center that contains it
 BODY_EXTENT = (Slot(-10, 4, 11), Slot(3, 4, 11.5), Slot(10, -8.5, 9))  # discs that cover the body
 
 SLOTS = {

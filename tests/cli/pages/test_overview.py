@@ -77,8 +77,8 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("explian", "there is no verb 'explian': did you mean explain?"),
-        ("unheardof", "there is no verb 'unheardof': lit-coiba --help lists the verbs"),
+        ("explian", "unknown verb 'explian': did you mean explain?"),
+        ("unheardof", "unknown verb 'unheardof': lit-coiba --help lists the verbs"),
         ("--data.root", "--data.root stands before the verb: write lit-coiba VERB --data.root ..."),
     ],
 )

@@ -87,14 +87,14 @@ def test_a_model_of_another_library(own, command):
     ("name", "words", "said"),
     [
         ("numbers", [], "model.backbone makes a list, but must make a torch module"),
-        ("typed_numbers", [], "model.backbone: own.typed_numbers is no TorchModule"),
+        ("typed_numbers", [], "model.backbone: own.typed_numbers is not a TorchModule"),
         ("nowhere", [], "model.backbone: own.nowhere cannot be imported (module 'own' has no attribute 'nowhere')"),
         (
             "Net",
             ["--model.backbone.widht", "3"],
-            "there is no key model.backbone.widht: did you mean",
+            "unknown key model.backbone.widht: did you mean",
         ),
-        ("Net", ["--model.backbone", "resnet18"], "model.backbone: there is no class resnet18; give its path, module."),
+        ("Net", ["--model.backbone", "resnet18"], "model.backbone: class resnet18 does not exist; give its path, module."),
     ],
 )
 def test_what_is_wrong_is_one_sentence(own, name, words, said):

@@ -107,10 +107,10 @@ def test_a_file_for_a_section_is_no_class(file):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-c", "nosuch.yaml"], "there is no config file nosuch.yaml"),
+        (["-c", "nosuch.yaml"], "config file nosuch.yaml does not exist"),
         (
             ["-c", "configs/method/coibaa.yaml"],
-            "there is no config file configs/method/coibaa.yaml: did you mean configs/method/coiba.yaml or "
+            "config file configs/method/coibaa.yaml does not exist: did you mean configs/method/coiba.yaml or "
             "configs/method/iba.yaml?",
         ),
         (["-c", "method/saliency.yaml"], "no config file method/saliency.yaml: did you mean configs/method/saliency"),

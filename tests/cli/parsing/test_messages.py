@@ -11,18 +11,18 @@ from lit_coiba.core.errors import InputError
 
 CASES = {
     # misspelt keys, on the command line and in a file
-    "--modle.x 3": "there is no key modle: did you mean model?",
-    "--model.targetz 3": "there is no key model.targetz: did you mean model.targets?",
-    "--model.method.copiez 3": "there is no key model.method.copiez: did you mean model.method.copies?",
-    "--model.method.zebra 3": "there is no key model.method.zebra: model.method has layers, statistics, steps, copies,",
-    "--model.backbone.nam x": "there is no key model.backbone.nam: did you mean model.backbone.name?",
-    "--data.rooot x": "there is no key data.rooot: did you mean data.root?",
-    "--trainer.max_epoch 3": "there is no key trainer.max_epoch: did you mean trainer.max_epochs or",
-    "--zebra 3": "there is no key zebra (--help lists the keys)",
+    "--modle.x 3": "unknown key modle: did you mean model?",
+    "--model.targetz 3": "unknown key model.targetz: did you mean model.targets?",
+    "--model.method.copiez 3": "unknown key model.method.copiez: did you mean model.method.copies?",
+    "--model.method.zebra 3": "unknown key model.method.zebra: model.method has layers, statistics, steps, copies,",
+    "--model.backbone.nam x": "unknown key model.backbone.nam: did you mean model.backbone.name?",
+    "--data.rooot x": "unknown key data.rooot: did you mean data.root?",
+    "--trainer.max_epoch 3": "unknown key trainer.max_epoch: did you mean trainer.max_epochs or",
+    "--zebra 3": "unknown key zebra (--help lists the keys)",
     "zebra": "zebra is not --KEY VALUE",
-    "-c {trainer: {max_epoch: 3}}": "there is no key trainer.max_epoch in {trainer: {max_epoch: 3}}: did you mean",
-    "-c key.yaml": "there is no key model.methd in key.yaml: did you mean model.method?",
-    "-c nested.yaml": "there is no key model.method.copiez in nested.yaml: did you mean model.method.copies?",
+    "-c {trainer: {max_epoch: 3}}": "unknown key trainer.max_epoch in {trainer: {max_epoch: 3}}: did you mean",
+    "-c key.yaml": "unknown key model.methd in key.yaml: did you mean model.method?",
+    "-c nested.yaml": "unknown key model.method.copiez in nested.yaml: did you mean model.method.copies?",
     "-c beside.yaml": "model.method: the arguments of a class belong under init_args, beside class_path",
     # what must be given
     "--store=": "--model.backbone.name must be given (--help has examples)",
@@ -33,13 +33,13 @@ CASES = {
     "--data.split x": "data.split is x, but must be train or val or test",
     "--model.backbone.image_size big": "model.backbone.image_size is big, but must be int or tuple",
     # classes
-    "--model.method CoIBAA": "model.method: there is no class CoIBAA: did you mean CoIBA or IBA?",
-    "--data Nix": "data: there is no class Nix; there are ",
+    "--model.method CoIBAA": "model.method: class CoIBAA does not exist: did you mean CoIBA or IBA?",
+    "--data Nix": "data: class Nix does not exist: choose ",
     "--model.method no.such.Thing": "model.method: no.such.Thing cannot be imported (No module named 'no')",
-    "--model.method lit_coiba.data.ImageFolder": "model.method: lit_coiba.data.ImageFolder is no AttributionMethod",
-    "--trainer.callbacks Nix": "trainer.callbacks: there is no class Nix; give its path, module.Class",
+    "--model.method lit_coiba.data.ImageFolder": "model.method: lit_coiba.data.ImageFolder is not an AttributionMethod",
+    "--trainer.callbacks Nix": "trainer.callbacks: class Nix does not exist; give its path, module.Class",
     # references
-    "-c ref.yaml": "model.targets refers to ${data.batch_size}, which there is not: did you mean data.init_args",
+    "-c ref.yaml": "model.targets refers to ${data.batch_size}, but data.batch_size does not exist: did you mean data.init_args",
     "-c circle.yaml": "model.targets is ${model.weights}, which cannot be resolved (Recursive interpolation detected)",
     "-c grammar.yaml": "model.targets is ${model.tar, which cannot be resolved (no viable alternative",
     "-c environment.yaml": "model.targets is ${oc.env:NO_SUCH_NAME}, which cannot be resolved (",
@@ -78,7 +78,7 @@ def test_debugging_shows_where_it_was_raised(command, monkeypatch):
     outcome = command("explain", "--zebra", "3")
     assert outcome.status == 2
     assert "Traceback (most recent call last)" in outcome.err
-    assert outcome.err.splitlines()[-1] == "lit-coiba: error: there is no key zebra (--help lists the keys)"
+    assert outcome.err.splitlines()[-1] == "lit-coiba: error: unknown key zebra (--help lists the keys)"
 
 
 def test_an_error_from_a_process_that_reads_data_is_what_was_raised_there():

@@ -35,7 +35,7 @@ def test_arguments_and_status(calls):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--outptu", "x"], "there is no key outptu: did you mean output?"),
+        (["--outptu", "x"], "unknown key outptu: did you mean output?"),
         (["--images", "many"], "images is many, but must be int"),
         (["here"], "here is not --KEY VALUE"),
     ],

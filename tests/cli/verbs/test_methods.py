@@ -37,7 +37,7 @@ def test_one_method_is_told_at_length(capsys):
 
 def test_a_misspelt_method_is_told_in_one_line(capsys):
     assert main(["methods", "gradcma"]) == 2
-    assert "there is no method 'gradcma': did you mean GradCAM" in capsys.readouterr().err
+    assert "unknown method 'gradcma': did you mean GradCAM" in capsys.readouterr().err
     assert main(["methods", "--colour", "red"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 

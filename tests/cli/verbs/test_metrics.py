@@ -44,7 +44,7 @@ def test_one_metric_is_told_at_length(capsys):
 
 def test_what_cannot_be_listed_is_told_in_one_line(capsys):
     assert main(["metrics", "insertoin"]) == 2
-    assert "there is no metric 'insertoin': did you mean Insertion" in capsys.readouterr().err
+    assert "unknown metric 'insertoin': did you mean Insertion" in capsys.readouterr().err
     assert main(["metrics", "--colour", "red"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 

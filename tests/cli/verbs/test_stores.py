@@ -49,12 +49,12 @@ def test_export(shards, command):
     [
         (["merge"], "write lit-coiba merge OUT STORE [STORE ...] (--help has examples)"),
         (["merge", "out"], "write lit-coiba merge OUT STORE [STORE ...] (--help has examples)"),
-        (["merge", "out", "none"], "none is not a store (there is no such folder): give the folder that a run wrote"),
-        (["merge", "out", "none", "--ouput", "x"], "there is no key ouput (--help lists the keys)"),
+        (["merge", "out", "none"], "none is not a store (there is no such folder): give a folder written by explain"),
+        (["merge", "out", "none", "--ouput", "x"], "unknown key ouput (--help lists the keys)"),
         (["export"], "write lit-coiba export STORE --format npz|png [--output DIR] (--help has examples)"),
         (["export", "none"], "--format must be given (--help has examples)"),
         (["export", "none", "--format", "jpg"], "format is jpg, but must be npz or png"),
-        (["export", "none", "--outptu", "x"], "there is no key outptu: did you mean output?"),
+        (["export", "none", "--outptu", "x"], "unknown key outptu: did you mean output?"),
         (["export", "none", "--format", "png"], "none is not a store (there is no such folder): give the folder "),
         (["export", "a", "b", "--format", "png"], "b is not --KEY VALUE"),
     ],
@@ -71,7 +71,7 @@ def test_stores_of_other_arguments(shards, command, explain):
     outcome = command("merge", "all", "runs/0", "top")
     assert outcome.status == 2
     assert outcome.error == (
-        'runs/0 and top cannot be merged, they were made with other arguments (targets "predicted" -> "top2"): '
+        'runs/0 and top cannot be merged, since they were made with other arguments (targets "predicted" -> "top2"): '
         "merge stores of one model, method and dataset"
     )
 

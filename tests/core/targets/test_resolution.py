@@ -10,7 +10,7 @@ IMAGES = torch.zeros(3, 3, 4, 4)
 
 
 def refuse():
-    raise AssertionError("the model is run though targets are given")
+    raise AssertionError("the model is run though targets is given")
 
 
 def classes(targets, images=IMAGES):
@@ -54,9 +54,9 @@ def test_autograd_may_keep_what_was_made_in_inference_mode():
         (torch.tensor([0, 1, -1]), "image 2 of the batch has class -1"),
         (7, "image 0 of the batch has class 7"),
         ([1, 2], r"shape \(2,\): give one class index for each of the 3 images"),
-        ([True, False, True], "targets are list: give a tensor of class indices"),
-        ([0.0, 1.0, 2.0], "targets are list: give a tensor of class indices"),
-        ("012", "targets are str: give a tensor of class indices"),
+        ([True, False, True], "targets is of type list: give a tensor of class indices"),
+        ([0.0, 1.0, 2.0], "targets is of type list: give a tensor of class indices"),
+        ("012", "targets is of type str: give a tensor of class indices"),
     ],
 )
 def test_what_is_not_one_class_per_image_is_refused(targets, sentence):

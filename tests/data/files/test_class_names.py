@@ -40,7 +40,7 @@ def test_a_name_goes_before_a_number():
         (["cat", "dog"], True, "cow", r"'cow' is none of the 2 classes \(cat, dog\)"),
         (["cat", "dog"], True, "-2", "'-2' is none of the 2 classes"),
         (["0", "1"], False, "2", "'2' is none of the 2 classes"),
-        ([], True, "cow", "'cow' is not a class number; a file with all class names can be given"),
+        ([], True, "cow", "'cow' is not a class number: check it, or give a file with all class names"),
         (list("abcdefg"), True, "z", r"\(a, b, c, d, e, \.\.\.\)"),
     ],
 )
@@ -54,7 +54,7 @@ def test_what_is_no_class_is_refused(names, numbers, text, message):
     [
         ("a.txt", "\n", "is empty; it should have one class name per line"),
         ("a.csv", "index,name\n", "has no rows"),
-        ("a.csv", "index,name\n0,a\n2,b\n", "the index column of .* is not 0 to 1, each once"),
+        ("a.csv", "index,name\n0,a\n2,b\n", "the index column of .* does not have each of 0 to 1 once"),
         ("a.csv", "index,name\n0,great, white\n", "row 1 of .* does not have as many fields as the header"),
         ("a.csv", "index,name\n0\n", "row 1 of .* does not have as many fields as the header"),
     ],

@@ -74,7 +74,7 @@ def test_special_characters_in_the_way_are_no_pattern(make):
 
 def test_two_that_fit_are_refused_unless_one_is_given(make):
     root = make(*birds("a"), *birds("b"))
-    with pytest.raises(InputError, match=rf"^root: {root} holds Birds more than once: give {root}/a or {root}/b$"):
+    with pytest.raises(InputError, match=rf"^root: {root} contains Birds more than once: give {root}/a or {root}/b$"):
         locate(str(root), [BIRDS])
     assert locate(str(root / "b"), [BIRDS]).folder == root / "b"
 
@@ -113,7 +113,7 @@ def test_the_message_draws_the_tree_and_says_what_is_missing(make):
 def test_the_message_names_the_folder_that_comes_nearest(make):
     root = make("x/a/classes.txt", "x/b/classes.txt", "x/b/images/")
     with pytest.raises(
-        InputError, match=rf"{root} is not Birds: the nearest is {root}/x/b, where lists/all.txt is missing"
+        InputError, match=rf"{root} is not Birds: the closest match is {root}/x/b, where lists/all.txt is missing"
     ):
         locate(str(root), [BIRDS])
 
@@ -138,5 +138,5 @@ def test_what_is_taken_away_later_is_named(make):
     root = make(*COMPLETE)
     place = locate(str(root), [BIRDS])
     (root / "classes.txt").unlink()
-    with pytest.raises(InputError, match=r"root: classes.txt is no longer in"):
+    with pytest.raises(InputError, match=r"root: classes.txt is not in"):
         place.need("classes.txt")

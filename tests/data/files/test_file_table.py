@@ -37,9 +37,9 @@ def test_the_columns_of_tiny_imagenet_boxes(assets):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no column has the file names .* is empty"),
+        ("", "no column has the file names; .* is empty"),
         ("file,label\n", "has a header but no rows"),
-        ("name,label\na.jpg,1\n", "no column has the file names .* has the columns name, label"),
+        ("name,label\na.jpg,1\n", "no column has the file names; .* has the columns name, label"),
         ("file,x_min,y_min\na.jpg,1,2\n", "boxes need four columns, and x_max, y_max is missing"),
         ("file,label\na.jpg\n", "line 2 of .* does not have as many fields as the header"),
         ("file,label\na.jpg,great, white\n", "line 2 of .* does not have as many fields as the header"),

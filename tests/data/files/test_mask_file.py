@@ -30,7 +30,7 @@ def test_no_file_is_no_mask(picture, tmp_path):
 
 def test_a_mask_of_another_picture_is_refused(picture, tmp_path):
     Image.new("L", (2, 3)).save(tmp_path / "x.png")
-    with pytest.raises(OSError, match=r"the mask .*x.png has 2 x 3 pixels, but its picture 3 x 2"):
+    with pytest.raises(OSError, match=r"the mask .*x.png has 2 x 3 pixels, but its image has 3 x 2"):
         mask_of(picture, tmp_path / "x.png")
 
 

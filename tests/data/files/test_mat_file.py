@@ -22,7 +22,7 @@ def test_structs_are_tuples_of_the_fields_asked_for(count, tmp_path):
 def test_refusals(tmp_path):
     path = tmp_path / "x.mat"
     structs(path, "annos", ["a"], [(1,)])
-    with pytest.raises(InputError, match=r"x.mat has no variable other, more: it is another file than its name says"):
+    with pytest.raises(InputError, match=r"x.mat has no variable other, more: it is not the file that its name says"):
         read_mat(path, ["annos", "other", "more"])
     with pytest.raises(InputError, match=r"annos in .*x.mat has no field b"):
         read_structs(path, "annos", ["a", "b"])

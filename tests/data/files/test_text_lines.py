@@ -45,7 +45,7 @@ def test_a_line_of_another_form_is_named(text, form, message, file):
 
 
 def test_what_comes_twice_is_named(file):
-    with pytest.raises(InputError, match=r"^root: line 3 of .*list.txt has image_id 1, as a line before$"):
+    with pytest.raises(InputError, match=r"^root: line 3 of .*list.txt has image_id 1, like an earlier line$"):
         read_keyed(file("1 a\n2 b\n1 c\n"), FORM)
 
 

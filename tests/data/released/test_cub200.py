@@ -64,7 +64,7 @@ class TestSplits:
         assert data.val_dataloader() == []
         assert data.examples("train").augmentation is not None
         assert data.examples("test").augmentation is None
-        with pytest.raises(InputError, match="split: CUB200 has no val here, only train, test"):
+        with pytest.raises(InputError, match="split: CUB200 has no split val here, only train, test"):
             data.dataset("val")
 
 
@@ -87,7 +87,7 @@ class TestRegions:
 
     def test_a_mask_of_another_size_is_refused(self, root):
         picture((root / "segmentations" / ids(1)[0]).with_suffix(".png"), (3, 3))
-        with pytest.raises(OSError, match="has 3 x 3 pixels, but its picture 12 x 10"):
+        with pytest.raises(OSError, match="has 3 x 3 pixels, but its image has 12 x 10"):
             CUB200(str(root)).dataset("test").region(0)
 
 
@@ -132,7 +132,7 @@ class TestParts:
                 "1 9 1.0 2.5 1\n",
                 r"line 2 of .*part_locs.txt is about part 9, but .*parts.txt has 1 to 4",
             ),
-            ("1 2 1.0 2.5 1\n", "1 1 1.0 2.5 1\n", r"line 2 of .* is about part 1 of image 1, as a line before"),
+            ("1 2 1.0 2.5 1\n", "1 1 1.0 2.5 1\n", r"line 2 of .* is about part 1 of image 1, like an earlier line"),
             ("1 2 1.0 2.5 1\n", "1 2 1.0 2.5 7\n", r"line 2 of .* but must be: image_id part_id x y visible"),
         ],
     )
@@ -153,7 +153,7 @@ class TestRefusals:
             CUB200(str(root.parent))
         told = str(caught.value)
         assert told.startswith(
-            f"root: {root.parent} is not CUB-200-2011: the nearest is {root}, where classes.txt is missing. Expected:\n"
+            f"root: {root.parent} is not CUB-200-2011: the closest match is {root}, where classes.txt is missing. Expected:\n"
             "CUB_200_2011/\n|-- images/001.Black_footed_Albatross/*.jpg "
         )
         assert [line.split()[1] for line in told.splitlines() if "MISSING" in line] == ["classes.txt"]
@@ -168,7 +168,7 @@ class TestRefusals:
         ("file", "old", "new", "message"),
         [
             ("images.txt", "3 001", "x 001", r"line 3 of .*images.txt is 'x 001.*', but must be: image_id image_name"),
-            ("images.txt", "3 001", "2 001", r"line 3 of .*images.txt has image_id 2, as a line before"),
+            ("images.txt", "3 001", "2 001", r"line 3 of .*images.txt has image_id 2, like an earlier line"),
             ("images.txt", "0001_701", "0000_700", r"images.txt lists 001.*_0000_700.jpg more than once"),
             (
                 "images.txt",

@@ -71,7 +71,7 @@ class TestClassFolders:
 
     def test_pictures_outside_of_the_classes_are_refused(self, root):
         picture(root / "val" / "new" / "1.JPEG")
-        with pytest.raises(InputError, match=r"1 images in .*val have no class that is known: val/new/1.JPEG"):
+        with pytest.raises(InputError, match=r"1 images in .*val have no known class: val/new/1.JPEG"):
             ImageNet(str(root)).dataset("val")
 
 
@@ -151,11 +151,11 @@ class TestKaggle:
             ),
             (["ImageId,PredictionString", "x"], "line 2 of .* is 'x', but must be: ImageId,PredictionString"),
             (["ImageId,PredictionString", "x, "], "line 2 of .* is 'x, ', but must be"),
-            (["ImageId,PredictionString", "x,n01440764", "x,n01440764"], "line 3 of .* is about x, as a line before"),
+            (["ImageId,PredictionString", "x,n01440764", "x,n01440764"], "line 3 of .* is about x, like an earlier line"),
             (["ImageId,PredictionString", "x,n01440764"], "1 of the 1 images that .* lists are not in .*: val/x.JPEG"),
             (
                 ["ImageId,PredictionString", "ILSVRC2012_val_00000001,n00000000"],
-                r"1 images in .*val have no class that is known: val/ILSVRC2012_val_00000001.JPEG",
+                r"1 images in .*val have no known class: val/ILSVRC2012_val_00000001.JPEG",
             ),
         ],
     )

@@ -41,7 +41,7 @@ def test_the_region_is_what_is_surely_the_animal(root):
     (root / "annotations" / "trimaps" / "Abyssinian_2.png").unlink()
     assert test.region(0) is None
     picture(root / "annotations" / "trimaps" / "american_bulldog_2.png", (3, 3))
-    with pytest.raises(OSError, match="has 3 x 3 pixels, but its picture 12 x 10"):
+    with pytest.raises(OSError, match="has 3 x 3 pixels, but its image has 12 x 10"):
         test.region(1)
 
 
@@ -104,7 +104,7 @@ def test_an_incomplete_folder_is_drawn(root):
         ),
         (
             ["Abyssinian_2 1 1 1", "Abyssinian_2 1 1 1"],
-            r"line 2 of .*test.txt has image Abyssinian_2, as a line before",
+            r"line 2 of .*test.txt has image Abyssinian_2, like an earlier line",
         ),
         (
             ["Abyssinian_7 1 1 1"],

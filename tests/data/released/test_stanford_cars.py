@@ -112,7 +112,7 @@ class TestClassFolders:
         for name in ("train/Wren/1.jpg", "test/Wren/2.jpg"):
             (tmp_path / name).parent.mkdir(parents=True)
             (tmp_path / name).touch()
-        with pytest.raises(InputError, match="is not Stanford Cars: nothing of it is there"):
+        with pytest.raises(InputError, match="is not Stanford Cars: none of its files are there"):
             StanfordCars(str(tmp_path))
 
     def test_a_table_may_have_a_header(self, root, tmp_path):
@@ -124,14 +124,14 @@ class TestClassFolders:
     @pytest.mark.parametrize(
         ("file", "lines", "message"),
         [
-            ("names.csv", [HUMMER], r"test has Ram C-V Cargo Van Minivan 2012, but no such class is in .*names.csv"),
+            ("names.csv", [HUMMER], r"test has Ram C-V Cargo Van Minivan 2012, which is not a class in .*names.csv"),
             ("anno_test.csv", ["1.jpg,1,2,3,4"], "line 1 of .* has 5 fields, but must be: file,x1,y1,x2,y2,class"),
             (
                 "anno_test.csv",
                 ["a.jpg,1,2,3,4,1", "b.jpg,1,x,3,4,1"],
                 "line 2 of .*: the box 1, x, 3, 4 is not four numbers",
             ),
-            ("anno_test.csv", ["a.jpg,1,2,3,4,1"] * 2, r"line 2 of .* is about a.jpg, as a line before"),
+            ("anno_test.csv", ["a.jpg,1,2,3,4,1"] * 2, r"line 2 of .* is about a.jpg, like an earlier line"),
         ],
     )
     def test_tables_that_make_no_sense(self, file, lines, message, root, tmp_path):
