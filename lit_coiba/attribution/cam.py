@@ -48,7 +48,7 @@ class CAM(AttributionMethod):
         """As `AttributionMethod` says.
 
         Raises:
-            InputError: The layer lies on no grid.
+            InputError: The layer has no grid.
         """
         tail = SpatialTail(model, self.layer, images)
         weights = self.weights(model, images, tail, targets)

@@ -35,7 +35,7 @@ class EVA(AttributionMethod):
     gives an upper bound of it over all perturbations at once, not only over some that were drawn. A region's score is
     the bound over the whole ball minus the bound with the region held fixed, in units of the logit: large where the
     decision is fragile because of this region. One value per square patch, or pixels with `masks`. A score below zero
-    is no mistake: CROWN chooses its lines anew for each region, and an empirical box is drawn.
+    is no mistake: CROWN chooses its lines for each region separately, and an empirical box is sampled.
 
     Only for CNNs: convolutions and linear layers, batch norms, the usual activations, pooling, sums and products of
     branches. Attention and LayerNorm have no rule. Bounds grow with depth until they say nothing: look at the extra

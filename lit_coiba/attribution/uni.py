@@ -104,7 +104,9 @@ class UNI(AttributionMethod):
         if not norm >= 1:
             raise InputError(f"norm is {norm}: give 1 or more, 2 for Euclidean lengths")
         if projection == "sphere" and eps == torch.inf:
-            raise InputError("eps is infinite, and no point lies on such a sphere: give a radius, or projection ball")
+            raise InputError(
+                "eps is infinite, and such a sphere has no points: give a finite radius, or projection ball"
+            )
         self.eta, self.matching_steps, self.mu, self.eps, self.steps = eta, matching_steps, mu, eps, steps
         self.norm, self.decay, self.seed, self.chunk = norm, decay, seed, chunk
         self.projection: Projection = check_choice(projection, Projection, "projection")
@@ -131,7 +133,7 @@ class UNI(AttributionMethod):
             return self._baselines(model, pixels, rows)[0]
 
     def _baselines(self, model: Network, images: Tensor, targets: Resolved) -> tuple[Tensor, Tensor]:
-        """Baselines ``(B, 3, H, W)`` and the numbers that tell of them, ``(B, 6)``.
+        """Baselines ``(B, 3, H, W)`` and the numbers that describe them, ``(B, 6)``.
 
         Raises:
             InputError: The model has no weights, or what is explained is no class of a softmax, whose prediction is

@@ -73,7 +73,7 @@ class ViTCX(AttributionMethod):
         """As `AttributionMethod` says; the extra ``masks`` ``(B,)`` counts the masks of each image.
 
         Raises:
-            InputError: The layer lies on no grid.
+            InputError: The layer has no grid.
         """
         size = (images.shape[-2], images.shape[-1])
         activation = precise(SpatialTail(model, self.layer or _last_block(model), images).activation)

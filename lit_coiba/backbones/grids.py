@@ -1,4 +1,4 @@
-"""How a module's output lies in space, told from its shape, the image's shape and timm's metadata."""
+"""How a module's output lies in space, inferred from its shape, the image's shape and timm's metadata."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def grids(model: nn.Module, first: Probe, second: Probe | None = None) -> dict[s
     Args:
         model: The probed model.
         first: The probe of the image size that is used.
-        second: A probe of twice the width, which tells which axis is the width where a shape alone does not.
+        second: A probe of twice the width, which shows which axis is the width if a shape alone does not.
     """
     metadata = Metadata.of(model, first.size)
     found = {}

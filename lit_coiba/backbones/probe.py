@@ -1,4 +1,4 @@
-"""One tiny forward that tells what every module puts out, when, and in which link of the chain."""
+"""One tiny forward that records what every module returns, when, and in which link of the chain."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from lit_coiba.core.targets import Resolved
 class SpatialTail:
     """Logits ``(B, K)`` as a function of an activation ``(B, C, h, w)``, whatever the layer's own layout.
 
-    What lies below the layer is run once, without gradients; prefix tokens (CLS, registers) keep their values.
+    The network below the layer is run once, without gradients; prefix tokens (CLS, registers) keep their values.
 
     Args:
         model: The model, frozen.

@@ -89,7 +89,7 @@ def read_network(file: File, names: Collection[str]) -> SavedNetwork:
 
 
 def backbone_arguments(told: Any, names: Collection[str], key: str, file: str) -> dict[str, Any]:
-    """The arguments of a backbone that a file tells of, plain values.
+    """The arguments of a backbone that a file describes, plain values.
 
     Args:
         told: What the file says.

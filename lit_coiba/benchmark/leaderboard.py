@@ -144,9 +144,13 @@ class Leaderboard:
             " same samples (95% interval of the paired difference)."
         )
         if self.pending:
-            told += f" {self.pending:,} more are not scored by all: another shard's, or their images failed."
+            told += (
+                f" {self.pending:,} more are not scored by all: they belong to another shard, or their images failed."
+            )
         if undefined := [name for name in self.higher if name not in self.metrics and name != DIFFERENCE]:
-            told += f" Undefined for all of them: {', '.join(undefined)}; are the places of the objects known?"
+            told += (
+                f" Undefined for all of them: {', '.join(undefined)}; check that the data know where the objects are."
+            )
         return told
 
     def to_pandas(self) -> pandas.DataFrame:

@@ -185,7 +185,7 @@ def references(
     for name, method in {REFERENCE: Saliency(), "Random": RandomMap()}.items():
         if _row_of(method, stores) is None:
             rows[name] = MethodSource(method, keys)
-    reserved = {name.casefold() for name in rows}  # some file systems do not tell Oracle from oracle
+    reserved = {name.casefold() for name in rows}  # some file systems do not distinguish Oracle from oracle
     for name, store in stores.items():
         if name.casefold() in reserved:
             raise InputError(
@@ -203,5 +203,5 @@ def _row_of(method: AttributionMethod, stores: Mapping[str, ExplanationStore]) -
 
 
 def _described(method: AttributionMethod) -> dict[str, Any]:
-    """A method as manifests tell it."""
+    """A method as manifests describe it."""
     return {"class": class_identity(type(method)), **method.arguments()}

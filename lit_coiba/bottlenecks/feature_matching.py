@@ -108,7 +108,7 @@ def match_features(
 
 
 class Critic:
-    """A small network per image that tells real activations from fake ones, all images at once.
+    """A small network per image that distinguishes real activations from fake ones, all images at once.
 
     Every position's channels through a linear layer, then all positions through one, then one number; leaky ReLUs
     between them. The paper's description leaves its critic open. The last layer has no bias: it cancels between real

@@ -43,7 +43,7 @@ class Fitted(NamedTuple):
     fidelity: Tensor  # (B,) nats, at the last pass
 
     def extras(self) -> dict[str, Tensor]:
-        """What an explanation tells of the fit, per image."""
+        """What an explanation reports about the fit, per image."""
         return {"cross_entropy_start": self.fidelity_start, "cross_entropy": self.fidelity}
 
 

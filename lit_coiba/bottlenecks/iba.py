@@ -103,7 +103,7 @@ class IBA(BottleneckMethod):
         """The bottleneck layer, or the candidates of the leak test, earliest first.
 
         Raises:
-            InputError: One of them lies on no grid, or on one that is too small to smooth.
+            InputError: One of them has no grid, or one that is too small to smooth.
         """
         layers = [self.layer] if self.layer else first_layers(model)
         for layer in layers:

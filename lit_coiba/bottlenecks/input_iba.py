@@ -162,7 +162,7 @@ class InputIBA(BottleneckMethod):
         """The bottleneck layer, or the candidates of the leak test, earliest first.
 
         Raises:
-            InputError: One of them lies on no grid.
+            InputError: One of them has no grid.
         """
         layers = [self.layer] if self.layer else first_layers(model)
         for layer in layers:

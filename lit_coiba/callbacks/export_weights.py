@@ -43,10 +43,10 @@ class Accuracy(NamedTuple):
 class ExportWeights(Callback):
     """Write the network's weights in half precision, and beside them a card, the same name with ``.md``.
 
-    The card tells the command, the digest and the size of the file, the head, and the accuracy on each test loader of
+    The card reports the command, the digest and the size of the file, the head, and the accuracy on each test loader of
     the data module, measured on the weights as the file holds them. Where the data have no test split the accuracy is
     that on ``val``, and called so, as it is called ``train`` where nothing is held out; where there is neither, the
-    card tells none.
+    card reports none.
 
     Args:
         file: File to write, ``NAME.safetensors``; one that is there is replaced.

@@ -21,7 +21,7 @@ ON_TERMINAL, IN_FILE = 0.3, 5.0  # seconds between two refreshes: a log file kee
 class BlockProgress(TQDMProgressBar):
     """One line on stderr: blocks done and to do, time left, images/s, number of failures.
 
-    Within a block the line tells how many of a method's perturbed copies have run: a block may take minutes.
+    Within a block the line reports how many of a method's perturbed samples have run: a block may take minutes.
 
     Of several processes the first one shows its own blocks and failures; the rate is that of all of them together, as
     blocks are dealt evenly.

@@ -34,7 +34,7 @@ class _Writer(Protocol):
 
 
 class RunLog(StoreCallback):
-    """Writes event files into the store while a run goes on: ``tensorboard --logdir STORE``.
+    """Writes event files into the store during a run: ``tensorboard --logdir STORE``.
 
     Only the first process writes, also about the blocks of the others, which it reads from the store. Every block is
     logged once, also over restarts: what is in the event files already is left out.
@@ -180,7 +180,7 @@ def means(rows: Iterable[Row]) -> dict[str, float]:
 
 
 def logged_blocks(folder: Path) -> set[int]:
-    """Blocks that the event files in `folder` tell of."""
+    """Blocks that the event files in `folder` contain."""
     if not any(folder.glob("events.out.tfevents.*")):
         return set()
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -22,7 +22,7 @@ class Stopwatch(Callback):
         self.reset()
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Restart the count."""
         self.images, self.seconds = 0, 0.0
 
     @property

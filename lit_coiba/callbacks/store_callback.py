@@ -1,4 +1,4 @@
-"""Callbacks that are told when `Trainer.explain` has all its blocks on disk."""
+"""Callbacks that are called when `Trainer.explain` has all its blocks on disk."""
 
 from __future__ import annotations
 

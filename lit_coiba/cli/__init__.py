@@ -43,7 +43,7 @@ def run() -> None:
     """Entry point of the command ``lit-coiba``."""
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # between Lightning and torch
     warnings.showwarning = _show_warning
-    sys.path.append(os.getcwd())  # classes of the user's own, as `python -m` finds them; after everything installed
+    sys.path.append(os.getcwd())  # the user's own classes, as `python -m` finds them; after everything installed
     sys.exit(main())
 
 

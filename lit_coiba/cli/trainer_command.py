@@ -108,11 +108,11 @@ class TrainerCommand(LightningCLI):
             raise InputError(parsing_message(error, self._keys(parser), configs)) from error
 
     def before_instantiate_classes(self) -> None:
-        """Find weights that come with the package, and the number of classes where the data tell it.
+        """Find weights that come with the package, and the number of classes where the data have it.
 
         That number is no linked argument of jsonargparse's, because it could then not be given by hand.
         """
-        arguments = self.config.model.backbone.get("init_args") or Namespace()  # of a function of the user's: any
+        arguments = self.config.model.backbone.get("init_args") or Namespace()  # of the user's own function: any
         if "checkpoint" in arguments:
             arguments.checkpoint = _located(arguments.checkpoint)
         for key in ("weights", "teacher.init_args.weights", "teacher.init_args.backbone.init_args.checkpoint"):
@@ -140,7 +140,7 @@ class TrainerCommand(LightningCLI):
     def _warn_of_random_weights(self, arguments: Namespace) -> None:
         """Say so where neither the backbone's `arguments` nor other keys bring weights that nothing will train."""
         if not {"checkpoint", "pretrained"} <= set(arguments.keys()):
-            return  # a function of the user's
+            return  # the user's own function
         given = arguments.checkpoint or arguments.pretrained or self.config.model.get("weights")
         given = given or self.config.get("ckpt_path")
         if given:

@@ -27,7 +27,7 @@ class Verb:
         summary: The line of the overview, without a capital and a full stop.
         position: Place in the overview; smaller numbers stand further up.
         examples: Lines of the help page; commands start with four spaces and ``lit-coiba``.
-        resumable: Whether the same command goes on after an interruption.
+        resumable: Whether the same command continues after an interruption.
     """
 
     name: str
@@ -67,7 +67,7 @@ class TrainerVerb(Verb):
             status.
         defaults: Keys below ``model`` and their values where nothing else is said, as a config file writes them.
         trains: Whether logs, checkpoints and the configuration are kept.
-        labelled: Whether the data tell the number of classes.
+        labelled: Whether the data give the number of classes.
     """
 
     module: str

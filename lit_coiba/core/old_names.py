@@ -102,7 +102,7 @@ def current_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def current_summary(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What is told of prototypes, by its present keys."""
+    """The summary of prototypes, by its present keys."""
     return {SUMMARY.get(key, key): value for key, value in summary.items()}
 
 

@@ -198,7 +198,7 @@ class BlockDataModule(LightningDataModule, ABC):
         return LabelledImages(self.dataset(split), self.transform)
 
     def no_batches(self) -> list[Any]:
-        """What a fit goes on with that does without validation."""
+        """The loaders of a fit without validation."""
         warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero")  # it is our intention
         return []
 

@@ -22,8 +22,8 @@ ROUNDING = 8  # units in the last place of the scores, below which they count as
 def hsic(inputs: Tensor, scores: Tensor, kernel: Kernel = "binary", bandwidth: Bandwidth = "median_distance") -> Tensor:
     """Dependence of each score on each input, fp64 ``(d, B)``, at least 0: ``trace(H K_i H L) / n``.
 
-    For binary inputs the centered kernel matrix has rank one, ``2 s s^T`` with s the centered column, so all of them take
-    one matrix product with L; the others take d n^2 operations and n^2 memory for each input in turn.
+    For binary inputs the centered kernel matrix has rank one, ``2 s s^T`` with s the centered column, so all of them
+    take one matrix product with L; the others take d n^2 operations and n^2 memory for each input in turn.
 
     Args:
         inputs: ``(n, d)`` in [0, 1]; for ``binary`` zeros and ones.

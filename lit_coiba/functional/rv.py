@@ -20,8 +20,8 @@ class ChannelRV(NamedTuple):
 def rv_coefficient(x: Tensor, y: Tensor) -> Tensor:
     """RV of two matrices with the same n rows, scalar fp64 in [0, 1]; NaN where one of them does not vary.
 
-    RV = tr(XX' YY') / sqrt(tr((XX')^2) tr((YY')^2)) of centered columns (Escoufier, 1973), by way of the small products:
-    tr(XX' YY') is the sum of the squares of X'Y. Of single columns it is their squared Pearson correlation.
+    RV = tr(XX' YY') / sqrt(tr((XX')^2) tr((YY')^2)) of centered columns (Escoufier, 1973), by way of the small
+    products: tr(XX' YY') is the sum of the squares of X'Y. Of single columns it is their squared Pearson correlation.
 
     Args:
         x: ``(n, p)``.

@@ -11,14 +11,14 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.plain_values import is_plain
 from lit_coiba.heads.head import Head
 
-KEY = "model.head"  # where a command names a class of the user's own
+KEY = "model.head"  # where a command names the user's own class
 
 
 def describe(head: Head) -> dict[str, Any]:
     """The class of a head, as `class_identity` names it, and its arguments.
 
     Raises:
-        InputError: A head of the user's own does not keep its arguments, or one of them is no plain value.
+        InputError: The user's own head does not store its arguments, or one of them is not a plain value.
 
     Example:
         >>> from lit_coiba.heads import LinearHead

@@ -1,4 +1,4 @@
-"""EPIC: a trained classifier's own function, told by channels that a rotation has made purer.
+"""EPIC: a trained classifier's own function, explained by channels that a rotation has made purer.
 
 Borycki et al., "EPIC: Explanation of Pretrained Image Classification Networks via Prototypes", 2025 (arXiv 2505.12897).
 """

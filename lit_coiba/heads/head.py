@@ -101,7 +101,7 @@ class Head(nn.Module, ABC):
         return
 
     def diagnostics(self) -> dict[str, float]:
-        """Numbers that tell whether the head is as it should be, by name; they are logged after each epoch."""
+        """Measures of whether the head meets its constraints, by name; they are logged after each epoch."""
         return {}
 
     def arguments(self) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class PrototypeSearch(BlockModule):
         return (1, -1) if self.head[0].two_sided else (1,)
 
     def on_predict_start(self) -> None:
-        """Begin anew: what an interrupted pass had of a chunk is found again."""
+        """Start over: an interrupted pass recomputes its current chunk."""
         self._found, self._grid = None, (0, 0)
 
     def predict_step(self, batch: Batch) -> None:

@@ -131,7 +131,7 @@ def baseline_images(kind: Baseline | float, images: Tensor, model: Any, seed: in
     Args:
         kind: Name of a baseline, or a number of model input; see `BaselineImages`.
         images: The images that are explained.
-        model: The model, whose `preprocessing` tells what black is.
+        model: The model, whose `preprocessing` defines black.
         seed: Seed of the random kinds.
 
     Raises:

@@ -15,7 +15,7 @@ from lit_coiba.core.targets import Resolved
 def cast(model: Network, images: Tensor) -> Callable[[Tensor], Tensor]:
     """The model on points of a finer precision than that of `images`, which is the one that it takes.
 
-    Steps and shifts of a search can be smaller than what bf16 tells apart.
+    Steps and shifts of a search can be smaller than what bf16 resolves.
     """
     return lambda points: model(points.to(images.dtype))
 

@@ -21,7 +21,7 @@ from lit_coiba.store.atomic import atomically
 
 TABLE, SUMMARY = "prototypes.parquet", "prototypes.json"
 CROPS = 5  # of each side of a unit are kept as pictures
-USERS, OWN = 3, 10  # classes told of a unit, units told of a class
+USERS, OWN = 3, 10  # classes listed for a unit, units listed for a class
 SCHEMA = pa.schema(
     {
         "unit": pa.int32(),
@@ -56,7 +56,7 @@ def write_table(
         dataset: The images, by the numbers in `found`.
         transform: Transform that made the images model input.
         crops: Patches of each side of a unit to keep as pictures; an image that cannot be read has none.
-        tell: Told how many images are read, of how many.
+        tell: Callback with the number of images read and their total.
     """
     pictures = _crops(found, grid, dataset, transform, crops, tell)
     with atomically(file) as out, pq.ParquetWriter(out, SCHEMA, compression="zstd") as writer:

@@ -41,7 +41,7 @@ def export_store(
     A ``png`` has 256 colours: the index is the share of the map's full scale, 0 for what is negative (the scale is the
     maximum; of a map of single pixels the 99th percentile). It is enlarged to `SIDE` pixels bilinearly.
 
-    A file that is there is left as it is, so an interrupted export goes on. One row is in memory at a time.
+    Existing files are kept, so an interrupted export continues. One row is in memory at a time.
 
     Args:
         rows: The explanations.

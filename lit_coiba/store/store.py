@@ -76,7 +76,7 @@ class ExplanationStore:
     def open(cls, path: str | os.PathLike[str], manifest: Manifest) -> ExplanationStore:
         """Create a store, or resume the one that is there. Any number of processes may do so at once.
 
-        One that holds nothing yet is begun anew if its arguments differ: its run was refused or killed early.
+        An empty store is restarted if its arguments differ: its run was refused or killed early.
 
         Raises:
             InputError: The store there has another identity or blocks of unknown origin, or it cannot be written.
@@ -114,7 +114,7 @@ class ExplanationStore:
         return store
 
     def accepts(self, manifest: Manifest) -> bool:
-        """Whether a run with this manifest goes on here; False where it begins anew, since the store holds nothing.
+        """Whether a run with this manifest continues here; False if it restarts an empty store.
 
         Raises:
             InputError: It holds explanations that were made with other arguments.

@@ -49,7 +49,7 @@ class BlockRun(Generic[Module]):
         termination: Termination,
         keep_loggers: bool,
     ) -> None:
-        self.trainer: Any = trainer  # whose type does not tell all that it has
+        self.trainer: Any = trainer  # whose type does not list all its attributes
         self.model = model
         self.datamodule = datamodule
         self.keep_loggers = keep_loggers

@@ -1,4 +1,4 @@
-"""Whether a run can write where it is told to, and go on with what lies there."""
+"""Whether a run can write to its folder, and continue with what is there."""
 
 from __future__ import annotations
 

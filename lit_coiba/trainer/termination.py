@@ -57,7 +57,7 @@ class Termination:
 
 @contextmanager
 def ends_on_sigterm(asked: Callable[[], None] = lambda: None, status: int = STATUS) -> Iterator[Termination]:
-    """Within this block, SIGTERM ends the process between two blocks of a run. A handler of the user's own stays.
+    """Within this block, SIGTERM ends the process between two blocks of a run. The user's own handler stays.
 
     Args:
         asked: Function to call once, when the signal comes.

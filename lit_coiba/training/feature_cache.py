@@ -118,7 +118,7 @@ class CachedFeatures(LightningDataModule):
 
     def _batches(self, samples: FeatureFile, shuffle: bool = False, drop_last: bool = False) -> DataLoader[Features]:
         size = self.data.batch_size
-        # All by name: for several processes Lightning makes the loader anew, and cannot tell a positional `shuffle`.
+        # All by name: for several processes Lightning recreates the loader, and does not see a positional `shuffle`.
         return DataLoader(
             samples, batch_size=size, shuffle=shuffle, drop_last=drop_last, num_workers=0, collate_fn=_as_it_is
         )

@@ -1,4 +1,4 @@
-"""What a checkpoint tells of the classifier that it is of: known arguments and plain values, nothing that could run."""
+"""What a checkpoint says about its classifier: known arguments and plain values, nothing that could run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def classifier_arguments(
     So nothing reaches it but the arguments that `Classifier`, `Backbone`, `Teacher` and the heads have, plain values.
 
     Args:
-        told: What the file tells.
+        told: Content of the file.
         names: The arguments that a classifier has.
         file: Its name, for messages.
         head: The class of its head, where the caller names one outside this package.
@@ -57,7 +57,7 @@ def config_arguments(
     """The same as a config file says it.
 
     Args:
-        told: What the file tells.
+        told: Content of the file.
         names: The arguments that a classifier has.
         file: Its name, for messages.
         named: ``head`` and ``teacher`` -> path and class, where the command names one outside this package.
@@ -70,7 +70,7 @@ def config_arguments(
     if not teaches and isinstance(teacher := told.get("teacher"), Mapping) and "class" in teacher:
         told = {**told, "teacher": None}
     arguments = classifier_arguments(told, names, file, classes.get("head"), classes.get("teacher"))
-    if not arguments.get("backbone"):  # made by a function of the user's, which the command has to name again
+    if not arguments.get("backbone"):  # made by the user's own function, which the command has to name again
         arguments.pop("backbone", None)
     if arguments.get("head"):
         kind = head_class(arguments["head"].pop("class"), classes.get("head"), file)

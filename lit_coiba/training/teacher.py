@@ -102,7 +102,7 @@ class Teacher:
 
 
 def teacher_class(told: Mapping[str, Any], named: Any, file: str) -> type[Teacher]:
-    """The class of the teacher that a file tells of; one outside this package only if it is `named`.
+    """The class of the teacher that a file describes; one outside this package only if it is `named`.
 
     Raises:
         InputError: It is not; the message says what to add.

@@ -326,7 +326,7 @@ def test_a_forward_that_depends_on_values_is_refused():
     ],
 )
 def test_attention_of_any_build_is_refused(model, size):
-    with pytest.raises(InputError, match=r"CompositeLRP (has rules for CNNs, and none for attention|does not support)"):
+    with pytest.raises(InputError, match=r"CompositeLRP (has rules for CNNs, but none for attention|does not support)"):
         CompositeLRP().attribute(model().eval(), tiny.images(1, (size, size)), 1)
 
 

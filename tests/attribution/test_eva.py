@@ -181,7 +181,7 @@ def test_masks_are_regions(tmp_path):
     assert by_mask.identity()["masks"] != first
     assert (by_mask.attribute(model, images, 1)[:, 4:] == 0).all()
     torch.save(patches[:, :4], file)
-    with pytest.raises(InputError, match=r"no bool tensor \(d, 8, 8\)"):
+    with pytest.raises(InputError, match=r"not a bool tensor \(d, 8, 8\)"):
         by_mask.attribute(model, images, 1)
     with pytest.raises(InputError, match="cannot be read"):
         EVA(0.1, None, masks=str(tmp_path / "nothing.pt")).identity()

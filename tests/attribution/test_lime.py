@@ -87,5 +87,5 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 
 def test_a_kernel_in_which_no_copy_lies_is_refused():
-    with pytest.raises(InputError, match="kernel_width is 1e-09, and no copy is that near"):
+    with pytest.raises(InputError, match="kernel_width is 1e-09, and no sample is that close"):
         LIME(grid_size=4, n_samples=8, kernel_width=1e-9).attribute(tiny.vit(), tiny.images(1, (32, 32)), 1)

@@ -238,7 +238,7 @@ def test_targets_that_make_no_sense_are_refused(layers, says):
 
 
 def test_images_of_another_size_are_refused():
-    with pytest.raises(InputError, match=r"images are 64 x 48 pixels, the model's input 64 x 64.*image_size"):
+    with pytest.raises(InputError, match=r"images have 64 x 48 pixels, but the model takes 64 x 64.*image_size"):
         family("resnet").split(["layer2"]).lower(torch.zeros(1, 3, 64, 48).double())
 
 

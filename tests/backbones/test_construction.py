@@ -13,7 +13,7 @@ from lit_coiba.core.errors import InputError
         ("vit_smal_patch16_224", r"no model 'vit_smal_patch16_224': did you mean vit_small_patch16_224,"),
         ("qqqq", r"no model 'qqqq': timm.list_models\(\)"),
         ("hf-hub:someone/model", "no model"),
-        ("resnet18.mine", r"no weights named 'resnet18.mine': choose resnet18, resnet18.a1_in1k"),
+        ("resnet18.mine", r"no pretrained weights 'resnet18.mine': choose resnet18, resnet18.a1_in1k"),
     ],
 )
 def test_unknown_names_are_refused_with_near_ones(name, says):

@@ -179,7 +179,11 @@ def test_layers_that_cannot_be_targeted_are_refused_by_name(layer, says):
 @pytest.mark.parametrize(
     ("name", "layer", "says"),
     [
-        ("vit", "head", r"'head' of vit_tiny_patch16_224 has no spatial grid, its output is \(1000,\).*blocks.2.norm1"),
+        (
+            "vit",
+            "head",
+            r"'head' of vit_tiny_patch16_224 has no spatial grid, since its output has shape \(1000,\).*blocks.2.norm1",
+        ),
         ("vit", "blocks.0.norm3", "did you mean blocks.0.norm"),
         ("vit_qk_norm", "blocks.0.attn.q_norm", "has no spatial grid"),
         ("resnet", "fc", "target layer1.0"),
@@ -196,7 +200,9 @@ def test_attention_maps_are_no_grid():
     backbone = Backbone("vit_tiny_patch16_224", timm_kwargs=TINY_VIT, image_size=48)
     for block in backbone.model.blocks:
         block.attn.fused_attn = False
-    with pytest.raises(InputError, match=r"'blocks.0.attn.attn_drop'.*no spatial grid, its output is \(3, 10, 10\)"):
+    with pytest.raises(
+        InputError, match=r"'blocks.0.attn.attn_drop'.*no spatial grid, since its output has shape \(3, 10, 10\)"
+    ):
         backbone.grid("blocks.0.attn.attn_drop")
 
 

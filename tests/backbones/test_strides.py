@@ -152,8 +152,8 @@ def test_none_is_what_it_was():
 @pytest.mark.parametrize(
     ("name", "stages", "sentence"),
     [
-        ("vit_tiny_patch16_224", 1, "VisionTransformer has no stages with a stride that are known: it is for ResNets"),
-        ("convnext_atto", 2, "ConvNeXt has no stages"),
+        ("vit_tiny_patch16_224", 1, "VisionTransformer has no known stages with a stride: it supports ResNets"),
+        ("convnext_atto", 2, "ConvNeXt has no known stages"),
         ("resnet18", 4, r"ResNet has 3 stages with a stride \(layer2, layer3, layer4\): give 0 to 3"),
         ("resnet18", -1, "unstrided_stages is -1"),
     ],
@@ -167,7 +167,9 @@ def test_a_layer_that_cannot_do_without_its_stride():
     patches = nn.Sequential(nn.Conv2d(4, 4, 2, 2), nn.Conv2d(4, 4, 3, 2, padding=1))
     model = nn.Sequential(OrderedDict(layer1=patches, layer2=nn.Conv2d(4, 4, 3, 2, padding=1)))
     before = repr(model)
-    with pytest.raises(InputError, match=r"layer1\.0 of Sequential cannot do without its stride \(Conv2d\): give less"):
+    with pytest.raises(
+        InputError, match=r"layer1\.0 of Sequential cannot lose its stride \(Conv2d\): give a smaller number"
+    ):
         remove_strides(model, 2)
     assert repr(model) == before  # it stays as it is
     remove_strides(model, 1)

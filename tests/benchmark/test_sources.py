@@ -26,7 +26,7 @@ def test_what_all_stores_explain_is_scored(tmp_path):
     with pytest.warns(UserWarning, match="1 explanations are compared, 2 are left out"):
         assert common_keys([one, two], ["b", "c"]) == {"c": [3]}
     assert common_keys([one], ["b"]) == {"b": [1]}
-    with pytest.raises(InputError, match=r"one and .*two explain no image of the data for the same class"):
+    with pytest.raises(InputError, match=r"one and .*two have no image of the data and class in common"):
         common_keys([one, two], ["b", "d"])
 
 

@@ -251,7 +251,7 @@ def test_the_order_of_layers_does_not_matter(model, images, build):
 
 
 def test_layers_are_a_list():
-    with pytest.raises(InputError, match=r"layers is the text 'layer1': give a list, \['layer1'\]"):
+    with pytest.raises(InputError, match=r"layers is the string 'layer1': give a list, \['layer1'\]"):
         CoIBA(layers="layer1")
 
 
@@ -264,7 +264,7 @@ def test_one_tensor_of_images_is_a_loader(model):
         method.prepare(model, loader)
         maps.append(method.attribute(model, images[:2], 1))
     torch.testing.assert_close(*maps, rtol=1e-9, atol=0)
-    with pytest.raises(InputError, match=r"a tensor of shape \(3, 32, 32\): give \(B, 3, H, W\), or a loader"):
+    with pytest.raises(InputError, match=r"shape \(3, 32, 32\): give a tensor \(B, 3, H, W\), or a loader"):
         CoIBA().prepare(model, images[0])
 
 

@@ -125,7 +125,7 @@ def test_the_default_layer_moves_earlier_while_cls_alone_knows_the_class(monkeyp
     named = IBA("blocks.0", steps=3, copies=2)
     named.prepare(model, [images])
     assert torch.equal(method.explain(model, images[:2]).maps, named.explain(model, images[:2]).maps)
-    with pytest.warns(UserWarning, match="100% of the predictions survive pure noise in all places of blocks.1"):
+    with pytest.warns(UserWarning, match="100% of the predictions survive pure noise in all patches of blocks.1"):
         IBA("blocks.1").prepare(model, [images])
 
 
@@ -168,7 +168,7 @@ def test_a_grid_too_small_to_smooth_is_refused_before_the_data_is_read():
         raise AssertionError("the data is read")
         yield
 
-    sentence = r"smoothing=1.0 needs more than 2 cells a side, and layer layer4.0 has 2x2: choose an earlier layer"
+    sentence = r"smoothing=1.0 needs more than 2 cells per side, and layer layer4.0 has 2x2: choose an earlier layer"
     with pytest.raises(InputError, match=sentence):
         method.prepare(tiny.resnet(), loader())
 

@@ -259,5 +259,5 @@ def test_arguments_out_of_range_are_refused(arguments, sentence):
 
 
 def test_more_smoothing_than_the_image_has_pixels_is_refused(model, images, build):
-    with pytest.raises(InputError, match=r"smoothing=50.0 needs more than 100 pixels a side"):
+    with pytest.raises(InputError, match=r"smoothing=50.0 needs more than 100 pixels per side"):
         build(smoothing=50.0).explain(model, images, TARGETS)

@@ -197,7 +197,9 @@ def test_statistics_of_another_preprocessing_are_refused(statistics):
 
 def test_missing_layers_are_refused(statistics):
     statistics.require(LAYERS)
-    sentence = r"lack the layers \['blocks.9'\]; they have \['blocks.1.norm1', 'blocks.3'\]: estimate them for the missing"
+    sentence = (
+        r"lack the layers \['blocks.9'\]; they have \['blocks.1.norm1', 'blocks.3'\]: estimate them for the missing"
+    )
     with pytest.raises(InputError, match=sentence):
         statistics.require(["blocks.3", "blocks.9"])
 

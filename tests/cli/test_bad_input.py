@@ -33,7 +33,7 @@ def coiba(command, photos):
 def test_a_truncated_picture_among_good_ones(explain, broken_photos):
     outcome = explain("--data.root", str(broken_photos), "--store", "x")
     assert outcome.status == 3
-    assert outcome.out == "5 explanations of 5 of 6 images are in x; some are drawn in its contact_sheet.png\n"
+    assert outcome.out == "5 explanations of 5 of 6 images are in x; its contact_sheet.png shows some of them\n"
     first, second = outcome.err.splitlines()[-2:]
     assert first == ("lit-coiba: finished, but 1 image failed; after fixing the files, rerun with --retry_failed true")
     assert second.startswith("  apple/1.jpg: the image cannot be decoded")
@@ -60,7 +60,7 @@ def test_an_empty_folder(explain, tmp_path):
     (tmp_path / "empty").mkdir()
     outcome = explain("--data.root", "empty", "--store", "x")
     assert outcome.status == 2
-    assert outcome.error.startswith("root: no image in empty or below it")
+    assert outcome.error.startswith("root: empty has no images, in it or below it")
 
 
 def test_a_layer_that_does_not_exist(coiba):
@@ -127,7 +127,7 @@ def test_a_store_of_another_identity(coiba):
     assert outcome.status == 2
     assert outcome.error == (
         'store x was made with other arguments (old -> new): method.copies 2 -> 3, targets "predicted" -> "1"; '
-        "use another folder, or repeat the original arguments"
+        "choose another folder, or repeat the original arguments"
     )
     assert coiba().status == 0
 

@@ -81,5 +81,5 @@ def test_from_prototypes_to_decisions(command):
         "explain", *SHIPPED, *CALM, *explained, "--model.weights", "other.safetensors", "--store", "runs/other"
     )
     assert outcome.status == 2
-    assert outcome.error.startswith("the prototypes in runs/prototypes are of another classifier")
+    assert outcome.error.startswith("the prototypes in runs/prototypes belong to another classifier")
     assert not Path("runs/other").exists()

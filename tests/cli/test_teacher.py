@@ -60,7 +60,7 @@ def test_from_the_fit_to_the_students_maps(command, teacher):
     assert next(iter(ExplanationStore("maps"))).map.shape == (8, 8)
     low = command("explain", *maps, "--model.backbone.unstrided_stages", "0", "--store", "low")
     assert low.status == 2
-    assert "was trained with unstrided_stages 2, and the backbone has 0" in low.error
+    assert "was trained with unstrided_stages 2, but the backbone has 0" in low.error
 
 
 def test_what_is_wrong_with_a_teacher_is_one_sentence(command, teacher):

@@ -131,7 +131,7 @@ class TestExplain:
         words = ["--data.root", str(photos), "--store", "runs/x", "--limit", "4", "--model.targets", "top2"]
         first = explain(*words)
         assert first.status == 0
-        assert first.out == "8 explanations of 4 images are in runs/x; some are drawn in its contact_sheet.png\n"
+        assert first.out == "8 explanations of 4 images are in runs/x; its contact_sheet.png shows some of them\n"
         written = {file: file.stat().st_mtime_ns for file in Path("runs/x/blocks").iterdir()}
         assert explain(*words).status == 0
         assert {file: file.stat().st_mtime_ns for file in Path("runs/x/blocks").iterdir()} == written
@@ -179,7 +179,7 @@ class TestExplain:
         monkeypatch.setattr("lit_coiba.attribution.saliency.Saliency.explain", interrupted)
         outcome = explain("--data.root", str(photos), "--store", "x")
         assert outcome.status == status
-        assert outcome.err.splitlines()[-1] == "lit-coiba: interrupted; the same command goes on where it stopped"
+        assert outcome.err.splitlines()[-1] == "lit-coiba: interrupted; the same command continues where it stopped"
 
     def test_an_error_of_ours_keeps_its_traceback(self, explain, photos, monkeypatch):
         def wrong(*_):
@@ -196,7 +196,7 @@ class TestExplain:
         monkeypatch.setattr("lit_coiba.attribution.saliency.Saliency.explain", hungry)
         outcome = explain("--data.root", str(photos), "--store", "x")
         assert outcome.status == 2
-        assert outcome.error == "the accelerator is out of memory, lower data.batch_size (CUDA out of memory)"
+        assert outcome.error == "the accelerator is out of memory: set a smaller data.batch_size (CUDA out of memory)"
 
 
 class TestFit:

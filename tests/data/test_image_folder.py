@@ -130,7 +130,9 @@ class TestRefusals:
             ImageFolder(str(tmp_path / "none"))
         with pytest.raises(InputError, match=r"^root: .*/file is not a folder$"):
             ImageFolder(str(tmp_path / "file"))
-        with pytest.raises(InputError, match=r"^root: .*/empty has no images, in it or below it \(looked for \.bmp, \.gif, "):
+        with pytest.raises(
+            InputError, match=r"^root: .*/empty has no images, in it or below it \(looked for \.bmp, \.gif, "
+        ):
             ImageFolder(str(tmp_path / "empty")).dataset("predict")
 
     @pytest.mark.parametrize(

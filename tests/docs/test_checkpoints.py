@@ -83,7 +83,7 @@ def test_the_card_is_that_of_the_file(name):
 def test_a_file_that_does_not_say_its_network_is_refused_in_one_sentence(tmp_path):
     file = tmp_path / "plain.safetensors"
     save_file(load_file(resource("checkpoints/synthetic_parts_cnn.safetensors")), file)
-    with pytest.raises(InputError, match=r"plain.safetensors does not say which network its weights are of: give the"):
+    with pytest.raises(InputError, match=r"plain.safetensors does not describe the network of its weights: give the"):
         Backbone.load(file)
 
 

@@ -88,7 +88,7 @@ class TestTargets:
         explainer.check(images)
         assert explainer.predict_step(batch(RED, GREEN)).targets.tolist() == [2, 2]
         images.classes = ["red", "blue"]  # not the model's
-        with pytest.raises(InputError, match="the names of the classes are not known"):
+        with pytest.raises(InputError, match="the class names are unknown"):
             explainer.check(images)
 
     def test_images_may_have_different_numbers_of_rows(self, colours):
@@ -122,8 +122,8 @@ class TestTargets:
         [
             (4, "targets: class 4 is outside the model's range 0 to 3"),
             ("-1", "targets: class -1 is outside the model's range 0 to 3"),
-            ("top5", "targets: top5 asks for 5 classes, the model has 4"),
-            ("top0", "targets: top0 asks for no class: give top1 or more"),
+            ("top5", "targets: top5 asks for 5 classes, but the model has 4"),
+            ("top0", "targets: top0 selects no class: give top1 or more"),
             (
                 "labels",
                 "targets is 'labels': give predicted, label, runner_up, top3 (any number), the number of a class",

@@ -115,17 +115,17 @@ def test_a_chunk_without_a_readable_image_counts_as_done_and_adds_nothing(model,
 def test_fewer_than_two_images_are_refused_and_the_pass_can_be_repeated(model, blocks, tmp_path):
     chunks = ChunkedStatistics(tmp_path / "parts", [5], LAYERS)
     run(model, chunks, blocks, [5])
-    with pytest.raises(InputError, match="at least two readable images, the data has 0"):
+    with pytest.raises(InputError, match="at least two readable images, but the data have 0"):
         chunks.statistics(model)
     assert chunks.missing() == [5]
     one = blocks[6]
     run(model, chunks, [None] * 5 + [Batch(one.images[:1], one.ids[:1], one.labels[:1], 5)], [5])
-    with pytest.raises(InputError, match="the data has 1"):
+    with pytest.raises(InputError, match="but the data have 1"):
         chunks.statistics(model)
 
 
 def test_few_images_are_warned_about(model, straight):
-    with pytest.warns(UserWarning, match="activation statistics of 116 images are noisy: take 200 or more"):
+    with pytest.warns(UserWarning, match="activation statistics of only 116 images are noisy: use 200 or more"):
         straight.statistics(model)
 
 

@@ -28,7 +28,7 @@ def test_superpixels_follow_colours():
 
 def test_without_scikit_image_a_sentence_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
-    with pytest.raises(InputError, match=r"needs scikit-image: pip install\[demo\], or choose grid"):
+    with pytest.raises(InputError, match=r"needs scikit-image: pip install 'lit-coiba\[demo\]', or choose grid"):
         superpixels(torch.zeros(1, 3, 8, 8), 4)
 
 

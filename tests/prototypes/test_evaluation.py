@@ -71,7 +71,7 @@ class TestPartPurity:
         with pytest.raises(InputError, match=r"synthetic-00.* is also among the images to evaluate"):
             evaluate(prototypes=patches_on("eye"), module=data(split="train"))
         strange = patches_on("eye", 1)._replace(ids=["synthetic-011000"])
-        with pytest.raises(InputError, match="synthetic-011000 is no sample of the training split"):
+        with pytest.raises(InputError, match="synthetic-011000 is not a sample of the training split"):
             evaluate(prototypes=strange)
 
 

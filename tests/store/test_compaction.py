@@ -210,7 +210,7 @@ def test_a_full_disk_leaves_everything_as_it_was(tmp_path: Path, monkeypatch: py
 def test_a_torn_block_stops_it_and_is_named(tmp_path: Path) -> None:
     store = filled(tmp_path, blocks(3))
     flip_a_byte_of_the_maps(tmp_path / "blocks" / "000001.parquet")
-    with pytest.raises(InputError, match=r"000001.parquet is torn .*: rerun the command that wrote it"):
+    with pytest.raises(InputError, match=r"000001.parquet is truncated .*: rerun the command that wrote it"):
         store.compact()
     assert files(store) == [f"{block:06d}.parquet" for block in range(3)]
 
@@ -237,7 +237,7 @@ def test_foreign_names_are_told(tmp_path: Path) -> None:
     store.compact()
     (name,) = files(store)
     (tmp_path / "blocks" / name).rename(tmp_path / "blocks" / name.replace("000002", "000009"))
-    with pytest.warns(UserWarning, match=r"torn or foreign \(it holds block 0\)"):
+    with pytest.warns(UserWarning, match=r"truncated or belongs to another run \(it holds block 0\)"):
         assert store.missing(3) == [0, 1, 2]
 
 

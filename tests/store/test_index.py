@@ -41,7 +41,7 @@ def test_rows_that_vanish_while_they_are_read_are_named(store: ExplanationStore)
     rows = iter(store)
     next(rows)
     (store.path / "blocks" / "000001.parquet").unlink()
-    with pytest.raises(InputError, match=r"'class/00004.png' vanished"):
+    with pytest.raises(InputError, match=r"'class/00004.png' was removed"):
         list(rows)
 
 

@@ -46,7 +46,7 @@ def test_refusal_says_what_differs_and_what_to_do() -> None:
         manifest().check(manifest(seed=1), Path("runs/x"))
     assert str(refused.value) == (
         "store runs/x was made with other arguments (old -> new): seed 0 -> 1; "
-        "use another folder, or repeat the original arguments"
+        "choose another folder, or repeat the original arguments"
     )
 
 

@@ -131,7 +131,9 @@ class TestOpening:
     def test_another_identity_is_refused_and_the_store_untouched(self, tmp_path: Path) -> None:
         filled(tmp_path, blocks(1))
         before = (tmp_path / FILE_NAME).read_bytes()
-        with pytest.raises(InputError, match=r"made with other arguments \(old -> new\): method.steps 10 -> 20; choose"):
+        with pytest.raises(
+            InputError, match=r"made with other arguments \(old -> new\): method.steps 10 -> 20; choose"
+        ):
             ExplanationStore.open(tmp_path, manifest(method={"class": "CoIBA", "steps": 20}))
         assert (tmp_path / FILE_NAME).read_bytes() == before
 
@@ -187,7 +189,9 @@ class TestOpening:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(InputError, match=r"file cannot be written \(it is a file, not a folder\): fix the permissions or"):
+        with pytest.raises(
+            InputError, match=r"file cannot be written \(it is a file, not a folder\): fix the permissions or"
+        ):
             ExplanationStore.open(tmp_path / "file", manifest())
         with pytest.raises(InputError, match=r"below cannot be written \(Not a directory\)"):
             ExplanationStore.open(tmp_path / "file" / "below", manifest())

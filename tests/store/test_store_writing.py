@@ -54,8 +54,8 @@ class TestWriting:
             with pytest.raises(InputError) as refused:
                 store.write(record(1, range(4, 8)))
         assert str(refused.value) == (
-            f"store {tmp_path}: block 1 cannot be written (No space left on device); mend that and run the same "
-            "command again: what is done is kept"
+            f"store {tmp_path}: block 1 cannot be written (No space left on device); fix the cause and rerun the "
+            "same command: finished blocks are kept"
         )
         assert os.listdir(tmp_path / "blocks") == ["000000.parquet"]
         assert store.missing(2) == [1]
@@ -92,7 +92,9 @@ class TestDamage:
         store = filled(tmp_path, blocks(3))
         path = tmp_path / "blocks" / "000001.parquet"
         path.write_bytes(path.read_bytes()[:-9])
-        with pytest.warns(UserWarning, match=r"000001.parquet is truncated or belongs to another run .* counts as missing"):
+        with pytest.warns(
+            UserWarning, match=r"000001.parquet is truncated or belongs to another run .* counts as missing"
+        ):
             assert store.missing(3) == [1]
         assert store.missing(3) == [1]  # a second warning would be an error
         assert len(store) == 8
@@ -112,10 +114,13 @@ class TestDamage:
     def test_damage_to_maps_spares_the_other_blocks(self, tmp_path: Path) -> None:
         store = filled(tmp_path, blocks(3))
         flip_a_byte_of_the_maps(tmp_path / "blocks" / "000001.parquet")
-        with pytest.raises(InputError, match=r"'class/00004.png' cannot be read: .*000001.parquet is truncated or belongs to another run"):
+        with pytest.raises(
+            InputError,
+            match=r"'class/00004.png' cannot be read: .*000001.parquet is truncated or belongs to another run",
+        ):
             store[sample_id(4)]
         assert store[sample_id(3)].target == 3
-        with pytest.warns(UserWarning, match="000001.parquet is torn"):
+        with pytest.warns(UserWarning, match="000001.parquet is truncated"):
             rows = list(store)
         assert [row.id for row in rows] == [sample_id(n) for n in (0, 1, 2, 3, 8, 9, 10, 11)]
         assert store.missing(3) == [1]  # a second warning would be an error

@@ -146,7 +146,7 @@ class TestExplain:
         }
         with pytest.raises(InputError, match="class 'tench' does not exist: the nearest names are kind"):
             explain(model, tmp_path / "other", data, targets="class:tench")
-        with pytest.raises(InputError, match=r"'tench' is none of .* and the names of the classes are not known"):
+        with pytest.raises(InputError, match=r"'tench' is none of .* and the class names are unknown"):
             explain(model, tmp_path / "other", targets="class:tench")
         assert not (tmp_path / "other").exists()
 
@@ -206,7 +206,7 @@ class TestIdentity:
 
     @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
     def test_a_precision_that_changes_the_weights_is_refused(self, model, tmp_path, precision):
-        with pytest.raises(InputError, match=f"precision is {precision}, but explaining runs in 32-true or bf16-mixed"):
+        with pytest.raises(InputError, match=f"precision is {precision}, but explain runs in 32-true or bf16-mixed"):
             explain(model, tmp_path / "store", trainer=make_trainer(precision=precision))
         assert next(model.parameters()).dtype == torch.float32
 

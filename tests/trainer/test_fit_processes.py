@@ -152,5 +152,5 @@ def test_both_explain_as_the_shipped_file_says(all_done):
 def test_what_goes_wrong_on_the_first_ends_both(tmp_path):
     done = run(tmp_path, {"wrong": [*FIT, "--model.frozen", "false"]})
     assert done.returncode == 2
-    assert "lit-coiba: error: cache keeps features of a backbone that does not change" in done.stderr
+    assert "lit-coiba: error: cache stores the features of a backbone that does not change" in done.stderr
     assert names(tmp_path / "wrong", "status")[0] == "status 2 on rank 0"

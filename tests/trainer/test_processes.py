@@ -110,7 +110,7 @@ def test_statistics_were_put_together_by_the_first_and_used_by_both(done):
 
 def test_what_goes_wrong_on_the_first_is_raised_on_both(done):
     _, events, _ = done
-    reason = "activation statistics need at least two readable images, the data has 1"
+    reason = "activation statistics need at least two readable images, but the data have 1"
     refused = [name for name in events if name.startswith("refused")]
     assert refused == [f"refused on rank {rank}: {reason}" for rank in (0, 1)]
 

@@ -124,7 +124,7 @@ def test_one_module_may_begin_again_after_an_error(classifier, tmp_path, monkeyp
 
 @pytest.mark.parametrize("arguments", [{"limit_predict_batches": 1}, {"fast_dev_run": True}])
 def test_a_part_of_a_pass_is_refused(classifier, tmp_path, arguments):
-    with pytest.raises(InputError, match="prototypes need a whole pass"):
+    with pytest.raises(InputError, match="prototypes need a complete pass"):
         make_trainer(**arguments).prototypes(PrototypeSearch(classifier), NoiseData(COUNT), str(tmp_path / "p"))
     assert not (tmp_path / "p").exists()
 
@@ -322,6 +322,6 @@ def test_they_are_measured_once(classifier, tmp_path, monkeypatch):
 
 
 def test_only_prototypes_of_the_training_split_are_measured(classifier, tmp_path):
-    with pytest.raises(InputError, match="evaluate measures prototypes of the training split, and split is test"):
+    with pytest.raises(InputError, match="evaluate measures prototypes of the training split, but split is test"):
         search(classifier, tmp_path / "p", SplitData(COUNT), split="test", evaluate=True)
     assert not (tmp_path / "p").exists()

@@ -57,7 +57,9 @@ class TestShards:
         file = tmp_path / "other.safetensors"
         tiny.statistics(model, coiba().layers).save(file)
         other = run(model, tmp_path / "1", "1/2", statistics=str(file))
-        with pytest.raises(InputError, match=r"cannot be merged, since they were made with other arguments \(statistics "):
+        with pytest.raises(
+            InputError, match=r"cannot be merged, since they were made with other arguments \(statistics "
+        ):
             merge(tmp_path / "all", [whole.path, other.path])
 
     def test_that_there_is_not_is_refused_before_anything_is_written(self, model, tmp_path):
@@ -170,7 +172,9 @@ class TestTheEnd:
             pytest.skip("this user may not mount a tmpfs")
         try:
             (tmp_path / "ballast").write_bytes(bytes(12_000))
-            with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); fix that and run"):
+            with pytest.raises(
+                InputError, match=r"cannot be written \(No space left on device\); fix the cause and rerun"
+            ):
                 explain(model, tmp_path / "store", NoiseData(40, 2))
             done = ExplanationStore(tmp_path / "store")
             missing = done.missing(20)

@@ -138,12 +138,12 @@ class TestStatistics:
             trainer.statistics(Explainer(model, coiba()), NoiseData(), file, images=1)
 
     def test_are_refused_for_a_method_that_needs_none(self, model, tmp_path):
-        with pytest.raises(InputError, match="Shade needs no activation statistics: go on with `explain`"):
+        with pytest.raises(InputError, match="Shade needs no activation statistics: continue with `explain`"):
             make_trainer().statistics(Explainer(model, Shade()), NoiseData(), str(tmp_path / "file"))
 
     def test_need_two_images_that_can_be_read_and_forget_those_that_could_not(self, model, tmp_path):
         file = str(tmp_path / "statistics.safetensors")
-        with pytest.raises(InputError, match="need at least two readable images, the data has 1"):
+        with pytest.raises(InputError, match="need at least two readable images, but the data have 1"):
             make_trainer().statistics(Explainer(model, coiba()), NoiseData(4, broken={0, 1, 3}), file)
         assert make_trainer().statistics(Explainer(model, coiba()), NoiseData(4), file).count == 4
 
@@ -164,7 +164,9 @@ class TestStatistics:
 
     def test_need_the_whole_pass(self, model, tmp_path):
         trainer = make_trainer(limit_predict_batches=1)
-        with pytest.raises(InputError, match="statistics need a whole pass: leave out limit_predict_batches"):
+        with pytest.raises(
+            InputError, match="statistics need a complete pass over the data: leave out limit_predict_batches"
+        ):
             trainer.statistics(Explainer(model, coiba()), NoiseData(68, 2), str(tmp_path / "file"))
 
     def test_a_run_that_merged_first_and_removed_the_chunks_does_no_harm(self, model, tmp_path, monkeypatch):

@@ -162,7 +162,7 @@ def test_a_teacher_that_cannot_be_built_again_is_not_saved():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"num_classes": 5}, "the teacher knows 5 classes and the student 3"),
+        ({"num_classes": 5}, "the teacher has 5 classes and the student has 3"),
         ({"image_size": 32}, r"its size is \(32, 32\) and theirs \(64, 64\)"),
         ({"mean": (0.1, 0.2, 0.3)}, r"its mean is \(0.1, 0.2, 0.3\)"),
     ],
@@ -192,6 +192,6 @@ def test_weights_of_other_strides_are_refused(tmp_path):
     high = Classifier(resnet(unstrided_stages=2), LinearHead)
     told = {"backbone": high.backbone.arguments, "head": describe(high.backbone.head)}
     save_half(high.backbone.model, tmp_path / "high.safetensors", told)
-    with pytest.raises(InputError, match=r"trained with unstrided_stages 2, and the backbone has 0: set .* to 2"):
+    with pytest.raises(InputError, match=r"trained with unstrided_stages 2, but the backbone has 0: set .* to 2"):
         Explainer(resnet(), HeadAttribution(), weights=str(tmp_path / "high.safetensors"))
     Explainer(resnet(unstrided_stages=2), HeadAttribution(), weights=str(tmp_path / "high.safetensors"))

@@ -172,7 +172,10 @@ def in_python(first: Path, second: Path, third: Path, store: ExplanationStore) -
     ("damage", "sentence"),
     [
         (lambda head: setattr(head, "scale", torch.ones(())), "its scale is a Tensor: keep numbers"),
-        (lambda head: delattr(head, "classes"), "store each argument of its constructor as an attribute of the same name"),
+        (
+            lambda head: delattr(head, "classes"),
+            "store each argument of its constructor as an attribute of the same name",
+        ),
     ],
 )
 def test_a_head_that_could_not_be_loaded_again_is_not_trained(my_package, damage, sentence):

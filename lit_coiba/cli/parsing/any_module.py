@@ -16,7 +16,7 @@ KEY = "backbone"  # argument of a LightningModule
 
 
 class _Accepts(type(Backbone)):  # type: ignore[misc]
-    """Has jsonargparse take what is asked of subclasses for granted of all modules, and of what tells no type."""
+    """Has jsonargparse take what is asked of subclasses for granted of all modules, and of what has no type hint."""
 
     def __subclasscheck__(cls, other: type) -> bool:
         return other is Parameter.empty or nn.Module in other.__mro__

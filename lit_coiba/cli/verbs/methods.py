@@ -21,7 +21,7 @@ def methods(name: str | None = None, output: str | None = None) -> int:
         print(f"{len(files)} pages are in {output}")
     elif name is None:
         print(table(pages()))
-        print("\nlit-coiba methods NAME tells more of one; configs/method has the settings of each.")
+        print("\nlit-coiba methods NAME describes one of them; configs/method has the settings of each.")
     else:
         from rich.console import Console
         from rich.markdown import Markdown

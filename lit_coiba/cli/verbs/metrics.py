@@ -22,7 +22,7 @@ def metrics(name: str | None = None, output: str | None = None) -> int:
     elif name is None:
         print(table(pages()))
         print(
-            "\nlit-coiba metrics NAME tells more of one; lit-coiba benchmark measures stores of explanations by them."
+            "\nlit-coiba metrics NAME describes one of them; lit-coiba benchmark scores stores of explanations by them."
         )
     else:
         from rich.console import Console

@@ -13,7 +13,7 @@ _NO_LABEL = ("", "-1", "-1.0")  # .0 is what pandas makes of an integer column w
 
 
 class ClassNames:
-    """Names in index order; empty where nothing tells them, and a class is then known by its index alone.
+    """Names in index order; empty if they are unknown, and a class is then known only by its index.
 
     Args:
         names: Class names, in index order.

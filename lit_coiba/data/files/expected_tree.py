@@ -23,7 +23,7 @@ class Entry(NamedTuple):
     optional: bool = False
 
     def find(self, folder: Path) -> Path | None:
-        """Where it lies, the first there is; None if nowhere."""
+        """The first path that exists; None if there is none."""
         for pattern in self.paths or (self.shown,):
             if found := next(glob.iglob(os.path.join(glob.escape(str(folder)), pattern)), None):
                 return Path(found)
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """One way in which a released dataset lies on a disk."""
+    """One layout of a published dataset on disk."""
 
     title: str  # of the dataset
     folder: str  # what the release calls its folder
@@ -62,11 +62,11 @@ class Place(NamedTuple):
     folder: Path
 
     def path(self, shown: str) -> Path | None:
-        """Where an entry of the tree lies; None where an optional one is not there."""
+        """Path of an entry of the tree; None if an optional one does not exist."""
         return next(entry for entry in self.tree.entries if entry.shown == shown).find(self.folder)
 
     def need(self, shown: str) -> Path:
-        """Where an entry lies that is not optional.
+        """Path of an entry that is not optional.
 
         Raises:
             InputError: It was there when the tree was found, and is not there any more.
@@ -78,11 +78,11 @@ class Place(NamedTuple):
 
 
 def locate(root: str, trees: Sequence[Tree]) -> Place:
-    """Where a released dataset lies: in the folder given, else in one that it is a part of, else in one below.
+    """The folder of a published dataset: the folder given, or else one above it, or else one below it.
 
     Args:
-        root: What the user gave.
-        trees: The ways in which it may lie; of two that fit, the first.
+        root: Folder that the user gave.
+        trees: Possible layouts; if two fit, the first counts.
 
     Raises:
         InputError: There is no such folder, none of the trees is complete, or two subfolders have one.

@@ -40,7 +40,7 @@ class FileIndex(ABC):
 
     Args:
         root: The folder that all names are relative to.
-        names: Class names; None = what the files themselves tell.
+        names: Class names; None = inferred from the files.
         pattern: Regular expression with one group, searched in a file's name; the group is the label.
     """
 
@@ -81,7 +81,7 @@ class FileIndex(ABC):
 
     @cached_property
     def names(self) -> ClassNames:
-        """The classes: given, or told by the files."""
+        """The classes: given, or inferred from the files."""
         return self._names if self._names is not None else self.told_names()
 
     @abstractmethod
@@ -90,7 +90,7 @@ class FileIndex(ABC):
 
     @abstractmethod
     def told_names(self) -> ClassNames:
-        """The classes, as far as the files tell."""
+        """The classes, as far as the files show them."""
 
     def _index(self, entry: Entry) -> int:
         try:

@@ -55,10 +55,10 @@ def check_numbered(names: Mapping[int, str], source: Path) -> list[str]:
 
 
 def names_by_label(names: Sequence[str], numbers: Sequence[int], source: Path) -> list[str]:
-    """What the classes 1, 2, ... are called, where every sample tells the name of its class.
+    """What the classes 1, 2, ... are called, where every sample has the name of its class.
 
     Raises:
-        InputError: Samples of a class tell two names, two classes have one, or the numbers are not 1 to as many as
+        InputError: Samples of a class have two names, two classes have one, or the numbers are not 1 to as many as
             there are.
 
     Example:

@@ -34,7 +34,7 @@ class CUB200(PublishedDataset):
     """Caltech-UCSD Birds-200-2011: 11,788 pictures of 200 species (Wah et al., 2011, Caltech CNS-TR-2011-001).
 
     The id of a picture is its name in ``images.txt``. The region is its mask, in which more than half of the annotators
-    saw the bird, where the folder ``segmentations`` (a download of its own) lies in the root or beside it; else its
+    saw the bird, where the folder ``segmentations`` (a separate download) is in the root or beside it; else its
     bounding box. Fifteen parts are points, `CUB200Dataset.parts`. Coordinates are taken as they stand in the files, as
     counted from 0. The split is that of ``train_test_split.txt``, 5,994 for training and 5,794 for testing; a part of
     the former is held out for validation (`held_out` says which).
@@ -169,7 +169,7 @@ class CUB200Dataset(FileDataset):
         return super().region(index)
 
     def parts(self, index: int) -> Keypoints | None:
-        """The fifteen parts of the bird in pixels of `image`; None where the release lies here without them.
+        """The fifteen parts of the bird in pixels of `image`; None if the folder lacks them.
 
         Raises:
             InputError: The files of the parts make no sense; the message names the line.

@@ -79,7 +79,7 @@ def test_version(capsys):
     [
         ("explian", "unknown verb 'explian': did you mean explain?"),
         ("unheardof", "unknown verb 'unheardof': lit-coiba --help lists the verbs"),
-        ("--data.root", "--data.root stands before the verb: write lit-coiba VERB --data.root ..."),
+        ("--data.root", "--data.root is before the verb: write lit-coiba VERB --data.root ..."),
     ],
 )
 def test_what_is_no_verb(word, said, capsys):

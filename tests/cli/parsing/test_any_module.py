@@ -86,7 +86,7 @@ def test_a_model_of_another_library(own, command):
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        ("numbers", [], "model.backbone makes a list, but must make a torch module"),
+        ("numbers", [], "model.backbone returns a list, but must return a torch module"),
         ("typed_numbers", [], "model.backbone: own.typed_numbers is not a TorchModule"),
         ("nowhere", [], "model.backbone: own.nowhere cannot be imported (module 'own' has no attribute 'nowhere')"),
         (
@@ -94,7 +94,11 @@ def test_a_model_of_another_library(own, command):
             ["--model.backbone.widht", "3"],
             "unknown key model.backbone.widht: did you mean",
         ),
-        ("Net", ["--model.backbone", "resnet18"], "model.backbone: class resnet18 does not exist; give its path, module."),
+        (
+            "Net",
+            ["--model.backbone", "resnet18"],
+            "model.backbone: class resnet18 does not exist; give its path, module.",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_sentence(own, name, words, said):

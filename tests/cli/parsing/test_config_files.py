@@ -113,7 +113,10 @@ def test_a_file_for_a_section_is_no_class(file):
             "config file configs/method/coibaa.yaml does not exist: did you mean configs/method/coiba.yaml or "
             "configs/method/iba.yaml?",
         ),
-        (["-c", "method/saliency.yaml"], "no config file method/saliency.yaml: did you mean configs/method/saliency"),
+        (
+            ["-c", "method/saliency.yaml"],
+            "config file method/saliency.yaml does not exist: did you mean configs/method/saliency",
+        ),
         (["-c"], "-c needs a file, such as -c configs/method/coiba.yaml"),
         (["-c", "."], "config file . cannot be read: Is a directory"),
         (["-c", "binary"], "config file binary cannot be read: 'utf-8' codec can't decode"),

@@ -39,12 +39,13 @@ CASES = {
     "--model.method lit_coiba.data.ImageFolder": "model.method: lit_coiba.data.ImageFolder is not an AttributionMethod",
     "--trainer.callbacks Nix": "trainer.callbacks: class Nix does not exist; give its path, module.Class",
     # references
-    "-c ref.yaml": "model.targets refers to ${data.batch_size}, but data.batch_size does not exist: did you mean data.init_args",
+    "-c ref.yaml": "model.targets refers to ${data.batch_size}, but data.batch_size does not exist: "
+    "did you mean data.init_args",
     "-c circle.yaml": "model.targets is ${model.weights}, which cannot be resolved (Recursive interpolation detected)",
     "-c grammar.yaml": "model.targets is ${model.tar, which cannot be resolved (no viable alternative",
     "-c environment.yaml": "model.targets is ${oc.env:NO_SUCH_NAME}, which cannot be resolved (",
     # what constructors say
-    "--model.backbone.name resnet1800": "timm has no model named 'resnet1800': did you mean resnet18",
+    "--model.backbone.name resnet1800": "timm has no model 'resnet1800': did you mean resnet18",
     "--model.method.steps 1": "steps is 1: give a whole number, 2 or more",
     "--data.root /no/such": "root: /no/such does not exist",
     "--trainer.devices x": "trainer: `devices` selected with",

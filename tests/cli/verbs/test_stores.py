@@ -24,7 +24,7 @@ def test_shards_are_merged_and_the_command_that_made_them_draws_the_sheet(shards
     part = command("merge", "runs/all", "runs/1")
     assert part.status == 0
     assert part.out == "2 explanations of 2 images are in runs/all\n"
-    assert part.err == "lit-coiba: 2 of 3 blocks are missing: no store has them\n"
+    assert part.err == "lit-coiba: 2 of 3 blocks are missing from all stores\n"
     done = command("merge", "runs/all", "runs/0", "runs/1")
     assert (done.status, done.out, done.err) == (0, "6 explanations of 6 images are in runs/all\n", "")
     assert not Path("runs/all/contact_sheet.png").exists()
@@ -55,7 +55,7 @@ def test_export(shards, command):
         (["export", "none"], "--format must be given (--help has examples)"),
         (["export", "none", "--format", "jpg"], "format is jpg, but must be npz or png"),
         (["export", "none", "--outptu", "x"], "unknown key outptu: did you mean output?"),
-        (["export", "none", "--format", "png"], "none is not a store (there is no such folder): give the folder "),
+        (["export", "none", "--format", "png"], "none is not a store (there is no such folder): give a folder "),
         (["export", "a", "b", "--format", "png"], "b is not --KEY VALUE"),
     ],
 )
@@ -89,4 +89,4 @@ def test_an_interrupted_export_says_that_it_goes_on(shards, command, monkeypatch
     monkeypatch.setattr("lit_coiba.store.export._write", interrupted)
     outcome = command("export", "runs/0", "--format", "npz")
     assert outcome.status == 130
-    assert outcome.err.splitlines()[-1] == "lit-coiba: interrupted; the same command goes on where it stopped"
+    assert outcome.err.splitlines()[-1] == "lit-coiba: interrupted; the same command continues where it stopped"

@@ -29,7 +29,7 @@ class TestTheValue:
     def test_what_json_must_not_say(self):
         with pytest.raises(InputError, match="no field 'side': it has cls, score, output"):
             Target.from_json({"kind": "class", "side": 1})
-        with pytest.raises(InputError, match="no target of kind 'klass': choose class"):
+        with pytest.raises(InputError, match="a target of kind 'klass' does not exist: choose class"):
             Target.from_json({"kind": "klass"})
         with pytest.raises(InputError, match="score is 'odds': choose logit, prob, logprob, rest"):
             Class(score="odds")
@@ -91,7 +91,7 @@ class TestResolved:
             Class("tinch").resolve(LOGITS, names=NAMES)
         with pytest.raises(InputError, match="class 3 is outside the model's range 0 to 2"):
             Class(3).resolve(LOGITS)
-        with pytest.raises(InputError, match="asks for 4 classes, the model has 3"):
+        with pytest.raises(InputError, match="asks for 4 classes, but the model has 3"):
             Class("top4").resolve(LOGITS)
 
     def test_images_without_a_row_say_why(self):
@@ -171,7 +171,7 @@ class TestOutput:
             Class().resolve(out)
         found = Class(0, output=("aux", "head")).resolve(out)
         assert found.score(out).tolist() == [2.0, 1.5]
-        with pytest.raises(InputError, match="output 'logits' leads to no tensor"):
+        with pytest.raises(InputError, match="output 'logits' does not select a tensor"):
             select_output(out, "logits")
 
     def test_paths_lead_through_sequences_and_dataclasses(self):

@@ -153,7 +153,8 @@ class TestRefusals:
             CUB200(str(root.parent))
         told = str(caught.value)
         assert told.startswith(
-            f"root: {root.parent} is not CUB-200-2011: the closest match is {root}, where classes.txt is missing. Expected:\n"
+            f"root: {root.parent} is not CUB-200-2011: the closest match is {root}, where classes.txt is missing. "
+            "Expected:\n"
             "CUB_200_2011/\n|-- images/001.Black_footed_Albatross/*.jpg "
         )
         assert [line.split()[1] for line in told.splitlines() if "MISSING" in line] == ["classes.txt"]

@@ -151,7 +151,10 @@ class TestKaggle:
             ),
             (["ImageId,PredictionString", "x"], "line 2 of .* is 'x', but must be: ImageId,PredictionString"),
             (["ImageId,PredictionString", "x, "], "line 2 of .* is 'x, ', but must be"),
-            (["ImageId,PredictionString", "x,n01440764", "x,n01440764"], "line 3 of .* is about x, like an earlier line"),
+            (
+                ["ImageId,PredictionString", "x,n01440764", "x,n01440764"],
+                "line 3 of .* is about x, like an earlier line",
+            ),
             (["ImageId,PredictionString", "x,n01440764"], "1 of the 1 images that .* lists are not in .*: val/x.JPEG"),
             (
                 ["ImageId,PredictionString", "ILSVRC2012_val_00000001,n00000000"],

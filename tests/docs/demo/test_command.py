@@ -21,7 +21,7 @@ from lit_coiba.demo import demo
 from lit_coiba.store import ExplanationStore
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*survive pure noise in all places of blocks.0"
+    "ignore:.*survive pure noise in all patches of blocks.0"
 )  # the small ViT, for IBA
 
 Run = namedtuple("Run", "status text folder")
