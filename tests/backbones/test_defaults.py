@@ -79,5 +79,5 @@ def test_a_model_without_sequences_asks_for_layers():
     backbone = Backbone.wrap(Single(), image_size=16)
     with pytest.raises(InputError, match="name the bottleneck layers in layers"):
         backbone.default_layers()
-    with pytest.raises(InputError, match="no layer 'xyz': target conv"):
+    with pytest.raises(InputError, match="no layer 'xyz': choose conv"):
         backbone.grid("xyz")

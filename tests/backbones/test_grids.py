@@ -186,7 +186,7 @@ def test_layers_that_cannot_be_targeted_are_refused_by_name(layer, says):
         ),
         ("vit", "blocks.0.norm3", "did you mean blocks.0.norm"),
         ("vit_qk_norm", "blocks.0.attn.q_norm", "has no spatial grid"),
-        ("resnet", "fc", "target layer1.0"),
+        ("resnet", "fc", "choose layer1.0"),
         ("resnet", "global_pool", "has no spatial grid"),
         ("swin", "layers.0.blocks.0.attn", "does not return one tensor with a row for each image"),  # windows
     ],

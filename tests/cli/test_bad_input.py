@@ -73,7 +73,7 @@ def test_a_layer_without_a_grid(coiba):
     outcome = coiba("--model.method.layers", "[head]")
     assert outcome.status == 2
     assert outcome.error.startswith("layer 'head' of vit_tiny_patch16_224 has no spatial grid")
-    assert "target blocks.0.norm1" in outcome.error
+    assert "choose blocks.0.norm1" in outcome.error
 
 
 @pytest.mark.parametrize("key", ["--model.backbone.checkpoint", "--model.weights"])

@@ -128,7 +128,7 @@ class TestTargets:
                 "labels",
                 "targets is 'labels': give predicted, label, runner_up, top3 (any number), the number of a class",
             ),
-            ("1.5", "targets: '1.5' is none of"),
+            ("1.5", "targets is '1.5': give predicted"),
         ],
     )
     def test_others_are_refused_in_one_sentence(self, colours, given, message):

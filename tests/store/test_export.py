@@ -147,7 +147,7 @@ def test_something_else_in_the_folder_is_refused(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     store = filled(tmp_path / "store", blocks(1))
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"output .*/file cannot be written \(.+\); fix that and"):
+    with pytest.raises(InputError, match=r"output .*/file cannot be written \(.+\); fix the cause and"):
         store.export("npz", tmp_path / "file")
 
 
