@@ -1,4 +1,4 @@
-"""The network above its first targeted layer, and the one place where activations are replaced."""
+"""The network above its first bottleneck layer, and the one place where activations are replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lit_coiba.core.network import Edit, State
 
 class _Target(NamedTuple):
     link: int
-    module: nn.Module | None  # None = the target is what the link puts out
+    module: nn.Module | None  # None = the layer is the output of the link
 
 
 class ChainSplit:
@@ -35,7 +35,7 @@ class ChainSplit:
         grids: Targeted layers, in any order.
 
     Raises:
-        InputError: No target, or two targets are the same activation.
+        InputError: There is no layer, or two layers are the same activation.
     """
 
     def __init__(self, model: nn.Module, links: list[Link], seen: Probe, grids: list[Grid]) -> None:
@@ -63,7 +63,7 @@ class ChainSplit:
             return self._below(images.detach())
 
     def activation(self, images: Tensor) -> Tensor:
-        """Activation of the first target for images ``(B, 3, H, W)``, with gradients with respect to `images`.
+        """Activation of the first layer for images ``(B, 3, H, W)``, with gradients with respect to `images`.
 
         Raises:
             InputError: The images have another size than those that the grids are for.
@@ -77,7 +77,7 @@ class ChainSplit:
 
         Args:
             state: What `lower` returned, or copies of it; left as it was.
-            edit: Called once for every target, in order: with the activation in `state` for the first, with what the
+            edit: Called once for every layer, in order: with the activation in `state` for the first, with what the
                 network computes for the others. It returns a tensor of the same shape.
         """
         first, *others = self._targets
@@ -121,7 +121,7 @@ class ChainSplit:
         return State(stream, activation)
 
     def _change(self, edit: Edit, index: int) -> Change:
-        """The edit of one target: its result has the right shape and memory order, and memory of its own.
+        """The edit of one layer: its result has the right shape and memory order, and memory of its own.
 
         The network may write into what it is given; the state, and what the edit keeps of an activation, must stay.
         """

@@ -21,13 +21,13 @@ _PER_TOKEN = (nn.LayerNorm, RmsNorm, nn.Identity)
 
 
 def cls_only_last_block(model: Any, links: list[Link], targets: Sequence[tuple[str, int]]) -> list[Link]:
-    """`links` with a shorter last block if the model is a plain timm ViT and no target can see the difference.
+    """`links` with a shorter last block if the model is a plain timm ViT and no bottleneck layer is affected.
 
     Args:
         model: Any model.
         links: Its chain.
-        targets: Name and link of every targeted layer. One in the last block, its ``norm1`` excepted, or above it needs
-            all tokens.
+        targets: Name and link of every bottleneck layer. One in the last block, its ``norm1`` excepted, or above it
+            needs all tokens.
     """
     rows = _rows_read(model)
     if not rows or links[-1].forward != model.forward_head:

@@ -1,4 +1,4 @@
-"""What a bottleneck targets where nothing else is asked for: a choice of this project, not of a paper.
+"""The default bottleneck layers: a choice of this project, not of a paper.
 
 Transformers with one token grid: the first norm of every block, where CoIBA's paper puts it. Others: the outputs of all
 blocks of the deepest stage whose grid still has 12 x 12 cells.
@@ -21,7 +21,7 @@ _NORM = re.compile(r"^(?P<blocks>(?:.+\.)?blocks)\.\d+\.norm1$")
 
 
 def default_layers(model: nn.Module, grids: dict[str, Grid]) -> list[str]:
-    """Layers to target: of a ViT those of `candidate_layers` from a third of the depth on, else all of them."""
+    """Default layers: of a ViT those of `candidate_layers` from a third of the depth on, else all of them."""
     norms = _token_norms(grids)
     return norms[len(norms) // 3 :] or _deepest_stage(model, grids)
 
@@ -32,7 +32,7 @@ def candidate_layers(model: nn.Module, grids: dict[str, Grid]) -> list[str]:
 
 
 def cam_layer(model: nn.Module, grids: dict[str, Grid]) -> str:
-    """What class activation maps target: the last layer with 4 x 4 cells, if there is one, where all of them count.
+    """The layer of class activation maps: the last layer with 4 x 4 cells, if there is one, where all of them count.
 
     After the last attention of a transformer that classifies by its CLS token the other tokens are not read any more,
     so there it is the first norm of the last block, or what goes into that block. A CNN of small images may end on a

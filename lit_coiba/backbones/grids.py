@@ -41,7 +41,7 @@ class Metadata(NamedTuple):
 
 
 def grids(model: nn.Module, first: Probe, second: Probe | None = None) -> dict[str, Grid]:
-    """Every layer that can be targeted, in the order of execution, and its grid.
+    """Every layer that methods can use, in the order of execution, and its grid.
 
     Args:
         model: The probed model.

@@ -27,7 +27,7 @@ class SpatialTail:
         self.activation = self.grid.to_spatial(self.state.activation).detach()  # (B, C, h, w)
 
     def gradient(self, targets: Resolved) -> Tensor:
-        """Of the targets' scores with respect to the activation of the images, ``(B, C, h, w)``."""
+        """Gradient of the targets' scores with respect to the activation of the images, ``(B, C, h, w)``."""
         activation = self.activation.clone().requires_grad_(True)
         return torch.autograd.grad(targets.score(self(activation)).sum(), activation)[0]
 

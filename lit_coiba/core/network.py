@@ -13,10 +13,10 @@ from lit_coiba.core.preprocessing import Preprocessing
 
 
 class State(NamedTuple):
-    """Where a `SplitNetwork` stands before its first target: what the tail needs, computed once per image."""
+    """The state of a `SplitNetwork` at its first layer: what the upper part needs, computed once per image."""
 
     stream: Tensor  # input of the first link that is run again
-    activation: Tensor  # clean activation of the first target
+    activation: Tensor  # clean activation of the first layer
 
     def rows(self, rows: slice) -> State:
         """This state for some of the images."""
@@ -35,19 +35,19 @@ Edit = Callable[[int, Tensor], Tensor]
 
 
 class SplitNetwork(Protocol):
-    """A network seen from its first targeted layer on: ``upper(lower(x), identity)`` equals ``model(x)``."""
+    """A network split at its first bottleneck layer: ``upper(lower(x), identity)`` equals ``model(x)``."""
 
     layers: list[str]  # targets, in the order in which the network runs them
-    grids: list[Grid]  # one per target
+    grids: list[Grid]  # one per layer
 
     def lower(self, images: Tensor) -> State:
-        """The clean stream and the first target's activation for images ``(B, 3, H, W)``, without gradients."""
+        """The clean stream and the first layer's activation for images ``(B, 3, H, W)``, without gradients."""
 
     def activation(self, images: Tensor) -> Tensor:
-        """The first target's activation for images ``(B, 3, H, W)``, with gradients with respect to them."""
+        """The first layer's activation for images ``(B, 3, H, W)``, with gradients with respect to them."""
 
     def upper(self, state: State, edit: Edit) -> Tensor:
-        """Logits ``(B, K)`` with ``edit(i, activation)`` in place of the activation of the i-th target."""
+        """Logits ``(B, K)`` with ``edit(i, activation)`` in place of the activation of the i-th layer."""
 
 
 class Network(Protocol):
@@ -68,7 +68,7 @@ class Network(Protocol):
         """The grid before pooling, ``(B, C, h, w)``."""
 
     def layers(self) -> list[str]:
-        """Names of the modules that can be targeted."""
+        """Names of the modules that methods can use as layers."""
 
     def grid(self, layer: str) -> Grid:
         """How the activations of `layer` lie in space."""
@@ -77,13 +77,13 @@ class Network(Protocol):
         """The network from the first of `layers` on."""
 
     def default_layers(self) -> list[str]:
-        """What a bottleneck targets where nothing else is asked for."""
+        """Default bottleneck layers."""
 
     def candidate_layers(self) -> list[str]:
         """Targets that the leak test may choose from; the default layers are its last entries."""
 
     def cam_layer(self) -> str:
-        """The last layer whose places each move the logits: what class activation maps target."""
+        """The layer of class activation maps: the last one whose places each affect the logits."""
 
     def digest(self) -> str:
         """SHA-256 of architecture and weights."""

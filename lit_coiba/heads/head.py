@@ -25,14 +25,14 @@ class Terms(NamedTuple):
 
 
 class Head(nn.Module, ABC):
-    """Features on a grid ``(B, C, h, w)`` to logits ``(B, K)``, with an explanation of its own.
+    """Features on a grid ``(B, C, h, w)`` to logits ``(B, K)``, with its own explanation.
 
     Constructor arguments are plain values, so that YAML can set all of them, and are kept as attributes of their names.
     Sums are in float32 at least, also where features are bf16 or under autocast; float64 stays float64.
 
     Args:
-        in_channels: C, of the features.
-        num_classes: K.
+        in_channels: Number of channels C of the features.
+        num_classes: Number of classes K.
 
     Raises:
         InputError: Less than one channel or class.

@@ -49,7 +49,7 @@ def export_store(
         identity: Digest of the store's identity.
         format: ``npz`` or ``png``.
         output: Folder for the files.
-        progress: Show a bar on stderr.
+        progress: Whether to show a progress bar on stderr.
 
     Raises:
         InputError: `output` holds the export of something else, or cannot be written.

@@ -21,13 +21,13 @@ PathLike = str | os.PathLike[str]
 def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> ExplanationStore:
     """Join stores that share an identity into `out`, which may be one of them; the others stay as they are.
 
-    Nothing is lost and nothing is there twice: a block that several stores have is taken once, and where they differ
-    in failures, with the fewest. An interrupted merge is repeated. Damaged blocks are left out, with a warning.
+    Nothing is lost or duplicated: a block that several stores have is taken once, the one with the fewest failures.
+    After an interruption, repeat the same call. Damaged blocks are left out, with a warning.
 
     Args:
-        out: Folder of the joined store; created, or added to.
+        out: Folder of the joined store; created, or extended.
         stores: Folders of the stores.
-        progress: Show a bar on stderr.
+        progress: Whether to show a progress bar on stderr.
 
     Raises:
         InputError: Their identities differ (the message says in what), there is no store, or `out` cannot be written.

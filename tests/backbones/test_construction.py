@@ -29,7 +29,9 @@ def test_unknown_arguments_are_refused_by_name():
 @pytest.mark.parametrize("tag", ["", ".a1_in1k"])
 def test_pretrained_weights_offline_name_the_remedy(tag, monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match=r"weights of resnet18.* cannot be downloaded .*a local file as checkpoint") as caught:
+    with pytest.raises(
+        InputError, match=r"weights of resnet18.* cannot be downloaded .*a local file as checkpoint"
+    ) as caught:
         build(f"resnet18{tag}", pretrained=True, cache_dir=str(tmp_path))
     assert "\n" not in str(caught.value)
 

@@ -181,7 +181,8 @@ def test_a_foreign_file_is_refused(statistics, tmp_path, kind):
 
 def test_statistics_of_another_model_are_refused(statistics):
     other = tiny.vit(seed=1)
-    sentence = f"belong to another model or other weights \\(digest {statistics.model[:12]}, not {other.digest()[:12]}\\): estimate them"
+    digests = f"digest {statistics.model[:12]}, not {other.digest()[:12]}"
+    sentence = f"belong to another model or other weights \\({digests}\\): estimate them"
     with pytest.raises(InputError, match=sentence):
         statistics.check(other)
 

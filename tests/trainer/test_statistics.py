@@ -69,7 +69,9 @@ class TestStatistics:
     def test_of_another_model_are_refused(self, model, tmp_path):
         file = tmp_path / "statistics.safetensors"
         make_trainer().statistics(Explainer(model, coiba()), NoiseData(), str(file))
-        with pytest.raises(InputError, match=r"belong to another model or other weights \(digest .*\): estimate them again"):
+        with pytest.raises(
+            InputError, match=r"belong to another model or other weights \(digest .*\): estimate them again"
+        ):
             explain(tiny.vit(seed=7), tmp_path / "store", method=coiba(statistics=str(file)))
 
     def test_other_given_ones_are_another_identity(self, model, tmp_path):

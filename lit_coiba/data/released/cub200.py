@@ -34,15 +34,15 @@ class CUB200(PublishedDataset):
     """Caltech-UCSD Birds-200-2011: 11,788 pictures of 200 species (Wah et al., 2011, Caltech CNS-TR-2011-001).
 
     The id of a picture is its name in ``images.txt``. The region is its mask, in which more than half of the annotators
-    saw the bird, where the folder ``segmentations`` (a separate download) is in the root or beside it; else its
+    saw the bird, if the folder ``segmentations`` (a separate download) is in the root or beside it; else its
     bounding box. Fifteen parts are points, `CUB200Dataset.parts`. Coordinates are taken as they stand in the files, as
     counted from 0. The split is that of ``train_test_split.txt``, 5,994 for training and 5,794 for testing; a part of
     the former is held out for validation (`held_out` says which).
 
-    Other arguments, and errors, are those of `PublishedDataset`.
+    The other arguments, and the errors, are those of `PublishedDataset`.
 
     Args:
-        root: The folder ``CUB_200_2011``; one above or in it will do as well.
+        root: Folder ``CUB_200_2011``; a folder above or inside it works too.
     """
 
     trees = (

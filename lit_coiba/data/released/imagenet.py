@@ -44,8 +44,8 @@ _WNID = re.compile(r"n\d{8}")
 class ImageNet(PublishedDataset):
     """ImageNet, ILSVRC 2012: 1,281,167 pictures for training, 50,000 for validation (Russakovsky et al., IJCV 2015).
 
-    Images lie in ``train`` and ``val``, or as in Kaggle's archive in ``ILSVRC/Data/CLS-LOC``; ``train`` may be missing
-    where nothing is trained. Those of ``val`` lie in class folders, or flat: their labels are then in
+    Images are in ``train`` and ``val``, or as in Kaggle's archive in ``ILSVRC/Data/CLS-LOC``; ``train`` may be missing
+    where nothing is trained. Those of ``val`` are in class folders, or flat: their labels are then in
     ``LOC_val_solution.csv`` or the development kit. Classes are numbered in the order of their WordNet ids, as in
     published networks; ``LOC_synset_mapping.txt`` or the development kit name them. The id of a picture is its path
     from ``train`` or ``val`` on. The region is the union of the boxes in ``Annotations``, else in
@@ -53,7 +53,7 @@ class ImageNet(PublishedDataset):
 
     There is no test split, because its labels were never published: validation takes its place.
 
-    Arguments and errors are those of `PublishedDataset`.
+    The arguments and errors are those of `PublishedDataset`.
     """
 
     trees = (

@@ -31,7 +31,7 @@ class OxfordPets(PublishedDataset):
     The split is that of ``trainval.txt`` and ``test.txt``, 3,680 for training and 3,669 for testing; a part of the
     former is held out for validation (`held_out` says which).
 
-    Arguments and errors are those of `PublishedDataset`.
+    The arguments and errors are those of `PublishedDataset`.
     """
 
     trees = (

@@ -63,14 +63,14 @@ _CLASS_FOLDERS = Tree(
 class StanfordCars(PublishedDataset):
     """Stanford Cars: 16,185 pictures of 196 models (Krause et al., 3D Object Representations, 3dRR 2013).
 
-    Three layouts are read: the folders of the first release with its devkit (and the test labels, a file of their own);
+    Three layouts are read: the folders of the first release with its devkit (and the test labels, a separate file);
     ``car_ims`` with ``cars_annos.mat``; and class folders in ``train`` and ``test``, as mirrors have them, with
     ``names.csv`` (without it classes are numbered in the order of their names, which is not that of the devkit) and
-    boxes in ``anno_train.csv`` and ``anno_test.csv``. The id of a picture is its path below the root: other layouts,
-    other ids. The region is the bounding box. The split is that of the release, 8,144 for training and 8,041 for
+    boxes in ``anno_train.csv`` and ``anno_test.csv``. The id of a picture is its path below the root, so other layouts
+    have other ids. The region is the bounding box. The split is that of the release, 8,144 for training and 8,041 for
     testing; a part of the former is held out for validation (`held_out` says which).
 
-    Arguments and errors are those of `PublishedDataset`.
+    The arguments and errors are those of `PublishedDataset`.
     """
 
     trees = (_DEVKIT, _COMBINED, _CLASS_FOLDERS)

@@ -25,7 +25,7 @@ class StanfordDogs(PublishedDataset):
     12,000 for training and 8,580 for testing; a part of the former is held out for validation (`held_out` says which).
     The pictures are from ImageNet, so a network that was trained on ImageNet may have seen the test split.
 
-    Arguments and errors are those of `PublishedDataset`.
+    The arguments and errors are those of `PublishedDataset`.
     """
 
     trees = (

@@ -131,7 +131,7 @@ class SyntheticPartsDataset(ImageDataset):
             without: Parts to remove.
             swap: The variant, 0 to 3, that a part has instead of its class's.
             without_background: Background objects to remove, by number below `num_background`.
-            background: False leaves a flat gray instead of the background and all its objects.
+            background: Whether to draw the background and all its objects; False leaves a flat gray instead.
 
         Raises:
             InputError: There is no such part, variant or background object, or a part is both removed and swapped.

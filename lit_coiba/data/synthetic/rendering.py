@@ -51,7 +51,7 @@ def render_layers(
         variants: The variant of each part, ``(n, 5)``.
         size: Height and width in pixels.
         without_objects: Background objects to leave out, by number.
-        background: False leaves a flat gray without objects instead.
+        background: Whether to draw the background; False leaves a flat gray without objects instead.
     """
     n = len(variants)
     canvas = _paper(scenes.background, size) if background else np.full((n, 3, size, size), np.float32(_FLAT))
