@@ -135,7 +135,7 @@ def test_a_store_of_another_identity(coiba):
 def test_pretrained_weights_offline(explain, photos):
     outcome = explain("--data.root", str(photos), "--store", "x", "--model.backbone.pretrained", "true")
     assert outcome.status == 2
-    assert outcome.error.startswith("the pretrained weights of vit_tiny_patch16_224 cannot be had (")
+    assert outcome.error.startswith("the pretrained weights of vit_tiny_patch16_224 cannot be downloaded (")
     assert outcome.error.endswith("give a local file as checkpoint, or set pretrained: false")
 
 
