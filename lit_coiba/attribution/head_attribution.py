@@ -72,8 +72,8 @@ class HeadAttribution(AttributionMethod):
         head = getattr(model, "head", None)
         if not isinstance(head, Head):
             raise InputError(
-                "HeadAttribution explains a classifier by its own head, and this model has none: train one (model.head"
-                " of fit) and give its weights"
+                "HeadAttribution explains a classifier by its own head, and this model has none: train one "
+                "(model.head of fit) and give its weights"
             )
         classes = targets.classes("HeadAttribution")
         found = head.explain(model.features(images), classes, self.top)
@@ -93,8 +93,7 @@ class HeadAttribution(AttributionMethod):
         if self._loaded.units != head.units:
             raise InputError(
                 f"the prototypes in {self.prototypes} belong to a head with {self._loaded.units} units, but this one "
-                "has "
-                f"{head.units}: run lit-coiba prototypes with this classifier"
+                f"has {head.units}: run lit-coiba prototypes with this classifier"
             )
         negative, weights = torch.zeros_like(found.units), head.unit_weights()
         if weights is not None:

@@ -86,8 +86,7 @@ class LIME(SegmentMethod):
         if not weights.any():
             raise InputError(
                 f"kernel_width is {self.kernel_width}, and no sample is that close to the whole image: give a larger "
-                "one,"
-                " such as 0.25"
+                "one, such as 0.25"
             )
         found = scores(shown).T
         fit = weighted_ridge if self.surrogate == "ridge" else weighted_lasso

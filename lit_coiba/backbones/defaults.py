@@ -45,8 +45,8 @@ def cam_layer(model: nn.Module, grids: dict[str, Grid]) -> str:
         return norms[-1]
     if not grids:
         raise InputError(
-            f"{type(model).__name__} has no layer with a spatial grid, which class activation maps need: use a "
-            "method that needs only scores"
+            f"{type(model).__name__} has no layer with a spatial grid, which class activation maps need: use a method "
+            "that needs only scores"
         )
     last = next(reversed(grids))
     if grids[last].num_prefix_tokens:

@@ -151,8 +151,7 @@ def common_keys(stores: Sequence[ExplanationStore], ids: Sequence[str]) -> Keys:
     if others := sorted(set.union(*found) - set(shared)):
         warnings.warn(
             f"{len(shared)} explanations are compared, {len(others)} are left out, since they are not in all stores "
-            "or are"
-            f" of another class, such as {others[0][0]} for class {others[0][1]}",
+            f"or are of another class, such as {others[0][0]} for class {others[0][1]}",
             stacklevel=2,
         )
     keys: Keys = {}
@@ -189,8 +188,8 @@ def references(
     for name, store in stores.items():
         if name.casefold() in reserved:
             raise InputError(
-                f"stores: {store.path} has the name of a row that the table always has, but other explanations: rename"
-                " the folder"
+                f"stores: {store.path} has the name of a row that the table always has, but other explanations: "
+                "rename the folder"
             )
     return rows
 

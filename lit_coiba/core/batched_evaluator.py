@@ -181,9 +181,8 @@ class BatchedEvaluator:
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"memory ran out with {size} model inputs at once: continuing with {self._limit}, or fewer if it "
-                "runs out"
-                " again; the maps stay the same. Set a smaller chunk to avoid this",
+                f"memory ran out with {size} model inputs at once: continuing with {self._limit}, or fewer if it runs "
+                "out again; the maps stay the same. Set a smaller chunk to avoid this",
                 stacklevel=2,
             )
 

@@ -32,6 +32,5 @@ def check_images(model: Network, images: Tensor) -> None:
         given, size = (f"{height}x{width}" for height, width in (images.shape[-2:], model.preprocessing.size))
         raise InputError(
             f"the images have {given} pixels, but the model takes {size}: resize the images, or build the model with "
-            "another"
-            " image_size"
+            "another image_size"
         )

@@ -36,8 +36,7 @@ def write(console: Console, explained: Sequence[Explained], folder: Path, traine
     if boards:
         console.print(
             "Energy: share of a map on the parts, which alone decide the class. Random maps show chance level. The "
-            "oracle's"
-            " map is the share of part pixels in each cell.",
+            "oracle's map is the share of part pixels in each cell.",
             highlight=False,
         )
     for line in [*predictions(explained), *([head_summary(trained)] if trained is not None else [])]:

@@ -36,8 +36,7 @@ def describe(head: Head) -> dict[str, Any]:
         if not is_plain(value):
             raise InputError(
                 f"{name} cannot be saved, since its {argument} is a {type(value).__name__}: store numbers, text, "
-                "lists or"
-                " mappings, as the constructor got them"
+                "lists or mappings, as the constructor got them"
             )
     return {"class": name, **arguments}
 

@@ -91,8 +91,7 @@ class PrototypeSearch(BlockModule):
         if not isinstance(own, Head):
             raise InputError(
                 "prototypes belong to the units of an interpretable head, and this model has none: train one with "
-                "model.head "
-                "in fit, and give its file as model.weights"
+                "model.head in fit, and give its file as model.weights"
             )
         check_count(patches=patches)
         if score is not None:

@@ -87,8 +87,8 @@ class Scorer(BlockModule):
         for name, metric in self.metrics.items():
             if (needs := getattr(metric, "needs", None)) is None:
                 raise InputError(
-                    f"metrics: {name} is a {type(metric).__name__}, which does not score explanations: give a"
-                    " lit_coiba.metrics.Metric"
+                    f"metrics: {name} is a {type(metric).__name__}, which does not score explanations: give a "
+                    "lit_coiba.metrics.Metric"
                 )
             if unknown := sorted(set(needs) - set(INGREDIENTS)):
                 raise InputError(
@@ -111,8 +111,7 @@ class Scorer(BlockModule):
         if blind and self._chosen and not regions.known:
             warnings.warn(
                 f"metrics: {', '.join(blind)} need to know where the object is, and the data do not say it for the "
-                "first"
-                " image: these metrics are undefined for all images without a known object",
+                "first image: these metrics are undefined for all images without a known object",
                 stacklevel=2,
             )
 

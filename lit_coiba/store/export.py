@@ -68,8 +68,8 @@ def export_store(
                 tell(done, total)
     except OSError as error:
         raise InputError(
-            f"output {output} cannot be written ({error.strerror or error}); fix the cause and rerun the same command: "
-            "finished files are kept"
+            f"output {output} cannot be written ({error.strerror or error}); fix the cause and rerun the same "
+            "command: finished files are kept"
         ) from error
 
 

@@ -39,8 +39,7 @@ def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> 
         if told := sources[0].manifest.told(source.manifest):
             raise InputError(
                 f"{sources[0].path} and {source.path} cannot be merged, since they were made with other arguments "
-                f"({told}): "
-                "merge stores of one model, method and dataset"
+                f"({told}): merge stores of one model, method and dataset"
             )
     for source in sources:
         joined = ExplanationStore.open(out, Manifest(source.manifest.identity, source.manifest.recorded))

@@ -72,9 +72,8 @@ def _knows_classes(run: BlockRun[Explainer]) -> bool:
     if not known:
         warnings.warn(
             f"the data have {len(run.images.classes)} classes and the model has {run.model.network.num_classes}: the "
-            "class"
-            " folders do not name the model's classes, so pictures show numbers; give the model's class names, in the"
-            " model's order, as data.classes",
+            "class folders do not name the model's classes, so pictures show numbers; give the model's class names, "
+            "in the model's order, as data.classes",
             stacklevel=2,
         )
     return known

@@ -25,8 +25,8 @@ def check_place(path: Path, argument: str) -> None:
         )
     if not os.access(nearest, os.W_OK):
         raise InputError(
-            f"{argument} {path} cannot be written ({nearest} is read-only): fix the permissions or choose another"
-            " folder"
+            f"{argument} {path} cannot be written ({nearest} is read-only): fix the permissions or choose another "
+            "folder"
         )
 
 

@@ -74,8 +74,8 @@ def _claim(folder: Path, manifest: Manifest) -> None:
         manifest.save(folder, exclusive=True)
     if differences := Manifest.load(folder).told(manifest):
         raise InputError(
-            f"output {folder} was made with other arguments (old -> new): {differences}; choose another folder, or"
-            " repeat the original arguments"
+            f"output {folder} was made with other arguments (old -> new): {differences}; choose another folder, or "
+            "repeat the original arguments"
         )
 
 

@@ -201,8 +201,8 @@ class CachedFeatures(LightningDataModule):
                 np.save(out, truths.view(views, count, *truths.shape[1:]).numpy())
         except OSError as error:
             raise InputError(
-                f"cache {self.folder} cannot be written ({error.strerror or error}): fix the permissions or the "
-                "disk, or choose another folder"
+                f"cache {self.folder} cannot be written ({error.strerror or error}): fix the permissions or the disk, "
+                "or choose another folder"
             ) from error
 
 

@@ -72,8 +72,7 @@ class Class(Target):
         if logits.dim() != 2:
             raise InputError(
                 f"the model returns {tuple(logits.shape)} for {len(logits)} images, and a class target needs (B, K) "
-                "logits:"
-                " set the target's output to the logits"
+                "logits: set the target's output to the logits"
             )
         count = logits.shape[1]
         chosen = self._chosen(logits, labels, names)

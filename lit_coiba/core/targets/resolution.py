@@ -68,7 +68,7 @@ def class_indices(targets: Tensor | int | Sequence[int], images: Tensor, num_cla
     if outside.any():
         position = int(outside.nonzero()[0])
         raise InputError(
-            f"targets: image {position} of the batch has class {int(targets[position])}, but the model's classes are"
-            f" 0 to {num_classes - 1}"
+            f"targets: image {position} of the batch has class {int(targets[position])}, but the model's classes are "
+            f"0 to {num_classes - 1}"
         )
     return targets.detach().to(images.device, torch.int64, copy=True)  # a copy: it may be an inference tensor

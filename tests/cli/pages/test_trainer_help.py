@@ -95,7 +95,7 @@ def test_what_bases_say_of_a_parameter_need_not_be_repeated():
         for key, text in parameters(module):
             assert not text.startswith(" ("), f"{module.__name__}.{key}"
     texts = {name: dict(parameters(getattr(data, name))) for name in ("CUB200", "StanfordDogs", "SyntheticParts")}
-    assert texts["CUB200"]["root"].startswith("The folder CUB_200_2011;")
+    assert texts["CUB200"]["root"].startswith("Folder CUB_200_2011;")
     assert texts["StanfordDogs"]["root"].startswith("Folder of the dataset; a folder above")
     assert texts["CUB200"]["num_workers"].startswith("Number of processes that read files;")
     assert texts["SyntheticParts"]["num_workers"].startswith("Number of processes that draw samples;")

@@ -186,13 +186,13 @@ class TestOutput:
         assert select_output(out, (1, -1, "hidden", "last")) is LOGITS
         assert select_output(Output(LOGITS), "logits") is LOGITS
         for path in ((1, 7), ("logits",), (0, "sizes"), (1, 1, "hidden")):
-            with pytest.raises(InputError, match="leads to no tensor of numbers: the model returns"):
+            with pytest.raises(InputError, match="does not select a tensor of numbers: the model returns"):
                 select_output(out, path)
         with pytest.raises(InputError, match="the model returns no tensor of numbers"):
             select_output({"sizes": torch.tensor([3, 3])})
 
     def test_a_class_needs_a_score_for_each_class(self):
-        with pytest.raises(InputError, match=r"the model returns \(2, 3, 4\) for 2 images, and a class needs"):
+        with pytest.raises(InputError, match=r"the model returns \(2, 3, 4\) for 2 images, and a class target needs"):
             Class().resolve(torch.zeros(2, 3, 4))
 
 
