@@ -45,8 +45,7 @@ class Backbone(nn.Module):
         std: Standard deviation of each channel, for pixels in [0, 1].
         interpolation: Interpolation of the resize.
         crop_pct: Share of the resized image's side that the center crop keeps.
-        checkpoint_match: How tensors of the checkpoint are matched: by ``name``, or by ``order`` for the same
-            architecture under other names.
+        checkpoint_match: Match of its tensors: by ``name``, or by ``order`` for the same architecture with other names.
         new_head: Whether to leave out the checkpoint's classifier, for training on other classes.
         unstrided_stages: Number of final stages of a CNN that lose their stride, so that the grid keeps its resolution;
             weights stay the same. For ResNets, RegNets, EfficientNets and MobileNets.
@@ -277,10 +276,7 @@ class Backbone(nn.Module):
     def _count_classes(self) -> int:
         output = self._probed().output
         if output is None or len(output) != 1:
-            raise InputError(
-                f"{self._title} returns {output} for an image, not one logit per class: wrap a module that returns "
-                "logits"
-            )
+            raise InputError(f"{self._title} returns {output} for an image, not one logit per class: wrap its logits")
         return output[0]
 
     def _feature_grid(self, output: Tensor, size: tuple[int, int]) -> Grid:

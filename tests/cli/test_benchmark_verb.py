@@ -109,7 +109,7 @@ def test_a_mistake_leaves_nothing_behind(stores, command):
 def test_a_store_is_no_place_for_a_table(stores, command):
     outcome = command("benchmark", *WORDS, "--stores", "runs/Saliency", "--output", "runs/RandomMap")
     assert outcome.status == 2
-    assert "output runs/RandomMap is a store itself" in outcome.err
+    assert "output runs/RandomMap is itself one of the stores" in outcome.err
     assert not list(Path("runs/RandomMap").glob("leaderboard*"))
 
 

@@ -265,4 +265,4 @@ class TestFit:
     def test_no_such_checkpoint(self, command):
         outcome = command("test", "--ckpt_path", "nosuch.ckpt", "--data.root", ".")
         assert outcome.status == 2
-        assert outcome.error == "--ckpt_path nosuch.ckpt does not exist"
+        assert outcome.error == "--ckpt_path nosuch.ckpt does not exist: give the path of a Lightning checkpoint"

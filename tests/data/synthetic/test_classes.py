@@ -92,5 +92,5 @@ class TestPresentParts:
         assert present_parts(["beak", "wing"]).tolist() == [False, True, True, True, False]
 
     def test_an_unknown_part_is_refused(self):
-        with pytest.raises(InputError, match=r"no part 'nose'.*beak, eye, foot, tail, wing"):
+        with pytest.raises(InputError, match=r"Part 'nose' does not exist.*beak, eye, foot, tail, wing"):
             present_parts(["nose"])

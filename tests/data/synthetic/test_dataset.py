@@ -193,7 +193,7 @@ class TestRefusals:
         [
             ({"split": "dev"}, r"split is 'dev'.*train, val, test"),
             ({"size": 60}, r"size is 60.*multiple of 8"),
-            ({"size": 24}, r"size is 24.*from 32"),
+            ({"size": 24}, r"size is 24.*at least 32"),
             ({"seed": -1}, r"seed is -1"),
         ],
     )
@@ -204,8 +204,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"without": ["nose"]}, r"no part 'nose'"),
-            ({"swap": {"nose": 0}}, r"no part 'nose'"),
+            ({"without": ["nose"]}, r"Part 'nose' does not exist"),
+            ({"swap": {"nose": 0}}, r"Part 'nose' does not exist"),
             ({"swap": {"eye": 4}}, r"variant 4 of part 'eye'.*0 to 3"),
             ({"without": ["eye"], "swap": {"eye": 1}}, r"'eye' is in without and in swap"),
             ({"without_background": [4]}, r"object 4.*synthetic-011000 has [234]"),
