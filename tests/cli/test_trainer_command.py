@@ -143,7 +143,7 @@ class TestExplain:
         outcome = explain(*words, "--pictures", "false")
         assert outcome.out == "2 explanations of 2 images are in runs/y\n"
         assert not list(Path("runs/y").glob("*.png"))
-        assert explain(*words).out.endswith("some are drawn in its contact_sheet.png\n")  # what is missing is drawn
+        assert explain(*words).out.endswith("its contact_sheet.png shows some of them\n")  # what is missing is drawn
 
     def test_a_module_of_ones_own(self, command, photos, tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(str(tmp_path))
