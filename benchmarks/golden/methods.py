@@ -66,7 +66,7 @@ METHODS: dict[str, tuple[Arguments, dict[str, Arguments]]] = {
     "RISE": (
         {"grid_size": 4, "n_samples": 48},
         {
-            "coverage": {"normalisation": "coverage", "keep": 0.3},
+            "coverage": {"normalization": "coverage", "keep": 0.3},
             "prob": {"output": "prob"},
             "noise": {"baseline": "noise"},
         },

@@ -22,7 +22,7 @@ from lit_coiba.functional.random_masks import random_cells, shifted_masks
 from lit_coiba.perturbation.baselines import Baseline
 from lit_coiba.perturbation.masking import baseline_or_zeros, copy_scores, masked
 
-Normalisation = Literal["expected", "coverage"]
+Normalization = Literal["expected", "coverage"]
 
 PIXELS = 2**22  # of masks that are added up at once, 32 MB in fp64
 
@@ -39,7 +39,7 @@ class RISE(AttributionMethod):
         grid_size: Number of cells along a side of the random grid; 7 in the paper.
         keep: Probability of a cell to be shown; 0.5 in the paper, 0.1 in the authors' notebooks.
         n_samples: Number of masks; 4,000 for a VGG and 8,000 for a ResNet in the paper.
-        normalisation: ``expected`` = divide by n times `keep` (the paper's); ``coverage`` = by the sum of the masks at
+        normalization: ``expected`` = divide by n times `keep` (the paper's); ``coverage`` = by the sum of the masks at
             each pixel, which takes out how often it happened to be shown.
         baseline: Baseline that replaces hidden pixels; zeros of model input in the paper.
         output: Score of a class: ``logit``, ``prob`` (the paper), ``logprob`` or ``rest`` (logit + logprob).
@@ -57,7 +57,7 @@ class RISE(AttributionMethod):
         grid_size: int = 7,
         keep: float = 0.5,
         n_samples: int = 4000,
-        normalisation: Normalisation = "expected",
+        normalization: Normalization = "expected",
         baseline: Baseline = "zero",
         output: Score = "logit",
         chunk: Chunk = "auto",
@@ -69,7 +69,7 @@ class RISE(AttributionMethod):
         self.grid_size = grid_size
         self.keep = keep
         self.n_samples = n_samples
-        self.normalisation = check_choice(normalisation, Normalisation, "normalisation")
+        self.normalization = check_choice(normalization, Normalization, "normalization")
         self.baseline = check_choice(baseline, Baseline, "baseline")
         self.output = check_choice(output, Score, "output")
         self.chunk = chunk
@@ -91,7 +91,7 @@ class RISE(AttributionMethod):
 
         scores = copy_scores(model, images, targets, self.n_samples, make, self._evaluator)
         summed, shown = self._summed(scores, masks, size)
-        if self.normalisation == "expected":
+        if self.normalization == "expected":
             maps = summed / (self.n_samples * self.keep)
         else:
             maps = torch.where(shown > 0, summed / shown, 0.0)

@@ -19,7 +19,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "Insertion": {"cells": "grid_size"},
     "KernelSHAP": {"cells": "grid_size", "n": "n_samples"},
     "LIME": {"cells": "grid_size", "n": "n_samples"},
-    "RISE": {"cells": "grid_size", "n": "n_samples"},
+    "RISE": {"cells": "grid_size", "n": "n_samples", "normalisation": "normalization"},
     "RandomMap": {"cells": "grid_size"},
     "SmoothGrad": {"copies": "n_samples"},
     "Sobol": {"grid": "grid_size", "n": "n_samples"},

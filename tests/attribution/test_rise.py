@@ -18,20 +18,20 @@ class TestRISE(CopiesTester, StateTester):
     arguments: ClassVar = {"grid_size": 3, "n_samples": 8}
     evaluations = (8, 0)
 
-    @pytest.mark.parametrize("normalisation", ["expected", "coverage"])
-    def test_it_is_the_mean_mask_weighted_by_scores(self, model, normalisation):
+    @pytest.mark.parametrize("normalization", ["expected", "coverage"])
+    def test_it_is_the_mean_mask_weighted_by_scores(self, model, normalization):
         model = model.double()
         images, targets = self.inputs(model, 2)
         kept, shifts = random_cells(0, 8, 3, 0.5)
         masks = shifted_masks(kept.double(), shifts, images.shape[-2:])
-        maps = self.build(model, normalisation=normalisation, output="prob").explain(model, images, targets).maps
+        maps = self.build(model, normalization=normalization, output="prob").explain(model, images, targets).maps
         for image, target, found in zip(images, targets, maps):
             total, shown = torch.zeros_like(masks[0]), torch.zeros_like(masks[0])
             for mask in masks:
                 with torch.no_grad():
                     score = class_scores(model((image * mask)[None]), target[None], "prob")
                 total, shown = total + score * mask, shown + mask
-            expected = total / (8 * 0.5) if normalisation == "expected" else (total / shown).nan_to_num()
+            expected = total / (8 * 0.5) if normalization == "expected" else (total / shown).nan_to_num()
             assert_near(found, expected, 1e-9)
 
     def test_a_constant_score_has_the_map_of_the_masks(self, model):
@@ -43,7 +43,7 @@ class TestRISE(CopiesTester, StateTester):
         masks = shifted_masks(kept.float(), shifts, images.shape[-2:])
         maps = self.build(model).explain(model, images, targets).maps
         torch.testing.assert_close(maps, (2 * masks.sum(0) / 4).expand_as(maps))
-        covered = self.build(model, normalisation="coverage").explain(model, images, targets).maps
+        covered = self.build(model, normalization="coverage").explain(model, images, targets).maps
         torch.testing.assert_close(covered, torch.where(masks.sum(0) > 0, 2.0, 0.0).expand_as(maps))
 
     def test_other_pixels_can_show_through(self, model):
@@ -99,7 +99,7 @@ def test_its_expectation_on_a_constant_model_is_the_constant():
     [
         ({"keep": 0.0}, "keep is 0.0: give the probability"),
         ({"n_samples": 0}, "n_samples is 0: give a whole number, 1 or more"),
-        ({"normalisation": "none"}, "normalisation is 'none'"),
+        ({"normalization": "none"}, "normalization is 'none'"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):
