@@ -110,7 +110,7 @@ def test_a_second_head_takes_the_place_of_the_first():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(InputError, match="PlainCNN is no model of timm"):
+    with pytest.raises(InputError, match="PlainCNN is not a timm model"):
         Backbone.wrap(PlainCNN(), image_size=32).attach(Peak(8))
     backbone = Backbone("resnet18", image_size=64, timm_kwargs=AVERAGED["resnet18"])
     with pytest.raises(InputError, match="the head does not fit the features of ResNet"):

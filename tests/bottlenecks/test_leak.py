@@ -118,7 +118,7 @@ def test_the_start_moves_earlier_until_nothing_leaks(images, factors, start, tri
 
 def test_a_leak_at_the_first_block_too_is_warned_about(images):
     model = built(bypass=1.0)
-    sentence = r"100% of the predictions survive pure noise in all bottleneck layers from blocks.0 on \(chance 3\d%\)"
+    sentence = r"100% of the predictions survive pure noise in all bottleneck layers from blocks.0 on \(chance: 3\d%\)"
     with pytest.warns(UserWarning, match=sentence):
         found = choose_layers(model, estimate_statistics(model, BLOCKS, images), images, EARLIER, 0.01, 0)
     assert found.layers == tuple(BLOCKS)

@@ -171,7 +171,7 @@ def in_python(first: Path, second: Path, third: Path, store: ExplanationStore) -
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda head: setattr(head, "scale", torch.ones(())), "its scale is a Tensor: keep numbers"),
+        (lambda head: setattr(head, "scale", torch.ones(())), "its scale is a Tensor: store numbers"),
         (
             lambda head: delattr(head, "classes"),
             "store each argument of its constructor as an attribute of the same name",

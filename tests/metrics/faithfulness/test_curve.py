@@ -226,7 +226,7 @@ class TestTargets:
         assert torch.equal(self.score(Class()), self.score(None))
 
     def test_a_target_of_several_rows_is_refused(self):
-        with pytest.raises(InputError, match="targets give 6 rows for 3 images"):
+        with pytest.raises(InputError, match="targets selects 6 rows for 3 images"):
             self.score(Class("top2"))
 
     def test_a_targets_own_score_comes_before_the_default_and_not_before_another_one(self):
