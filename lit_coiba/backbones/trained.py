@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from lit_coiba.backbones.backbone import Backbone
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import read_arguments
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.plain_values import is_plain, refused
 from lit_coiba.heads.description import KEY, build
 from lit_coiba.heads.head import Head
 
@@ -29,6 +31,8 @@ def load_trained(
     told = read_arguments(file)
     stages = "unstrided_stages"  # which no weight shows
     saved = told.get("backbone")
+    if saved and not (isinstance(saved, Mapping) and is_plain(saved)):
+        raise refused(str(file), "backbone", saved)
     trained, given = (arguments.get(stages) or 0 for arguments in (saved or {}, backbone.arguments))
     if saved and backbone.arguments and trained != given:
         raise InputError(

@@ -82,3 +82,13 @@ def test_weights_are_neither_fetched_nor_read_from_elsewhere(command, data):
     printed = command("test", *data, "--ckpt_path", "evil.ckpt", "--print_config").out
     assert "pretrained: false" in printed
     assert "elsewhere.pth" not in printed
+
+
+@pytest.mark.parametrize("backbone", ["trap.build", {"class_path": "trap.build"}, [1]])
+def test_weights_of_a_network_that_is_no_list_of_arguments_are_refused(command, data, backbone):
+    torch.save({"state_dict": {"x": torch.zeros(1)}, "hyper_parameters": {"backbone": backbone}}, "evil.ckpt")
+    words = ["--model.method", "RandomMap", *CALM[:4], *TINY[:2], "--model.weights", "evil.ckpt", "--store", "x"]
+    outcome = command("explain", *data, *words)
+    assert outcome.status == 2
+    assert "evil.ckpt has backbone" in outcome.error
+    assert "the file was refused" in outcome.error

@@ -62,7 +62,7 @@ def explained(folder, steps):
     return photographs.explain(Runner(Console(file=StringIO()), steps), folder)
 
 
-@pytest.mark.filterwarnings("ignore:activation statistics of 24 images")
+@pytest.mark.filterwarnings("ignore:.*24 images are noisy")
 def test_all_methods(tmp_path, monkeypatch):
     monkeypatch.setattr(CropDataset.__init__, "__defaults__", (24,))
     found = explained(tmp_path, steps=2)
