@@ -25,9 +25,9 @@ from torch import Tensor
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.data import ImageFolder
+from lit_coiba.files.atomic import atomically
 from lit_coiba.functional import prototype_counts, spatial_average
 from lit_coiba.heads import BRNPAHead, EPICHead, Head, InfoDisentHead, LinearHead
-from lit_coiba.store.atomic import atomically
 from lit_coiba.trainer import Trainer
 from lit_coiba.training.classifier import Classifier
 from lit_coiba.training.feature_cache import CachedFeatures, FeatureFile

@@ -29,6 +29,7 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.core.errors import InputError
 from lit_coiba.data import ImageFolder, SyntheticParts
 from lit_coiba.data.module import BlockDataModule
+from lit_coiba.files.atomic import atomically
 from lit_coiba.functional import signed_max
 from lit_coiba.heads import Head, InfoDisentHead
 from lit_coiba.metrics.prototypes.activation_sparsity import ActivationSparsity
@@ -36,7 +37,6 @@ from lit_coiba.metrics.prototypes.channel_correlation import ChannelCorrelation
 from lit_coiba.metrics.prototypes.explanation_size import ExplanationSize
 from lit_coiba.metrics.prototypes.strongest_purity import StrongestPurity
 from lit_coiba.resources import resource
-from lit_coiba.store.atomic import atomically
 from lit_coiba.trainer import Trainer
 from lit_coiba.trainer.quiet import quiet
 from lit_coiba.training.classifier import Classifier

@@ -20,9 +20,9 @@ from rich.table import Table
 from torch import Tensor
 
 from lit_coiba.benchmark.sources import REFERENCE
+from lit_coiba.files.atomic import atomically
 from lit_coiba.functional import paired_intervals
 from lit_coiba.store import ExplanationStore
-from lit_coiba.store.atomic import atomically
 
 if TYPE_CHECKING:
     import pandas

@@ -21,8 +21,8 @@ from torch import Tensor
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.network import Network, SplitNetwork
+from lit_coiba.files.atomic import atomically
 from lit_coiba.functional import Moments
-from lit_coiba.store.atomic import atomically
 
 _BATCH = 16  # images, where all of them are one tensor
 

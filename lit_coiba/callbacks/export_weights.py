@@ -23,9 +23,9 @@ from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import DESCRIPTION
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.module import BlockDataModule, Split
+from lit_coiba.files.atomic import atomically
 from lit_coiba.heads.description import describe
 from lit_coiba.heads.head import Head
-from lit_coiba.store.atomic import atomically
 from lit_coiba.training.classifier import hits
 from lit_coiba.training.feature_cache import CachedFeatures
 

@@ -12,11 +12,11 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.frozen import frozen
+from lit_coiba.files.atomic import atomically
 from lit_coiba.functional import Strongest, merge_strongest, strongest
 from lit_coiba.functional.strongest import Score
 from lit_coiba.heads import Head
 from lit_coiba.modules.block_module import BlockModule
-from lit_coiba.store.atomic import atomically
 from lit_coiba.store.chunks import Chunks
 
 LONGEST = 64  # blocks of a chunk: what a killed run may have to do again

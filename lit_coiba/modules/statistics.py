@@ -18,9 +18,9 @@ from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
 from lit_coiba.data.shard import Shard
+from lit_coiba.files.atomic import atomically
 from lit_coiba.functional import Moments
 from lit_coiba.modules.block_module import BlockModule
-from lit_coiba.store.atomic import atomically
 from lit_coiba.store.chunks import Chunks
 
 FEW_IMAGES = 200  # fewer make the standard deviations noisy

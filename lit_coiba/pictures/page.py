@@ -17,7 +17,7 @@ from matplotlib.ft2font import FT2Font
 from PIL import Image
 from torch import Tensor
 
-from lit_coiba.store.atomic import atomically
+from lit_coiba.files.atomic import atomically
 
 INK, FADED, ALERT = "#1b1b1f", "#6f6f7a", "#b3261e"
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
+from lit_coiba.files.atomic import atomically
 from lit_coiba.functional import Strongest, duplicates
 from lit_coiba.prototypes.patches import around, cell_box, cut, encode
-from lit_coiba.store.atomic import atomically
 
 TABLE, SUMMARY = "prototypes.parquet", "prototypes.json"
 CROPS = 5  # of each side of a unit are kept as pictures

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lit_coiba.core.batch import Failure
-from lit_coiba.store.atomic import atomically
+from lit_coiba.files.atomic import atomically
 from lit_coiba.store.records import COLUMNS, BlockRecord, Columns, to_table
 
 _ONE = re.compile(r"\d{6,}\.parquet")

@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lit_coiba.store.atomic import atomically
+from lit_coiba.files.atomic import atomically
 from lit_coiba.store.blocks import PARQUET, BlockFile, StaleBlock, check_same, described, read_group, read_schema
 from lit_coiba.store.index import BlockIndex, Piece
 from lit_coiba.store.progress import Tell, silent

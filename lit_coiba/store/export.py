@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.files.atomic import atomically
 from lit_coiba.functional import resize_map
-from lit_coiba.store.atomic import atomically
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.records import Row
 

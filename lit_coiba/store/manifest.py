@@ -11,7 +11,7 @@ from typing import Any
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.old_names import current_identity
-from lit_coiba.store.atomic import atomically
+from lit_coiba.files.atomic import atomically
 
 FILE_NAME = "manifest.json"
 SCHEMA_VERSION = 1

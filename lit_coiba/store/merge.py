@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_coiba.core.errors import InputError
-from lit_coiba.store.atomic import atomically
+from lit_coiba.files.atomic import atomically
 from lit_coiba.store.blocks import DamagedBlock
 from lit_coiba.store.compaction import consolidate
 from lit_coiba.store.index import BlockIndex, Piece

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lit_coiba.core.batch import Failure
 from lit_coiba.core.errors import InputError
-from lit_coiba.store.atomic import remove_leftovers
+from lit_coiba.files.atomic import remove_leftovers
 from lit_coiba.store.blocks import DamagedBlock, list_blocks, write_block
 from lit_coiba.store.compaction import consolidate
 from lit_coiba.store.digest import content_digest

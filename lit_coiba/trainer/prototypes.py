@@ -13,13 +13,13 @@ from PIL import Image
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.data.module import Split
+from lit_coiba.files.atomic import atomically, remove_leftovers
 from lit_coiba.modules.prototype_search import ChunkedPrototypes, PrototypeSearch
 from lit_coiba.pictures.prototype_page import CLASSES, UNITS, draw_pages
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.prototypes.evaluation import PrototypePatches, evaluate_prototypes
 from lit_coiba.prototypes.table import SUMMARY, TABLE, summary, write_summary, write_table
 from lit_coiba.store import Manifest
-from lit_coiba.store.atomic import atomically, remove_leftovers
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.trainer.block_run import BlockRun
 from lit_coiba.trainer.identity import prototypes_identity

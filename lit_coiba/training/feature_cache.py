@@ -20,7 +20,7 @@ from lit_coiba.core.class_identity import class_identity, is_ours
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
 from lit_coiba.data.module import BlockDataModule, Split
-from lit_coiba.store.atomic import atomically
+from lit_coiba.files.atomic import atomically
 from lit_coiba.store.progress import progress_bar
 
 DTYPE = np.float16  # of features in a file

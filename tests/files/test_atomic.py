@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_coiba.store.atomic import atomically, remove_leftovers
+from lit_coiba.files.atomic import atomically, remove_leftovers
 
 
 def write(path: Path, content: bytes, exclusive: bool = False) -> None:
