@@ -65,7 +65,7 @@ class AttentionRollout(AttributionMethod):
         with record_attention(model) as weights:
             model(images)
         steps = [mixing(weight, self.residual, self.heads) for weight in weights]
-        return Explanation(grid.to_map(flow(read_tokens(model, grid), steps)), {})
+        return Explanation(grid.to_map(flow(read_tokens(model, grid), steps)), {}, grid.places)
 
 
 def mixing(weights: Tensor, residual: float = 0.5, heads: Heads = "mean") -> Tensor:

@@ -53,4 +53,4 @@ class CAM(AttributionMethod):
         tail = SpatialTail(model, self.layer, images)
         weights = self.weights(model, images, tail, targets)
         maps = (weights * self.features(tail).to(weights.dtype)).sum(1)
-        return Explanation(maps.clamp_min(0) if self.relu else maps, {})
+        return Explanation(maps.clamp_min(0) if self.relu else maps, {}, tail.grid.places)

@@ -60,7 +60,7 @@ class Chefer(AttributionMethod):
             out = model(images.requires_grad_())  # so that there is a graph: the weights are frozen
         gradients = torch.autograd.grad(targets.score(out).sum(), weights)
         steps = [_relevance(weight.detach(), gradient) for weight, gradient in zip(weights, gradients)]
-        return Explanation(grid.to_map(_gained(read_tokens(model, grid).to(steps[-1]), steps)), {})
+        return Explanation(grid.to_map(_gained(read_tokens(model, grid).to(steps[-1]), steps)), {}, grid.places)
 
 
 def _relevance(weights: Tensor, gradients: Tensor) -> Tensor:

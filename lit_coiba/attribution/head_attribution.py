@@ -86,7 +86,7 @@ class HeadAttribution(AttributionMethod):
         }
         if self.prototypes is not None:
             extras["looks_like"] = self._looks_like(head, found, classes)
-        return Explanation(found.maps, extras)
+        return Explanation(found.maps, extras, model.places())
 
     def _looks_like(self, head: Head, found: HeadExplanation, classes: Tensor) -> Tensor:
         """Rows of the prototypes of each unit, on the side that it has here, ``(B, top, patches)``."""

@@ -76,7 +76,7 @@ class NIB(AttributionMethod):
 
         mean = self._evaluator.accumulate(images, self.steps, gradients) / self.steps
         maps = grid.to_map(grid.over_channels(end * mean) * grid.channels)
-        return Explanation(maps.clamp_min(0) if self.relu else maps, {})
+        return Explanation(maps.clamp_min(0) if self.relu else maps, {}, grid.places)
 
 
 def _default_layer(model: Network) -> str:

@@ -18,6 +18,7 @@ from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved, Score
+from lit_coiba.functional import Places
 from lit_coiba.perturbation.baselines import Baseline, baseline_images
 
 Overlap = Literal["mean", "sum"]
@@ -29,9 +30,10 @@ class Occlusion(AttributionMethod):
     """Score of the image minus its score with a square window hidden: above zero where the window speaks for the class.
 
     Windows that lie side by side (stride = window) have a map of one value each, ``(B, windows, windows)``: the fall of
-    the score when that window is hidden, the last ones cut off where the window does not divide the image. Windows
-    that overlap have a map at pixel resolution, where each pixel has the mean over the windows that cover it. A window
-    at a time says nothing about evidence that is there twice: hiding one of two equal parts may cost nothing.
+    the score when that window is hidden. Where the window does not divide the image the last ones are cut off, cells
+    are not equal, and the map is at pixel resolution, interpolated between the centers of the windows. Windows that
+    overlap have a map at pixel resolution, where each pixel has the mean over the windows that cover it. A window at a
+    time says nothing about evidence that is there twice: hiding one of two equal parts may cost nothing.
 
     Args:
         window: Side of the window in pixels; null = an eighth of the image's shorter side (ours).
@@ -99,7 +101,10 @@ class Occlusion(AttributionMethod):
         maps = values[:, 0]  # a window hides all colors, which share its value
         if stride == window:
             maps = maps[:, ::window, ::window].contiguous()
-        elif self.overlap == "mean":
+            size = (images.shape[-2], images.shape[-1])
+            vertical, horizontal = (_edges(pixels, window) for pixels in size)
+            return Explanation(maps, {}, Places.unless_equal(vertical, horizontal, size))
+        if self.overlap == "mean":
             rows, columns = (_windows_over(pixels, window, stride).to(maps) for pixels in maps.shape[-2:])
             maps = maps / (rows.unsqueeze(-1) * columns)
         return Explanation(maps, {})
@@ -114,6 +119,11 @@ class Occlusion(AttributionMethod):
         if stride > window:
             raise InputError(f"stride is {stride}: give at most the window, {window}, or pixels are never hidden")
         return window, stride
+
+
+def _edges(pixels: int, window: int) -> list[int]:
+    """Where the windows of one axis begin and end, the last one cut off."""
+    return [*range(0, pixels, window), pixels]
 
 
 def _windows_over(pixels: int, window: int, stride: int) -> Tensor:

@@ -64,7 +64,7 @@ class ScoreCAM(CAM):
         def scores(channels: slice, rows: slice) -> Tensor:
             """Of images masked with some channels, ``(k, r)``."""
             part = features[rows, channels].transpose(0, 1)  # (k, r, h, w)
-            masks = _unit_range(resize_map(part.flatten(0, 1), size)).unflatten(0, part.shape[:2])
+            masks = _unit_range(resize_map(part.flatten(0, 1), size, tail.grid.places)).unflatten(0, part.shape[:2])
             masked = images[rows] * masks.unsqueeze(2).to(images.dtype)
             out = model(masked.flatten(0, 1))
             return targets.take(rows).repeat(len(part)).score(out).unflatten(0, part.shape[:2])

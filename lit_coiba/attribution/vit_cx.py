@@ -17,7 +17,7 @@ from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved, Score
-from lit_coiba.functional import noise, precise, resize_map
+from lit_coiba.functional import Places, noise, precise, resize_map
 
 PIXELS = 2**22  # of masks that are added up at once
 
@@ -76,7 +76,8 @@ class ViTCX(AttributionMethod):
             InputError: The layer has no grid.
         """
         size = (images.shape[-2], images.shape[-1])
-        activation = precise(SpatialTail(model, self.layer or _last_block(model), images).activation)
+        tail = SpatialTail(model, self.layer or _last_block(model), images)
+        activation, places = precise(tail.activation), tail.grid.places
         channels = unit_range(activation.flatten(2)).unflatten(2, activation.shape[-2:])
         found = [joined(one, self.delta) for one in channels]  # per image (k, h, w)
         masks, counts = torch.cat(found), [len(one) for one in found]
@@ -85,13 +86,15 @@ class ViTCX(AttributionMethod):
 
         def scores(_: slice, some: slice) -> Tensor:
             """Of some masks, each on its own image, ``(1, r)``."""
-            shown = resize_map(masks[some], size).unsqueeze(1).to(images.dtype)
+            shown = resize_map(masks[some], size, places).unsqueeze(1).to(images.dtype)
             out = model(torch.lerp(fill.expand_as(shown.expand(-1, 3, -1, -1)), images[owner[some]], shown))
             return targets.take(owner[some]).score(out).unsqueeze(0)
 
         each = images[:1].expand(len(masks), -1, -1, -1)  # as many rows as there are masks, in no memory
         weights = self._evaluator.gather(each, 1, scores)[0]
-        maps = [_covered(part, weight, size) for part, weight in zip(masks.split(counts), weights.split(counts))]
+        maps = [
+            _covered(part, weight, size, places) for part, weight in zip(masks.split(counts), weights.split(counts))
+        ]
         return Explanation(torch.stack(maps), {"masks": torch.tensor(counts, device=images.device, dtype=torch.int64)})
 
 
@@ -120,12 +123,12 @@ def joined(channels: Tensor, delta: float) -> Tensor:
     return unit_range(flat).unflatten(1, channels.shape[1:])
 
 
-def _covered(masks: Tensor, weights: Tensor, size: tuple[int, int]) -> Tensor:
+def _covered(masks: Tensor, weights: Tensor, size: tuple[int, int], places: Places | None) -> Tensor:
     """Sum of the masks ``(k, h, w)`` by their weights ``(k,)`` over their plain sum, ``(H, W)``."""
     total, cover = masks.new_zeros(size), masks.new_zeros(size)
     step = max(1, PIXELS // total.numel())
     for part, weight in zip(masks.split(step), weights.split(step)):
-        large = resize_map(part, size)
+        large = resize_map(part, size, places)
         total = total + (weight[:, None, None] * large).sum(0)
         cover = cover + large.sum(0)
     return torch.where(cover > 0, total / cover.clamp_min(1e-12), 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from inspect import signature
 from typing import Any, Literal
 
@@ -16,14 +15,17 @@ from lit_coiba.backbones.defaults import cam_layer, candidate_layers, default_la
 from lit_coiba.backbones.digest import digest_of, once_while_unchanging, printed
 from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_output, final_features, pooled_norm
 from lit_coiba.backbones.grids import Metadata, grid_of
+from lit_coiba.backbones.offsets import MeasuredCells, layer_activation
 from lit_coiba.backbones.probe import Probe
 from lit_coiba.backbones.probes import Probes
+from lit_coiba.backbones.refusals import no_grid, no_layer
 from lit_coiba.backbones.strides import remove_strides
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import File, read_network
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.grid import Grid
 from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.functional import Places
 from lit_coiba.heads.description import build as build_head
 from lit_coiba.heads.head import Head
 
@@ -49,6 +51,8 @@ class Backbone(nn.Module):
         new_head: Whether to leave out the checkpoint's classifier, for training on other classes.
         unstrided_stages: Number of final stages of a CNN that lose their stride, so that the grid keeps its resolution;
             weights stay the same. For ResNets, RegNets, EfficientNets and MobileNets.
+        measured_cells: Whether the cells of grids are drawn where a backward pass on noise finds them, instead of as
+            equal parts of the image: corrects the half cell of CNNs; see `lit_coiba.backbones.offsets`.
 
     Raises:
         InputError: The name is unknown, the weights cannot be loaded or do not fit, or there are no such stages.
@@ -78,6 +82,7 @@ class Backbone(nn.Module):
         checkpoint_match: Literal["name", "order"] = "name",
         new_head: bool = False,
         unstrided_stages: int = 0,
+        measured_cells: bool = False,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
@@ -88,6 +93,7 @@ class Backbone(nn.Module):
         remove_strides(model, unstrided_stages)
         if checkpoint:
             load_weights(model, checkpoint, checkpoint_match, new_head)
+        self.measured_cells = measured_cells
         self._adopt(model, preprocessing_of(model, size, mean, std, interpolation, crop_pct), None, arguments)
 
     @classmethod
@@ -115,6 +121,7 @@ class Backbone(nn.Module):
         preprocessing: Preprocessing | None = None,
         num_classes: int | None = None,
         image_size: int | tuple[int, int] | None = None,
+        measured_cells: bool = False,
     ) -> Backbone:
         """Wrap any module from images ``(B, 3, H, W)`` to logits ``(B, K)``.
 
@@ -125,11 +132,13 @@ class Backbone(nn.Module):
             num_classes: Number of classes K; None = determined by a forward of blank images.
             image_size: Size of the input in pixels, one number or height and width, in place of that of
                 `preprocessing`.
+            measured_cells: See `Backbone`.
         """
         backbone = cls.__new__(cls)
         nn.Module.__init__(backbone)
         preprocessing = preprocessing or preprocessing_of(module)
         preprocessing = replace(preprocessing, size=pair(image_size) or preprocessing.size)
+        backbone.measured_cells = measured_cells
         backbone._adopt(module, preprocessing, num_classes, {})
         return backbone
 
@@ -145,8 +154,7 @@ class Backbone(nn.Module):
         """The grid before pooling ``(B, C, h, w)``, after the final norm, without prefix tokens."""
         if not hasattr(self.model, "forward_features"):
             return self._last_grid(images)
-        model: Any = self.model
-        output = model.forward_features(images)
+        output = self.model.forward_features(images)  # type: ignore[operator]
         size = (images.shape[-2], images.shape[-1])
         return final_features(output, self._feature_grid(output, size), pooled_norm(self.model))
 
@@ -172,6 +180,12 @@ class Backbone(nn.Module):
         size = self.preprocessing.size
         return self._feature_grid(blank_output(self.model, size), size).channels
 
+    def places(self, layer: str = "") -> Places | None:
+        """The pixels that the cells of a layer's grid, or of `features`, cover; None = equal parts of the image."""
+        there = layer_activation(self.model, self._grids()[layer]) if layer else self.features
+        size = self.preprocessing.size
+        return self._measured.of(layer, self.model, there, size) if self.measured_cells else None
+
     def layers(self) -> list[str]:
         """Names of the modules that methods can use as layers, in the order of execution."""
         return list(self._grids())
@@ -184,21 +198,10 @@ class Backbone(nn.Module):
         """
         found = self._grids()
         if layer in found:
-            return found[layer]
+            return replace(found[layer], places=self.places(layer))
         if layer not in dict(self.model.named_modules()):
-            near = get_close_matches(layer, found, n=3, cutoff=0.5)
-            what = f"did you mean {', '.join(near)}?" if near else f"choose {', '.join(self._examples())}, ..."
-            raise InputError(f"{self._title} has no layer {layer!r}: {what}")
-        record = self._probed().records.get(layer)
-        if record is None:
-            why = "is not called in the model's forward"
-        elif record.calls > 1:
-            why = f"is called {record.calls} times in a forward"
-        elif record.shape is None:
-            why = "does not return one tensor with a row for each image"
-        else:
-            why = f"has no spatial grid, since its output has shape {record.shape} for an image"
-        raise InputError(f"layer {layer!r} of {self._title} {why}: choose {', '.join(self._examples())}, ...")
+            raise no_layer(layer, self._title, list(found), self._examples())
+        raise no_grid(layer, self._probed(), self._title, self._examples())
 
     def split(self, layers: list[str]) -> ChainSplit:
         """The network from the first of `layers` on.
@@ -206,8 +209,8 @@ class Backbone(nn.Module):
         Raises:
             InputError: A layer cannot be used, or is given twice.
         """
-        links, found = chain(self.model), self._grids()
-        chosen = [found[layer] if layer in found else self.grid(layer) for layer in layers]
+        links = chain(self.model)
+        chosen = [self.grid(layer) for layer in layers]
         return ChainSplit(self.model, links, self._probes.of(self.model, self.preprocessing.size, links), chosen)
 
     def default_layers(self) -> list[str]:
@@ -242,8 +245,8 @@ class Backbone(nn.Module):
         """
         structure = self.arguments.get("timm_kwargs") or {} if self.arguments else printed(self.model)
         architecture = [self._title, structure, self.preprocessing.size]
-        if unstrided := self.arguments.get("unstrided_stages"):
-            architecture.append({"unstrided_stages": unstrided})
+        options = {"measured_cells": self.measured_cells, "unstrided_stages": self.arguments.get("unstrided_stages")}
+        architecture += [{name: value} for name, value in options.items() if value]
         if head and self.head is not None:
             architecture.append(printed(self.head))
         state = self.model.state_dict()
@@ -258,6 +261,7 @@ class Backbone(nn.Module):
         self.arguments = arguments
         self._title = arguments.get("name", type(model).__name__)
         self._probes = Probes()
+        self._measured = MeasuredCells()
         declared = num_classes if num_classes is not None else getattr(model, "num_classes", None)
         self.num_classes = int(declared) if declared is not None else self._count_classes()
 
@@ -287,13 +291,7 @@ class Backbone(nn.Module):
         return grid
 
     def _last_grid(self, images: Tensor) -> Tensor:
-        found: list[Tensor] = []
-        layer = next(iter(reversed(self.layers())), None)
-        if layer is None:
+        grid = next(reversed(self._grids().values()), None)
+        if grid is None:
             raise InputError(f"{self._title} has no layer with a spatial grid, hence no features")
-        handle = self.model.get_submodule(layer).register_forward_hook(lambda m, a, output: found.append(output))
-        try:
-            self.model(images)
-        finally:
-            handle.remove()
-        return self.grid(layer).to_spatial(found[0])
+        return layer_activation(self.model, grid)(images)

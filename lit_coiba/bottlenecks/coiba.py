@@ -117,7 +117,8 @@ class CoIBA(BottleneckMethod):
         adam = PerImageAdam(self.steps - 1, self.lr, self.copies, self._evaluator)
         fitted = adam.fit(bottleneck.start(self.alpha_init), images, bottleneck)
         bits = bottleneck.bits(fitted.alpha)
-        return Explanation(split.grids[0].to_map(bits), {"bits": bits.sum(-1), **fitted.extras()})
+        grid = split.grids[0]
+        return Explanation(grid.to_map(bits), {"bits": bits.sum(-1), **fitted.extras()}, grid.places)
 
     def _leak_test(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> LeakTest:
         """Test the given layers; else the model's default, then the same with an earlier and earlier start."""

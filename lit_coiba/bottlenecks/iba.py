@@ -126,7 +126,7 @@ class IBA(BottleneckMethod):
         adam = PerImageAdam(self.steps - 1, self.lr, self.copies, self._evaluator)
         fitted = adam.fit(bottleneck.start(self.alpha_init), images, bottleneck)
         bits = grid.over_channels(bottleneck.bits(fitted.alpha)) * grid.channels
-        return Explanation(grid.to_map(bits), {"bits": bits.sum(-1), **fitted.extras()})
+        return Explanation(grid.to_map(bits), {"bits": bits.sum(-1), **fitted.extras()}, grid.places)
 
     def _smoothed(self, values: Tensor, grid: Grid) -> Tensor:
         """Values per unit, each channel smoothed over the places of the grid."""

@@ -214,6 +214,6 @@ class InputIBA(BottleneckMethod):
 def _mask_logits(feature_bits: Tensor, grid: Grid, images: Tensor) -> Tensor:
     """Logits ``(B, 3, H, W)`` of a mask that shows each place by its share of the most bits of any place."""
     places = grid.to_map(grid.over_channels(feature_bits))
-    pixels = resize_map(places, (images.shape[-2], images.shape[-1]))
+    pixels = resize_map(places, (images.shape[-2], images.shape[-1]), grid.places)
     most = pixels.amax((1, 2), keepdim=True).clamp_min(torch.finfo(pixels.dtype).tiny)
     return (pixels / most).clamp(FEWEST, MOST).logit().unsqueeze(1).expand(-1, 3, -1, -1)

@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from lit_coiba.functional import Places
+
 
 class Explanation(NamedTuple):
     """What a method says about a batch of images."""
 
     maps: Tensor  # (B, h, w) float32 (float64 for a float64 model), at the method's native grid
     extras: dict[str, Tensor]  # name -> (B, ...): bits, cross_entropy, ...; may be empty
+    places: Places | None = None  # the pixels that the cells cover; None = equal parts of the image
 
 
 class HeadExplanation(NamedTuple):

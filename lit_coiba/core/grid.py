@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from lit_coiba.functional import Places
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Grid:
     width: int
     channels: int
     num_prefix_tokens: int = 0
+    places: Places | None = field(default=None, repr=False)  # the pixels of its cells; None = equal parts of the image
 
     @property
     def positions(self) -> int:

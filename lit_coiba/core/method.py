@@ -17,7 +17,7 @@ from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.images import check_images
 from lit_coiba.core.targets import Resolved, Target, Targets, resolve, select_output, unscored_rows
-from lit_coiba.functional import precise
+from lit_coiba.functional import precise, resize_map
 
 Need = Literal["gradients", "attention", "layer", "modules", "statistics", "head", "package"]
 Family = Literal["CNN", "ViT", "Swin"]
@@ -67,14 +67,23 @@ class AttributionMethod(ABC):
                 predicted class, for which the model runs once more.
 
         Returns:
-            Maps ``(B, h, w)`` at the method's native grid, and extras; detached, in fp32 at least.
+            Maps ``(B, h, w)`` whose cells are equal parts of the image, and extras; detached, in fp32 at least. They
+            are at the method's native grid, or at the image's pixels where the cells of that grid are not equal.
 
         Raises:
             InputError: Images or targets that do not fit the model, or a model that the method cannot explain.
         """
+        found = self.explain_cells(model, images, targets)
+        if found.places is None:
+            return found
+        return Explanation(resize_map(found.maps, (images.shape[-2], images.shape[-1]), found.places), found.extras)
+
+    @final
+    def explain_cells(self, model: Any, images: Tensor, targets: Targets = None) -> Explanation:
+        """`explain` with maps at the method's native grid always: `places` says where cells are not equal."""
         with self._inputs(model, images, targets) as (pixels, rows):
             found = self._explain(model, pixels, rows)
-        return _handed_out(found, len(images))
+        return _handed_out(found, images)
 
     def attribute(self, model: Any, images: Tensor, targets: Targets = None) -> Tensor:
         """Maps ``(B, h, w)`` alone; see `explain`."""
@@ -142,20 +151,29 @@ class AttributionMethod(ABC):
         return {name: value for name, value in self.arguments().items() if name not in self.excluded_from_identity}
 
 
-def _handed_out(found: Explanation, count: int) -> Explanation:
-    """An explanation of `count` images, detached and in fp32 at least.
+def _handed_out(found: Explanation, images: Tensor) -> Explanation:
+    """An explanation of these images, detached and in fp32 at least.
 
     Raises:
         InputError: The user's own method returned something else.
     """
+    count = len(images)
     if not isinstance(found, Explanation) or found.maps.dim() != 3 or len(found.maps) != count:
         given = f"maps {tuple(found.maps.shape)}" if isinstance(found, Explanation) else f"a {type(found).__name__}"
         raise InputError(
             f"the method returned {given} for {count} images: return an Explanation with one map (h, w) per image"
+        )
+    if found.places is not None and (
+        tuple(found.maps.shape[1:]) != (len(found.places.rows) - 1, len(found.places.columns) - 1)
+        or tuple(found.places.size) != tuple(images.shape[-2:])
+    ):
+        raise InputError(
+            f"the method's places have {len(found.places.rows)} and {len(found.places.columns)} edges for images of"
+            f" {found.places.size}: give one more than the rows and columns of maps {tuple(found.maps.shape)}"
         )
     for name, values in found.extras.items():
         if not values.dim() or len(values) != count:
             raise InputError(f"the method's extra {name} has shape {tuple(values.shape)}: give a row for each image")
     extras = {name: values.detach() for name, values in found.extras.items()}
     floats = {name: precise(values) for name, values in extras.items() if values.is_floating_point()}
-    return Explanation(precise(found.maps.detach()), extras | floats)
+    return Explanation(precise(found.maps.detach()), extras | floats, found.places)

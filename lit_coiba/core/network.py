@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lit_coiba.core.grid import Grid
 from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.functional import Places
 
 
 class State(NamedTuple):
@@ -66,6 +67,9 @@ class Network(Protocol):
 
     def features(self, images: Tensor) -> Tensor:
         """The grid before pooling, ``(B, C, h, w)``."""
+
+    def places(self, layer: str = "") -> Places | None:
+        """The pixels that the cells of a layer's grid, or of `features`, cover; None = equal parts of the image."""
 
     def layers(self) -> list[str]:
         """Names of the modules that methods can use as layers."""

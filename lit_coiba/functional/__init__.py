@@ -26,6 +26,7 @@ from lit_coiba.functional.part_purity import (
     parts_inside,
 )
 from lit_coiba.functional.part_vectors import part_vectors, sample_noise
+from lit_coiba.functional.places import Places
 from lit_coiba.functional.pooling import (
     signed_gumbel,
     signed_log_sum_exp,
@@ -51,6 +52,7 @@ __all__ = [
     "Interval",
     "Moments",
     "PartPurity",
+    "Places",
     "Representatives",
     "Strongest",
     "antithetic_noise",

@@ -11,14 +11,27 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from lit_coiba.functional.places import Places
 
-def resize_map(maps: Tensor, size: tuple[int, int]) -> Tensor:
+
+def resize_map(maps: Tensor, size: tuple[int, int], places: Places | None = None) -> Tensor:
     """Maps ``(B, h, w)`` bilinearly at ``(B, H, W)`` pixels, corners not aligned; values stay densities.
+
+    Args:
+        maps: ``(B, h, w)``.
+        size: H and W.
+        places: Pixels that the cells cover; None = equal parts of the image.
 
     Example:
         >>> resize_map(torch.tensor([[[0.0, 1.0]]]), (1, 4))
         tensor([[[0.0000, 0.2500, 0.7500, 1.0000]]])
+        >>> resize_map(torch.tensor([[[0.0, 1.0]]]), (1, 4), Places((0, 1), (0, 3, 4), (1, 4)))
+        tensor([[[0.0000, 0.0000, 0.5000, 1.0000]]])
     """
+    if places is not None:
+        rows, columns = (weights.to(maps.dtype).to(maps.device) for weights in places.weights(size))
+        tall = torch.stack([(row.unsqueeze(-1) * maps).sum(-2) for row in rows], -2)  # no matrix products: see above
+        return torch.stack([(column * tall).sum(-1) for column in columns], -1)
     return interpolate(maps.unsqueeze(1), size=tuple(size), mode="bilinear", align_corners=False).squeeze(1)
 
 

@@ -96,6 +96,7 @@ class Explainer(BlockModule):
             maps=explanation.maps[finite].cpu(),
             extras={name: value[finite].cpu() for name, value in explanation.extras.items()},
             failures=(*batch.failures, *_failures(batch, {**resolved.reasons, **failed})),
+            places=explanation.places,
         )
 
     def _explain(self, images: Tensor, resolved: Resolved) -> Explanation:
@@ -107,13 +108,13 @@ class Explainer(BlockModule):
         found = [self._explain_rows(images, resolved.take(rows)) for rows in ranks]
         order = torch.cat(ranks).argsort()
         extras = {name: torch.cat([one.extras[name] for one in found])[order] for name in found[0].extras}
-        return Explanation(torch.cat([one.maps for one in found])[order], extras)
+        return Explanation(torch.cat([one.maps for one in found])[order], extras, found[0].places)
 
     def _explain_rows(self, images: Tensor, rows: Resolved) -> Explanation:
         """What the method says of some rows, at most one for each image."""
         shown = images[rows.image]
         rows = replace(rows, image=torch.arange(len(rows), device=rows.image.device), reasons={})
-        return self.method.explain(self.network, shown, rows)
+        return self.method.explain_cells(self.network, shown, rows)
 
 
 def _by_rank(image: Tensor) -> list[Tensor]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lit_coiba.core.batch import Failure
 from lit_coiba.core.errors import InputError
+from lit_coiba.functional import Places, resize_map
 
 COLUMNS = {  # every block has these, then one column per extra
     "id": pa.string(),
@@ -27,6 +28,8 @@ COLUMNS = {  # every block has these, then one column per extra
     "map": pa.list_(pa.float32()),  # row-major
     "error": pa.string(),  # null = explained
 }
+# Where the cells of maps are not equal parts of the image: edges of their rows and columns in pixels, and its size.
+PLACES = ("row_edges", "column_edges", "image_size")
 _NUMPY = {pa.float32(): np.float32, pa.float64(): np.float64, pa.int64(): np.int64}  # of maps and extras
 _SHAPE = b"shape"  # field metadata of an extra: JSON list, the shape of one row
 
@@ -42,6 +45,7 @@ class BlockRecord(NamedTuple):
     maps: Tensor  # (R, h, w) stored as float32
     extras: dict[str, Tensor]  # name -> (R, ...), stored as float32, float64 or int64
     failures: tuple[Failure, ...] = ()
+    places: Places | None = None  # the pixels that the cells of the maps cover; None = equal parts of the image
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +56,10 @@ class Row:
     label: int  # -1 = no label
     target: int
     probability: float
-    map: Tensor  # (h, w) float32
+    map: Tensor  # (h, w) float32; at the image's pixels where the cells that are stored are not equal
     extras: dict[str, Tensor]  # name -> (...): float32, float64 or int64
+    cells: Tensor | None = None  # the map as it is stored, where its cells are not equal parts of the image
+    places: Places | None = None  # the pixels that these cover
 
 
 def to_table(record: BlockRecord) -> pa.Table:
@@ -91,7 +97,7 @@ def to_table(record: BlockRecord) -> pa.Table:
         "map": _lists(_numpy(record.maps, torch.float32)),
     }
     fields = [pa.field(name, COLUMNS[name]) for name in columns]
-    for name, values in sorted(record.extras.items()):
+    for name, values in [*sorted(record.extras.items()), *_edges(record.places, rows)]:
         array = _numpy(values, _storage(record.block, name, values.dtype))
         columns[name] = pa.array(array) if array.ndim == 1 else _lists(array)
         fields.append(pa.field(name, columns[name].type, metadata={_SHAPE: json.dumps(array.shape[1:]).encode()}))
@@ -104,15 +110,17 @@ def from_table(table: pa.Table, block: int) -> BlockRecord:
     """The record that `to_table` made a table of. All its maps must have one size."""
     columns = Columns(table)
     rows = [columns.row(index) for index in range(len(columns))]
+    maps = [row.map if row.cells is None else row.cells for row in rows]
     return BlockRecord(
         block,
         tuple(columns.ids),
         torch.tensor([row.target for row in rows], dtype=torch.int64),
         torch.tensor([row.label for row in rows], dtype=torch.int64),
         torch.tensor([row.probability for row in rows], dtype=torch.float32),
-        torch.stack([row.map for row in rows]) if rows else torch.zeros(0, 0, 0),
+        torch.stack(maps) if rows else torch.zeros(0, 0, 0),
         {name: torch.from_numpy(values.copy()) for name, values in columns.extras.items()},
         failures(table),
+        rows[0].places if rows else None,
     )
 
 
@@ -148,6 +156,7 @@ class Columns:
             for field in table.schema
             if field.name not in COLUMNS
         }
+        self._edges = [self.extras.pop(name) for name in PLACES if name in self.extras]
         self._labels = [-1 if label is None else label for label in rows["label"].to_pylist()]
         self._targets = rows["target"].to_pylist()
         self._probabilities = rows["probability"].to_pylist()
@@ -163,14 +172,31 @@ class Columns:
     def row(self, index: int) -> Row:
         """Row `index` (from 0, failures left out); its tensors are copies."""
         start, end = self._ends[index : index + 2]
+        values = torch.from_numpy(self._maps[start:end].reshape(self._sizes[index]).copy())
+        places = self._places(index)
         return Row(
             self.ids[index],
             self._labels[index],
             self._targets[index],
             self._probabilities[index],
-            torch.from_numpy(self._maps[start:end].reshape(self._sizes[index]).copy()),
+            values if places is None else resize_map(values[None], places.size, places)[0],
             {name: torch.from_numpy(np.array(values[index])) for name, values in self.extras.items()},
+            None if places is None else values,
+            places,
         )
+
+    def _places(self, index: int) -> Places | None:
+        """The pixels that the cells of a row's map cover, where they are not equal.
+
+        Raises:
+            ValueError: They do not fit the map.
+        """
+        if not self._edges:
+            return None
+        rows, columns, size = (values[index].tolist() for values in self._edges)
+        if (len(rows) - 1, len(columns) - 1) != self._sizes[index] or len(size) != 2 or min(size) < 1:
+            raise ValueError("its maps do not have the edges that their cells have")
+        return Places(tuple(rows), tuple(columns), (size[0], size[1]))
 
 
 def _check(record: BlockRecord) -> None:
@@ -187,13 +213,21 @@ def _check(record: BlockRecord) -> None:
             raise InputError(
                 f"{where}: {name} has shape {tuple(values.shape)}, but there are {rows} ids: give one per id"
             )
-    taken = sorted(record.extras.keys() & COLUMNS.keys())
+    taken = sorted(record.extras.keys() & {*COLUMNS, *PLACES})
     if taken:
         raise InputError(f"{where}: an extra cannot be called {taken[0]!r}: every row has a column of that name")
     counts = Counter(zip(record.ids, record.targets.tolist()))
     twice = [f"{sample!r} for target {target}" for (sample, target), count in counts.items() if count > 1]
     if twice:
         raise InputError(f"{where}: {twice[0]} comes {max(counts.values())} times: give each (id, target) once")
+
+
+def _edges(places: Places | None, rows: int) -> list[tuple[str, Tensor]]:
+    """Columns that say where the cells of each map lie; none where they are equal."""
+    if places is None:
+        return []
+    values = (torch.tensor(part, dtype=torch.float64) for part in (places.rows, places.columns))
+    return [(name, part.expand(rows, -1)) for name, part in zip(PLACES, (*values, torch.tensor(places.size)))]
 
 
 def _storage(block: int, name: str, dtype: torch.dtype) -> torch.dtype:

@@ -85,7 +85,7 @@ class TestOcclusion(CopiesTester):
 def test_t1_a_linear_model_has_sums_over_blocks(height, width, window):
     model, images = Linear(height, width), tiny.images(2, (8 * height, 8 * width))[..., ::8, ::8].double()
     targets = torch.tensor([0, 1])
-    maps = Occlusion(window=window).explain(model, images, targets).maps
+    maps = Occlusion(window=window).explain_cells(model, images, targets).maps
     product = (images * model.weights[targets]).sum(1)
     rows, columns = -(-height // window), -(-width // window)
     assert maps.shape == (2, rows, columns)
