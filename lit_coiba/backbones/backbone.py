@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lit_coiba.backbones.chain_split import ChainSplit
 from lit_coiba.backbones.chains import chain
-from lit_coiba.backbones.construction import Interpolation, build, pair, preprocessing_of
+from lit_coiba.backbones.construction import build, pair, preprocessing_of
 from lit_coiba.backbones.defaults import cam_layer, candidate_layers, default_layers
 from lit_coiba.backbones.digest import digest_of, once_while_unchanging, printed
 from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_output, final_features, pooled_norm
@@ -24,7 +24,7 @@ from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import File, read_network
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.grid import Grid
-from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.core.preprocessing import CropMode, Interpolation, Preprocessing
 from lit_coiba.functional import Places
 from lit_coiba.heads.description import build as build_head
 from lit_coiba.heads.head import Head
@@ -34,7 +34,7 @@ class Backbone(nn.Module):
     """An image classifier: a timm model, or any module (`wrap`), with the layers that methods can use.
 
     Layers have timm's module names. `image_size` is what a transformer is built for and what images are resized to.
-    Where it, mean, std, interpolation or crop_pct is None, timm's data configuration of the model is used.
+    Where it, mean, std, or what decides resize and crop is None, timm's data configuration of the model is used.
 
     Args:
         name: Name of a timm model.
@@ -45,14 +45,14 @@ class Backbone(nn.Module):
         image_size: Size of the input in pixels, one number or height and width.
         mean: Mean of each channel, for pixels in [0, 1].
         std: Standard deviation of each channel, for pixels in [0, 1].
-        interpolation: Interpolation of the resize.
+        interpolation: Filter of the resize.
         crop_pct: Share of the resized image's side that the center crop keeps.
+        crop_mode: Way in which a picture of other proportions is made to fit; see `Preprocessing`.
         checkpoint_match: Match of its tensors: by ``name``, or by ``order`` for the same architecture with other names.
         new_head: Whether to leave out the checkpoint's classifier, for training on other classes.
-        unstrided_stages: Number of final stages of a CNN that lose their stride, so that the grid keeps its resolution;
-            weights stay the same. For ResNets, RegNets, EfficientNets and MobileNets.
         measured_cells: Whether the cells of grids are drawn where a backward pass on noise finds them, instead of as
             equal parts of the image: corrects the half cell of CNNs; see `lit_coiba.backbones.offsets`.
+        unstrided_stages: Number of final stages of a CNN that lose their stride: finer grids, the same weights.
 
     Raises:
         InputError: The name is unknown, the weights cannot be loaded or do not fit, or there are no such stages.
@@ -83,18 +83,19 @@ class Backbone(nn.Module):
         new_head: bool = False,
         unstrided_stages: int = 0,
         measured_cells: bool = False,
+        crop_mode: CropMode | None = None,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
         if checkpoint and pretrained:
             raise InputError("checkpoint and pretrained are both set: choose one source of weights")
-        size = pair(image_size)
-        model = build(name, pretrained, num_classes, size, **(timm_kwargs or {}))
+        model = build(name, pretrained, num_classes, pair(image_size), **(timm_kwargs or {}))
         remove_strides(model, unstrided_stages)
         if checkpoint:
             load_weights(model, checkpoint, checkpoint_match, new_head)
         self.measured_cells = measured_cells
-        self._adopt(model, preprocessing_of(model, size, mean, std, interpolation, crop_pct), None, arguments)
+        recipe = preprocessing_of(model, pair(image_size), mean, std, interpolation, crop_pct, crop_mode)
+        self._adopt(model, recipe, None, arguments)
 
     @classmethod
     def load(cls, file: File, head: type[Head] | None = None) -> Backbone:

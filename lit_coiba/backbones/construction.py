@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import timm
 from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
 from torch import nn
 
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.preprocessing import Preprocessing
-
-Interpolation = Literal["nearest", "bilinear", "bicubic"]
+from lit_coiba.core.preprocessing import CropMode, Interpolation, Preprocessing
 
 
 def build(
@@ -75,24 +73,23 @@ def preprocessing_of(
     std: tuple[float, float, float] | None = None,
     interpolation: Interpolation | None = None,
     crop_pct: float | None = None,
+    crop_mode: CropMode | None = None,
 ) -> Preprocessing:
     """timm's data configuration of `model`, with what is not None in place of timm's value.
 
     Raises:
-        InputError: An unknown interpolation, or not one mean and std per channel.
+        InputError: A value is out of its range, or there is not one mean and std per channel.
     """
     found = resolve_model_data_config(model)
-    known = get_args(Interpolation)
-    if interpolation not in (None, *known):
-        raise InputError(f"interpolation is {interpolation!r}: choose one of {', '.join(known)}")
-    own: Interpolation = found["interpolation"] if found["interpolation"] in known else "bicubic"
+    own: Interpolation = found["interpolation"] if found["interpolation"] in get_args(Interpolation) else "bicubic"
     size = image_size or getattr(getattr(model, "patch_embed", None), "img_size", None) or found["input_size"][1:]
     return Preprocessing(
         size=(int(size[0]), int(size[1])),
         crop_pct=float(crop_pct if crop_pct is not None else found["crop_pct"]),
-        interpolation=interpolation or own,
-        mean=_three("mean", mean or found["mean"]),
-        std=_three("std", std or found["std"]),
+        interpolation=own if interpolation is None else interpolation,
+        mean=_three("mean", found["mean"] if mean is None else mean),
+        std=_three("std", found["std"] if std is None else std),
+        crop_mode=(found["crop_mode"] or "center") if crop_mode is None else crop_mode,
     )
 
 

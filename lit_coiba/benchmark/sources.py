@@ -99,14 +99,21 @@ class DatasetRegions:
         self._places = {name: index for index, name in enumerate(dataset.ids)}
 
     def of(self, sample: str) -> Tensor | None:
-        """Mask ``(H, W)``, bool; None = unknown."""
+        """Mask ``(H, W)``, bool; None = unknown.
+
+        Raises:
+            OSError: A file cannot be read, or its boxes make no sense; the message says why.
+        """
         mask = self.dataset.region(self._places[sample])
         return None if mask is None else self.transform.region(mask)
 
     @property
     def known(self) -> bool:
         """Whether the first image's object is known, as a sign for all."""
-        return bool(self.dataset.ids) and self.of(self.dataset.ids[0]) is not None
+        try:
+            return bool(self.dataset.ids) and self.of(self.dataset.ids[0]) is not None
+        except (OSError, ValueError):  # it is told, in a way that makes no sense: a failure of this image
+            return True
 
 
 def names_of(folders: Sequence[str]) -> dict[str, str]:
@@ -120,8 +127,11 @@ def names_of(folders: Sequence[str]) -> dict[str, str]:
     if len(set(folders)) < len(folders):
         raise InputError(f"stores: {', '.join(folders)} names a folder twice: keep one")
     names = [Path(folder).name for folder in folders]
-    alike = len(set(names)) < len(names)
-    return {folder.strip("/").replace("/", "-") if alike else name: folder for name, folder in zip(names, folders)}
+    if len(set(names)) < len(names):
+        names = [folder.strip("/").replace("/", "-") for folder in folders]
+    if len(set(names)) < len(names):  # a/b-c and a-b/c
+        names = [f"{name}-{number}" for number, name in enumerate(names, start=1)]
+    return dict(zip(names, folders))
 
 
 def finest_grid(stores: Sequence[ExplanationStore]) -> tuple[int, int]:

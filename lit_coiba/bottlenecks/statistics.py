@@ -9,7 +9,7 @@ import hashlib
 import json
 import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -206,7 +206,7 @@ def _state(model: Network) -> tuple[weakref.ref[Any], list[int]]:
 
 def describe_preprocessing(model: Network) -> str:
     """The preprocessing of a model as one line of JSON."""
-    return json.dumps(asdict(model.preprocessing), sort_keys=True)
+    return json.dumps(model.preprocessing.identity(), sort_keys=True)
 
 
 def images_of(loader: Iterable[Any]) -> Iterator[Tensor]:

@@ -27,6 +27,8 @@ from lit_coiba.data.transforms import Transform
 Split = Literal["train", "val", "test", "predict"]
 Examples = Dataset[tuple[Tensor, Tensor]]
 
+_MOST_WORKERS, _WORKERS_A_CORE = 32, 4
+
 
 @dataclass(frozen=True)
 class Pass:
@@ -68,6 +70,7 @@ class BlockDataModule(LightningDataModule, ABC):
 
     preprocessing: Preprocessing | None  # set by hand; None = that of the model
     model_preprocessing: Preprocessing | None  # of the model at hand, known after setup
+    model_classes: int | None  # how many it has, known after setup
     explained: ImageDataset  # the images of the current pass; there after setup("predict")
     stage: str | None  # of the last setup: fit, validate, test or predict
 
@@ -80,8 +83,13 @@ class BlockDataModule(LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0), ("limit", limit, 1)):
-            if value is not None and value < least:
+            if value is None and name != "batch_size":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InputError(f"{name} is {value!r}, but must be a whole number, at least {least}")
+            if value < least:
                 raise InputError(f"{name} is {value}, but must be at least {least}")
+        _check_workers(num_workers or 0)
         if limit_order not in ("spread", "first"):
             raise InputError(f"limit_order is {limit_order!r}, but must be 'spread' or 'first'")
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a rank may get no block
@@ -90,6 +98,7 @@ class BlockDataModule(LightningDataModule, ABC):
         self.limit = limit
         self.limit_order = limit_order
         self.preprocessing = self.model_preprocessing = None
+        self.model_classes = None
         self.stage = None
         self._pass: Pass | None = None
         self._listings: dict[Split, ImageDataset] | None = None  # within `passing`
@@ -131,6 +140,7 @@ class BlockDataModule(LightningDataModule, ABC):
         if self.trainer is not None:
             model: Any = self.trainer.lightning_module
             self.model_preprocessing = model.preprocessing
+            self.model_classes = getattr(getattr(model, "network", None), "num_classes", None)
         if stage in ("predict", None):
             self._choose()
         if self.num_workers is None:  # we chose, so Lightning's advice to choose otherwise is noise
@@ -195,7 +205,7 @@ class BlockDataModule(LightningDataModule, ABC):
 
     def examples(self, split: Split) -> Examples:
         """What training and evaluation draw from: ``__getitems__(indices)`` gives a batch ``(images, targets)``."""
-        return LabelledImages(self.dataset(split), self.transform)
+        return LabelledImages(self.dataset(split), self.transform, num_classes=self.model_classes)
 
     def no_batches(self) -> list[Any]:
         """The loaders of a fit without validation."""
@@ -235,6 +245,14 @@ class BlockDataModule(LightningDataModule, ABC):
 def _as_it_is(batch: Any) -> Any:
     """A batch comes whole from the dataset; torch's own collation would turn its tuples into lists."""
     return batch
+
+
+def _check_workers(number: int) -> None:
+    """Refuse more processes than a machine can be meant to have."""
+    cores = os.cpu_count() or 1
+    most = max(_MOST_WORKERS, _WORKERS_A_CORE * cores)
+    if number > most:
+        raise InputError(f"num_workers is {number}, and this machine has {cores} cores: give at most {most}")
 
 
 def _length(examples: Any) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.core.batch import Batch
+from lit_coiba.core.batch import Batch, Failure
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.targets import ResolvedClass, resolve
 from lit_coiba.core.targets.class_target import class_rows
@@ -117,6 +118,7 @@ class Scorer(BlockModule):
 
     def predict_step(self, batch: Batch) -> BlockRecord:
         """Scores of one block: a row per (id, target) with a number per metric in the place of extras, and no map."""
+        batch, regions = self._located(batch)
         rows = self._rows(batch)
         index, targets = rows.image, rows.index
         ids = [batch.ids[i] for i in index.tolist()]
@@ -126,7 +128,7 @@ class Scorer(BlockModule):
             images = self.network.ordered(batch.images[index])
             maps = self.source.maps(self.network, images, ids, targets).to(images.device)
             resolved = resolve(targets, images, self.network.num_classes, lambda: self.network(images))
-            scored = ScoredBatch(self.network, images, resolved, maps, tuple(ids), self._regions(ids, images))
+            scored = ScoredBatch(self.network, images, resolved, maps, tuple(ids), _stacked(ids, regions, images))
             scores = {name: _score(metric, scored) for name, metric in self.metrics.items()}
             with torch.no_grad():
                 probabilities = self.network(images).float().softmax(-1).gather(1, targets[:, None])[:, 0].cpu()
@@ -147,13 +149,29 @@ class Scorer(BlockModule):
         image, index = torch.tensor(pairs, dtype=torch.long, device=batch.images.device).reshape(-1, 2).unbind(1)
         return class_rows(index.contiguous(), self.network.num_classes, image.contiguous())
 
-    def _regions(self, ids: list[str], images: Tensor) -> Tensor | None:
-        """Masks ``(R, H, W)``, an empty one where it is not known, which the metrics leave out; None = all unknown."""
-        found = [self.regions.of(name) for name in ids]
-        if all(region is None for region in found):
-            return None
-        nothing = torch.zeros(images.shape[-2:], dtype=torch.bool)
-        return torch.stack([nothing if region is None else region.bool() for region in found]).to(images.device)
+    def _located(self, batch: Batch) -> tuple[Batch, dict[str, Tensor | None]]:
+        """Where the objects of a block are, and the block with images as failures whose annotation makes no sense."""
+        found: dict[str, Tensor | None] = {}
+        failures = list(batch.failures)
+        for name in batch.ids:
+            try:
+                found[name] = self.regions.of(name) if self.source.targets(name) else None
+            except (OSError, ValueError) as error:  # noqa: PERF203 - each has its own reason
+                failures.append(Failure(name, str(error).splitlines()[0]))
+        kept = [i for i, name in enumerate(batch.ids) if name in found]
+        if len(kept) < len(batch.ids):
+            ids = tuple(batch.ids[i] for i in kept)
+            batch = Batch(batch.images[kept], ids, batch.labels[kept], batch.block, tuple(failures))
+        return batch, found
+
+
+def _stacked(ids: list[str], regions: Mapping[str, Tensor | None], images: Tensor) -> Tensor | None:
+    """Masks ``(R, H, W)``, an empty one where it is not known, which the metrics leave out; None = all unknown."""
+    found = [regions[name] for name in ids]
+    if all(region is None for region in found):
+        return None
+    nothing = torch.zeros(images.shape[-2:], dtype=torch.bool)
+    return torch.stack([nothing if region is None else region.bool() for region in found]).to(images.device)
 
 
 def _score(metric: Metric, batch: ScoredBatch) -> Tensor:

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -63,7 +63,7 @@ class BlockRun(Generic[Module]):
     @property
     def preprocessing(self) -> dict[str, Any]:
         """How the data module prepares images, as plain values."""
-        return asdict(self.datamodule.transform.preprocessing)
+        return self.datamodule.transform.preprocessing.identity()
 
     @property
     def precision(self) -> str:

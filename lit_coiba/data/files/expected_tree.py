@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.data.files.given_path import given_path
+from lit_coiba.data.files.listing import subfolders
 
 _ABOVE = 3  # folders between a file of a release and its root, at most (ILSVRC/Data/CLS-LOC)
 _CROWD = 32  # subfolders: a folder with more of them is one of classes, and not searched
@@ -87,9 +89,9 @@ def locate(root: str, trees: Sequence[Tree]) -> Place:
     Raises:
         InputError: There is no such folder, none of the trees is complete, or two subfolders have one.
     """
-    given = Path(root).expanduser()
-    if not given.is_dir():
-        raise InputError(f"root: {given} {'is not a folder' if given.exists() else 'does not exist'}")
+    given = given_path(root, "root")
+    if not os.path.isdir(given):
+        raise InputError(f"root: {given} {'is not a folder' if os.path.lexists(given) else 'does not exist'}")
     for places in _candidates(given, trees):
         found = {place.folder: place for place in reversed(places) if not place.tree.missing(place.folder)}
         if len(found) > 1:
@@ -114,11 +116,10 @@ def _candidates(given: Path, trees: Sequence[Tree]) -> Iterator[list[Place]]:
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
-        with os.scandir(folder) as entries:
-            found = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
-    except OSError:  # not ours to read, so not what the user means
+        found = subfolders(folder)
+    except InputError:  # not ours to read, so not what the user means
         return []
-    return [folder / name for name in sorted(found)] if len(found) <= _CROWD else []
+    return [folder / name for name in found] if len(found) <= _CROWD else []
 
 
 def _refusal(given: Path, trees: Sequence[Tree]) -> str:

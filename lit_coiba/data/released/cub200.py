@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.data.files.boxes import Box
 from lit_coiba.data.files.expected_tree import Entry, Tree
 from lit_coiba.data.files.file_dataset import FileDataset
-from lit_coiba.data.files.file_table import Box
 from lit_coiba.data.files.listed_files import check_listed, check_numbered, some
 from lit_coiba.data.files.mask_file import mask_of
 from lit_coiba.data.files.text_lines import Form, flag, number, read_keyed

@@ -9,8 +9,9 @@ from typing import Literal
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.files.expected_tree import Entry, Tree
-from lit_coiba.data.files.file_dataset import BoxTable, FileDataset, find_images, subfolders
+from lit_coiba.data.files.file_dataset import BoxTable, FileDataset
 from lit_coiba.data.files.listed_files import check_listed, some
+from lit_coiba.data.files.listing import find_images, subfolders
 from lit_coiba.data.files.xml_boxes import XmlBoxes
 from lit_coiba.data.released.published import PublishedDataset
 from lit_coiba.data.released.synsets import Devkit, Solution, read_mapping

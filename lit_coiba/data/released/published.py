@@ -89,7 +89,8 @@ class PublishedDataset(BlockDataModule):
 
     def examples(self, split: Split) -> Examples:
         """Files with their labels, for training and evaluation."""
-        return LabelledImages(self.dataset(split), self.transform, self.augment and split == "train")
+        augment = self.augment and split == "train"
+        return LabelledImages(self.dataset(split), self.transform, augment, self.model_classes)
 
     def val_dataloader(self) -> Any:
         """Batches of the validation split; fitting goes without where none is held out."""
