@@ -228,6 +228,11 @@ class Backbone(nn.Module):
             return replace(found[layer], places=self.places(layer))
         raise self._looked().unusable(layer)
 
+    @property
+    def misplaced(self) -> dict[str, str]:
+        """Layers that are refused since their places are not in reading order, and what was seen."""
+        return self._looked().misplaced
+
     def split(self, layers: list[str]) -> ChainSplit:
         """The network from the first of `layers` on.
 
@@ -285,7 +290,7 @@ class Backbone(nn.Module):
         self.model = model
         self.preprocessing = preprocessing
         self.arguments = arguments
-        self._title = arguments.get("name", type(model).__name__)
+        self._title = arguments.get("name", model.title if isinstance(model, Box) else type(model).__name__)
         self._probes, self._looks = Probes(), Looks(self._title, around, anyone=not arguments)
         self._measured = MeasuredCells()
         self._writes_input = False  # no model of timm does

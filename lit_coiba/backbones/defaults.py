@@ -38,12 +38,19 @@ class Defaults:
         grids: Its layers.
         facts: What a look at them has shown; None = names and grids alone decide.
         shares: Measures what goes round layers.
+        refused: Layers whose places are not in reading order, and what was seen.
     """
 
     def __init__(
-        self, title: str, model: nn.Module, grids: dict[str, Grid], facts: LayerFacts | None, shares: Shares
+        self,
+        title: str,
+        model: nn.Module,
+        grids: dict[str, Grid],
+        facts: LayerFacts | None,
+        shares: Shares,
+        refused: dict[str, str],
     ) -> None:
-        self._title, self._model, self._facts, self._shares = title, model, facts, shares
+        self._title, self._model, self._facts, self._shares, self._refused = title, model, facts, shares, refused
         self._grids = {name: g for name, g in grids.items() if facts is None or name in facts.on_path} or grids
 
     @cached_property
@@ -66,6 +73,9 @@ class Defaults:
         Raises:
             InputError: There is nothing to choose by.
         """
+        self._refuse_none()
+        if len(self._refused) > len(self._grids):
+            self._refuse_early()
         return self._norms or self._blocks or self._alike(self._cuts_of(_deepest_stage(self._model, self._grids)))
 
     @cached_property
@@ -79,18 +89,15 @@ class Defaults:
         Raises:
             InputError: No layer has a grid.
         """
-        if not self._grids:
-            raise InputError(
-                f"{self._title} has no layer with a spatial grid, which class activation maps need: use a method that"
-                " needs only scores"
-            )
+        self._refuse_none()
         if self._facts is None:
             return self._cam_layer_by_name()
         if self._norm_behind is not None:
             return self._norm_behind
         names = list(self._grids)
-        if self._last_cut is not None and names.index(self._last_cut) >= EARLY * len(names):
+        if self._last_cut is not None and names.index(self._last_cut) >= EARLY * (len(names) + len(self._refused)):
             return self._last_cut
+        self._refuse_early()
         seen = [name for name in self._grids if name in self._facts.read]
         layer = self._widest_last([name for name in seen if self._may_be_named(name)] or seen or list(self._grids))
         if share := self._shares.round([layer]):
@@ -141,6 +148,20 @@ class Defaults:
         enough = min(CELLS, max((cells[name] for name in every), default=0))
         last = [name for name in every if cells[name] >= enough][-1:]
         return [name for name in layers if name in self._facts.cuts] or last or layers
+
+    def _refuse_none(self) -> None:
+        if not self._grids:
+            raise InputError(
+                f"{self._title} has no layer with a spatial grid, which class activation maps and bottlenecks need: use"
+                " a method that needs only scores"
+            )
+
+    def _refuse_early(self) -> None:
+        for name, seen in self._refused.items():
+            raise InputError(
+                f"{self._title} has no default layer, since places of its deeper layers are not in reading order: in"
+                f" {name}, {seen}. Reorder its tokens in the model (row by row, CLS first)"
+            )
 
     def _alike(self, layers: list[str]) -> list[str]:
         """Those of some layers with as many prefix tokens as most: a CLS token may join on the way (ConViT)."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lit_coiba.backbones.probe import evaluated, like
 from lit_coiba.backbones.routes import routes
+from lit_coiba.backbones.wrappers import QUANTIZED, Box
 from lit_coiba.core.behavior import Behavior
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import kept_randomness
@@ -48,9 +49,10 @@ def behave(model: nn.Module, title: str, size: tuple[int, int], classifies: bool
         InputError: It does not return a row of numbers for each image.
     """
     images = noise_pair(model, size)
+    differentiable = QUANTIZED not in around  # whose operations have no gradients, and do not say so
     with looking(model):
-        given = images.clone().requires_grad_()
-        with torch.enable_grad():
+        given = images.clone().requires_grad_(differentiable)
+        with torch.set_grad_enabled(differentiable):
             handed = given.clone()
             first = checked_logits(model(handed), 2, title)
         flows = routes(first, given, {}).reaches
@@ -71,6 +73,7 @@ def behave(model: nn.Module, title: str, size: tuple[int, int], classifies: bool
         scale=_scale(torch.cat([logits, again, alone]), activation),
         gradients=flows,
         around=around,
+        opaque=isinstance(model, Box),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -17,16 +18,33 @@ SMALLEST = 3  # cells along a side from which on a transposed grid shows
 
 
 class Plants(NamedTuple):
-    """Two places, far from each other, which no transposition, turn or shift maps onto themselves."""
+    """Two places, far from each other, which no other order of tokens maps onto themselves."""
 
     size: tuple[int, int]  # height and width of the images in pixels
     cells: tuple[int, int]  # of the grid whose cells they fill
 
     @property
     def places(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Row and column of both."""
+        """Row and column of both: the first pair whose cells are others in every order that tokens may be in."""
         height, width = self.cells
-        return (height // 4, (5 * width) // 8), ((5 * height) // 6, width - 1 - width // 8)
+        first = (height // 4, (5 * width) // 8)
+        for row in range(height - 1, 0, -1):
+            for column in range(1, width):
+                pair = first, (row, column)
+                far = abs(row - first[0]) > height // 4 and abs(column - first[1]) > width // 4
+                if far and all(set(pair).isdisjoint(other) for other in self._orders(pair)):
+                    return pair
+        return first, (height - 1, 1)
+
+    def _orders(self, pair: tuple[tuple[int, int], ...]) -> Iterator[list[tuple[int, int]]]:
+        """Where two cells seem to be if they are read in another order: by columns, mirrored, shifted by one."""
+        height, width = self.cells
+        yield [divmod(column * height + row, width) for row, column in pair]
+        yield [(column, row) for row, column in pair]
+        for rows, columns in ((1, 0), (0, 1), (1, 1)):
+            yield [(height - 1 - r if rows else r, width - 1 - c if columns else c) for r, c in pair]
+        for step in (-1, 1):
+            yield [divmod(row * width + column + step, width) for row, column in pair]
 
     def on(self, cells: tuple[int, int], margin: int = 0) -> Tensor:
         """Cells of another grid that one of the places lies on, ``(h, w)`` bool, and their neighbors up to `margin`."""

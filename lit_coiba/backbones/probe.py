@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lit_coiba.backbones.chains import Link
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.plain_forward import plain_forward
 
 REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError)  # of images of some size or order in memory
 _CHANNELS = re.compile(r"to have (\d+) channels?, but got \d+ channels? instead")  # torch's own words
@@ -51,10 +52,11 @@ def probe(model: nn.Module, links: Sequence[Link], size: tuple[int, int], channe
     Raises:
         InputError: The model does not run on images of this size.
     """
-    with suppress(*REFUSALS):
+    with suppress(*REFUSALS), plain_forward(model):
         return _probe(model, links, size, channels, torch.channels_last)
     try:
-        return _probe(model, links, size, channels, torch.contiguous_format)
+        with plain_forward(model):
+            return _probe(model, links, size, channels, torch.contiguous_format)
     except REFUSALS as error:
         if (other := _CHANNELS.search(str(error))) and int(other[1]) != channels:
             raise InputError(_other_channels(type(model).__name__, int(other[1]))) from error

@@ -172,7 +172,7 @@ class Look:
     @cached_property
     def defaults(self) -> Defaults:
         """The layers that are taken where none is named."""
-        return Defaults(self._title, self._model, self.grids, self.facts, self.shares)
+        return Defaults(self._title, self._model, self.grids, self.facts, self.shares, self.misplaced)
 
     @cached_property
     def report(self) -> ModelReport:

@@ -12,6 +12,7 @@ from lit_coiba.core.errors import InputError, described
 from lit_coiba.core.plain_forward import is_compiled
 
 _PARALLEL = {"DataParallel": "torch.nn.DataParallel", "DistributedDataParallel": "DistributedDataParallel"}
+QUANTIZED = "quantized layers"
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic", "torch.nn.quantized", "torchao.", "bitsandbytes.")
 
 
@@ -20,12 +21,15 @@ class Box(nn.Module):
 
     Args:
         network: Maps images ``(B, 3, H, W)`` to logits.
+        kind: What it is, for messages.
+        one_by_one: Whether it runs on one image at a time.
     """
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, kind: str, one_by_one: bool = False) -> None:
         super().__init__()
         self._network = (network,)  # no submodule: what walks over modules does not enter
-        self.one_by_one = False  # it was made for batches of one image
+        self.one_by_one = one_by_one
+        self.title = f"{getattr(network, 'original_name', type(network).__name__)} ({kind})"
 
     def forward(self, images: Tensor) -> Any:
         """Whatever the network returns."""
@@ -61,9 +65,8 @@ class Box(nn.Module):
         return self._network[0].load_state_dict(*args, **kwargs)
 
     def extra_repr(self) -> str:
-        """The network's own name."""
-        network = self._network[0]
-        return str(getattr(network, "original_name", type(network).__name__))
+        """The network, and what it is."""
+        return self.title
 
     def _apply(self, fn: Any, recurse: bool = True) -> Box:
         self._network[0]._apply(fn)
@@ -87,14 +90,16 @@ def unwrapped(module: Any) -> tuple[nn.Module, tuple[str, ...]]:
         else:
             break
     if type(module).__name__ == "ExportedProgram":
-        return Box(module.module()), (*around, "torch.export")
-    if isinstance(module, torch.jit.ScriptModule):
-        return Box(module), (*around, "TorchScript")
-    if isinstance(module, torch.fx.GraphModule) and "eval" in vars(module):  # an export puts its refusal there
-        return Box(module), (*around, "torch.export")
+        module = module.module()
     if not isinstance(module, nn.Module):
         raise InputError(no_module(module))
-    return module, (*around, *inside(module))
+    if isinstance(module, torch.jit.ScriptModule):
+        return Box(module, "TorchScript"), (*around, "TorchScript")
+    if isinstance(module, torch.fx.GraphModule) and "eval" in vars(module):  # an export puts its refusal there
+        return Box(module, "torch.export"), (*around, "torch.export")
+    if QUANTIZED in (found := inside(module)):  # scales of activations are those of a batch: one image at a time
+        return Box(module.eval(), QUANTIZED, one_by_one=True), (*around, *found)
+    return module, (*around, *found)
 
 
 def inside(module: nn.Module) -> tuple[str, ...]:
@@ -103,7 +108,7 @@ def inside(module: nn.Module) -> tuple[str, ...]:
     found = {
         "compiled parts": any(map(is_compiled, parts)),
         "scripted parts": any(isinstance(part, torch.jit.ScriptModule) for part in parts),
-        "quantized layers": any(type(part).__module__.startswith(_QUANTIZED) for part in parts),
+        QUANTIZED: any(type(part).__module__.startswith(_QUANTIZED) for part in parts),
         "PEFT adapters": any(type(part).__module__.startswith("peft.") for part in parts),
         "gradient checkpointing (off while a method runs)": any(
             vars(part).get(flag) is True for part in parts for flag in ("grad_checkpointing", "gradient_checkpointing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ class Behavior:
         chance: How far two runs on the same images differ, likewise.
         scale: What the outputs are: ``logits``, or probabilities already: ``softmax`` or ``sigmoid``.
         gradients: Whether gradients of the outputs reach the images.
+        opaque: Whether its parts cannot be seen, as those of a script.
         around: What is around or inside the model: ``torch.compile``, ``TorchScript``, ``quantized layers``, ...
     """
 
@@ -42,6 +44,7 @@ class Behavior:
     scale: Literal["logits", "softmax", "sigmoid"]
     gradients: bool
     around: tuple[str, ...] = ()
+    opaque: bool = False
 
     def warn(self) -> None:
         """Say what changes the meaning of all numbers without making them impossible."""
@@ -75,6 +78,24 @@ class Behavior:
                 " batch. Use norms with running statistics (track_running_stats=True) in evaluation mode"
             )
 
+    def refuse_needs(self, asker: str, needs: Collection[str]) -> None:
+        """Refuse `asker`, which needs what the model does not have.
+
+        Args:
+            asker: Name of the method.
+            needs: What its card says.
+
+        Raises:
+            InputError: Something of it is not there.
+        """
+        if "gradients" in needs:
+            self.refuse_without_gradients(asker)
+        if self.opaque and not {"attention", "layer", "modules", "statistics", "head"}.isdisjoint(needs):
+            raise InputError(
+                f"{asker} needs the layers of a network, and {self.title} shows none: wrap the module that it was made"
+                " of, or use a method that needs only scores, such as RISE, Sobol or Occlusion"
+            )
+
     def refuse_without_gradients(self, asker: str) -> None:
         """Refuse `asker`, which needs gradients, where none flow.
 
@@ -82,7 +103,7 @@ class Behavior:
             InputError: None flow.
         """
         if not self.gradients:
-            why = f" ({', '.join(self.around)})" if self.around else ""
+            why = f" ({', '.join(self.around)})" if self.around and not self.opaque else ""
             raise InputError(
                 f"{asker} needs gradients, and none flow through {self.title}{why}: use the model as it was before, or"
                 " a method that needs only scores, such as RISE, Sobol or Occlusion"

@@ -121,8 +121,7 @@ class AttributionMethod(ABC):
         runs = self.card.class_dependent or self.card.needs
         if runs and (behavior := behavior_of(model)) is not None:
             behavior.refuse_batches()
-            if "gradients" in self.card.needs:
-                behavior.refuse_without_gradients(type(self).__name__)
+            behavior.refuse_needs(type(self).__name__, self.card.needs)
         with frozen(model), advise(type(self).__name__, self.advice):
             pixels = images.detach().clone()  # which autograd may keep, also where the images were made in inference
             yield pixels, self._resolved(model, pixels, targets)

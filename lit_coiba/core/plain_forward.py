@@ -1,8 +1,8 @@
-"""A model is computed step by step: nothing is recomputed in the backward, and nothing runs as compiled code.
+"""A model is computed step by step: nothing is recomputed in the backward, or runs as compiled or fused blocks.
 
 Checkpointing saves memory while weights are trained. Nothing is trained while a method runs, and methods that follow
 the operations of a forward (AttnLRP, DeepLIFT, Chefer) see each of them twice, or not at all. Compiled code ignores
-hooks.
+hooks, and torch's fast path of a transformer's layer does not call the norms and layers inside.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ _kept: dict[str, Any] = {}  # what torch's checkpointing calls, while it is repl
 @contextmanager
 def plain_forward(model: nn.Module) -> Iterator[None]:
     """Inside, `model` runs without checkpointing and compilation; on leaving, it is as it was."""
+    fast = torch.backends.mha.get_fastpath_enabled()
     flags = [(m, name) for m in model.modules() for name in _FLAGS if vars(m).get(name) is True]
     try:
+        torch.backends.mha.set_fastpath_enabled(False)
         for module, name in flags:
             setattr(module, name, False)
         with _without_checkpoints(), _uncompiled(model):
             yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
         for module, name in flags:
             setattr(module, name, True)
 

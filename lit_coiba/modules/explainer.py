@@ -67,8 +67,8 @@ class Explainer(BlockModule):
     def check(self, images: ImageDataset) -> None:
         """Refuse images that lack the labels or class names which the target asks for, and learn the names."""
         super().check(images)
-        if "gradients" in self.method.card.needs and (behavior := self.network.behavior) is not None:
-            behavior.refuse_without_gradients(type(self.method).__name__)
+        if (behavior := self.network.behavior) is not None:
+            behavior.refuse_needs(type(self.method).__name__, self.method.card.needs)
         known, count = self.knows_classes(images), self.network.num_classes
         if self.target.uses_labels and max(images.labels) < 0:
             raise InputError("targets is label, but no image has a label: explain the predicted class, or give labels")
