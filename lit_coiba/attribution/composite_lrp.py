@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, fx, nn
 
+from lit_coiba.backbones.probe import like
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
@@ -82,7 +83,7 @@ class CompositeLRP(AttributionMethod):
         if not isinstance(model, nn.Module) or attention_layers(model, True) or other_attention(model, True):
             raise InputError("CompositeLRP has rules for CNNs, but none for attention: use AttnLRP for transformers")
         with torch.autocast(images.device.type, enabled=False):
-            pixels = images.to(next(model.parameters()).dtype)
+            pixels = images.to(like(model).dtype)
             rules = self._rules(model, pixels)
             network = relevance_graph(model, self.epsilon, self.composite == "epsilon").eval()
             if self.composite in OF_PIXELS and not _reads_pixels(network):

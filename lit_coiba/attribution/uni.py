@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.behavior import behavior_of, refuse_one_logit
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
@@ -141,7 +142,10 @@ class UNI(AttributionMethod):
         """
         if not isinstance(model, nn.Module):
             raise InputError("UNI unlearns in the weights: give a torch module, such as a Backbone")
+        if (behavior := behavior_of(model)) is not None:
+            behavior.refuse_needs("UNI", ("modules",))  # whose weights are changed
         classes = targets.classes("UNI")
+        refuse_one_logit(getattr(targets, "num_classes", 0), "nothing is there to unlearn: the probability is")
 
         def search(_: slice, rows: slice) -> Tensor:
             shift, numbers = self._search(model, images[rows], classes[rows])

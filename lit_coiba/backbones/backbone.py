@@ -11,17 +11,18 @@ from torch import Tensor, nn
 from lit_coiba.backbones.chain_split import ChainSplit
 from lit_coiba.backbones.chains import chain
 from lit_coiba.backbones.construction import build, pair, preprocessing_of
-from lit_coiba.backbones.defaults import cam_layer, candidate_layers, default_layers
-from lit_coiba.backbones.digest import digest_of, once_while_unchanging, printed
-from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_output, final_features, pooled_norm
-from lit_coiba.backbones.grids import Metadata, grid_of
+from lit_coiba.backbones.digest import architecture_of, digest_of, once_while_unchanging, printed
+from lit_coiba.backbones.forwards import captured
+from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_grid, timm_features
+from lit_coiba.backbones.looking import noise_pair
 from lit_coiba.backbones.offsets import MeasuredCells, layer_activation
-from lit_coiba.backbones.probe import Probe
 from lit_coiba.backbones.probes import Probes
-from lit_coiba.backbones.refusals import no_grid, no_layer
+from lit_coiba.backbones.report import Look, Looks, ModelReport, has_classifier
 from lit_coiba.backbones.strides import remove_strides
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import File, read_network
+from lit_coiba.backbones.wrappers import Box, inside, not_a_name, unwrapped
+from lit_coiba.core.behavior import Behavior
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.grid import Grid
 from lit_coiba.core.preprocessing import CropMode, Interpolation, Preprocessing
@@ -66,6 +67,7 @@ class Backbone(nn.Module):
     preprocessing: Preprocessing
     num_classes: int
     arguments: dict[str, Any]  # of __init__, plain values
+    look: bool = True  # whether the model is looked at, once, before it is explained: see `report`
 
     def __init__(
         self,
@@ -87,6 +89,8 @@ class Backbone(nn.Module):
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
+        if not isinstance(name, str):
+            raise InputError(not_a_name(name))
         if checkpoint and pretrained:
             raise InputError("checkpoint and pretrained are both set: choose one source of weights")
         model = build(name, pretrained, num_classes, pair(image_size), **(timm_kwargs or {}))
@@ -95,7 +99,8 @@ class Backbone(nn.Module):
             load_weights(model, checkpoint, checkpoint_match, new_head)
         self.measured_cells = measured_cells
         recipe = preprocessing_of(model, pair(image_size), mean, std, interpolation, crop_pct, crop_mode)
-        self._adopt(model, recipe, None, arguments)
+        self._adopt(model, recipe, arguments, inside(model))
+        self.num_classes = int(model.num_classes)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, file: File, head: type[Head] | None = None) -> Backbone:
@@ -122,42 +127,65 @@ class Backbone(nn.Module):
         preprocessing: Preprocessing | None = None,
         num_classes: int | None = None,
         image_size: int | tuple[int, int] | None = None,
+        look: bool = True,
         measured_cells: bool = False,
     ) -> Backbone:
         """Wrap any module from images ``(B, 3, H, W)`` to logits ``(B, K)``.
 
         Args:
-            module: The module, used as it is; layers have the names of its submodules.
+            module: The module, used as it is; layers have the names of its submodules. What is compiled or runs in
+                parallel is taken out of its wrapper; a scripted or exported one has logits only, no layers.
             preprocessing: Preprocessing of its input; None = 224 pixels, ImageNet's mean and std, or what timm says
                 about it.
-            num_classes: Number of classes K; None = determined by a forward of blank images.
+            num_classes: Number of classes K, for a check; None = the width of its output.
             image_size: Size of the input in pixels, one number or height and width, in place of that of
                 `preprocessing`.
+            look: Whether the model is run on a few images of noise to see how it behaves; see `report`.
             measured_cells: See `Backbone`.
+
+        Raises:
+            InputError: It is no module, does not run on images of this size with three channels, or returns no logits.
         """
+        module, around = unwrapped(module)
         backbone = cls.__new__(cls)
         nn.Module.__init__(backbone)
         preprocessing = preprocessing or preprocessing_of(module)
         preprocessing = replace(preprocessing, size=pair(image_size) or preprocessing.size)
         backbone.measured_cells = measured_cells
-        backbone._adopt(module, preprocessing, num_classes, {})
+        backbone._adopt(module, preprocessing, {}, around)
+        backbone._meet(num_classes, look)
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits ``(B, K)`` of normalized images ``(B, 3, H, W)``."""
-        return self.model(images)
+        """Logits ``(B, K)`` of normalized images ``(B, 3, H, W)``, which stay as they are."""
+        return self.model(images.clone() if self._writes_input else images)
+
+    @property
+    def report(self) -> ModelReport:
+        """What a look at the model shows, in a dozen forwards of one or two images at most; `print` makes it readable.
+
+        Each forward is made when it is first needed, and anew after the weights have changed. ``model.look = False``
+        switches it off: nothing is checked then, and default layers are chosen by name.
+        """
+        return self._looked().report
+
+    @property
+    def behavior(self) -> Behavior | None:
+        """The part of `report` that decides what methods do with the model; None where `look` is off."""
+        return self._looked().behavior
 
     def ordered(self, images: Tensor) -> Tensor:
         """Images ``(B, 3, H, W)`` in the memory format in which the model is fastest."""
-        return self._probed().ordered(images)
+        return self._probes.of(self.model, self.preprocessing.size).ordered(images)
 
     def features(self, images: Tensor) -> Tensor:
         """The grid before pooling ``(B, C, h, w)``, after the final norm, without prefix tokens."""
-        if not hasattr(self.model, "forward_features"):
-            return self._last_grid(images)
-        output = self.model.forward_features(images)  # type: ignore[operator]
-        size = (images.shape[-2], images.shape[-1])
-        return final_features(output, self._feature_grid(output, size), pooled_norm(self.model))
+        if hasattr(self.model, "forward_features"):
+            return timm_features(self.model, images.clone() if self._writes_input else images)
+        layer = next(reversed(self._grids()), None)
+        if layer is None:
+            raise InputError(f"{self._title} has no layer with a spatial grid, hence no features")
+        return self.grid(layer).to_spatial(captured(self.model.get_submodule(layer), self, images))
 
     @property
     def head(self) -> nn.Module | None:
@@ -171,15 +199,14 @@ class Backbone(nn.Module):
             InputError: This is not a timm model, or the head does not fit its features.
         """
         size = self.preprocessing.size
-        attach(self.model, head, self._feature_grid(blank_output(self.model, size), size), size)
-        self._probes = Probes()
-        self.num_classes = int(getattr(head, "num_classes", 0)) or self._count_classes()
+        attach(self.model, head, blank_grid(self.model, size), size)
+        self._probes, self._looks = Probes(), Looks(self._title, inside(self.model), anyone=not self.arguments)
+        self.num_classes = int(getattr(head, "num_classes", 0)) or self._looked().outputs
 
     @property
     def feature_channels(self) -> int:
         """Number of channels C of `features`."""
-        size = self.preprocessing.size
-        return self._feature_grid(blank_output(self.model, size), size).channels
+        return blank_grid(self.model, self.preprocessing.size).channels
 
     def places(self, layer: str = "") -> Places | None:
         """The pixels that the cells of a layer's grid, or of `features`, cover; None = equal parts of the image."""
@@ -200,9 +227,12 @@ class Backbone(nn.Module):
         found = self._grids()
         if layer in found:
             return replace(found[layer], places=self.places(layer))
-        if layer not in dict(self.model.named_modules()):
-            raise no_layer(layer, self._title, list(found), self._examples())
-        raise no_grid(layer, self._probed(), self._title, self._examples())
+        raise self._looked().unusable(layer)
+
+    @property
+    def misplaced(self) -> dict[str, str]:
+        """Layers that are refused since their places are not in reading order, and what was seen."""
+        return self._looked().misplaced
 
     def split(self, layers: list[str]) -> ChainSplit:
         """The network from the first of `layers` on.
@@ -212,19 +242,22 @@ class Backbone(nn.Module):
         """
         links = chain(self.model)
         chosen = [self.grid(layer) for layer in layers]
-        return ChainSplit(self.model, links, self._probes.of(self.model, self.preprocessing.size, links), chosen)
+        seen = self._probes.of(self.model, self.preprocessing.size, links)
+        if self._writes_input:
+            seen = seen._replace(writes_input=seen.writes_input | {0})
+        return ChainSplit(self.model, links, seen, chosen)
 
     def default_layers(self) -> list[str]:
         """Default bottleneck layers; see `lit_coiba.backbones.defaults`."""
-        return default_layers(self.model, self._grids())
+        return self._looked().defaults.layers
 
     def candidate_layers(self) -> list[str]:
         """Layers at which bottlenecks may start; the default layers are the last of them."""
-        return candidate_layers(self.model, self._grids())
+        return self._looked().defaults.candidates
 
     def cam_layer(self) -> str:
         """Default layer of class activation maps."""
-        return cam_layer(self.model, self._grids())
+        return self._looked().defaults.cam_layer
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Pixels in [0, 1], ``(..., 3, H, W)``, as model input."""
@@ -244,55 +277,39 @@ class Backbone(nn.Module):
         Args:
             head: Whether to include the head that `attach` has put there; without, only what decides `features` counts.
         """
-        structure = self.arguments.get("timm_kwargs") or {} if self.arguments else printed(self.model)
-        architecture = [self._title, structure, self.preprocessing.size]
+        shown = printed(self.head) if head and self.head is not None else None
         options = {"measured_cells": self.measured_cells, "unstrided_stages": self.arguments.get("unstrided_stages")}
-        architecture += [{name: value} for name, value in options.items() if value]
-        if head and self.head is not None:
-            architecture.append(printed(self.head))
+        kwargs = self.arguments.get("timm_kwargs") if self.arguments else printed(self.model)
+        architecture = architecture_of(self._title, kwargs or {}, self.preprocessing.size, options, shown)
         state = self.model.state_dict()
         weights = {name: tensor for name, tensor in state.items() if head or not name.startswith(f"{PLACE}.")}
         return digest_of(architecture, weights)
 
     def _adopt(
-        self, model: nn.Module, preprocessing: Preprocessing, num_classes: int | None, arguments: dict[str, Any]
+        self, model: nn.Module, preprocessing: Preprocessing, arguments: dict[str, Any], around: tuple[str, ...]
     ) -> None:
         self.model = model
         self.preprocessing = preprocessing
         self.arguments = arguments
-        self._title = arguments.get("name", type(model).__name__)
-        self._probes = Probes()
+        self._title = arguments.get("name", model.title if isinstance(model, Box) else type(model).__name__)
+        self._probes, self._looks = Probes(), Looks(self._title, around, anyone=not arguments)
         self._measured = MeasuredCells()
-        declared = num_classes if num_classes is not None else getattr(model, "num_classes", None)
-        self.num_classes = int(declared) if declared is not None else self._count_classes()
+        self._writes_input = False  # no model of timm does
 
-    def _probed(self) -> Probe:
-        return self._probes.of(self.model, self.preprocessing.size)
+    def _meet(self, num_classes: int | None, look: bool) -> None:
+        """Look at a wrapped module."""
+        self.look = look
+        if isinstance(self.model, Box):
+            self.model.adapt(noise_pair(self.model, self.preprocessing.size))
+        seen = self._looked()
+        behavior, count = seen.behavior, seen.outputs
+        if num_classes not in (None, count):
+            raise InputError(f"num_classes is {num_classes}, but {self._title} returns {count} logits: leave it out")
+        self._writes_input = behavior is None or behavior.writes_input
+        self.num_classes = count if has_classifier(self.model) else 0
+
+    def _looked(self) -> Look:
+        return self._looks.at(self.model, self.preprocessing.size, self._probes, self.look)
 
     def _grids(self) -> dict[str, Grid]:
-        return self._probes.grids(self.model, self.preprocessing.size)
-
-    def _examples(self) -> list[str]:
-        try:
-            return self.default_layers()[-3:]
-        except InputError:
-            return self.layers()[-3:]
-
-    def _count_classes(self) -> int:
-        output = self._probed().output
-        if output is None or len(output) != 1:
-            raise InputError(f"{self._title} returns {output} for an image, not one logit per class: wrap its logits")
-        return output[0]
-
-    def _feature_grid(self, output: Tensor, size: tuple[int, int]) -> Grid:
-        """How the output of ``forward_features`` for images of `size` lies in space."""
-        grid = grid_of("features", tuple(output.shape[1:]), size, Metadata.of(self.model, size))
-        if grid is None:
-            raise InputError(f"{self._title} has no features on a grid: their shape is {tuple(output.shape[1:])}")
-        return grid
-
-    def _last_grid(self, images: Tensor) -> Tensor:
-        grid = next(reversed(self._grids().values()), None)
-        if grid is None:
-            raise InputError(f"{self._title} has no layer with a spatial grid, hence no features")
-        return layer_activation(self.model, grid)(images)
+        return self._looked().grids

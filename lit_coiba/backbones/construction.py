@@ -43,6 +43,12 @@ def build(
     tagged = timm.list_pretrained(f"{architecture}.*")
     if name not in (architecture, *tagged):
         raise InputError(f"timm has no pretrained weights {name!r}: choose {', '.join([architecture, *tagged])}")
+    if arguments.get("in_chans", 3) != 3:
+        raise InputError(
+            f"timm_kwargs has in_chans {arguments['in_chans']}, and lit-coiba gives models images of 3 channels (red,"
+            " green, blue): leave it out, or wrap a module whose forward makes its channels of these, such as"
+            " model(images.mean(1, keepdim=True)) for 1"
+        )
     if num_classes is not None:
         arguments["num_classes"] = num_classes
     if image_size is not None and built_for_one_size(name):

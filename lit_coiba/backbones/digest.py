@@ -50,6 +50,22 @@ def digest_of(architecture: Any, weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def architecture_of(
+    title: str, structure: Any, size: tuple[int, int], options: Mapping[str, Any], head: str | None
+) -> list[Any]:
+    """What is hashed of an architecture, as plain values.
+
+    Args:
+        title: Name of the model.
+        structure: Arguments of a timm model, or the modules of a wrapped one as they print themselves.
+        size: Height and width of its images in pixels.
+        options: Further arguments; those that are off leave the digest as it was before there were any.
+        head: The head that is in place of the classifier, as it prints itself, if it counts.
+    """
+    found: list[Any] = [title, structure, size, *({name: value} for name, value in options.items() if value)]
+    return found if head is None else [*found, head]
+
+
 def printed(model: nn.Module) -> str:
     """The modules of a model as they print themselves, without addresses in memory, which no two processes share."""
     return re.sub(r"0x[0-9a-f]+", "", repr(model))

@@ -28,3 +28,14 @@ def override_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator
             del vars(module)["forward"]
         else:
             vars(module)["forward"] = before
+
+
+def captured(module: nn.Module, forward: Callable[[Tensor], Any], images: Tensor) -> Tensor:
+    """Output of `module` in ``forward(images)``."""
+    found: list[Tensor] = []
+    handle = module.register_forward_hook(lambda m, inputs, output: found.append(output))
+    try:
+        forward(images)
+    finally:
+        handle.remove()
+    return found[0]

@@ -8,7 +8,8 @@ import torch
 from timm.layers import NormMlpClassifierHead  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
-from lit_coiba.backbones.probe import evaluated
+from lit_coiba.backbones.grids import Metadata, grid_of
+from lit_coiba.backbones.probe import evaluated, like
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.grid import Grid
 from lit_coiba.functional import precise
@@ -61,7 +62,7 @@ def attach(model: Any, head: nn.Module, grid: Grid, size: tuple[int, int]) -> No
     norm = pooled_norm(model)
     if not isinstance(getattr(model, PLACE), GridHead):
         model.reset_classifier(0)
-    _put(model, GridHead(head, grid, norm).to(next(model.parameters()).device))
+    _put(model, GridHead(head, grid, norm).to(like(model).device))
     _without_unused(model, size)
 
 
@@ -86,18 +87,40 @@ def attached(model: nn.Module) -> nn.Module | None:
     return placed.head if isinstance(placed, GridHead) else None
 
 
-def blank_output(model: Any, size: tuple[int, int]) -> Tensor:
-    """What ``forward_features`` puts out for a blank image of `size`, in evaluation mode.
+def timm_features(model: Any, images: Tensor) -> Tensor:
+    """Grid before the pooling of a timm model, ``(B, C, h, w)``.
 
     Raises:
-        InputError: This is no model of timm.
+        InputError: What its ``forward_features`` puts out has no grid.
+    """
+    output = model.forward_features(images)
+    size = (images.shape[-2], images.shape[-1])
+    return final_features(output, _grid_of(model, output, size), pooled_norm(model))
+
+
+def blank_grid(model: Any, size: tuple[int, int]) -> Grid:
+    """How what ``forward_features`` puts out lies in space for images of `size`, in evaluation mode.
+
+    Raises:
+        InputError: This is no model of timm, or its features have no grid.
     """
     if not hasattr(model, "forward_features"):
         raise InputError(f"{type(model).__name__} is not a timm model: its features before pooling are unknown")
-    like = next(model.parameters())
+    own = like(model)
     with evaluated(model), torch.no_grad():
-        output: Tensor = model.forward_features(torch.zeros(1, 3, *size, dtype=like.dtype, device=like.device))
-        return output
+        output = model.forward_features(torch.zeros(1, 3, *size, dtype=own.dtype, device=own.device))
+    return _grid_of(model, output, size)
+
+
+def _grid_of(model: nn.Module, output: Any, size: tuple[int, int]) -> Grid:
+    shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else f"a {type(output).__name__} of {len(output)}"
+    grid = grid_of("features", shape, size, Metadata.of(model, size)) if isinstance(shape, tuple) else None
+    if grid is None:
+        raise InputError(
+            f"{type(model).__name__} has no features on one grid: its forward_features puts out {shape} for an image;"
+            " use a layer's grid, or a method that needs none"
+        )
+    return grid
 
 
 def final_features(output: Tensor, grid: Grid, norm: nn.LayerNorm | None) -> Tensor:
@@ -142,10 +165,10 @@ def linear_classifier(model: Any) -> tuple[Tensor, Tensor]:
 def _without_unused(model: nn.Module, size: tuple[int, int]) -> None:
     """Ask for no gradient of parameters that the logits do not depend on."""
     asked = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    like = next(model.parameters())
+    own = like(model)
     try:
         with evaluated(model), torch.inference_mode(False), torch.enable_grad():
-            logits = model(torch.zeros(2, 3, *size, dtype=like.dtype, device=like.device))
+            logits = model(torch.zeros(2, 3, *size, dtype=own.dtype, device=own.device))
             if not logits.requires_grad:  # all that they depend on is frozen already
                 return
             gradients = torch.autograd.grad(logits.sum(), asked, allow_unused=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 
 from lit_coiba.backbones.chains import Link
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.plain_forward import plain_forward
 
 REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError)  # of images of some size or order in memory
+_CHANNELS = re.compile(r"to have (\d+) channels?, but got \d+ channels? instead")  # torch's own words
 BATCH = 2  # an output whose first axis is not this is not one entry per image
 
 
@@ -49,11 +52,14 @@ def probe(model: nn.Module, links: Sequence[Link], size: tuple[int, int], channe
     Raises:
         InputError: The model does not run on images of this size.
     """
-    with suppress(*REFUSALS):
+    with suppress(*REFUSALS), plain_forward(model):
         return _probe(model, links, size, channels, torch.channels_last)
     try:
-        return _probe(model, links, size, channels, torch.contiguous_format)
+        with plain_forward(model):
+            return _probe(model, links, size, channels, torch.contiguous_format)
     except REFUSALS as error:
+        if (other := _CHANNELS.search(str(error))) and int(other[1]) != channels:
+            raise InputError(_other_channels(type(model).__name__, int(other[1]))) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"{type(model).__name__} does not run on images of {size[0]} x {size[1]} pixels ({reason}): "
@@ -80,8 +86,8 @@ def _probe(
     with evaluated(model), torch.inference_mode(False), torch.no_grad():
         handles = [m.register_forward_hook(recorder(name)) for name, m in model.named_modules() if name]
         try:
-            like = next(model.parameters(), torch.zeros(()))
-            stream = torch.zeros((BATCH, channels, *size), dtype=like.dtype, device=like.device)
+            own = like(model)
+            stream = torch.zeros((BATCH, channels, *size), dtype=own.dtype, device=own.device)
             stream = stream.contiguous(memory_format=layout)
             for position, link in enumerate(links):
                 given, version = stream, stream._version
@@ -98,10 +104,25 @@ def _probe(
     return Probe(size, found, frozenset(writing), _shape(stream), layout == torch.channels_last)
 
 
+def _other_channels(title: str, count: int) -> str:
+    """What is wrong with a model that does not take images of three channels."""
+    inputs = {1: "images.mean(1, keepdim=True)", 4: "torch.cat([images, images.mean(1, keepdim=True)], 1)"}
+    return (
+        f"{title} takes images of {count} channel{'s' if count > 1 else ''}, and lit-coiba gives them 3 (red, green,"
+        f" blue): wrap a module whose forward returns model({inputs.get(count, f'made of images, {count} channels')})"
+    )
+
+
 def _shape(output: Any) -> tuple[int, ...] | None:
     if not isinstance(output, Tensor) or output.dim() < 2 or len(output) != BATCH:
         return None
     return tuple(output.shape[1:])
+
+
+def like(model: nn.Module) -> Tensor:
+    """A tensor with the dtype and the device of a model's input: that of its first weights, if it has any."""
+    weights = (tensor for tensors in (model.parameters(), model.buffers()) for tensor in tensors)
+    return next((tensor for tensor in weights if tensor.is_floating_point()), torch.zeros(()))
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def leak(
         InputError: There are no images, or no statistics of one of the layers.
     """
     statistics.require(layers)
-    device = next(iter(model.parameters())).device
+    device = next((weights.device for weights in model.parameters()), torch.device("cpu"))
     clean, noised = [], []
     with frozen(model), torch.no_grad():
         split = model.split(layers)

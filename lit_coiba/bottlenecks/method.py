@@ -18,6 +18,7 @@ from lit_coiba.bottlenecks.statistics import (
     images_of,
 )
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.core.behavior import behavior_of, refuse_one_logit, refuse_without_classes
 from lit_coiba.core.errors import check_positive
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.network import Network
@@ -57,6 +58,10 @@ class BottleneckMethod(AttributionMethod):
 
         Statistics given as a file are used as they are; `loader` is then read only for a missing leak test.
         """
+        if (behavior := behavior_of(model)) is not None:
+            behavior.refuse_needs(type(self).__name__, self.card.needs)
+        refuse_without_classes(model)
+        refuse_one_logit(getattr(model, "num_classes", 2), "there is no cross-entropy to fit: the probability is")
         if (given := self._slot.given()) is not None:
             self.set_statistics(model, given, images_of(loader))
             return

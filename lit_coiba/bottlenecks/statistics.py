@@ -259,7 +259,7 @@ def estimate_statistics(model: Network, layers: list[str], loader: Iterable[Any]
     Raises:
         InputError: The loader yields fewer than two images.
     """
-    device = next(iter(model.parameters())).device
+    device = next((weights.device for weights in model.parameters()), torch.device("cpu"))
     moments: dict[str, Moments] = {}
     with frozen(model), torch.no_grad():
         split = model.split(layers)

@@ -104,3 +104,8 @@ def check_not_negative(**values: float) -> None:
     for name, value in values.items():
         if not value >= 0:
             raise InputError(f"{name} is {value!r}: give 0 or more")
+
+
+def described(given: Any) -> str:
+    """What someone gave in the place of something else: an object of its type, or a class."""
+    return f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"

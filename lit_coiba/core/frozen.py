@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from lit_coiba.core.norm_gradients import right_norm_gradients
+from lit_coiba.core.plain_forward import plain_forward
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def frozen(model: Any) -> Iterator[None]:
 
     On leaving, every module's train flag and every parameter's ``requires_grad`` are what they were, also after an
     exception. A callable that is not a module is left alone. Gradients of norms are right on the CPU too
-    (`right_norm_gradients`).
+    (`right_norm_gradients`), and nothing is checkpointed or compiled (`plain_forward`).
     """
     module = model if isinstance(model, nn.Module) else nn.Module()
     training = [(m, m.training) for m in module.modules()]
@@ -29,7 +30,7 @@ def frozen(model: Any) -> Iterator[None]:
         module.eval()
         for parameter in trainable:
             parameter.requires_grad_(False)
-        with torch.inference_mode(False), torch.enable_grad(), right_norm_gradients(module):
+        with torch.inference_mode(False), torch.enable_grad(), right_norm_gradients(module), plain_forward(module):
             yield
     finally:
         for parameter in trainable:
@@ -48,16 +49,26 @@ def preserve_state(module: nn.Module) -> Iterator[None]:
     parameters = list(module.parameters())
     gradients = [parameter.grad for parameter in parameters]
     devices = {parameter.device for parameter in parameters}
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global one is what is kept
     for parameter in parameters:
         parameter.grad = None  # else it would move along with its parameter
     try:
-        with frozen(module), torch.random.fork_rng(devices=()):
+        with frozen(module), kept_randomness():
             yield
     finally:
         if len(devices) == 1:
             module.to(devices.pop())
         for parameter, gradient in zip(module.parameters(), gradients):
             parameter.grad = gradient
+
+
+@contextmanager
+def kept_randomness(device: torch.device | None = None) -> Iterator[None]:
+    """On leaving, the global random states are what they were: of Python, NumPy, torch's CPU, and of `device`."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global one is what is kept
+    devices = [device] if device is not None and device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
         random.setstate(states[0])
         np.random.set_state(states[1])  # noqa: NPY002

@@ -12,11 +12,21 @@ import torch
 from torch import Tensor
 
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
+from lit_coiba.core.behavior import behavior_of, refuse_without_classes
 from lit_coiba.core.errors import InputError, advise
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.images import check_images
-from lit_coiba.core.targets import Resolved, Target, Targets, resolve, select_output, unscored_rows
+from lit_coiba.core.targets import (
+    Class,
+    Resolved,
+    ResolvedClass,
+    Target,
+    Targets,
+    resolve,
+    select_output,
+    unscored_rows,
+)
 from lit_coiba.functional import precise, resize_map
 
 Need = Literal["gradients", "attention", "layer", "modules", "statistics", "head", "package"]
@@ -108,6 +118,10 @@ class AttributionMethod(ABC):
             InputError: Images or targets that do not fit the model.
         """
         check_images(model, images)
+        runs = self.card.class_dependent or self.card.needs
+        if runs and (behavior := behavior_of(model)) is not None:
+            behavior.refuse_batches()
+            behavior.refuse_needs(type(self).__name__, self.card.needs)
         with frozen(model), advise(type(self).__name__, self.advice):
             pixels = images.detach().clone()  # which autograd may keep, also where the images were made in inference
             yield pixels, self._resolved(model, pixels, targets)
@@ -116,6 +130,8 @@ class AttributionMethod(ABC):
         """A row for each image, scored as this method scores classes."""
         if not self.card.class_dependent and (targets is None or isinstance(targets, Target)):
             return unscored_rows(len(images), images.device)
+        if not isinstance(targets, Target | Resolved) or isinstance(targets, Class | ResolvedClass):
+            refuse_without_classes(model)
         output, default = getattr(self, "output", "logit"), signature(type(self)).parameters.get("output")
         asked = default is not None and output != default.default
 

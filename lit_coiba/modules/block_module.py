@@ -6,6 +6,8 @@ from lightning import LightningModule
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.trained import load_trained
+from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
+from lit_coiba.core.errors import InputError, described
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.heads.head import Head
@@ -25,9 +27,23 @@ class BlockModule(LightningModule):
 
     def __init__(self, backbone: Backbone, weights: str | None = None, head: type[Head] | None = None) -> None:
         super().__init__()
+        if not isinstance(backbone, Backbone):
+            raise InputError(
+                f"backbone is {described(backbone)}: give a Backbone, Backbone(name) for a timm model or"
+                " Backbone.wrap(module) for a module"
+            )
         if weights is not None:
             load_trained(backbone, weights, head)
         self.network = backbone
+
+    def check_classes(self) -> None:
+        """Refuse a model whose outputs are no classes of a softmax, which every row has a probability of.
+
+        Raises:
+            InputError: It has no classifier, or a single output.
+        """
+        refuse_without_classes(self.network)
+        refuse_one_logit(self.network.num_classes, "the probability of its class is")
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -38,9 +54,10 @@ class BlockModule(LightningModule):
         """Refuse images that nothing can be done with; the Trainer calls this before the first block.
 
         Raises:
-            InputError: They lack what this module needs.
+            InputError: They lack what this module needs; or images of a batch see one another in the model.
         """
-        return
+        if (behavior := self.network.behavior) is not None:
+            behavior.refuse_batches()
 
     def knows_classes(self, images: ImageDataset) -> bool:
         """Whether the labels can be classes of the model: there are as many names as classes, or none."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.batch import Batch, Failure
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, described
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod
@@ -51,6 +51,10 @@ class Explainer(BlockModule):
         head: type[Head] | None = None,
     ) -> None:
         super().__init__(backbone, weights, head)
+        if not isinstance(method, AttributionMethod):
+            name = method.__name__ if isinstance(method, type) else "Saliency"
+            raise InputError(f"method is {described(method)}: give an object, such as {name}()")
+        self.check_classes()
         self.method = method
         self.target = parse_target(targets)
         self.target.check(backbone.num_classes)
@@ -62,6 +66,9 @@ class Explainer(BlockModule):
 
     def check(self, images: ImageDataset) -> None:
         """Refuse images that lack the labels or class names which the target asks for, and learn the names."""
+        super().check(images)
+        if (behavior := self.network.behavior) is not None:
+            behavior.refuse_needs(type(self.method).__name__, self.method.card.needs)
         known, count = self.knows_classes(images), self.network.num_classes
         if self.target.uses_labels and max(images.labels) < 0:
             raise InputError("targets is label, but no image has a label: explain the predicted class, or give labels")

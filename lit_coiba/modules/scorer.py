@@ -83,6 +83,7 @@ class Scorer(BlockModule):
         head: type[Head] | None = None,
     ) -> None:
         super().__init__(backbone, weights, head)
+        self.check_classes()
         self.metrics = usual_metrics() if metrics is None else metrics
         self._chosen = metrics is not None  # by the user, who wants to know what cannot be measured
         for name, metric in self.metrics.items():

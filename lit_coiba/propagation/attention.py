@@ -130,6 +130,8 @@ def token_grid(model: nn.Module) -> Grid:
         same = len({grid and (grid.layout, grid.num_prefix_tokens, grid.height, grid.width) for grid in around}) == 1
         found = around[-1] if same and around[-1] is not None and around[-1].layout == "tokens" else None
         what = "attention over tokens that change from block to block"
+        if found is None and model.misplaced:
+            what = "tokens that are not in reading order, row by row with CLS first"
     elif others:
         windows = [name for name, module in inner.named_modules() if name in others and hasattr(module, "window_size")]
         what = "attention within windows" if windows else "attention of another kind than over all tokens"

@@ -19,6 +19,7 @@ from lit_coiba.backbones.fused_attention import attention_modules, unfused_if_sl
 from lit_coiba.backbones.layer_depths import layer_depths
 from lit_coiba.backbones.weights_file import read_arguments
 from lit_coiba.core.batch import Batch
+from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.heads.description import build, describe
@@ -85,6 +86,8 @@ class Classifier(LightningModule):
             self.backbone.attach(build(head))
         elif head is not None:
             self.backbone.attach(head(self.backbone.feature_channels, self.backbone.num_classes))
+        refuse_without_classes(self.backbone)
+        refuse_one_logit(self.backbone.num_classes, "its cross-entropy teaches nothing: the probability is")
         self.frozen = frozen
         self.lr, self.backbone_lr, self.layer_decay = lr, backbone_lr, layer_decay
         self.weight_decay, self.warmup = weight_decay, warmup

@@ -76,7 +76,8 @@ def test_a_module_of_one_s_own_says_its_classes_itself():
     assert backbone.model is module
     assert backbone.num_classes == 5
     assert backbone.preprocessing == Preprocessing(size=(16, 24))
-    assert Backbone.wrap(module, Preprocessing((16, 16)), num_classes=3).num_classes == 3
+    with pytest.raises(InputError, match="num_classes is 3, but PlainCNN returns 5 logits"):
+        Backbone.wrap(module, Preprocessing((16, 16)), num_classes=3)
 
 
 def test_a_wrapped_timm_model_keeps_what_timm_knows():
@@ -86,7 +87,7 @@ def test_a_wrapped_timm_model_keeps_what_timm_knows():
 
 
 def test_a_module_that_returns_no_logits_is_refused():
-    with pytest.raises(InputError, match=r"Conv2d returns \(4, 8, 8\) for an image"):
+    with pytest.raises(InputError, match=r"Conv2d returns \(2, 4, 8, 8\) for 2 images, not logits"):
         Backbone.wrap(nn.Conv2d(3, 4, 1), image_size=8)
 
 
@@ -138,7 +139,7 @@ def test_the_digest_has_no_address_in_memory():
         def extra_repr(self):
             return str(object())
 
-    assert Backbone.wrap(Described(), num_classes=4).digest() == Backbone.wrap(Described(), num_classes=4).digest()
+    assert Backbone.wrap(Described(), image_size=4).digest() == Backbone.wrap(Described(), image_size=4).digest()
 
 
 def test_the_digest_reads_bfloat16_and_scalars():

@@ -28,9 +28,10 @@ def test_it_is_the_last_layer_where_places_count_and_can_be_seen(build, layer):
     assert (path.grids[0].to_spatial(gradient).abs().sum(1) > 0).all()  # no place is without influence
 
 
-def test_of_a_wrapped_transformer_it_goes_into_the_last_block():
+def test_of_a_wrapped_transformer_it_is_the_norm_that_begins_the_last_block():
     net = torchvision.models.VisionTransformer(32, 8, 3, 2, 16, 32, num_classes=4)
-    assert Backbone.wrap(net.eval(), image_size=32).cam_layer() == "encoder.layers.encoder_layer_1"
+    torch.nn.init.normal_(net.heads.head.weight)
+    assert Backbone.wrap(net.eval(), image_size=32).cam_layer() == "encoder.layers.encoder_layer_2.ln_1"
 
 
 def test_a_model_without_places_is_refused():

@@ -21,9 +21,14 @@ def test_a_transformer_begins_at_a_third_of_its_depth(depth):
     assert backbone.candidate_layers() == norms(0, depth)
 
 
-@pytest.mark.parametrize("name", ["deit_distilled", "dinov2_registers", "eva", "vit_map"])
+@pytest.mark.parametrize("name", ["deit_distilled", "dinov2_registers"])
 def test_so_do_its_relatives(name):
     assert family(name).default_layers() == norms(1, 3)
+
+
+@pytest.mark.parametrize("name", ["eva", "vit_map", "vit_average"])
+def test_where_patches_are_read_behind_the_last_block_it_takes_outputs_of_blocks(name):
+    assert family(name).default_layers() == family(name).candidate_layers() == ["blocks.1", "blocks.2"]
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,7 @@ class TestWhatAMethodIsGiven:
     def test_the_prediction_runs_in_the_pieces_of_the_method(self, model, images):
         method, sizes = Blind(), []
         method.card, method._evaluator = Card("", "none"), BatchedEvaluator(2)
+        assert model.behavior is not None  # the model is looked at first, once
         model.model.register_forward_hook(lambda _, __, output: sizes.append(len(output)))
         method.explain(model, images)
         assert sizes == [2, 1]

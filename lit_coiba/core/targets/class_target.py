@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from lit_coiba.core.behavior import refuse_one_logit
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.targets.resolved import Resolved
 from lit_coiba.core.targets.selection import OutputPath, select_output
@@ -142,6 +143,10 @@ class ResolvedClass(Resolved):
     def values(self, logits: Tensor) -> Tensor:
         """`score` of logits ``(R, K)``."""
         values = precise(logits)
+        if self.scored in ("prob", "logprob", "rest"):
+            refuse_one_logit(
+                values.shape[-1], f"the score {self.scored}, of a softmax, says nothing: its probability is"
+            )
         if self.scored == "prob":
             values = values.softmax(-1)
         elif self.scored == "logprob":
@@ -152,11 +157,14 @@ class ResolvedClass(Resolved):
 
     def fidelity(self, out: Any) -> Tensor:
         """Cross-entropy of the class in nats, ``(R,)``, whatever `scored` is."""
-        log_probabilities = precise(select_output(out, self.output)).log_softmax(-1)
+        logits = precise(select_output(out, self.output))
+        refuse_one_logit(logits.shape[-1], "there is no cross-entropy to fit: the probability is")
+        log_probabilities = logits.log_softmax(-1)
         return -log_probabilities.gather(-1, self.index.unsqueeze(-1)).squeeze(-1)
 
     def linear(self) -> tuple[Tensor, Tensor]:
         """A row ``e_j - e_c`` for each class j other than c, ``(R, K - 1, K)``, and zeros."""
+        refuse_one_logit(self.num_classes, "no other class can overturn it: its probability is")
         unit = torch.eye(self.num_classes, device=self.index.device)
         numbers = torch.arange(self.num_classes - 1, device=self.index.device).expand(len(self), -1)
         rows = unit[numbers + (numbers >= self.index.unsqueeze(1))] - unit[self.index].unsqueeze(1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.core.batched_evaluator import CPU_PIXELS, report_progress
+from lit_coiba.core.behavior import behavior_of
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.targets import Targets
@@ -164,6 +165,8 @@ class PerturbationCurve(Metric):
         """The scores s_0 ... s_K of each sample ``(B, K + 1)``; arguments and errors as those of `score`."""
         if images.dim() != 4:
             raise InputError(f"images have shape {tuple(images.shape)}: give model input (B, C, H, W)")
+        if (behavior := behavior_of(model)) is not None:
+            behavior.refuse_batches()
         maps = checked_maps(maps, len(images)).to(images.device)
         images = images.detach()
         size = (images.shape[-2], images.shape[-1])
@@ -173,7 +176,7 @@ class PerturbationCurve(Metric):
         baseline = self._baselines.of(images, model)
         start, end = (baseline, images) if self.inserts else (images, baseline)
         with frozen(model), torch.no_grad():
-            out = model(images)
+            out = model(images.clone())  # which a model may write into
             resolved = resolve_on(out, targets, images).scored_by(self.output, asked=self.output != OUTPUT)
             clean = resolved.score(out).unsqueeze(1)
             counts = counts[:-1] if self.inserts else counts[1:]  # the clean images are an end, and known
