@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lit_coiba.backbones.chain_split import ChainSplit
 from lit_coiba.backbones.chains import chain
+from lit_coiba.backbones.class_names import ClassNames
 from lit_coiba.backbones.construction import Interpolation, build, pair, preprocessing_of
 from lit_coiba.backbones.defaults import cam_layer, candidate_layers, default_layers
 from lit_coiba.backbones.digest import digest_of, once_while_unchanging, printed
@@ -62,6 +63,7 @@ class Backbone(nn.Module):
     preprocessing: Preprocessing
     num_classes: int
     arguments: dict[str, Any]  # of __init__, plain values
+    class_names = ClassNames()
 
     def __init__(
         self,
@@ -128,9 +130,8 @@ class Backbone(nn.Module):
         """
         backbone = cls.__new__(cls)
         nn.Module.__init__(backbone)
-        preprocessing = preprocessing or preprocessing_of(module)
-        preprocessing = replace(preprocessing, size=pair(image_size) or preprocessing.size)
-        backbone._adopt(module, preprocessing, num_classes, {})
+        found = preprocessing or preprocessing_of(module)
+        backbone._adopt(module, replace(found, size=pair(image_size) or found.size), num_classes, {})
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:

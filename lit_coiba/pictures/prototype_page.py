@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lit_coiba.pictures.card import class_name, rounded
+from lit_coiba.pictures.names import class_name
+from lit_coiba.pictures.numbers import rounded_signed
 from lit_coiba.pictures.page import ALERT, FADED, Page, fitted
 from lit_coiba.prototypes import Patch, Prototypes
 from lit_coiba.prototypes.patches import Box
@@ -112,16 +113,6 @@ def framed(pixels: Tensor, box: Box, side: int, color: Tensor) -> Tensor:
     inside[max(top + 2, 2) : min(bottom - 2, side - 2), max(left + 2, 2) : min(right - 2, side - 2)] = False
     picture[:, inside] = color.to(torch.uint8).unsqueeze(1)
     return picture
-
-
-def rounded_signed(number: float) -> str:
-    """A number to three digits with its sign.
-
-    Example:
-        >>> rounded_signed(1.2345), rounded_signed(-0.5)
-        ('+1.23', '\N{MINUS SIGN}0.5')
-    """
-    return f"{'+' if number >= 0 else chr(0x2212)}{rounded(abs(number))}"
 
 
 def _write_unit(page: Page, prototypes: Prototypes, unit: int, y: int, weight: float | None) -> None:
