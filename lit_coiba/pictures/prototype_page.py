@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def draw_pages(
 
     Args:
         prototypes: The prototypes.
-        folder: Folder to write: ``units/01.png`` and so on, ``classes/0.png``.
+        folder: Folder to write: ``units/01.png`` and so on, ``classes/000_tench.png``.
         pages: Largest number of pages of each kind.
         report_progress: Called with how many are done, of how many.
     """
@@ -53,7 +54,7 @@ def draw_pages(
     for number, strongest in enumerate(own):
         units, weights = [unit for unit, _ in strongest[:OF_CLASS]], [weight for _, weight in strongest[:OF_CLASS]]
         title = f"{class_name(number, prototypes.classes)}: the units of largest weight"
-        unit_page(prototypes, units, title, weights).save(folder / CLASSES / f"{number}.png")
+        unit_page(prototypes, units, title, weights).save(folder / CLASSES / f"{_stem(number, prototypes.classes)}.png")
         report_progress(len(parts) + number + 1, len(parts) + len(own))
 
 
@@ -113,6 +114,13 @@ def framed(pixels: Tensor, box: Box, side: int, color: Tensor) -> Tensor:
     inside[max(top + 2, 2) : min(bottom - 2, side - 2), max(left + 2, 2) : min(right - 2, side - 2)] = False
     picture[:, inside] = color.to(torch.uint8).unsqueeze(1)
     return picture
+
+
+def _stem(number: int, classes: list[str]) -> str:
+    """The name of the page of a class: its number, so that files are in order, and its name as far as it is plain."""
+    name = classes[number] if number < len(classes) else ""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:40]
+    return f"{number:03d}_{plain}" if plain else f"{number:03d}"
 
 
 def _write_unit(page: Page, prototypes: Prototypes, unit: int, y: int, weight: float | None) -> None:

@@ -224,3 +224,24 @@ def test_inputs_are_left_alone():
     show(images, values, RECIPE)
     assert torch.equal(images, before[0])
     assert torch.equal(values, before[1])
+
+
+def test_a_data_module_gives_the_picture_of_a_sample(tmp_path):
+    from lit_coiba import ImageFolder
+
+    (tmp_path / "cats").mkdir()
+    for name in ("cats/a.png", "cats/b.png"):
+        PICTURE.save(tmp_path / name)
+    (tmp_path / "cats/c.png").write_bytes(b"torn")
+    data = ImageFolder(str(tmp_path))
+    assert np.array_equal(data["cats/b.png"], BYTES)
+    assert np.array_equal(data[0], BYTES)
+    assert load_images(data["cats/a.png"], RECIPE).shape == (1, 3, 32, 32)
+    for key, sentence in (
+        ("cats/bb.png", "no sample 'cats/bb.png': ids near it are cats/b.png, cats/c.png"),
+        (3, "the sample is 3: give the id of one, or a number from 0 to 2"),
+        (1.5, "the sample is of type float"),
+        (2, "cats/c.png cannot be read: the file is not an image"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            data[key]
