@@ -19,10 +19,15 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.bottlenecks.iba import IBA as IBA
     from lit_coiba.core.preprocessing import Preprocessing as Preprocessing
     from lit_coiba.data.image_folder import ImageFolder as ImageFolder
+    from lit_coiba.data.in_hand import load_images as load_images
     from lit_coiba.data.synthetic_parts import SyntheticParts as SyntheticParts
     from lit_coiba.modules.explainer import Explainer as Explainer
     from lit_coiba.modules.prototype_search import PrototypeSearch as PrototypeSearch
     from lit_coiba.modules.scorer import Scorer as Scorer
+    from lit_coiba.pictures.overlay import heat as heat
+    from lit_coiba.pictures.overlay import overlay as overlay
+    from lit_coiba.pictures.show import save as save
+    from lit_coiba.pictures.show import show as show
     from lit_coiba.prototypes.prototypes import Prototypes as Prototypes
     from lit_coiba.store.store import ExplanationStore as ExplanationStore
     from lit_coiba.trainer.trainer import Trainer as Trainer
@@ -50,5 +55,10 @@ __getattr__, __dir__ = lazily(
         "Scorer": "lit_coiba.modules.scorer",
         "SyntheticParts": "lit_coiba.data.synthetic_parts",
         "Trainer": "lit_coiba.trainer",
+        "heat": "lit_coiba.pictures",
+        "load_images": "lit_coiba.data.in_hand",
+        "overlay": "lit_coiba.pictures",
+        "save": "lit_coiba.pictures",
+        "show": "lit_coiba.pictures",
     },
 )

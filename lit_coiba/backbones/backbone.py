@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lit_coiba.backbones.chain_split import ChainSplit
 from lit_coiba.backbones.chains import chain
+from lit_coiba.backbones.class_names import ClassNames
 from lit_coiba.backbones.construction import build, pair, preprocessing_of
 from lit_coiba.backbones.digest import architecture_of, digest_of, once_while_unchanging, printed
 from lit_coiba.backbones.forwards import captured
@@ -68,6 +69,7 @@ class Backbone(nn.Module):
     num_classes: int
     arguments: dict[str, Any]  # of __init__, plain values
     look: bool = True  # whether the model is looked at, once, before it is explained: see `report`
+    class_names = ClassNames()
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import timm
 from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
 from torch import nn
 
+from lit_coiba.backbones.random_weights import mark_random
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import CropMode, Interpolation, Preprocessing
 
@@ -54,7 +55,7 @@ def build(
     if image_size is not None and built_for_one_size(name):
         arguments["img_size"] = image_size
     try:
-        return timm.create_model(name, pretrained=pretrained, **arguments)
+        model = timm.create_model(name, pretrained=pretrained, **arguments)
     except Exception as error:  # whatever constructors come across; the hub has exceptions for each way to be offline
         lines = str(error).strip().splitlines() or [type(error).__name__]
         if pretrained and not isinstance(error, (TypeError, AssertionError)):
@@ -64,6 +65,9 @@ def build(
             ) from error
         listed = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "its own arguments"
         raise InputError(f"timm cannot build {name} with {listed} ({lines[0]}): change timm_kwargs") from error
+    if not pretrained and "checkpoint_path" not in arguments:
+        mark_random(model)
+    return model
 
 
 def built_for_one_size(name: str) -> bool:

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from torch import nn
 
+from lit_coiba.backbones.class_names import names_in, tell_names
 from lit_coiba.backbones.grid_head import PLACE
 from lit_coiba.backbones.mismatch import Mismatch
-from lit_coiba.backbones.weights_file import File, Weights, read_weights
+from lit_coiba.backbones.weights_file import File, Weights, read_arguments, read_weights
 from lit_coiba.core.errors import InputError
 
 
@@ -45,6 +46,7 @@ def load_weights(
     if mismatch.names:
         raise InputError(f"{file} does not fit {type(model).__name__}: {mismatch.sentence(next(iter(heads), None))}")
     model.load_state_dict(weights)
+    tell_names(model, None if new_head else names_in(read_arguments(file)))
 
 
 def _part(weights: Weights, own: Weights) -> Weights:

@@ -70,18 +70,19 @@ class Preprocessing:
         """Pixels in [0, 1], ``(..., 3, H, W)``, as model input.
 
         Raises:
-            InputError: The pixels are not a tensor of floating-point numbers.
+            InputError: The pixels are not a tensor ``(..., 3, H, W)`` of floating-point numbers.
         """
-        if not isinstance(pixels, Tensor) or not pixels.is_floating_point():
-            given = pixels.dtype if isinstance(pixels, Tensor) else type(pixels).__name__
-            raise InputError(
-                f"pixels is {given}: give a floating-point tensor with values in [0, 1], such as bytes divided by 255"
-            )
+        _check(pixels, "pixels", "with values in [0, 1], such as bytes divided by 255; load_images reads pictures")
         mean, std = self._moments(pixels)
         return (pixels - mean) / std
 
     def denormalize(self, images: Tensor) -> Tensor:
-        """Model input ``(..., 3, H, W)`` as pixels in [0, 1]."""
+        """Model input ``(..., 3, H, W)`` as pixels in [0, 1].
+
+        Raises:
+            InputError: The images are not a tensor ``(..., 3, H, W)`` of floating-point numbers.
+        """
+        _check(images, "images", "of model input")
         mean, std = self._moments(images)
         return images * std + mean
 
@@ -106,3 +107,16 @@ def _check_moment(name: str, values: Sequence[float]) -> None:
         raise InputError(f"{name} has {len(values)} values: give one for each of the 3 channels")
     if not all(map(math.isfinite, values)):
         raise InputError(f"{name} is {tuple(values)}: give finite numbers, one for each of the 3 channels")
+
+
+def _check(images: object, name: str, what: str) -> None:
+    """Refuse what is not a tensor of three channels."""
+    if not isinstance(images, Tensor):
+        given = f"of type {type(images).__name__}"
+    elif not images.is_floating_point():
+        given = str(images.dtype)
+    elif images.dim() < 3 or images.shape[-3] != 3:
+        given = f"of shape {tuple(images.shape)}"
+    else:
+        return
+    raise InputError(f"{name} is {given}: give a floating-point tensor (..., 3, H, W) {what}")

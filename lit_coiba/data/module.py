@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -19,7 +20,7 @@ from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.blocks import BlockDataset, BlockSampler, count_blocks
-from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.dataset import ImageDataset, picture_of
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.subset import LimitOrder, limited
 from lit_coiba.data.transforms import Transform
@@ -110,6 +111,14 @@ class BlockDataModule(LightningDataModule, ABC):
         Raises:
             InputError: There is no such split, or nothing in it.
         """
+
+    def __getitem__(self, key: int | str) -> Image.Image:
+        """The picture of a sample that is explained, by its number or its id.
+
+        Raises:
+            InputError: There is no such sample, or it cannot be read.
+        """
+        return picture_of(self.dataset("predict"), key)
 
     @property
     def num_classes(self) -> int | None:

@@ -91,6 +91,7 @@ class Explainer(BlockModule):
         if not len(resolved):
             return _without_rows(batch, resolved.reasons)
         explanation = self._explain(images, resolved)
+        extras = {**_predicted(logits, resolved, self.target), **explanation.extras}
         finite = explanation.maps.flatten(1).isfinite().all(1)
         index, rows = resolved.image[finite], resolved.index[finite]
         failed = dict.fromkeys(resolved.image[~finite].tolist(), f"its map is not finite: {_REMEDY}")
@@ -101,7 +102,7 @@ class Explainer(BlockModule):
             labels=batch.labels.to(index.device)[index].cpu(),
             probabilities=logits.softmax(-1)[index, rows].cpu(),
             maps=explanation.maps[finite].cpu(),
-            extras={name: value[finite].cpu() for name, value in explanation.extras.items()},
+            extras={name: value[finite].cpu() for name, value in extras.items()},
             failures=(*batch.failures, *_failures(batch, {**resolved.reasons, **failed})),
             places=explanation.places,
         )
@@ -122,6 +123,14 @@ class Explainer(BlockModule):
         shown = images[rows.image]
         rows = replace(rows, image=torch.arange(len(rows), device=rows.image.device), reasons={})
         return self.method.explain_cells(self.network, shown, rows)
+
+
+def _predicted(logits: Tensor, rows: Resolved, target: Target) -> dict[str, Tensor]:
+    """What the model predicts for the image of each row, ``(R,)``, where that is not what is explained anyway."""
+    if target.identity() in ("predicted", "top1"):
+        return {}
+    probability, index = logits.softmax(-1)[rows.image].max(-1)
+    return {"predicted": index, "predicted_probability": probability}
 
 
 def _by_rank(image: Tensor) -> list[Tensor]:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from lightning import Callback
 
+from lit_coiba.backbones.random_weights import has_random_weights
 from lit_coiba.callbacks import BlockProgress, ContactSheet, Decisions, RunLog
 from lit_coiba.callbacks.run_log import PANELS
 from lit_coiba.callbacks.store_callback import Explained, StoreCallback
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.shard import Shard
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.pictures.about import About
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.store import STATISTICS
 from lit_coiba.store.writer import StoreWriter
@@ -41,13 +43,13 @@ def explain(
     identity = {**identity, "statistics": statistics.digest() if statistics else None}
     store = ExplanationStore.open(folder, Manifest(identity, provenance(run)))
     blocks = run.on_rank_zero(lambda: blocks_to_do(run, store, shard, retry_failed))
-    named = _knows_classes(run)
+    about = _about(run)
     transform, total = run.datamodule.transform, run.datamodule.total_blocks
-    log = RunLog(store, run.images, transform, total, PANELS if pictures else 0, named)
+    log = RunLog(store, run.images, transform, total, PANELS if pictures else 0, about.names)
     callbacks = [log, *(_usual_pictures(run) if pictures else ())]
     if blocks:
         run.over_blocks(run.model, blocks, BlockProgress(), StoreWriter(store), *callbacks)
-    explained = Explained(store, run.images, transform, run.model.method, named, bool(blocks))
+    explained = Explained(store, run.images, transform, run.model.method, about, bool(blocks))
     run.on_rank_zero(lambda: _finish([*run.trainer.callbacks, *callbacks], explained))
     if run.trainer.is_global_zero and not store.missing(total, verify=False):
         _compact(store, run.shows_progress)
@@ -66,17 +68,18 @@ def blocks_to_do(
     return shard.share(sorted(blocks))
 
 
-def _knows_classes(run: BlockRun[Explainer]) -> bool:
-    """Whether the class names of the data are the model's; warns where they are not."""
-    known = run.model.knows_classes(run.images)
-    if not known:
+def _about(run: BlockRun[Explainer]) -> About:
+    """What pictures say of the model and its classes; warns where nobody knows their names but the data have some."""
+    network = run.model.network
+    about = About.of(network, run.images, run.model.method, has_random_weights(network))
+    if not run.model.knows_classes(run.images) and not about.names.classes:
         warnings.warn(
             f"the data have {len(run.images.classes)} classes and the model has {run.model.network.num_classes}: the "
             "class folders do not name the model's classes, so pictures show numbers; give the model's class names, "
             "in the model's order, as data.classes",
             stacklevel=2,
         )
-    return known
+    return about
 
 
 def _usual_pictures(run: BlockRun[Explainer]) -> list[StoreCallback]:

@@ -8,14 +8,20 @@ from typing import Any
 import torch
 
 from lit_coiba import __version__
+from lit_coiba.backbones.random_weights import has_random_weights
+from lit_coiba.pictures.names import Names
 from lit_coiba.trainer.block_run import BlockRun
 
 PACKAGES = ("torch", "lightning", "timm", "captum")
 
 
 def provenance(run: BlockRun[Any]) -> dict[str, Any]:
-    """Versions and hardware."""
+    """The model's name and those of its classes, versions and hardware."""
+    network = run.model.network
     return {
+        "model": network.arguments.get("name") or type(network.model).__name__,
+        "random_weights": has_random_weights(network),
+        "class_names": list(Names.of(run.images.classes, network.class_names, network.num_classes).classes),
         "versions": {"lit-coiba": __version__, **{name: version(name) for name in PACKAGES}},
         "accelerator": type(run.trainer.accelerator).__name__,
         "devices": run.trainer.num_devices,
