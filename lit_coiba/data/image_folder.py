@@ -11,6 +11,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.files.class_names import ClassNames
 from lit_coiba.data.files.file_index import SPLITS, WHOLE, FileIndex, FolderIndex, TableIndex
+from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.module import BlockDataModule, Examples, Split
 from lit_coiba.data.subset import LimitOrder
@@ -45,6 +46,10 @@ class ImageFolder(BlockDataModule):
         InputError: A path does not exist, a pattern or a column is wrong, there are no images, or a label is unknown.
     """
 
+    excluded_from_identity = BlockDataModule.excluded_from_identity | {
+        *("root", "csv", "columns", "split", "classes", "label_pattern", "augment")
+    }
+
     def __init__(
         self,
         root: str,
@@ -58,8 +63,9 @@ class ImageFolder(BlockDataModule):
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",
+        fingerprint: Noticing = "time",
     ) -> None:
-        super().__init__(batch_size, num_workers, limit, limit_order)
+        super().__init__(batch_size, num_workers, limit, limit_order, fingerprint)
         self.root = Path(root).expanduser()
         self.csv = csv
         self.columns = columns

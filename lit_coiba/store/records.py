@@ -27,6 +27,7 @@ COLUMNS = {  # every block has these, then one column per extra
     "map": pa.list_(pa.float32()),  # row-major
     "error": pa.string(),  # null = explained
 }
+VERSION = "sample_version"  # column of texts, see `data.fingerprint`; absent in stores of version 0.1.0
 _NUMPY = {pa.float32(): np.float32, pa.float64(): np.float64, pa.int64(): np.int64}  # of maps and extras
 _SHAPE = b"shape"  # field metadata of an extra: JSON list, the shape of one row
 
@@ -42,6 +43,7 @@ class BlockRecord(NamedTuple):
     maps: Tensor  # (R, h, w) stored as float32
     extras: dict[str, Tensor]  # name -> (R, ...), stored as float32, float64 or int64
     failures: tuple[Failure, ...] = ()
+    versions: tuple[str, ...] | None = None  # R versions of samples, see `data.fingerprint`; None = not known
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +97,9 @@ def to_table(record: BlockRecord) -> pa.Table:
         array = _numpy(values, _storage(record.block, name, values.dtype))
         columns[name] = pa.array(array) if array.ndim == 1 else _lists(array)
         fields.append(pa.field(name, columns[name].type, metadata={_SHAPE: json.dumps(array.shape[1:]).encode()}))
+    if record.versions is not None:
+        columns[VERSION] = pa.array(record.versions, pa.string())
+        fields.append(pa.field(VERSION, pa.string()))
     schema = pa.schema([pa.field("id", pa.string()), *fields, pa.field("error", pa.string())])
     nulls = [pa.concat_arrays([values, pa.nulls(failed, values.type)]) for values in columns.values()]
     return pa.table([ids, *nulls, errors], schema=schema)
@@ -113,6 +118,7 @@ def from_table(table: pa.Table, block: int) -> BlockRecord:
         torch.stack([row.map for row in rows]) if rows else torch.zeros(0, 0, 0),
         {name: torch.from_numpy(values.copy()) for name, values in columns.extras.items()},
         failures(table),
+        tuple(explained(table)[VERSION].to_pylist()) if VERSION in table.column_names else None,
     )
 
 
@@ -146,7 +152,7 @@ class Columns:
         self.extras = {
             field.name: _values(rows[field.name]).reshape(len(self.ids), *json.loads(field.metadata[_SHAPE]))
             for field in table.schema
-            if field.name not in COLUMNS
+            if field.name not in COLUMNS and field.name != VERSION
         }
         self._labels = [-1 if label is None else label for label in rows["label"].to_pylist()]
         self._targets = rows["target"].to_pylist()
@@ -187,7 +193,9 @@ def _check(record: BlockRecord) -> None:
             raise InputError(
                 f"{where}: {name} has shape {tuple(values.shape)}, but there are {rows} ids: give one per id"
             )
-    taken = sorted(record.extras.keys() & COLUMNS.keys())
+    if record.versions is not None and len(record.versions) != rows:
+        raise InputError(f"{where}: there are {len(record.versions)} versions for {rows} ids: give one per id")
+    taken = sorted(record.extras.keys() & {*COLUMNS, VERSION})
     if taken:
         raise InputError(f"{where}: an extra cannot be called {taken[0]!r}: every row has a column of that name")
     counts = Counter(zip(record.ids, record.targets.tolist()))

@@ -73,6 +73,18 @@ class FileDataset(ImageDataset):
             mask[max(box.y_min, 0) : max(box.y_max + 1, 0), max(box.x_min, 0) : max(box.x_max + 1, 0)] = True
         return mask
 
+    def files(self, index: int) -> Sequence[Path]:
+        """The file of the sample."""
+        return (self.root / self.names[index],)
+
+    def region_version(self, index: int) -> str:
+        """The boxes of the file, as text."""
+        try:
+            boxes = self.boxes.get(self.names[index])
+        except (InputError, OSError) as error:
+            return f"unreadable: {type(error).__name__}"
+        return "" if boxes is None else ";".join(",".join(map(str, box)) for box in boxes)
+
 
 def find_images(folder: Path) -> list[str]:
     """Image files in a folder and all below it, as relative POSIX paths, sorted; hidden ones are left out.
