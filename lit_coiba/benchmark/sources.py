@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,22 @@ from lit_coiba.core.class_identity import class_identity
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.old_names import current_identity
+from lit_coiba.core.printable import printable
+from lit_coiba.core.targets.strings import target_text
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.modules.scorer import Keys, Source
 from lit_coiba.store import ExplanationStore
+
+_CAUSES = (  # what of a store's identity makes it explain other classes or images, what it is called, and the remedy
+    ("targets", "their targets", "explain both with the same --model.targets"),
+    (
+        "precision",
+        "their precisions, in which the model may predict different classes,",
+        "explain both with the same --trainer.precision, or with --model.targets label",
+    ),
+    ("samples", "their numbers of images", "explain the same images, with the same --limit"),
+)
 
 REFERENCE = "Saliency"  # the row that the others are compared with
 
@@ -109,11 +121,16 @@ class DatasetRegions:
 
     @property
     def known(self) -> bool:
-        """Whether the first image's object is known, as a sign for all."""
+        """Whether some image's object is known."""
+        return any(self._knows(index) for index in range(len(self.dataset)))
+
+    def _knows(self, index: int) -> bool:
         try:
-            return bool(self.dataset.ids) and self.of(self.dataset.ids[0]) is not None
+            return self.dataset.region(index) is not None
         except (OSError, ValueError):  # it is told, in a way that makes no sense: a failure of this image
             return True
+        except Exception:  # whatever a user's dataset raises: the image fails where it is scored, if it is
+            return False
 
 
 def names_of(folders: Sequence[str]) -> dict[str, str]:
@@ -160,14 +177,30 @@ def common_keys(stores: Sequence[ExplanationStore], ids: Sequence[str]) -> Keys:
         )
     if others := sorted(set.union(*found) - set(shared)):
         warnings.warn(
-            f"{len(shared)} explanations are compared, {len(others)} are left out, since they are not in all stores "
-            f"or are of another class, such as {others[0][0]} for class {others[0][1]}",
+            f"{len(shared):,} explanations are compared, {len(others):,} are left out, since they are not in all "
+            f"stores or are of another class, such as {printable(others[0][0], 80)} for class {others[0][1]}"
+            f"{_cause(stores, asked)}",
             stacklevel=2,
         )
     keys: Keys = {}
     for sample, target in shared:
         keys.setdefault(sample, []).append(target)
     return keys
+
+
+def _cause(stores: Sequence[ExplanationStore], asked: Collection[str]) -> str:
+    """Why stores explain different classes or images, and what to do, as the end of a sentence; empty if unknown."""
+    for key, what, remedy in _CAUSES:
+        values = [current_identity(store.manifest.identity).get(key) for store in stores]
+        first, other = 0, next((k for k, value in enumerate(values) if value != values[0]), 0)
+        if other:
+            told = [f"{stores[k].path.name} {printable(target_text(values[k]), 40)}" for k in (first, other)]
+            return f"; {what} differ ({told[0]}, {told[1]}): {remedy}"
+    failed = {store.path.name: {failure.id for failure in store.failures()} & set(asked) for store in stores}
+    most = max(failed, key=lambda name: len(failed[name]))
+    if count := len(failed[most]):
+        return f"; {count:,} images failed in {most}: after fixing the files, explain with --retry_failed true"
+    return "; explain with the same command until nothing is missing"
 
 
 def reference_row(stores: Mapping[str, ExplanationStore]) -> str:

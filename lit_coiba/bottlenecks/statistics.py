@@ -47,6 +47,7 @@ class ActivationStatistics:
     model: str  # digest of the model they were taken from
     preprocessing: str  # its preprocessing, as JSON
     leak: LeakTest | None = None
+    samples: str = ""  # digest of the images that they were estimated from; empty = not known
 
     @classmethod
     def from_moments(cls, model: Network, moments: dict[str, Moments]) -> ActivationStatistics:
@@ -100,8 +101,8 @@ class ActivationStatistics:
             )
 
     def digest(self) -> str:
-        """SHA-256 over everything these statistics hold."""
-        sha = hashlib.sha256(self._header().encode())
+        """SHA-256 over all numbers, and what they are of; not over the images that they come from."""
+        sha = hashlib.sha256(replace(self, samples="")._header().encode())
         for name, tensor in self._tensors().items():
             sha.update(name.encode())
             sha.update(tensor.contiguous().numpy().tobytes())
@@ -151,7 +152,8 @@ class ActivationStatistics:
 
     def _header(self) -> str:
         fields = {"layers": self.layers, "count": self.count, "model": self.model, "preprocessing": self.preprocessing}
-        return json.dumps(fields | {"leak": self.leak}, allow_nan=False)
+        known = {"samples": self.samples} if self.samples else {}
+        return json.dumps(fields | {"leak": self.leak} | known, allow_nan=False)
 
 
 class StatisticsSlot:

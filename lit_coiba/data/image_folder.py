@@ -18,6 +18,7 @@ from lit_coiba.data.files.given_path import given_path
 from lit_coiba.data.files.image_file import image_size
 from lit_coiba.data.files.splits import SPLITS, WHOLE
 from lit_coiba.data.files.value_range import small_range
+from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.module import BlockDataModule, Examples, Split
 from lit_coiba.data.subset import LimitOrder
@@ -60,6 +61,10 @@ class ImageFolder(BlockDataModule):
         InputError: A path does not exist, a pattern or a column is wrong, there are no images, or a label is unknown.
     """
 
+    excluded_from_identity = BlockDataModule.excluded_from_identity | {
+        *("root", "csv", "columns", "split", "classes", "label_pattern", "augment")
+    }
+
     def __init__(
         self,
         root: str,
@@ -74,8 +79,9 @@ class ImageFolder(BlockDataModule):
         limit: int | None = None,
         limit_order: LimitOrder = "spread",
         maximum: float | None = None,
+        fingerprint: Noticing = "time",
     ) -> None:
-        super().__init__(batch_size, num_workers, limit, limit_order)
+        super().__init__(batch_size, num_workers, limit, limit_order, fingerprint)
         self.root = given_path(root, "root")
         self.csv = csv
         self.columns = columns

@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from inspect import signature
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning import LightningDataModule
@@ -17,10 +18,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lit_coiba.core.batch import Batch
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.class_identity import class_identity
+from lit_coiba.core.errors import InputError, check_choice
+from lit_coiba.core.plain_values import is_plain
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.blocks import BlockDataset, BlockSampler, count_blocks
 from lit_coiba.data.dataset import ImageDataset, picture_of
+from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.subset import LimitOrder, limited
 from lit_coiba.data.transforms import Transform
@@ -67,7 +71,15 @@ class BlockDataModule(LightningDataModule, ABC):
         limit: Number of images to explain; training and evaluation are not limited.
         limit_order: ``spread`` = evenly spaced over the sorted ids, so that all class folders are covered; ``first`` =
             the first ones.
+        fingerprint: How a changed file is noticed when results of an earlier run are used: ``time`` = by size and time
+            of modification; ``content`` = by a hash, for which every file is read once more, so that a copy with other
+            times is the same.
     """
+
+    # Arguments that a result does not depend on, or only by ids, files and labels, which are compared themselves.
+    excluded_from_identity: ClassVar[frozenset[str]] = frozenset(
+        {"batch_size", "num_workers", "limit", "limit_order", "fingerprint"}
+    )
 
     preprocessing: Preprocessing | None  # set by hand; None = that of the model
     model_preprocessing: Preprocessing | None  # of the model at hand, known after setup
@@ -81,6 +93,7 @@ class BlockDataModule(LightningDataModule, ABC):
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",
+        fingerprint: Noticing = "time",
     ) -> None:
         super().__init__()
         for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0), ("limit", limit, 1)):
@@ -93,11 +106,13 @@ class BlockDataModule(LightningDataModule, ABC):
         _check_workers(num_workers or 0)
         if limit_order not in ("spread", "first"):
             raise InputError(f"limit_order is {limit_order!r}, but must be 'spread' or 'first'")
+        check_choice(fingerprint, Noticing, "fingerprint")
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a rank may get no block
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.limit = limit
         self.limit_order = limit_order
+        self.fingerprint = fingerprint
         self.preprocessing = self.model_preprocessing = None
         self.model_classes = None
         self.stage = None
@@ -119,6 +134,16 @@ class BlockDataModule(LightningDataModule, ABC):
             InputError: There is no such sample, or it cannot be read.
         """
         return picture_of(self.dataset("predict"), key)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the samples beside their ids, files and labels: the class, and arguments such as a seed.
+
+        Of the constructor's arguments those count that are stored as an attribute of the same name, are plain values,
+        and are not in `excluded_from_identity`.
+        """
+        names = [name for name in signature(type(self)).parameters if name not in self.excluded_from_identity]
+        given = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return {"class": class_identity(type(self)), **{name: v for name, v in given.items() if is_plain(v)}}
 
     @property
     def num_classes(self) -> int | None:

@@ -51,7 +51,7 @@ class Regions(Protocol):
 
     @property
     def known(self) -> bool:
-        """Whether it is known for the first sample, as a sign for all."""
+        """Whether it is known for some sample."""
 
     def of(self, sample: str) -> Tensor | None:
         """Mask ``(H, W)``, bool, at the model's input; None = unknown."""

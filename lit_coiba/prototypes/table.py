@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,20 @@ def checked(file: Path, told: Any) -> pa.Table:
         if table.num_rows and not pc.all(pc.less(table[start], table[end])).as_py():
             raise ValueError(f"{TABLE} has an empty box")
     return table
+
+
+def relabel_table(file: Path, labels: Mapping[str, int]) -> None:
+    """Give the rows the labels of now, if these are others; a row whose sample is not in `labels` keeps its own."""
+    told = pq.read_table(file, columns=["id", "label"])
+    ids, old = told["id"].to_pylist(), [-1 if label is None else label for label in told["label"].to_pylist()]
+    new = [labels.get(name, label) for name, label in zip(ids, old)]
+    if new == old:
+        return
+    table = pq.read_table(file)
+    column = pa.array([None if label < 0 else label for label in new], pa.int32())
+    table = table.set_column(table.schema.get_field_index("label"), SCHEMA.field("label"), column)
+    with atomically(file) as out:
+        pq.write_table(table, out, compression="zstd", row_group_size=max(1, table.num_rows // 16))
 
 
 def write_summary(file: Path, told: dict[str, Any]) -> None:

@@ -17,9 +17,10 @@ from lit_coiba.store.blocks import (
     StaleBlock,
     list_blocks,
     read_keys,
+    read_record,
     read_rows,
 )
-from lit_coiba.store.records import Columns, Row
+from lit_coiba.store.records import BlockRecord, Columns, Row
 
 _ATTEMPTS = 10  # to read one row, or the keys, while other processes replace their files
 
@@ -116,6 +117,16 @@ class BlockIndex:
         except (DamagedBlock, StaleBlock):
             return []
         return [columns.row(row) for row in range(part.start, part.start + len(part.keys))]
+
+    def record_of(self, block: int) -> BlockRecord | None:
+        """A block that is there now, with its failures; None if it is not, is damaged, or is moved at this moment."""
+        if block not in self.pieces:
+            return None
+        file, part = self.pieces[block]
+        try:
+            return read_record(file, part)
+        except (DamagedBlock, StaleBlock):
+            return None
 
     def failures(self) -> list[Failure]:
         """Failures of all blocks that are there now, in block order."""

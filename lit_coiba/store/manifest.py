@@ -11,10 +11,13 @@ from typing import Any
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.old_names import current_identity
+from lit_coiba.core.targets.strings import target_text
 from lit_coiba.files.atomic import atomically
 
 FILE_NAME = "manifest.json"
 SCHEMA_VERSION = 1
+
+ADDED = ("data", "files", "target class", "class names")  # what identities of version 0.1.0 did not have
 
 _WIDTH = 60  # characters of a value in a message
 _SHOWN = 8  # differences in a message
@@ -81,15 +84,29 @@ class Manifest:
 
         Names that have changed since one of them was written are no difference.
         """
-        ours, theirs = _flat(current_identity(self.identity)), _flat(current_identity(new.identity))
-        names = [*ours, *(name for name in theirs if name not in ours)]
-        if ours.get("samples") != theirs.get("samples"):  # then the digest of their ids says nothing more
+        ours, theirs = self._compared(new)
+        names = self.differing(new)
+        if "samples" in names:  # then the digest of their ids says nothing more
             names = [name for name in names if name != "ids"]
-        return [
-            f"{name} {' -> '.join(_shorten(_text(ours, name), _text(theirs, name)))}"
-            for name in names
-            if name not in ours or name not in theirs or ours[name] != theirs[name]
-        ]
+        return [f"{name} {' -> '.join(_shorten(_text(ours, name), _text(theirs, name)))}" for name in names]
+
+    def differing(self, new: Manifest) -> list[str]:
+        """Names of what differs between this identity and a new one; those of nested values with dots."""
+        ours, theirs = self._compared(new)
+        names = [*ours, *(name for name in theirs if name not in ours)]
+        return [name for name in names if name not in ours or name not in theirs or ours[name] != theirs[name]]
+
+    def _compared(self, new: Manifest) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Both identities in present words, without what one of them is too old to know."""
+        ours, theirs = current_identity(self.identity), current_identity(new.identity)
+        for name in ADDED:
+            if name not in ours or name not in theirs:
+                ours.pop(name, None)
+                theirs.pop(name, None)
+        if "targets" in ours and "targets" in theirs and ours["targets"] != theirs["targets"]:
+            for told in (ours, theirs):
+                told["targets"] = target_text(told["targets"])
+        return _flat(ours), _flat(theirs)
 
     def check(self, new: Manifest, store: Path) -> None:
         """Refuse to continue this manifest's store with another identity.

@@ -19,6 +19,7 @@ from lit_coiba.callbacks import BlockBoundary, BlockProgress
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import preserve_state
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.fingerprint import Fingerprint, fingerprint_of
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.trainer.precision import check_precision
@@ -54,6 +55,7 @@ class BlockRun(Generic[Module]):
         self.datamodule = datamodule
         self.keep_loggers = keep_loggers
         self._termination = termination
+        self._fingerprints: dict[tuple[str, int | None], Fingerprint] = {}  # by split and limit
 
     @property
     def images(self) -> ImageDataset:
@@ -74,6 +76,15 @@ class BlockRun(Generic[Module]):
     def ids_digest(self) -> str:
         """SHA-256 of the ids of all images of the current pass."""
         return hashlib.sha256(json.dumps(self.images.ids).encode()).hexdigest()
+
+    def fingerprint(self) -> Fingerprint:
+        """What the images of the current pass are, found once by the first process; called by all of them."""
+        through = self.datamodule.current
+        key = through.split, through.limit
+        if key not in self._fingerprints:
+            found = self.on_rank_zero(lambda: fingerprint_of(self.images, self.datamodule.fingerprint))
+            self._fingerprints[key] = found
+        return self._fingerprints[key]
 
     @property
     def shows_progress(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,17 @@ def estimate(
         raise InputError(f"{type(method).__name__} needs no activation statistics: continue with `explain`")
     run.check_whole_pass("statistics")
     layers, blocks = method.statistics_layers(network), run.datamodule.spread(images)
-    sources = [run.preprocessing, run.ids_digest, run.datamodule.batch_size, blocks]
+    samples = run.fingerprint().digest()
+    data = run.datamodule.identity(), run.images.identity()
+    sources = [run.preprocessing, run.ids_digest, samples, data, run.datamodule.batch_size, blocks]
     made_by = [type(method).__name__, sorted(method.arguments().items()), run.precision]
     parts = hashlib.sha256(repr([network.digest(), layers, *made_by, *sources]).encode()).hexdigest()
     chunks = ChunkedStatistics(Path(f"{file}.{parts[:12]}.parts"), blocks, layers)
 
     def leak_tested(statistics: ActivationStatistics) -> ActivationStatistics:
         run.to_device()
-        return method.set_statistics(network, statistics, run.datamodule.sample(SAMPLE))
+        found = replace(statistics, samples=samples)
+        return method.set_statistics(network, found, run.datamodule.sample(SAMPLE))
 
     done = False
     while not done:

@@ -21,6 +21,7 @@ from lit_coiba.prototypes import Prototypes
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer.benchmark import benchmark, open_stores
 from lit_coiba.trainer.block_run import BlockRun, Module, block_run
+from lit_coiba.trainer.changes import IfChanged
 from lit_coiba.trainer.explain import explain
 from lit_coiba.trainer.precision import automatic_precision
 from lit_coiba.trainer.prototypes import check_prototypes_arguments, measure_prototypes, search_prototypes
@@ -112,6 +113,7 @@ class Trainer(lightning.Trainer):
         retry_failed: bool = False,
         shard: str | tuple[int, int] | None = None,
         pictures: bool = True,
+        if_changed: IfChanged = "refuse",
     ) -> ExplanationStore:
         """Explain a dataset into a store. The same call again explains what is missing and repeats nothing.
 
@@ -132,6 +134,8 @@ class Trainer(lightning.Trainer):
             shard: Shard of the blocks to explain, i/n: every n-th block from block i on, with i from 0 to n - 1.
             pictures: Whether to draw a contact sheet, decisions if `HeadAttribution` has prototypes, and the images in
                 the TensorBoard log. The Trainer's own callbacks are not affected.
+            if_changed: What to do if pictures, labels, class names or weights that decide the explanations have changed
+                since the store was made: ``refuse``, naming one of them, or ``recompute`` what depends on them.
 
         Returns:
             The store, complete except for other shards and for what Lightning's `limit_predict_batches` left out.
@@ -141,7 +145,7 @@ class Trainer(lightning.Trainer):
         """
         share = Shard.of(shard)
         with self._block_run(model, datamodule, Pass(limit=datamodule.limit if limit is None else limit)) as run:
-            return explain(run, Path(store), share, retry_failed, pictures)
+            return explain(run, Path(store), share, retry_failed, pictures, if_changed)
 
     def benchmark(
         self,
@@ -151,6 +155,7 @@ class Trainer(lightning.Trainer):
         output: str,
         limit: int | None = None,
         shard: str | tuple[int, int] | None = None,
+        if_changed: IfChanged = "refuse",
     ) -> Leaderboard:
         """Score the explanations of several stores by the same metrics on the same samples, in one table.
 
@@ -166,6 +171,9 @@ class Trainer(lightning.Trainer):
             limit: Number of images to score; evenly spaced over the dataset, unless its `limit_order` is ``first``.
             shard: Shard of the blocks to score, i/n, as in `explain`; the table covers what all shards have done so
                 far.
+            if_changed: What to do if pictures, boxes, masks, explanations or weights have changed since the scores in
+                `output` were made: ``refuse``, naming one of them, or ``recompute`` what depends on them. Explanations
+                of other pictures than those of now are always refused.
 
         Returns:
             The table.
@@ -175,7 +183,7 @@ class Trainer(lightning.Trainer):
         """
         opened, share = open_stores(stores, Path(output)), Shard.of(shard)
         with self._block_run(model, datamodule, Pass(limit=datamodule.limit if limit is None else limit)) as run:
-            return benchmark(run, opened, Path(output), share)
+            return benchmark(run, opened, Path(output), share, if_changed)
 
     def prototypes(
         self,
@@ -186,6 +194,7 @@ class Trainer(lightning.Trainer):
         limit: int | None = None,
         pages: int = 10,
         evaluate: bool = False,
+        if_changed: IfChanged = "refuse",
     ) -> Prototypes:
         """Find the training images that activate each unit of a head most, and the place in each of them.
 
@@ -205,6 +214,8 @@ class Trainer(lightning.Trainer):
             evaluate: Whether to measure the prototypes too, on the images that `explain` would take: whether they stay
                 on one part and show one part, and how many make up an explanation; see `prototypes.evaluation`. Written
                 to evaluation.md and evaluation.json.
+            if_changed: What to do if pictures or weights have changed since the prototypes in `output` were found:
+                ``refuse``, naming one of them, or ``recompute`` everything. Labels and class names are refreshed.
 
         Returns:
             The prototypes.
@@ -215,7 +226,7 @@ class Trainer(lightning.Trainer):
         folder = Path(output)
         check_prototypes_arguments(folder, split, pages, evaluate)
         with self._block_run(model, datamodule, Pass(split, limit)) as run:
-            search_prototypes(run, folder, pages)
+            search_prototypes(run, folder, pages, if_changed)
         if evaluate:
             with self._block_run(model, datamodule, Pass(limit=datamodule.limit)) as run:
                 measure_prototypes(run, folder)

@@ -21,6 +21,7 @@ from lit_coiba.functional import precise
 Score = Literal["logit", "prob", "logprob", "rest"]
 
 REFERENCES = ("predicted", "label", "runner_up")
+NO_LABEL, OUTSIDE = "it has no label", "is outside the model's range"  # in reasons of images without a row
 _TOP = re.compile(r"top-?(\d+)")
 _REMEDY = "check the weights and the normalization"
 
@@ -83,7 +84,7 @@ class Class(Target):
         }
         for i, label in enumerate(chosen[:, 0].tolist()):
             if not 0 <= label < count:
-                reasons.setdefault(i, "it has no label" if label < 0 else outside(label, count))
+                reasons.setdefault(i, NO_LABEL if label < 0 else outside(label, count))
         kept = torch.tensor([i for i in range(len(logits)) if i not in reasons], dtype=torch.int64).to(logits.device)
         index = chosen[kept].flatten()
         image = kept.repeat_interleave(chosen.shape[1])
@@ -226,7 +227,7 @@ def class_rows(
 
 def outside(label: int, num_classes: int) -> str:
     """What is wrong with a class that the model does not have."""
-    return f"class {label} is outside the model's range 0 to {num_classes - 1}"
+    return f"class {label} {OUTSIDE} 0 to {num_classes - 1}"
 
 
 def _named(name: str, names: Sequence[str]) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.targets.class_target import REFERENCES, Class
@@ -39,3 +41,20 @@ def parse_target(text: str | int | Target) -> Target:
     if given and kind == Class.kind and rest:
         return Class(int(rest)) if rest.isdigit() else Class(rest)
     raise InputError(f"targets is {word!r}: give {_FORMS}")
+
+
+def target_text(identity: Any) -> Any:
+    """The short text of a target that the identity of a store describes, as `parse_target` takes it if it is one class.
+
+    Example:
+        >>> target_text({"kind": "class", "cls": "bass", "score": "prob", "output": None, "version": 1})
+        'class:bass, score prob'
+        >>> target_text("label")
+        'label'
+    """
+    if not isinstance(identity, Mapping):
+        return identity
+    named = "cls" if identity.get("kind") == Class.kind else None
+    text = f"{identity.get('kind')}{':' if named else ''}{identity.get(named, '') if named else ''}"
+    rest = {name: value for name, value in identity.items() if name not in ("kind", "version", named)}
+    return ", ".join([text, *(f"{name} {value}" for name, value in rest.items() if value is not None)])

@@ -86,6 +86,18 @@ class FileDataset(ImageDataset):
             )
         return mask
 
+    def files(self, index: int) -> Sequence[Path]:
+        """The file of the sample."""
+        return (self.root / self.names[index],)
+
+    def region_version(self, index: int) -> str:
+        """The boxes of the file, as text."""
+        try:
+            boxes = self.boxes.get(self.names[index])
+        except (InputError, OSError) as error:
+            return f"unreadable: {type(error).__name__}"
+        return "" if boxes is None else ";".join(",".join(map(str, box)) for box in boxes)
+
 
 def _id_of(name: str) -> str:
     r"""A file name as valid text: bytes that are not UTF-8 are written as escapes, as is the backslash itself.
