@@ -12,7 +12,7 @@ from lit_coiba.backbones.chain_split import ChainSplit
 from lit_coiba.backbones.chains import chain
 from lit_coiba.backbones.class_names import ClassNames
 from lit_coiba.backbones.construction import build, pair, preprocessing_of
-from lit_coiba.backbones.digest import architecture_of, digest_of, once_while_unchanging, printed
+from lit_coiba.backbones.digest import architecture_of, network_digest, once_while_unchanging, printed
 from lit_coiba.backbones.forwards import captured
 from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_grid, timm_features
 from lit_coiba.backbones.looking import noise_pair
@@ -22,7 +22,7 @@ from lit_coiba.backbones.report import Look, Looks, ModelReport, has_classifier
 from lit_coiba.backbones.strides import remove_strides
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import File, read_network
-from lit_coiba.backbones.wrappers import Box, inside, not_a_name, unwrapped
+from lit_coiba.backbones.wrappers import Box, inside, unwrapped
 from lit_coiba.core.behavior import Behavior
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.grid import Grid
@@ -52,17 +52,11 @@ class Backbone(nn.Module):
         crop_mode: Way in which a picture of other proportions is made to fit; see `Preprocessing`.
         checkpoint_match: Match of its tensors: by ``name``, or by ``order`` for the same architecture with other names.
         new_head: Whether to leave out the checkpoint's classifier, for training on other classes.
-        measured_cells: Whether the cells of grids are drawn where a backward pass on noise finds them, instead of as
-            equal parts of the image: corrects the half cell of CNNs; see `lit_coiba.backbones.offsets`.
+        measured_cells: Whether the half cell of CNNs' grids is corrected; see `lit_coiba.backbones.offsets`.
         unstrided_stages: Number of final stages of a CNN that lose their stride: finer grids, the same weights.
 
     Raises:
         InputError: The name is unknown, the weights cannot be loaded or do not fit, or there are no such stages.
-
-    Example:
-        >>> backbone = Backbone("vit_tiny_patch16_224", timm_kwargs={"depth": 2, "embed_dim": 12}, image_size=64)
-        >>> backbone.grid("blocks.1.norm1")
-        Grid(layer='blocks.1.norm1', layout='tokens', height=4, width=4, channels=12, num_prefix_tokens=1)
     """
 
     preprocessing: Preprocessing
@@ -91,8 +85,6 @@ class Backbone(nn.Module):
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
-        if not isinstance(name, str):
-            raise InputError(not_a_name(name))
         if checkpoint and pretrained:
             raise InputError("checkpoint and pretrained are both set: choose one source of weights")
         model = build(name, pretrained, num_classes, pair(image_size), **(timm_kwargs or {}))
@@ -137,11 +129,9 @@ class Backbone(nn.Module):
         Args:
             module: The module, used as it is; layers have the names of its submodules. What is compiled or runs in
                 parallel is taken out of its wrapper; a scripted or exported one has logits only, no layers.
-            preprocessing: Preprocessing of its input; None = 224 pixels, ImageNet's mean and std, or what timm says
-                about it.
+            preprocessing: Preprocessing of its input; None = timm's, or 224 pixels with ImageNet's mean and std.
             num_classes: Number of classes K, for a check; None = the width of its output.
-            image_size: Size of the input in pixels, one number or height and width, in place of that of
-                `preprocessing`.
+            image_size: Size of the input in pixels, in place of that of `preprocessing`; one number or two.
             look: Whether the model is run on a few images of noise to see how it behaves; see `report`.
             measured_cells: See `Backbone`.
 
@@ -151,10 +141,9 @@ class Backbone(nn.Module):
         module, around = unwrapped(module)
         backbone = cls.__new__(cls)
         nn.Module.__init__(backbone)
-        preprocessing = preprocessing or preprocessing_of(module)
-        preprocessing = replace(preprocessing, size=pair(image_size) or preprocessing.size)
         backbone.measured_cells = measured_cells
-        backbone._adopt(module, preprocessing, {}, around)
+        found = preprocessing or preprocessing_of(module)
+        backbone._adopt(module, replace(found, size=pair(image_size) or found.size), {}, around)
         backbone._meet(num_classes, look)
         return backbone
 
@@ -166,8 +155,8 @@ class Backbone(nn.Module):
     def report(self) -> ModelReport:
         """What a look at the model shows, in a dozen forwards of one or two images at most; `print` makes it readable.
 
-        Each forward is made when it is first needed, and anew after the weights have changed. ``model.look = False``
-        switches it off: nothing is checked then, and default layers are chosen by name.
+        Each forward is made when it is needed, and anew when weights have changed. ``model.look = False`` switches it
+        off: nothing is checked then, and default layers are chosen by name.
         """
         return self._looked().report
 
@@ -213,8 +202,7 @@ class Backbone(nn.Module):
     def places(self, layer: str = "") -> Places | None:
         """The pixels that the cells of a layer's grid, or of `features`, cover; None = equal parts of the image."""
         there = layer_activation(self.model, self._grids()[layer]) if layer else self.features
-        size = self.preprocessing.size
-        return self._measured.of(layer, self.model, there, size) if self.measured_cells else None
+        return self._measured.of(layer, self.model, there, self.preprocessing.size) if self.measured_cells else None
 
     def layers(self) -> list[str]:
         """Names of the modules that methods can use as layers, in the order of execution."""
@@ -243,11 +231,9 @@ class Backbone(nn.Module):
             InputError: A layer cannot be used, or is given twice.
         """
         links = chain(self.model)
-        chosen = [self.grid(layer) for layer in layers]
         seen = self._probes.of(self.model, self.preprocessing.size, links)
-        if self._writes_input:
-            seen = seen._replace(writes_input=seen.writes_input | {0})
-        return ChainSplit(self.model, links, seen, chosen)
+        seen = seen._replace(writes_input=seen.writes_input | {0} if self._writes_input else seen.writes_input)
+        return ChainSplit(self.model, links, seen, [self.grid(layer) for layer in layers])
 
     def default_layers(self) -> list[str]:
         """Default bottleneck layers; see `lit_coiba.backbones.defaults`."""
@@ -279,13 +265,10 @@ class Backbone(nn.Module):
         Args:
             head: Whether to include the head that `attach` has put there; without, only what decides `features` counts.
         """
-        shown = printed(self.head) if head and self.head is not None else None
         options = {"measured_cells": self.measured_cells, "unstrided_stages": self.arguments.get("unstrided_stages")}
-        kwargs = self.arguments.get("timm_kwargs") if self.arguments else printed(self.model)
-        architecture = architecture_of(self._title, kwargs or {}, self.preprocessing.size, options, shown)
-        state = self.model.state_dict()
-        weights = {name: tensor for name, tensor in state.items() if head or not name.startswith(f"{PLACE}.")}
-        return digest_of(architecture, weights)
+        structure = self.arguments.get("timm_kwargs") or {} if self.arguments else printed(self.model)
+        described = architecture_of(self._title, structure, self.preprocessing.size, options)
+        return network_digest(described, self.model, self.head, f"{PLACE}.", head)
 
     def _adopt(
         self, model: nn.Module, preprocessing: Preprocessing, arguments: dict[str, Any], around: tuple[str, ...]

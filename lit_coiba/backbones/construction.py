@@ -11,6 +11,7 @@ from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
 from torch import nn
 
 from lit_coiba.backbones.random_weights import mark_random
+from lit_coiba.backbones.wrappers import not_a_name
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import CropMode, Interpolation, Preprocessing
 
@@ -34,6 +35,8 @@ def build(
     Raises:
         InputError: Unknown name or argument, or the weights cannot be had.
     """
+    if not isinstance(name, str):
+        raise InputError(not_a_name(name))
     architecture = name.split(".")[0]
     if not timm.is_model(architecture):
         near = get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)

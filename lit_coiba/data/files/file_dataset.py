@@ -10,6 +10,7 @@ from typing import Protocol
 from PIL import Image
 from torch import Tensor
 
+from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.files.boxes import Box, Shares, covered, shown
