@@ -16,6 +16,7 @@ from lit_coiba.pictures.about import explains_predictions
 from lit_coiba.pictures.card import Unreadable, card_of, card_picture
 from lit_coiba.pictures.names import Names
 from lit_coiba.store import ExplanationStore, Row
+from lit_coiba.store.records import PREDICTION
 
 FOLDER = "tensorboard"  # in the store
 PANELS = 8  # images that are shown
@@ -177,7 +178,7 @@ def means(rows: Iterable[Row]) -> dict[str, float]:
     for row in rows:
         values.setdefault("probability", []).append(row.probability)
         for name, extra in row.extras.items():
-            if extra.dim() == 0 and name not in ("predicted", "predicted_probability"):
+            if extra.dim() == 0 and name not in PREDICTION:
                 values.setdefault(name, []).append(float(extra))
     return {name: sum(found) / len(found) for name, found in values.items()}
 

@@ -19,6 +19,7 @@ from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.heads.head import Head
 from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.store import BlockRecord
+from lit_coiba.store.records import PREDICTION
 
 _REMEDY = "check the weights and the normalization"
 
@@ -130,7 +131,7 @@ def _predicted(logits: Tensor, rows: Resolved, target: Target) -> dict[str, Tens
     if target.identity() in ("predicted", "top1"):
         return {}
     probability, index = logits.softmax(-1)[rows.image].max(-1)
-    return {"predicted": index, "predicted_probability": probability}
+    return dict(zip(PREDICTION, (index, probability)))
 
 
 def _by_rank(image: Tensor) -> list[Tensor]:

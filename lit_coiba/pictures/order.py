@@ -8,6 +8,7 @@ from lit_coiba.core.errors import check_choice
 from lit_coiba.pictures.about import explains_predictions
 from lit_coiba.pictures.names import Names
 from lit_coiba.store import ExplanationStore, Row
+from lit_coiba.store.records import PREDICTION
 
 Order = Literal["spread", "wrong_first", "least_certain_first"]
 WORDS = {
@@ -32,8 +33,9 @@ def predicted(row: Row, always: bool) -> Predicted:
         row: The explanation.
         always: Whether the store explains predictions.
     """
-    if "predicted" in row.extras and "predicted_probability" in row.extras:
-        return Predicted(int(row.extras["predicted"]), float(row.extras["predicted_probability"]))
+    if row.extras.keys() >= set(PREDICTION):
+        index, probability = (row.extras[name] for name in PREDICTION)
+        return Predicted(int(index), float(probability))
     return Predicted(row.target, row.probability) if always else Predicted(-1, float("nan"))
 
 

@@ -30,6 +30,8 @@ COLUMNS = {  # every block has these, then one column per extra
 }
 # Where the cells of maps are not equal parts of the image: edges of their rows and columns in pixels, and its size.
 PLACES = ("row_edges", "column_edges", "image_size")
+# Extras that say what the model predicts where something else is explained; absent in stores of version 0.1.0.
+PREDICTION = ("predicted", "predicted_probability")
 VERSION = "sample_version"  # column of texts, see `data.fingerprint`; absent in stores of version 0.1.0
 _NUMPY = {pa.float32(): np.float32, pa.float64(): np.float64, pa.int64(): np.int64}  # of maps and extras
 _SHAPE = b"shape"  # field metadata of an extra: JSON list, the shape of one row
