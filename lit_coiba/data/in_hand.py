@@ -17,6 +17,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.printable import printable
 from lit_coiba.data.files.image_file import read_image
+from lit_coiba.data.files.pixel_values import to_rgb
 from lit_coiba.data.transforms import Transform
 
 Pictures = Image.Image | str | os.PathLike[str] | np.ndarray | Tensor | Sequence[Any]
@@ -104,12 +105,10 @@ def on_white(picture: Image.Image, name: str) -> Image.Image:
     Raises:
         InputError: Its pixels have no defined range.
     """
-    if picture.mode.startswith(("I", "F")):
-        raise InputError(f"{name}: a picture of mode {picture.mode!r} has no defined range: convert it to RGB first")
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return picture.convert("RGB")
+    try:
+        return to_rgb(picture)
+    except ValueError as error:
+        raise InputError(f"{name}: {printable(error, 200)}") from error
 
 
 def _read(file: Path, name: str) -> Image.Image:
