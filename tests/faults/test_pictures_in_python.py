@@ -230,6 +230,8 @@ def test_a_data_module_gives_the_picture_of_a_sample(tmp_path):
     from lit_coiba import ImageFolder
 
     (tmp_path / "cats").mkdir()
+    (tmp_path / "dogs").mkdir()
+    PICTURE.save(tmp_path / "dogs/a.png")
     for name in ("cats/a.png", "cats/b.png"):
         PICTURE.save(tmp_path / name)
     (tmp_path / "cats/c.png").write_bytes(b"torn")
@@ -238,8 +240,8 @@ def test_a_data_module_gives_the_picture_of_a_sample(tmp_path):
     assert np.array_equal(data[0], BYTES)
     assert load_images(data["cats/a.png"], RECIPE).shape == (1, 3, 32, 32)
     for key, sentence in (
-        ("cats/bb.png", "no sample 'cats/bb.png': ids near it are cats/b.png, cats/c.png"),
-        (3, "the sample is 3: give the id of one, or a number from 0 to 2"),
+        ("cats/bb.png", "no sample 'cats/bb.png': ids near it are cats/b.png, cats/c.png, dogs/a.png"),
+        (4, "the sample is 4: give the id of one, or a number from 0 to 3"),
         (1.5, "the sample is of type float"),
         (2, "cats/c.png cannot be read: the file is not an image"),
     ):
