@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.printable import printable
@@ -20,7 +21,7 @@ from lit_coiba.data.files.image_file import read_image
 from lit_coiba.data.files.pixel_values import to_rgb
 from lit_coiba.data.transforms import Transform
 
-Pictures = Image.Image | str | os.PathLike[str] | np.ndarray | Tensor | Sequence[Any]
+Pictures = Image.Image | str | os.PathLike[str] | np.ndarray | Tensor | Sequence[Any] | Iterator[Any]
 
 _SLACK = 0.02  # of pixels in [0, 1]: what rounding and resampling may add to model input
 _CHANNELS = (1, 3, 4)
@@ -66,7 +67,10 @@ def pixels_of(given: Pictures, name: str, preprocessing: Preprocessing | None = 
     Raises:
         InputError: A file cannot be read, something else was given, or numbers are neither pixels nor model input.
     """
-    if isinstance(given, (list, tuple)):
+    if isinstance(given, Batch):  # of a data module
+        given = given.images
+    if isinstance(given, (list, tuple, Iterator)):
+        given = list(given)
         if not given:
             raise InputError(f"{name} is empty: {_KINDS}")
         return [pixels for one in given for pixels in pixels_of(one, name, preprocessing)]
