@@ -21,7 +21,7 @@ from PIL import Image
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SECONDS = 1200  # for one cell
-WIDTH = 900  # pixels
+WIDTH = 800  # pixels
 LARGE = 60_000  # bytes of a PNG that is kept as it is
 
 
@@ -44,6 +44,8 @@ def run(path: Path) -> None:
 def kept(output: Any) -> Any:
     """An output with its picture small enough for a repository."""
     data = output.get("data", {})
+    if "text/markdown" in data:
+        data.pop("text/plain", None)  # every number of a table again
     encoded = data.get("image/png")
     if encoded is None or len(encoded) * 3 // 4 <= LARGE:
         return output
@@ -52,7 +54,7 @@ def kept(output: Any) -> Any:
     if smaller.width > WIDTH:
         smaller = smaller.resize((WIDTH, round(smaller.height * WIDTH / smaller.width)), Image.Resampling.LANCZOS)
     written = io.BytesIO()
-    smaller.save(written, "JPEG", quality=80)
+    smaller.save(written, "JPEG", quality=72)
     del data["image/png"]
     data["image/jpeg"] = base64.b64encode(written.getvalue()).decode()
     return output

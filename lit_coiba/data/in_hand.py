@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.printable import printable
 from lit_coiba.data.files.image_file import read_image
+from lit_coiba.data.files.pixel_values import to_rgb
 from lit_coiba.data.transforms import Transform
 
-Pictures = Image.Image | str | os.PathLike[str] | np.ndarray | Tensor | Sequence[Any]
+Pictures = Image.Image | str | os.PathLike[str] | np.ndarray | Tensor | Sequence[Any] | Iterator[Any]
 
 _SLACK = 0.02  # of pixels in [0, 1]: what rounding and resampling may add to model input
 _CHANNELS = (1, 3, 4)
@@ -65,7 +67,10 @@ def pixels_of(given: Pictures, name: str, preprocessing: Preprocessing | None = 
     Raises:
         InputError: A file cannot be read, something else was given, or numbers are neither pixels nor model input.
     """
-    if isinstance(given, (list, tuple)):
+    if isinstance(given, Batch):  # of a data module
+        given = given.images
+    if isinstance(given, (list, tuple, Iterator)):
+        given = list(given)
         if not given:
             raise InputError(f"{name} is empty: {_KINDS}")
         return [pixels for one in given for pixels in pixels_of(one, name, preprocessing)]
@@ -104,12 +109,10 @@ def on_white(picture: Image.Image, name: str) -> Image.Image:
     Raises:
         InputError: Its pixels have no defined range.
     """
-    if picture.mode.startswith(("I", "F")):
-        raise InputError(f"{name}: a picture of mode {picture.mode!r} has no defined range: convert it to RGB first")
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return picture.convert("RGB")
+    try:
+        return to_rgb(picture)
+    except ValueError as error:
+        raise InputError(f"{name}: {printable(error, 200)}") from error
 
 
 def _read(file: Path, name: str) -> Image.Image:

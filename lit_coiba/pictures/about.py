@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from inspect import signature
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ RULES = {  # a store's targets in words
     "label": "the label",
     "runner_up": "the class in second place",
 }
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class About(NamedTuple):
@@ -104,4 +106,6 @@ def _spoken(value: Any) -> str:
         return " ".join(f"{name} {_spoken(item)}" for name, item in value.items())
     if value is None or isinstance(value, bool):
         return {None: "none", True: "on", False: "off"}[value]
+    if isinstance(value, str) and _DIGEST.fullmatch(value):  # of a file: enough to tell two apart
+        return value[:8]
     return f"{value:g}" if isinstance(value, float) else str(value)

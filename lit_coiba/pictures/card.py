@@ -37,12 +37,15 @@ class Card(NamedTuple):
     row: Row
     panels: list[Tensor]  # image, map and overlay, (3, h, w) uint8
     scale: Scale  # of the colors
+    outlined: bool  # whether there is a line around the object
     kept: float  # share of the picture that the model's crop keeps
     note: str  # what else has to be said about the picture; mostly nothing
 
 
-def card_of(row: Row, dataset: ImageDataset, index: int, transform: Transform, scale: Scale | None = None) -> Card:
-    """The card of an explanation, with a line around the object where the data know it.
+def card_of(
+    row: Row, dataset: ImageDataset, index: int, transform: Transform, scale: Scale | None = None, outline: bool = True
+) -> Card:
+    """The card of an explanation.
 
     Args:
         row: The explanation.
@@ -50,6 +53,7 @@ def card_of(row: Row, dataset: ImageDataset, index: int, transform: Transform, s
         index: Number of the image that was explained.
         transform: Transform that made the image model input.
         scale: What the colors stand for; None = the map's own scale.
+        outline: Whether to draw a line around the object where the data know it.
 
     Raises:
         Unreadable: The image cannot be read.
@@ -57,7 +61,7 @@ def card_of(row: Row, dataset: ImageDataset, index: int, transform: Transform, s
     try:
         image = dataset.image(index)
         pixels = transform.pixels(image)
-        region = dataset.region(index)
+        region = dataset.region(index) if outline else None
         where = None if region is None else transform.region(region)
     except Exception as error:  # whatever a user's dataset raises
         raise Unreadable(f"{row.id}: {error}") from error
@@ -74,7 +78,8 @@ def card_of(row: Row, dataset: ImageDataset, index: int, transform: Transform, s
         pixels = fitted(pixels, size)
     colored = painted(row.map, (pixels.shape[1], pixels.shape[2]), scale)
     panels = [fitted(panel, size) for panel in (pixels, colored, painted_over(pixels, row.map, scale))]
-    return Card(row, [outlined(panels[0], where), panels[1], outlined(panels[2], where)], scale, kept, note)
+    drawn = [outlined(panels[0], where), panels[1], outlined(panels[2], where)]
+    return Card(row, drawn, scale, where is not None and bool(where.any()), kept, note)
 
 
 def card_size(preprocessing: Preprocessing) -> tuple[int, int]:

@@ -117,7 +117,7 @@ def _write_header(
         page.text(_MARGIN + told + 10, 51, "RANDOM WEIGHTS: these maps mean nothing", room - told - 10, 9, ALERT, True)
     chosen = f", {WORDS[order]}" if len(cards) < total or order != "spread" else ""
     shown = f"{len(cards)} of {total:,} explanations{chosen}" + (f"; {failed:,} failed" if failed else "")
-    page.text(_MARGIN, 69, f"{shown}. Each: {', '.join(PANELS)}.{_crop(cards)}", room, 9, FADED)
+    page.text(_MARGIN, 69, f"{shown}. Each: {', '.join(PANELS)}.{_crop(cards)}{_line(cards)}", room, 9, FADED)
     page.text(_MARGIN, 86, _colored(cards, scale), page.width - 2 * _MARGIN, 9, FADED)
     _draw_bars(page, cards, left, right, scale)
 
@@ -128,6 +128,10 @@ def _crop(cards: Sequence[Card]) -> str:
         return ""
     least, most = (percent(end(card.kept for card in cards)) for end in (min, max))
     return f" Shown is the model's crop: {least if least == most else f'{least} to {most}'} of a picture."
+
+
+def _line(cards: Sequence[Card]) -> str:
+    return " Green: the object, from the data." if any(card.outlined for card in cards) else ""
 
 
 def _colored(cards: Sequence[Card], scale: Scale | None) -> str:

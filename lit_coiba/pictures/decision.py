@@ -13,7 +13,7 @@ from torch import Tensor
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
-from lit_coiba.pictures.card import Unreadable, card_of
+from lit_coiba.pictures.card import Card, Unreadable, card_of
 from lit_coiba.pictures.names import Names
 from lit_coiba.pictures.numbers import percent, rounded_signed
 from lit_coiba.pictures.page import ALERT, FADED, Page, fitted
@@ -93,7 +93,8 @@ def decision(
     Raises:
         Unreadable: The image cannot be read.
     """
-    pixels, _, evidence = card_of(row, dataset, index, transform).panels
+    card = card_of(row, dataset, index, transform, outline=False)
+    pixels, _, evidence = card.panels
     picture = transform.pixels(dataset.image(index))
     names = Names(dataset.classes, dataset.classes) if names is None else names
     name = names.target(row.target)
@@ -102,18 +103,26 @@ def decision(
     left = _MARGIN + _WHOLE + _MARGIN
     width = left + SIDE + _ARROW + patches * (SIDE + _GAP) + _TEXT
     page = Page(width, _HEADER + max(shown * _STEP, 2 * (_WHOLE + 20)) + 40)
-    end = page.text(_MARGIN, 34, f"Why {name}?", width / 2, 15, bold=True)
-    page.text(_MARGIN + end + 12, 34, percent(row.probability), size=12)
+    end = page.text(_MARGIN, 34, f"Why {name}?", 0.7 * width, 15, bold=True)
+    end += 12 + page.text(_MARGIN + end + 12, 34, percent(row.probability), size=12)
     page.text(_MARGIN, 56, f"image {row.id}", _WHOLE, 9, FADED, keep="end")
     if names.wrong(row.label, row.target):
-        page.text(left, 56, f"label: {names.label(row.label)}", width - left, 9, ALERT)
-    for place, (panel, about) in enumerate(((pixels, "the image"), (evidence, f"evidence for {name}"))):
+        page.text(_MARGIN + end + 16, 34, f"label: {names.label(row.label)}", width - 2 * _MARGIN - end - 16, 10, ALERT)
+    adds = left + SIDE + _ARROW + patches * (SIDE + _GAP) + 8
+    headings = ((left, "this image"), (left + SIDE + _ARROW, "training patches"), (adds, "adds to the logit"))
+    for x, heading in headings:
+        page.text(x, _HEADER - 8, heading, size=8.5, color=FADED)
+    for place, (panel, about) in enumerate(((pixels, "the image"), (evidence, _evidence(card, name)))):
         page.picture(_MARGIN, _HEADER + place * (_WHOLE + 20), fitted(panel, (_WHOLE, _WHOLE)))
         page.text(_MARGIN, _HEADER + place * (_WHOLE + 20) + _WHOLE + 13, about, _WHOLE, 8.5, FADED)
     for number in range(shown):
         _draw_unit(page, row, number, picture, prototypes, name, left, _HEADER + number * _STEP)
     _write_sum(page, row, shown, prototypes.units, left, page.height - 22)
     return page
+
+
+def _evidence(card: Card, name: str) -> str:
+    return "red: for the class, blue: against it" if card.scale.signed else f"evidence for {name}"
 
 
 def _draw_unit(

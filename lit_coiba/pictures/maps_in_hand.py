@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import Explanation
+from lit_coiba.functional import resize_map
 from lit_coiba.store import Row
 
 Maps = Tensor | np.ndarray | Explanation | Row | Sequence[Any]
@@ -28,7 +29,9 @@ def maps_of(given: Maps, name: str = "maps") -> list[Tensor]:
     Raises:
         InputError: Something else was given, or nothing.
     """
-    if isinstance(given, (Explanation, Row)):
+    if isinstance(given, Explanation) and given.places is not None:
+        given = resize_map(given.maps.detach().cpu(), given.places.size, given.places)
+    elif isinstance(given, (Explanation, Row)):
         given = given.maps if isinstance(given, Explanation) else given.map
     if isinstance(given, (list, tuple)):
         if not given:

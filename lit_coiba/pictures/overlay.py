@@ -40,7 +40,7 @@ def overlay(image: Pictures, map: Maps, model: Any = None) -> Image.Image:
         InputError: Something else was given, or the numbers of images and maps differ.
 
     Example:
-        >>> overlay(Image.new("RGB", (300, 200)), torch.rand(5, 8)).size
+        >>> overlay(Image.new("RGB", (300, 200)), torch.rand(4, 6)).size
         (300, 200)
     """
     pictures, maps = matched(image, map, model)

@@ -24,7 +24,7 @@ OWN = "Each map is colored up to its own maximum: brightness does not compare be
 COMMON = "All maps have one scale: equal colors stand for equal values."
 HATCHED = "Hatched: not a number."
 
-_SIDE, _GAP, _MARGIN, _HEADER, _CAPTION, _FOOTER = 200, 8, 16, 30, 38, 24
+_SIDE, _GAP, _MARGIN, _HEADER, _CAPTION, _SCALES, _FOOTER = 200, 8, 16, 30, 38, 22, 24
 
 
 class _Panel(NamedTuple):
@@ -61,7 +61,7 @@ def show(
     Example:
         >>> import torch
         >>> show(torch.rand(2, 3, 64, 64), {"first": torch.rand(2, 8, 8), "second": torch.rand(2, 4, 4)}).size
-        (640, 546)
+        (648, 514)
     """
     check_count(columns=columns)
     named = maps if isinstance(maps, Mapping) else {"": maps}
@@ -112,7 +112,7 @@ def save(picture: Image.Image, file: str | os.PathLike[str]) -> Path:
 def _grid(pictures: list[Tensor], panels: list[_Panel], titles: Sequence[str], columns: int, note: str) -> Image.Image:
     columns = min(columns, len(pictures))
     step = _SIDE + _GAP
-    block, row = len(panels) * step - _GAP, _SIDE + _CAPTION
+    block, row = len(panels) * step - _GAP, _SIDE + (_CAPTION if any(titles) else _SCALES)
     lines = -(-len(pictures) // columns)
     page = Page(columns * (block + _MARGIN) + _MARGIN, _HEADER + lines * row + _FOOTER + 16)
     for number, (pixels, title) in enumerate(zip(pictures, titles)):

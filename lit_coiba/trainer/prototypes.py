@@ -20,6 +20,7 @@ from lit_coiba.data.module import Split
 from lit_coiba.files.atomic import atomically, remove_leftovers
 from lit_coiba.files.regular import read_bytes
 from lit_coiba.modules.prototype_search import ChunkedPrototypes, PrototypeSearch
+from lit_coiba.pictures.names import Names
 from lit_coiba.pictures.prototype_page import CLASSES, UNITS, draw_pages
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.prototypes.evaluation import PrototypePatches, evaluate_prototypes
@@ -105,9 +106,9 @@ def _claim(folder: Path, manifest: Manifest, now: Fingerprint, if_changed: IfCha
     write_samples(folder, now)
 
 
-def _refresh(folder: Path, images: ImageDataset, named: bool) -> None:
+def _refresh(folder: Path, images: ImageDataset, classes: list[str]) -> None:
     """Bring labels and class names, which the search does not depend on, up to date."""
-    classes, told = list(images.classes) if named else [], json.loads(read_bytes(folder / SUMMARY))
+    told = json.loads(read_bytes(folder / SUMMARY))
     relabel_table(folder / TABLE, dict(zip(images.ids, images.labels)))
     if told.get("classes") != classes:
         write_summary(folder / SUMMARY, {**told, "classes": classes})
@@ -115,9 +116,10 @@ def _refresh(folder: Path, images: ImageDataset, named: bool) -> None:
 
 def _write(run: BlockRun[PrototypeSearch], folder: Path, chunks: ChunkedPrototypes, pages: int) -> None:
     """Put together what the chunks hold, and draw it."""
-    named = len(run.images.classes) == run.model.network.num_classes
+    network = run.model.network
+    classes = list(Names.of(run.images.classes, network.class_names, network.num_classes).classes)
     if (folder / SUMMARY).exists():
-        _refresh(folder, run.images, named)
+        _refresh(folder, run.images, classes)
     else:
         try:
             found, grid = chunks.merged()
@@ -127,7 +129,7 @@ def _write(run: BlockRun[PrototypeSearch], folder: Path, chunks: ChunkedPrototyp
             raise
         with progress_bar("Crops", run.shows_progress) as report:
             write_table(folder / TABLE, found, grid, run.images, run.datamodule.transform, tell=report)
-        units = summary(found, run.model.head[0].unit_weights(), run.images.classes if named else [])
+        units = summary(found, run.model.head[0].unit_weights(), classes)
         write_summary(folder / SUMMARY, units)  # the last of what is made of the chunks
     chunks.remove()
     prototypes = Prototypes(folder)

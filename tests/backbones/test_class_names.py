@@ -122,4 +122,5 @@ def test_random_weights_are_known_as_such(tmp_path):
     with torch.no_grad():
         model.model.fc.bias += 1
     assert not has_random_weights(model)  # trained
-    assert not has_random_weights(Backbone.wrap(nn.Conv2d(3, 4, 1), image_size=8, num_classes=4))
+    linear = nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten())
+    assert not has_random_weights(Backbone.wrap(linear, image_size=8))  # of which nothing is known

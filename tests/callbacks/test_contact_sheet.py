@@ -58,7 +58,8 @@ def test_is_drawn_where_blocks_were_written_or_it_is_missing(model, tmp_path, dr
 def test_can_be_switched_off_and_drawn_later(model, tmp_path, drawn, monkeypatch):
     store = explain(model, tmp_path / "s", NoiseData(4), pictures=False)
     assert drawn == []
-    assert sorted(file.name for file in store.path.iterdir()) == ["blocks", "manifest.json", "tensorboard"]
+    names = ["blocks", "manifest.json", "samples.parquet", "tensorboard"]
+    assert sorted(file.name for file in store.path.iterdir()) == names
     monkeypatch.setattr(Trainer, "predict", None)  # nothing is explained again
     explain(model, tmp_path / "s", NoiseData(4), pictures=True)
     assert drawn == [24]

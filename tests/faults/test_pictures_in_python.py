@@ -12,6 +12,7 @@ from lit_coiba.data.transforms import Transform
 from lit_coiba.pictures.scale import Scale
 from lit_coiba.store import Row
 from tests._testers import tiny
+from tests._testers.runs import NoiseData
 
 RECIPE = Preprocessing(size=(32, 32), crop_pct=1.0)
 GENERATOR = np.random.default_rng(0)
@@ -59,6 +60,20 @@ def test_a_normalized_batch_with_its_model_and_a_file(tmp_path):
     assert torch.equal(images[0], images[2])
     assert overlay(images, torch.rand(3, 4, 4), model).size == (3 * 32 + 2 * 4, 32)
     assert overlay(str(tmp_path / "a.png"), MAP, model).size == (32, 32)
+
+
+def test_a_block_of_a_data_module_and_files_as_they_are_found(tmp_path):
+    data = NoiseData(4, 2)
+    data.preprocessing = RECIPE
+    data.setup("predict")
+    block = next(iter(data.predict_dataloader()))
+    assert show(block, torch.rand(2, 4, 4), RECIPE).height > 400
+    for index in range(2):
+        PICTURE.save(tmp_path / f"{index}.png")
+    assert load_images(tmp_path.glob("*.png"), RECIPE).shape == (2, 3, 32, 32)
+    assert overlay(Image.new("L", (1, 1)), torch.ones(1, 1)).size == (1, 1)
+    for mode in ("1", "L", "LA", "P", "CMYK", "YCbCr", "HSV"):
+        assert overlay(PICTURE.convert(mode), MAP).size == (32, 32)
 
 
 def test_load_images_is_the_transform_of_explain():
@@ -230,6 +245,8 @@ def test_a_data_module_gives_the_picture_of_a_sample(tmp_path):
     from lit_coiba import ImageFolder
 
     (tmp_path / "cats").mkdir()
+    (tmp_path / "dogs").mkdir()
+    PICTURE.save(tmp_path / "dogs/a.png")
     for name in ("cats/a.png", "cats/b.png"):
         PICTURE.save(tmp_path / name)
     (tmp_path / "cats/c.png").write_bytes(b"torn")
@@ -238,8 +255,8 @@ def test_a_data_module_gives_the_picture_of_a_sample(tmp_path):
     assert np.array_equal(data[0], BYTES)
     assert load_images(data["cats/a.png"], RECIPE).shape == (1, 3, 32, 32)
     for key, sentence in (
-        ("cats/bb.png", "no sample 'cats/bb.png': ids near it are cats/b.png, cats/c.png"),
-        (3, "the sample is 3: give the id of one, or a number from 0 to 2"),
+        ("cats/bb.png", "no sample 'cats/bb.png': ids near it are cats/b.png, cats/c.png, dogs/a.png"),
+        (4, "the sample is 4: give the id of one, or a number from 0 to 3"),
         (1.5, "the sample is of type float"),
         (2, "cats/c.png cannot be read: the file is not an image"),
     ):
