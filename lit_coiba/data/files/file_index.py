@@ -141,7 +141,8 @@ class FolderIndex(FileIndex):
         """The images in the folder of a part, labeled by pattern or class folder."""
         base = self._folder(part)
         found = list_files(base)
-        sentence = left_out(base, found.others, found.images)
+        by_folder = self._names is None and self.pattern is None and part == self.parts[0]  # then `told_names` names them
+        sentence = left_out(base, found.others, found.images, not by_folder)
         if not found.images:
             raise InputError(
                 f"root: {base} has no images, in it or below it (looked for {', '.join(EXTENSIONS)})"

@@ -80,11 +80,11 @@ def classes_in(folder: Path, model_classes: int | None, told: list[str]) -> Clas
     names = [name for name, what in held.items() if what != "nothing"]
     if empty := [name for name in names if held[name] == "files"]:
         told.append(
-            f"root: in {folder} the folders {_named(empty)} have no image that can be read; they keep their class "
-            "numbers: remove them if they are no classes"
+            f"root: no image in {_named(empty)} of {folder} can be read, and the class number is kept: remove what is no"
+            " class"
         )
     if nothing := [name for name, what in held.items() if what == "nothing"]:
-        told.append(f"root: in {folder} the folders {_named(nothing)} are empty, and no classes")
+        told.append(f"root: {_named(nothing)} of {folder} is empty, and counts as no class")
     if are_numbers(names):
         return _numbered(names, model_classes, told)
     if len(names) == 1:
@@ -101,24 +101,25 @@ def are_numbers(names: Sequence[str]) -> bool:
     return all(name.isascii() and name.isdecimal() and len(name) <= 18 for name in names)
 
 
-def left_out(folder: Path, others: Counter[tuple[str, str]], images: Sequence[str]) -> str | None:
+def left_out(folder: Path, others: Counter[tuple[str, str]], images: Sequence[str], named: bool = True) -> str | None:
     """The sentence about files that are no images that can be read; None where there are none of note.
 
     Args:
         folder: The folder.
         others: As in `Listing`.
         images: Those that are not left out.
+        named: Whether to name class folders without an image.
     """
     filled = {name.partition("/")[0] for name in images if "/" in name}
     endings: Counter[str] = Counter()
     for (first, ending), count in others.items():
-        if ending not in _BESIDE or (first and first not in filled):
+        if ending not in _BESIDE or (first and filled and first not in filled):
             endings[ending] += count
     if not endings:
         return None
     kinds = [f"{count} {printable(ending, 12) or 'without suffix'}" for ending, count in endings.most_common(5)]
     kinds += ["..."] if len(endings) > 5 else []
-    empty = sorted({first for first, _ in others if first and first not in filled})
+    empty = sorted({first for first, _ in others if first and first not in filled}) if named and filled else []
     of = f"; no image can be read in {_named(empty)}" if empty else ""
     number = endings.total()
     return f"root: of {folder}, {number} {'file is' if number == 1 else 'files are'} left out: {', '.join(kinds)}{of}"
