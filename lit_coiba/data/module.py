@@ -22,6 +22,7 @@ from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.plain_values import is_plain
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.blocks import BlockDataset, BlockSampler, count_blocks
+from lit_coiba.data.class_order import in_order_of
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
@@ -80,6 +81,7 @@ class BlockDataModule(LightningDataModule, ABC):
 
     preprocessing: Preprocessing | None  # set by hand; None = that of the model
     model_preprocessing: Preprocessing | None  # of the model at hand, known after setup
+    model_classes: Sequence[str] | None  # names of that model's classes; None = unknown
     explained: ImageDataset  # the images of the current pass; there after setup("predict")
     stage: str | None  # of the last setup: fit, validate, test or predict
 
@@ -104,7 +106,7 @@ class BlockDataModule(LightningDataModule, ABC):
         self.limit = limit
         self.limit_order = limit_order
         self.fingerprint = fingerprint
-        self.preprocessing = self.model_preprocessing = None
+        self.preprocessing = self.model_preprocessing = self.model_classes = None
         self.stage = None
         self._pass: Pass | None = None
         self._listings: dict[Split, ImageDataset] | None = None  # within `passing`
@@ -156,6 +158,7 @@ class BlockDataModule(LightningDataModule, ABC):
         if self.trainer is not None:
             model: Any = self.trainer.lightning_module
             self.model_preprocessing = model.preprocessing
+            self.model_classes = getattr(getattr(model, "network", None), "class_names", None)
         if stage in ("predict", None):
             self._choose()
         if self.num_workers is None:  # we chose, so Lightning's advice to choose otherwise is noise
@@ -183,7 +186,8 @@ class BlockDataModule(LightningDataModule, ABC):
         listings = {} if self._listings is None else self._listings
         if through.split not in listings:
             listings[through.split] = self.dataset(through.split)
-        self.explained = limited(listings[through.split], through.limit, self.limit_order)
+        samples = in_order_of(listings[through.split], self.model_classes)
+        self.explained = limited(samples, through.limit, self.limit_order)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """One `Batch` per block of the current pass, dealt over the processes."""
@@ -264,3 +268,17 @@ def _as_it_is(batch: Any) -> Any:
 
 def _length(examples: Any) -> int:
     return len(examples)
+
+
+def samples_of(data: Any, stage: str) -> ImageDataset | None:
+    """The samples that a stage of Lightning's begins with, ``fit`` with those of training.
+
+    None where there is no such split, or the data module is not of this package.
+    """
+    splits: dict[str, Split] = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
+    if not isinstance(data, BlockDataModule):
+        return None
+    try:
+        return data.dataset(splits[stage])
+    except (InputError, KeyError):  # said where its batches are asked for
+        return None

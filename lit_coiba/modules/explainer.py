@@ -62,6 +62,11 @@ class Explainer(BlockModule):
 
     def check(self, images: ImageDataset) -> None:
         """Refuse images that lack the labels or class names which the target asks for, and learn the names."""
+        if self.target.uses_labels and (unknown := self.unknown_classes(images)):
+            raise InputError(
+                f"targets is label, but {unknown}: give data of its classes, or explain the predicted class"
+            )
+        super().check(images)
         known, count = self.knows_classes(images), self.network.num_classes
         if self.target.uses_labels and max(images.labels) < 0:
             raise InputError("targets is label, but no image has a label: explain the predicted class, or give labels")
