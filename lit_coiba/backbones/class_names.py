@@ -49,9 +49,8 @@ class ClassNames:
         """The names of a backbone's classes."""
         if backbone is None:
             return self
-        names, head = backbone.model.__dict__.get(_TOLD, (None, None))
-        if names is not None and head is attached(backbone.model) and len(names) == backbone.num_classes:
-            return list(names)
+        if are_told(backbone):
+            return list(backbone.model.__dict__[_TOLD][0])
         return None if backbone.head is not None else found_names(backbone.model, backbone.num_classes)
 
     def __set__(self, backbone: Any, names: Any) -> None:
@@ -67,6 +66,12 @@ class ClassNames:
 def tell_names(model: nn.Module, names: Sequence[str] | None) -> None:
     """Note the class names of a model with the classifier that it has now; another head has other classes."""
     model.__dict__[_TOLD] = (None if names is None else list(names), attached(model))
+
+
+def are_told(backbone: Any) -> bool:
+    """Whether the class names of a backbone were set, or told by the checkpoint of a fit, and not just found."""
+    names, head = backbone.model.__dict__.get(_TOLD, (None, None))
+    return names is not None and head is attached(backbone.model) and len(names) == backbone.num_classes
 
 
 def names_in(told: Mapping[str, Any]) -> list[str] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -19,20 +18,20 @@ from torch.utils.data import DataLoader, Dataset
 
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.class_identity import class_identity
-from lit_coiba.core.errors import InputError, check_choice
+from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.plain_values import is_plain
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.blocks import BlockDataset, BlockSampler, count_blocks
+from lit_coiba.data.class_order import in_order_of
 from lit_coiba.data.dataset import ImageDataset, picture_of
 from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.subset import LimitOrder, limited
 from lit_coiba.data.transforms import Transform
+from lit_coiba.data.workers import check_workers, spare_cores
 
 Split = Literal["train", "val", "test", "predict"]
 Examples = Dataset[tuple[Tensor, Tensor]]
-
-_MOST_WORKERS, _WORKERS_A_CORE = 32, 4
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,8 @@ class Pass:
     blocks_per_process: int = 1
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"limit is {self.limit}, but must be at least 1")
+        if self.limit is not None:
+            check_count(limit=self.limit)
 
 
 class BlockDataModule(LightningDataModule, ABC):
@@ -96,16 +95,9 @@ class BlockDataModule(LightningDataModule, ABC):
         fingerprint: Noticing = "time",
     ) -> None:
         super().__init__()
-        for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0), ("limit", limit, 1)):
-            if value is None and name != "batch_size":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise InputError(f"{name} is {value!r}, but must be a whole number, at least {least}")
-            if value < least:
-                raise InputError(f"{name} is {value}, but must be at least {least}")
-        _check_workers(num_workers or 0)
-        if limit_order not in ("spread", "first"):
-            raise InputError(f"limit_order is {limit_order!r}, but must be 'spread' or 'first'")
+        check_count(batch_size=batch_size, **({} if limit is None else {"limit": limit}))
+        check_workers(num_workers)
+        check_choice(limit_order, LimitOrder, "limit_order")
         check_choice(fingerprint, Noticing, "fingerprint")
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a rank may get no block
         self.batch_size = batch_size
@@ -113,8 +105,7 @@ class BlockDataModule(LightningDataModule, ABC):
         self.limit = limit
         self.limit_order = limit_order
         self.fingerprint = fingerprint
-        self.preprocessing = self.model_preprocessing = None
-        self.model_classes = None
+        self.preprocessing = self.model_preprocessing = self.model_classes = self._network = None
         self.stage = None
         self._pass: Pass | None = None
         self._listings: dict[Split, ImageDataset] | None = None  # within `passing`
@@ -174,7 +165,8 @@ class BlockDataModule(LightningDataModule, ABC):
         if self.trainer is not None:
             model: Any = self.trainer.lightning_module
             self.model_preprocessing = model.preprocessing
-            self.model_classes = getattr(getattr(model, "network", None), "num_classes", None)
+            self._network = getattr(model, "network", None)
+            self.model_classes = getattr(self._network, "num_classes", None)
         if stage in ("predict", None):
             self._choose()
         if self.num_workers is None:  # we chose, so Lightning's advice to choose otherwise is noise
@@ -202,7 +194,8 @@ class BlockDataModule(LightningDataModule, ABC):
         listings = {} if self._listings is None else self._listings
         if through.split not in listings:
             listings[through.split] = self.dataset(through.split)
-        self.explained = limited(listings[through.split], through.limit, self.limit_order)
+        samples = in_order_of(listings[through.split], self._network)
+        self.explained = limited(samples, through.limit, self.limit_order)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """One `Batch` per block of the current pass, dealt over the processes."""
@@ -266,14 +259,9 @@ class BlockDataModule(LightningDataModule, ABC):
         )
 
     def _loading(self) -> dict[str, Any]:
-        workers = self._spare_cores() if self.num_workers is None else self.num_workers
+        processes = self.trainer.num_devices if self.trainer is not None else 1
+        workers = spare_cores(processes) if self.num_workers is None else self.num_workers
         return {"num_workers": workers, "pin_memory": torch.cuda.is_available(), "collate_fn": _as_it_is}
-
-    def _spare_cores(self) -> int:
-        """Up to four cores, of those that are left when each process of this run has one."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        spare = cores // (self.trainer.num_devices if self.trainer is not None else 1) - 1
-        return min(4, spare) if spare > 1 else 0
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -281,13 +269,19 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _check_workers(number: int) -> None:
-    """Refuse more processes than a machine can be meant to have."""
-    cores = os.cpu_count() or 1
-    most = max(_MOST_WORKERS, _WORKERS_A_CORE * cores)
-    if number > most:
-        raise InputError(f"num_workers is {number}, and this machine has {cores} cores: give at most {most}")
-
-
 def _length(examples: Any) -> int:
     return len(examples)
+
+
+def samples_of(data: Any, stage: str) -> ImageDataset | None:
+    """The samples that a stage of Lightning's begins with, ``fit`` with those of training.
+
+    None where there is no such split, or the data module is not of this package.
+    """
+    splits: dict[str, Split] = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
+    if not isinstance(data, BlockDataModule):
+        return None
+    try:
+        return data.dataset(splits[stage])
+    except (InputError, KeyError):  # said where its batches are asked for
+        return None

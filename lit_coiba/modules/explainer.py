@@ -67,6 +67,10 @@ class Explainer(BlockModule):
 
     def check(self, images: ImageDataset) -> None:
         """Refuse images that lack the labels or class names which the target asks for, and learn the names."""
+        if self.target.uses_labels and (unknown := self.unknown_classes(images)):
+            raise InputError(
+                f"targets is label, but {unknown}: give data of its classes, or explain the predicted class"
+            )
         super().check(images)
         if (behavior := self.network.behavior) is not None:
             behavior.refuse_needs(type(self.method).__name__, self.method.card.needs)

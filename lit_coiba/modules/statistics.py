@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -81,7 +82,10 @@ class ChunkedStatistics(Chunks):
             raise InputError(f"activation statistics need at least two readable images, but the data have {seen}")
         if seen < FEW_IMAGES:
             warnings.warn(
-                f"activation statistics of only {seen} images are noisy: use {FEW_IMAGES} or more", stacklevel=2
+                f"activation statistics of only {seen} images are noisy (a standard deviation is off by about "
+                f"{100 / math.sqrt(2 * (seen - 1)):.0f}%): use {FEW_IMAGES} or more of the same domain, lit-coiba "
+                "statistics --data.root OTHER --file FILE, and give that file as method.statistics",
+                stacklevel=2,
             )
         return ActivationStatistics.from_moments(network, moments)
 

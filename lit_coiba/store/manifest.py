@@ -127,6 +127,17 @@ class Manifest:
         return ", ".join([*differences[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
+def refuse_inside(path: Path) -> None:
+    """Refuse to make a store inside another one, whose blocks it would look like.
+
+    Raises:
+        InputError: Naming the other store.
+    """
+    for above in path.resolve().parents:
+        if (above / FILE_NAME).exists() and (above / "blocks").is_dir():
+            raise InputError(f"store {path} would lie inside the store {above}: choose another folder")
+
+
 def _plain(value: Any, name: str) -> Any:
     """`value` as JSON gives it back, so that a manifest equals itself after a trip to disk."""
     if isinstance(value, dict):

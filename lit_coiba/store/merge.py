@@ -13,6 +13,8 @@ from lit_coiba.store.compaction import consolidate
 from lit_coiba.store.index import BlockIndex, Piece
 from lit_coiba.store.manifest import FILE_NAME, Manifest
 from lit_coiba.store.progress import progress_bar
+from lit_coiba.store.same_samples import check_same_samples
+from lit_coiba.store.samples import read_samples, write_samples
 from lit_coiba.store.store import FOLDER, STATISTICS, ExplanationStore
 
 PathLike = str | os.PathLike[str]
@@ -41,6 +43,7 @@ def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> 
                 f"{sources[0].path} and {source.path} cannot be merged, since they were made with other arguments "
                 f"({told}): merge stores of one model, method and dataset"
             )
+    check_same_samples([*sources, *([ExplanationStore(out)] if (Path(out) / FILE_NAME).exists() else [])])
     for source in sources:
         joined = ExplanationStore.open(out, Manifest(source.manifest.identity, source.manifest.recorded))
     index = BlockIndex(joined.path / FOLDER, joined.manifest.digest)
@@ -53,6 +56,8 @@ def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> 
         with progress_bar("Merging blocks", progress) as tell:
             consolidate(index, lambda: _best([index, *others]), tell)
         _take_statistics(joined.path, [source.path for source in sources])
+        if (last := next(filter(None, (read_samples(source.path) for source in reversed(sources))), None)) is not None:
+            write_samples(joined.path, last)
     except OSError as error:
         raise InputError(
             f"store {joined.path} cannot be written ({error.strerror or error}); fix the cause and rerun the same "

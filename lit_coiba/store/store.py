@@ -16,7 +16,7 @@ from lit_coiba.store.compaction import consolidate
 from lit_coiba.store.digest import content_digest
 from lit_coiba.store.export import Format, export_store
 from lit_coiba.store.index import BlockIndex
-from lit_coiba.store.manifest import FILE_NAME, Manifest
+from lit_coiba.store.manifest import FILE_NAME, Manifest, refuse_inside
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.records import BlockRecord, Row
 from lit_coiba.store.revision import keeping
@@ -86,6 +86,7 @@ class ExplanationStore:
                 raise NotADirectoryError(None, "it is a file, not a folder")
             begun = (path / FILE_NAME).exists()
             if not begun:
+                refuse_inside(path)
                 if list_blocks(blocks):
                     raise InputError(f"{blocks} has blocks but no {FILE_NAME} beside it: choose another folder")
                 path.mkdir(parents=True, exist_ok=True)

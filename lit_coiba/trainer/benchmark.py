@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from lit_coiba.benchmark import (
     DatasetRegions,
@@ -18,6 +17,7 @@ from lit_coiba.benchmark import (
 )
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.targets.strings import explains_labels
 from lit_coiba.data.fingerprint import Fingerprint
 from lit_coiba.data.shard import Shard
 from lit_coiba.modules.scorer import Scorer, Source
@@ -108,16 +108,9 @@ def check_explained(run: BlockRun[Scorer], stores: list[ExplanationStore], now: 
             warn_of_old(store.path)
         elif not all(now.versions) and (told := Manifest({"data": made["data"]}).told(data)):  # files tell more
             raise InputError(f"stores: {store.path} explains other data than those given here ({told}): {remedy}")
-        changed = changed_samples(store, run.images, now, _explains_labels(made.get("targets"))).changed
+        changed = changed_samples(store, run.images, now, explains_labels(made.get("targets"))).changed
         if changed:
             raise InputError(f"stores: {store.path}: {told_changes(changed)}; {remedy}")
-
-
-def _explains_labels(target: Any) -> bool:
-    """Whether the target of a store, as its identity has it, may depend on labels; a user's own may."""
-    if isinstance(target, dict):
-        return target.get("cls") == "label" or "." in str(target.get("kind"))
-    return bool(target == "label")
 
 
 def _score(

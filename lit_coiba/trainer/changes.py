@@ -185,7 +185,7 @@ def refresh_labels(store: ExplanationStore, now: Fingerprint) -> bool:
     if changed:
         name, (old, new) = next(iter(changed.items()))
         warnings.warn(
-            f"the labels of {len(changed):,} images in {store.path} were brought up to date, such as that of "
+            f"labels in {store.path} were brought up to date, {len(changed):,} in all, such as that of "
             f"{printable(name, _ID)}: {old} -> {new}",
             stacklevel=2,
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +16,8 @@ from lit_coiba.pictures.names import Names
 from lit_coiba.trainer.block_run import BlockRun
 
 PACKAGES = ("torch", "lightning", "timm", "captum")
+
+PATHS = ("root", "csv", "classes", "split")  # arguments of data that say where they are
 
 
 def provenance(run: BlockRun[Any]) -> dict[str, Any]:
@@ -27,4 +32,10 @@ def provenance(run: BlockRun[Any]) -> dict[str, Any]:
         "devices": run.trainer.num_devices,
         "workers": run.datamodule.num_workers,
         "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "folder": str(Path.cwd()),
+        "weights": run.model.weights or run.model.network.arguments.get("checkpoint"),
+        "data": {name: str(value) for name in PATHS if (value := getattr(run.datamodule, name, None)) is not None},
     }

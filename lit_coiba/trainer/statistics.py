@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from lit_coiba.trainer.block_run import BlockRun
 from lit_coiba.trainer.places import check_place, has_statistics
 
 ENOUGH_IMAGES = 10_000  # more change little: what IBA's authors advise
+_FEW = 5  # times as many images for the statistics as are explained: then it is said
 
 
 def check_statistics_arguments(file: Path, images: int) -> None:
@@ -96,6 +98,7 @@ def prepare_method(
         shard: Share of the work of this job.
     """
     method, network, kept = run.model.method, run.model.network, folder / STATISTICS
+    explained = len(run.images)
     with run.all_images():
         if not isinstance(method, BottleneckMethod):
             method.prepare(network, run.datamodule.sample(ENOUGH_IMAGES))
@@ -106,11 +109,23 @@ def prepare_method(
             return has_statistics(folder, identity)
 
         if run.on_rank_zero(lambda: not given and not made()):
+            _say_how_many(run, explained, len(run.datamodule.spread(ENOUGH_IMAGES)))
             return estimate(run, kept, ENOUGH_IMAGES, shard, made)
         statistics = ActivationStatistics.load(given or kept)
         if statistics.leak is None:
             run.to_device()
         return method.set_statistics(network, statistics, run.datamodule.sample(SAMPLE))
+
+
+def _say_how_many(run: BlockRun[Explainer], explained: int, blocks: int) -> None:
+    """Say beforehand that statistics take many more images than are explained."""
+    seen = min(len(run.images), blocks * run.datamodule.batch_size)
+    if run.trainer.is_global_zero and seen >= _FEW * explained:
+        warnings.warn(
+            f"{seen:,} images are read first for activation statistics, and {explained:,} are explained: statistics of "
+            "lit-coiba statistics serve many runs, as method.statistics",
+            stacklevel=2,
+        )
 
 
 def remove_parts(file: Path) -> None:

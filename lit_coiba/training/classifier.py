@@ -22,9 +22,12 @@ from lit_coiba.core.batch import Batch
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.data.module import samples_of
 from lit_coiba.heads.description import build, describe
 from lit_coiba.heads.head import Head
-from lit_coiba.training.feature_cache import Features
+from lit_coiba.training.feature_cache import CachedFeatures, Features
+from lit_coiba.training.hits import hits
+from lit_coiba.training.named_classes import NamedClasses
 from lit_coiba.training.optimization import adamw, warmup_cosine
 from lit_coiba.training.saved_arguments import classifier_arguments
 from lit_coiba.training.teacher import Teacher, teacher_class
@@ -58,6 +61,8 @@ class Classifier(LightningModule):
         cutmix: Parameter of the same distribution for rectangles that are pasted from one image into another (Yun et
             al., 2019); 0 = off. With both, each batch draws one.
         teacher: Network whose logits are trained on too (distillation). A dictionary of its arguments works too.
+        class_names: Names of the classes in index order, which go into the checkpoint; None = those of the data. Labels
+            of data whose classes have names are found by these.
 
     Raises:
         InputError: The frozen backbone has no classifier layer to train, a head is given for a model that is not
@@ -78,6 +83,7 @@ class Classifier(LightningModule):
         mixup: float = 0.0,
         cutmix: float = 0.0,
         teacher: Teacher | None = None,
+        class_names: list[str] | None = None,
     ) -> None:
         super().__init__()
         arguments = {k: v for k, v in locals().items() if k not in MODULES}
@@ -107,6 +113,7 @@ class Classifier(LightningModule):
         self.teacher = Teacher(**teacher) if isinstance(teacher, dict) else teacher
         saved["teacher"] = self.teacher.arguments() if self.teacher is not None else None
         self.save_hyperparameters(saved)
+        self._classes = NamedClasses(class_names, classes)
         if frozen:
             self._freeze()
 
@@ -166,6 +173,27 @@ class Classifier(LightningModule):
         """Logits ``(B, K)``."""
         return self.backbone(images)
 
+    @property
+    def class_names(self) -> list[str] | None:
+        """Names of the classes in index order; None = unknown."""
+        return self._classes.names
+
+    def setup(self, stage: str) -> None:
+        """Compare the classes with those of the data by name, or learn their names.
+
+        Raises:
+            InputError: The data have a class or a label that this classifier does not have.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        images = samples_of(data.data if isinstance(data, CachedFeatures) else data, stage)
+        if images is not None and stage != "predict":
+            self._classes.meet(images, fitting=stage == "fit")
+            self.hparams["class_names"] = self._classes.names
+
+    def in_own_order(self, targets: Tensor) -> Tensor:
+        """Targets of the data, class indices ``(B,)`` or probabilities ``(B, K)``, in the order of this classifier."""
+        return self._classes.targets(targets)
+
     def on_fit_start(self) -> None:
         """The teacher gets its weights."""
         if self.teacher is not None:
@@ -181,6 +209,7 @@ class Classifier(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch, scalar."""
         self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        batch = self._classes.batch(batch)
         if isinstance(self.backbone.head, Head):
             self.backbone.head.anneal(self.global_step / self.trainer.estimated_stepping_batches)
         if self._mixing is not None and batch[1].dim() == 1 and not isinstance(batch, Features):
@@ -200,11 +229,11 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Log loss and accuracy."""
-        self._loss(batch, self._named("val", dataloader_idx))
+        self._loss(self._classes.batch(batch), self._named("val", dataloader_idx))
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Log loss and accuracy."""
-        self._loss(batch, self._named("test", dataloader_idx))
+        self._loss(self._classes.batch(batch), self._named("test", dataloader_idx))
 
     def predict_step(self, batch: Batch) -> Tensor:
         """Class probabilities of one block, ``(B, K)``."""
@@ -272,27 +301,3 @@ class Classifier(LightningModule):
             for name, parameter in self.backbone.model.named_parameters()
             if id(parameter) not in classifier
         }
-
-
-def hits(logits: Tensor, targets: Tensor, top: int = 1) -> Tensor:
-    """Which predictions are right: ``(B, K)``, class indices ``(B,)`` or soft targets ``(B, K)`` -> bool ``(B,)``.
-
-    With soft targets every class above zero is right (FunnyBirds' multi-target accuracy).
-
-    Args:
-        logits: ``(B, K)``.
-        targets: The truth.
-        top: One of so many most probable classes has to be right.
-
-    Example:
-        >>> import torch
-        >>> logits = torch.tensor([[0.0, 1.0, 2.0], [5.0, 1.0, 2.0]])
-        >>> hits(logits, torch.tensor([2, 2])), hits(logits, torch.tensor([[0.0, 0.5, 0.5], [0.0, 0.5, 0.5]]))
-        (tensor([ True, False]), tensor([ True, False]))
-        >>> hits(logits, torch.tensor([2, 2]), top=2)
-        tensor([True, True])
-    """
-    predicted = logits.topk(top, 1).indices
-    if targets.dim() == 1:
-        return (predicted == targets.unsqueeze(1)).any(1)
-    return (targets.gather(1, predicted) > 0).any(1)

@@ -58,3 +58,15 @@ def target_text(identity: Any) -> Any:
     text = f"{identity.get('kind')}{':' if named else ''}{identity.get(named, '') if named else ''}"
     rest = {name: value for name, value in identity.items() if name not in ("kind", "version", named)}
     return ", ".join([text, *(f"{name} {value}" for name, value in rest.items() if value is not None)])
+
+
+def explains_labels(identity: Any) -> bool:
+    """Whether a target, as the identity of a store describes it, may depend on labels; a user's own may.
+
+    Example:
+        >>> explains_labels("label"), explains_labels("predicted"), explains_labels({"kind": "mine.Odd"})
+        (True, False, True)
+    """
+    if isinstance(identity, Mapping):
+        return identity.get("cls") == "label" or "." in str(identity.get("kind"))
+    return bool(identity == "label")
