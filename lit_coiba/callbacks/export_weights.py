@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.probe import like
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import DESCRIPTION
 from lit_coiba.core.errors import InputError
@@ -96,7 +97,7 @@ def save_half(model: nn.Module, file: Path, arguments: dict[str, Any] | None = N
 def accuracy(network: nn.Module, loader: Iterable[tuple[Tensor, Tensor]]) -> Accuracy:
     """Right predictions of `network`, in evaluation mode, over batches of images and targets; see `hits`."""
     network.eval()
-    device = next(network.parameters()).device
+    device = like(network).device
     right = samples = 0
     for images, targets in loader:
         right += int(hits(network(images.to(device)), targets.to(device)).sum())
