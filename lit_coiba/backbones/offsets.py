@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lit_coiba.backbones.probe import like
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.grid import Grid
 from lit_coiba.functional import Places, noise
@@ -32,8 +33,8 @@ def measured_places(model: nn.Module, activation: Callable[[Tensor], Tensor], si
         size: Height and width of the images in pixels.
     """
     with frozen(model), torch.enable_grad(), torch.inference_mode(False):
-        like = next(iter(model.parameters()), torch.zeros(()))
-        images = torch.stack([noise(0, image, 0, (3, *size)) for image in range(IMAGES)]).to(like).requires_grad_()
+        own = like(model)
+        images = torch.stack([noise(0, image, 0, (3, *size)) for image in range(IMAGES)]).to(own).requires_grad_()
         found = activation(images)
         grid = (int(found.shape[-2]), int(found.shape[-1]))
         rows, columns = ([(cells - 1) // 2, cells // 2] for cells in grid)

@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.probe import like
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import DESCRIPTION
 from lit_coiba.core.errors import InputError
@@ -108,7 +109,7 @@ def accuracy(
         own: What puts targets into the order of the network's classes.
     """
     network.eval()
-    device = next(network.parameters()).device
+    device = like(network).device
     right = samples = 0
     for images, targets in loader:
         right += int(hits(network(images.to(device)), own(targets).to(device)).sum())
