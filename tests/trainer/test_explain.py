@@ -97,7 +97,7 @@ class TestExplain:
         assert explain(model, tmp_path / "five", data, limit=5).ids() == [IDS[i] for i in (0, 4, 8, 12, 16)]
         assert data.limit == 7
         assert explain(model, tmp_path / "seven", data).ids() == [IDS[i * 20 // 7] for i in range(7)]
-        with pytest.raises(InputError, match="limit is 0, but must be at least 1"):
+        with pytest.raises(InputError, match="limit is 0: give a whole number, 1 or more"):
             explain(model, tmp_path / "none", data, limit=0)
 
     def test_no_images_are_refused(self, model, tmp_path):
