@@ -259,9 +259,12 @@ class BlockDataModule(LightningDataModule, ABC):
         )
 
     def _loading(self) -> dict[str, Any]:
-        processes = self.trainer.num_devices if self.trainer is not None else 1
-        workers = spare_cores(processes) if self.num_workers is None else self.num_workers
+        workers = self._spare_cores() if self.num_workers is None else self.num_workers
         return {"num_workers": workers, "pin_memory": torch.cuda.is_available(), "collate_fn": _as_it_is}
+
+    def _spare_cores(self) -> int:
+        """Processes that read files where the user has not said how many."""
+        return spare_cores(self.trainer.num_devices if self.trainer is not None else 1)
 
 
 def _as_it_is(batch: Any) -> Any:

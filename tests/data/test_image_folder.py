@@ -143,7 +143,7 @@ class TestRefusals:
             ({"label_pattern": "("}, "is not a regular expression"),
             ({"label_pattern": "a.*"}, "has 0 groups, but must have exactly one"),
             ({"batch_size": 0}, "batch_size is 0: give a whole number, 1 or more"),
-            ({"num_workers": -1}, "num_workers is -1, but must be at least 0"),
+            ({"num_workers": -1}, "num_workers is -1: give a whole number, 0 or more"),
             ({"limit": 0}, "limit is 0: give a whole number, 1 or more"),
             ({"limit_order": "random"}, "limit_order is 'random'"),
         ],
