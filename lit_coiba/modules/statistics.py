@@ -81,7 +81,9 @@ class ChunkedStatistics(Chunks):
             raise InputError(f"activation statistics need at least two readable images, but the data have {seen}")
         if seen < FEW_IMAGES:
             warnings.warn(
-                f"activation statistics of only {seen} images are noisy: use {FEW_IMAGES} or more", stacklevel=2
+                f"activation statistics of only {seen} images are noisy: use {FEW_IMAGES} or more; lit-coiba statistics"
+                " --data.root OTHER --file FILE takes them from more images, for --model.method.statistics FILE",
+                stacklevel=2,
             )
         return ActivationStatistics.from_moments(network, moments)
 

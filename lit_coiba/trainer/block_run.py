@@ -194,6 +194,7 @@ def block_run(
     Raises:
         InputError: There are no images, or the model cannot explain them; or a precision that changes the weights.
     """
+    _check_kinds(model, datamodule)
     check_precision(str(trainer.precision))
     with (
         quiet(),
@@ -206,3 +207,18 @@ def block_run(
         run = BlockRun(trainer, model, datamodule, termination, keep_loggers)
         run.list_images()
         yield run
+
+
+def _check_kinds(model: Any, datamodule: Any) -> None:
+    """Refuse arguments that were swapped, or are something else.
+
+    Raises:
+        InputError: They are.
+    """
+    if isinstance(model, BlockModule) and isinstance(datamodule, BlockDataModule):
+        return
+    given = f"a {type(model).__name__} and a {type(datamodule).__name__}"
+    raise InputError(
+        f"model and datamodule are {given}: give first the model, such as Explainer(backbone, method), and then the"
+        " data, such as ImageFolder(root)"
+    )

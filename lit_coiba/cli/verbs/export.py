@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Literal
 
+from lit_coiba.cli import terminal
 from lit_coiba.cli.verb import FunctionVerb
+from lit_coiba.core.printable import counted
 
 
 def export(
@@ -40,7 +42,7 @@ def export(
         folder = export_overlays(opened, images, output, classes, progress=sys.stderr.isatty())
     else:
         folder = opened.export(format, output, progress=sys.stderr.isatty())
-    print(f"{len(opened)} explanations are in {folder}")
+    terminal.say(f"{counted(len(opened), 'explanation')} {'is' if len(opened) == 1 else 'are'} in {folder}")
     return 0
 
 
