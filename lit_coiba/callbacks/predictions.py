@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lit_coiba.core.batch import Batch, Failure
 from lit_coiba.core.errors import InputError, check_count
-from lit_coiba.core.printable import csv_cell
+from lit_coiba.core.printable import a_kind, csv_cell
 from lit_coiba.files.atomic import atomically
 from lit_coiba.files.regular import open_regular
 
@@ -78,7 +78,7 @@ class PredictionTable(Callback):
     ) -> None:
         """Keep the predictions of one block."""
         if not isinstance(batch, Batch):
-            raise InputError(f"the data give a {type(batch).__name__} for a batch: use a data module of lit-coiba")
+            raise InputError(f"the data give {a_kind(batch)} for a batch: use a data module of lit-coiba")
         self.failures += batch.failures
         if not len(batch.ids):
             return
@@ -155,7 +155,7 @@ def _probabilities(outputs: Any) -> Tensor:
         InputError: The module returns something else.
     """
     if not isinstance(outputs, Tensor) or outputs.dim() != 2:
-        raise InputError(f"predict_step returns a {type(outputs).__name__}: return probabilities (B, K)")
+        raise InputError(f"predict_step returns {a_kind(outputs)}: return probabilities (B, K)")
     return outputs
 
 

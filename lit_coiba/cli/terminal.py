@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from io import TextIOWrapper
@@ -13,10 +14,19 @@ _PROGRAM = "lit-coiba"
 
 
 def accept_any_text() -> None:
-    """Have stdout and stderr write what their encoding lacks as an escape, instead of failing."""
+    """Have stdout and stderr write what their encoding lacks as an escape, and loggers what is not printable."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    logging.setLogRecordFactory(_PrintableRecord)
+
+
+class _PrintableRecord(logging.LogRecord):
+    """What any library logs, Lightning about the name of a checkpoint for example; it keeps its lines."""
+
+    def getMessage(self) -> str:
+        """The message with everything that is not printable escaped."""
+        return "\n".join(map(printable, super().getMessage().split("\n")))
 
 
 def say(*lines: object, file: Any = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from lightning import Callback, LightningModule
 from lightning import Trainer as LightningTrainer
@@ -37,6 +37,7 @@ from lit_coiba.trainer.quiet import without_seed
 
 # Arguments of the Trainer's methods that are no keys, and those that are given here.
 LOADERS = frozenset({"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"})
+_LINE = 2**20  # characters of a list of words
 FIXED = {"weights_only": True, "return_predictions": False}  # no pickle runs; nothing piles up that nobody would get
 
 set_parsing_settings(
@@ -230,7 +231,8 @@ def _listed(args: list[str], option: str) -> list[str]:
     end = next((k for k, word in enumerate(args) if k >= start and word.startswith("-")), len(args))
     if end == start or args[start].startswith("["):
         return args
-    return [*args[:start], json.dumps(args[start:end]), *args[end:]]
+    words = yaml.safe_dump(args[start:end], default_style='"', default_flow_style=True, allow_unicode=True, width=_LINE)
+    return [*args[:start], words.strip(), *args[end:]]
 
 
 def _located(weights: str | None) -> str | None:

@@ -18,6 +18,7 @@ from lit_coiba.core.errors import InputError, advise
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.images import check_images
+from lit_coiba.core.printable import a_kind
 from lit_coiba.core.targets import (
     Class,
     Resolved,
@@ -185,7 +186,7 @@ def _handed_out(found: Explanation, images: Tensor) -> Explanation:
     """
     count = len(images)
     if not isinstance(found, Explanation) or found.maps.dim() != 3 or len(found.maps) != count:
-        given = f"maps {tuple(found.maps.shape)}" if isinstance(found, Explanation) else f"a {type(found).__name__}"
+        given = f"maps {tuple(found.maps.shape)}" if isinstance(found, Explanation) else a_kind(found)
         raise InputError(
             f"the method returned {given} for {count} images: return an Explanation with one map (h, w) per image"
         )

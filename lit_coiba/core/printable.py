@@ -74,6 +74,17 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
+def a_kind(value: object) -> str:
+    """The type of a value with its article.
+
+    Example:
+        >>> a_kind(1), a_kind([])
+        ('an int', 'a list')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
+
+
 def csv_cell(text: object) -> str:
     """Text in a cell of a table that spreadsheets open, where it is never a formula: an apostrophe comes before one.
 

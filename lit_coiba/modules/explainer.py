@@ -15,6 +15,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod
+from lit_coiba.core.printable import a_kind
 from lit_coiba.core.targets import Resolved, Target, parse_target
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.heads.head import Head
@@ -152,7 +153,7 @@ def _check_method(method: AttributionMethod) -> None:
     if isinstance(method, type):
         raise InputError(f"method is the class {method.__name__}: give an instance, {method.__name__}()")
     if not isinstance(method, AttributionMethod):
-        given = f"the text {method!r}" if isinstance(method, str) else f"a {type(method).__name__}"
+        given = f"the text {method!r}" if isinstance(method, str) else a_kind(method)
         raise InputError(f"method is {given}: give an instance of a method, such as lit_coiba.attribution.GradCAM()")
 
 

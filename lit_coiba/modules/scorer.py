@@ -12,7 +12,7 @@ from torch import Tensor
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.batch import Batch, Failure
 from lit_coiba.core.errors import InputError, warn
-from lit_coiba.core.printable import listed
+from lit_coiba.core.printable import a_kind, listed
 from lit_coiba.core.targets import ResolvedClass, resolve
 from lit_coiba.core.targets.class_target import class_rows
 from lit_coiba.heads.head import Head
@@ -89,7 +89,7 @@ class Scorer(BlockModule):
         for name, metric in self.metrics.items():
             if (needs := getattr(metric, "needs", None)) is None:
                 raise InputError(
-                    f"metrics: {name} is a {type(metric).__name__}, which does not score explanations: give a "
+                    f"metrics: {name} is {a_kind(metric)}, which does not score explanations: give a "
                     "lit_coiba.metrics.Metric"
                 )
             if unknown := sorted(set(needs) - set(INGREDIENTS)):

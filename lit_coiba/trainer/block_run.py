@@ -18,6 +18,7 @@ from lit_coiba.backbones.digest import unchanging
 from lit_coiba.callbacks import BlockBoundary, BlockProgress
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import preserve_state
+from lit_coiba.core.printable import a_kind
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.fingerprint import Fingerprint, fingerprint_of
 from lit_coiba.data.module import BlockDataModule, Pass
@@ -217,7 +218,7 @@ def _check_kinds(model: Any, datamodule: Any) -> None:
     """
     if isinstance(model, BlockModule) and isinstance(datamodule, BlockDataModule):
         return
-    given = f"a {type(model).__name__} and a {type(datamodule).__name__}"
+    given = f"{a_kind(model)} and {a_kind(datamodule)}"
     raise InputError(
         f"model and datamodule are {given}: give first the model, such as Explainer(backbone, method), and then the"
         " data, such as ImageFolder(root)"

@@ -40,7 +40,6 @@ _NOT_FOUND = re.compile(r"given class_path '([^']+)':\s+(No module named .+|modu
 _NO_SUBCLASS = re.compile(r"Import path (\S+) does not correspond to a subclass of (\w+)")
 _EXPECTED = re.compile(r"Expected an? (.+?)(?:\. Got value: (.*))?$", re.MULTILINE)
 _NO_VALUE = re.compile(r"argument (--\S+): expected one argument")
-_OF_CLASS = re.compile(r"Expected an import path corresponding to a type\[(?:\w+\.)*(\w+)\]")
 _GIVEN = re.compile(r"Given value: (.*)")
 
 
@@ -152,9 +151,6 @@ def _class(text: str, key: str) -> str | None:
         return f"{key}: {found[1]} cannot be imported ({found[2]})"
     if found := _NO_SUBCLASS.search(text):
         return f"{key}: {found[1]} is not {'an' if found[2][0] in 'AEIOU' else 'a'} {found[2]}"
-    if found := _OF_CLASS.search(text):
-        given = (_GIVEN.search(text) or ["", "this"])[1]
-        return f"{key}: {given} is not a {found[1]}: give a class of this kind, module.Class"
     return None
 
 

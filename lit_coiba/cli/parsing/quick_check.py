@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -78,6 +79,17 @@ def check_words(verb: TrainerVerb, args: list[str]) -> None:
                 f"--data {word} is a path, but --data takes a class: write --data.root {word} for a folder of images"
             )
         before = ""
+
+
+def check_folders(stores: Iterable[str]) -> None:
+    """Refuse stores whose folders do not exist.
+
+    Raises:
+        InputError: There is one.
+    """
+    for store in stores:
+        if not os.path.isdir(store):
+            raise InputError(f"{store} is not a store (there is no such folder): give a folder written by explain")
 
 
 def _hint(verb: TrainerVerb, first: str, known: list[str]) -> str:

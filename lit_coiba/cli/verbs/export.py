@@ -6,6 +6,7 @@ import sys
 from typing import Literal
 
 from lit_coiba.cli import terminal
+from lit_coiba.cli.parsing.quick_check import check_folders
 from lit_coiba.cli.verb import FunctionVerb
 from lit_coiba.core.printable import counted
 
@@ -30,6 +31,7 @@ def export(
         images: Folder of the pictures that were explained (data.root), for overlays.
         classes: File with the model's class names, for overlays; None = those that the store has.
     """
+    check_folders([store])  # before seconds are spent on imports
     from lit_coiba.core.errors import InputError
     from lit_coiba.store.store import ExplanationStore
 

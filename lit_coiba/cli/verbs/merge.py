@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from lit_coiba.cli import terminal
+from lit_coiba.cli.parsing.quick_check import check_folders
 from lit_coiba.cli.verb import FunctionVerb, explanations_in
 
 
@@ -20,6 +21,7 @@ def merge(out: str, stores: list[str]) -> int:
         out: Folder of the joined store; created, or extended.
         stores: Folders of the stores.
     """
+    check_folders(stores)  # before seconds are spent on imports
     from lit_coiba.data.blocks import count_blocks
     from lit_coiba.store.merge import merge as merge_stores
 
