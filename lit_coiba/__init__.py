@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.bottlenecks.coiba import CoIBA as CoIBA
     from lit_coiba.bottlenecks.iba import IBA as IBA
     from lit_coiba.core.preprocessing import Preprocessing as Preprocessing
+    from lit_coiba.core.targets import Class as Class
     from lit_coiba.data.image_folder import ImageFolder as ImageFolder
     from lit_coiba.data.in_hand import load_images as load_images
     from lit_coiba.data.synthetic_parts import SyntheticParts as SyntheticParts
@@ -39,6 +40,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "Backbone": "lit_coiba.backbones",
+        "Class": "lit_coiba.core.targets",
         "Classifier": "lit_coiba.training.classifier",
         "CoIBA": "lit_coiba.bottlenecks.coiba",
         "Explainer": "lit_coiba.modules.explainer",

@@ -22,6 +22,7 @@ from lit_coiba.core.errors import InputError, Unsupported, check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
+from lit_coiba.core.printable import a_kind
 from lit_coiba.core.targets import Resolved
 from lit_coiba.functional import working_dtype
 from lit_coiba.functional.channels import Reduce, over_colours
@@ -142,7 +143,7 @@ class RescaleRule(CaptumDeepLift):
             name = next(name for name, other in self.model.named_modules() if other is module)
             name = name.removeprefix("network.").removeprefix("model.")
             raise Unsupported(
-                f"a {type(module).__name__} that runs twice in one forward, as in torchvision's ResNets",
+                f"{a_kind(module)} that runs twice in one forward, as in torchvision's ResNets",
                 name,
                 "give each use a module of its own, as timm's ResNets do",
             )

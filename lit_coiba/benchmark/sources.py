@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from torch.nn.functional import adaptive_avg_pool2d
 from lit_coiba.attribution import RandomMap, Saliency
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.class_identity import class_identity
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, warn
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.old_names import current_identity
-from lit_coiba.core.printable import printable
+from lit_coiba.core.printable import counted, listed, printable
 from lit_coiba.core.targets.strings import target_text
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
@@ -170,18 +169,15 @@ def common_keys(stores: Sequence[ExplanationStore], ids: Sequence[str]) -> Keys:
     found = [{key for key in set(store.keys()) if key[0] in asked} for store in stores]
     shared = sorted(set.intersection(*found))
     if not shared:
-        names = " and ".join(str(store.path) for store in stores)
+        names = listed(store.path for store in stores)
+        what = "stores" if len(stores) > 1 else "store"
         raise InputError(
-            f"stores: {names} have no image of the data and class in common, so nothing can be compared: give stores "
-            "of the same data and targets"
+            f"{what} {names}: no explanation is of the data's images"
+            f"{' and of the same class in all of them' if len(stores) > 1 else ''}, so nothing can be compared: give"
+            " stores of the same data and targets"
         )
     if others := sorted(set.union(*found) - set(shared)):
-        warnings.warn(
-            f"{len(shared):,} explanations are compared, {len(others):,} are left out, since they are not in all "
-            f"stores or are of another class, such as {printable(others[0][0], 80)} for class {others[0][1]}"
-            f"{_cause(stores, asked)}",
-            stacklevel=2,
-        )
+        warn(f"{_left_out(shared, others)}{_cause(stores, asked)}", stacklevel=2)
     keys: Keys = {}
     for sample, target in shared:
         keys.setdefault(sample, []).append(target)
@@ -201,6 +197,16 @@ def _cause(stores: Sequence[ExplanationStore], asked: Collection[str]) -> str:
     if count := len(failed[most]):
         return f"; {count:,} images failed in {most}: after fixing the files, explain with --retry_failed true"
     return "; explain with the same command until nothing is missing"
+
+
+def _left_out(shared: list[tuple[str, int]], others: list[tuple[str, int]]) -> str:
+    """How many explanations are compared, and of how many images there are others."""
+    sample, target = others[0]
+    images = len({name for name, _ in others})
+    return (
+        f"{counted(len(shared), 'explanation')} compared, others of {counted(images, 'image')} left out, such as"
+        f" {printable(sample, 80)} (class {target}): they are not in all stores, or of another class"
+    )
 
 
 def reference_row(stores: Mapping[str, ExplanationStore]) -> str:

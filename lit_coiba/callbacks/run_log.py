@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from lightning import LightningModule, Trainer
 
 from lit_coiba.callbacks.store_callback import Explained, StoreCallback
+from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.pictures.about import explains_predictions
@@ -160,7 +161,7 @@ class RunLog(StoreCallback):
             if row.id in self.shown:
                 self._show(row, rank)
         for name, value in means(rows).items():
-            self._writer.add_scalar(f"mean of block/{name}", value, block)
+            self._writer.add_scalar(f"mean of block/{printable(name)}", value, block)
 
     def _show(self, row: Row, rank: int) -> None:
         assert self._writer is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import Parameter, signature
 from typing import Any
 
 from lit_coiba.core.errors import InputError
@@ -67,3 +68,22 @@ def named_class(identity: Any, base: type, own: Any, named: type | None, file: s
         f"{file} has the {what} {identity}{other}, a class outside lit-coiba, which no file may import: if you trust"
         f" it, name it too, --{key} {word} or in Python {key.rpartition('.')[2]}={identity.rpartition('.')[2]}"
     )
+
+
+def kept_arguments(instance: Any) -> dict[str, Any]:
+    """The arguments that an object was made with, which it keeps as attributes of the same names.
+
+    Raises:
+        InputError: It does not keep one of them.
+    """
+    found: dict[str, Any] = {}
+    for name, parameter in signature(type(instance)).parameters.items():
+        if parameter.kind in (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL):
+            continue
+        if not hasattr(instance, name):
+            raise InputError(
+                f"{type(instance).__name__} does not keep its argument {name}, by which its results are told apart:"
+                f" set self.{name} = {name} in its __init__"
+            )
+        found[name] = getattr(instance, name)
+    return found

@@ -9,6 +9,7 @@ from lit_coiba import heads
 from lit_coiba.core.class_identity import class_identity, named_class
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.plain_values import is_plain
+from lit_coiba.core.printable import a_kind
 from lit_coiba.heads.head import Head
 
 KEY = "model.head"  # where a command names the user's own class
@@ -35,7 +36,7 @@ def describe(head: Head) -> dict[str, Any]:
     for argument, value in arguments.items():
         if not is_plain(value):
             raise InputError(
-                f"{name} cannot be saved, since its {argument} is a {type(value).__name__}: store numbers, text, "
+                f"{name} cannot be saved, since its {argument} is {a_kind(value)}: store numbers, text, "
                 "lists or mappings, as the constructor got them"
             )
     return {"class": name, **arguments}

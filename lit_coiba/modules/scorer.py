@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -12,7 +11,8 @@ from torch import Tensor
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.batch import Batch, Failure
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, warn
+from lit_coiba.core.printable import a_kind, listed
 from lit_coiba.core.targets import ResolvedClass, resolve
 from lit_coiba.core.targets.class_target import class_rows
 from lit_coiba.heads.head import Head
@@ -89,7 +89,7 @@ class Scorer(BlockModule):
         for name, metric in self.metrics.items():
             if (needs := getattr(metric, "needs", None)) is None:
                 raise InputError(
-                    f"metrics: {name} is a {type(metric).__name__}, which does not score explanations: give a "
+                    f"metrics: {name} is {a_kind(metric)}, which does not score explanations: give a "
                     "lit_coiba.metrics.Metric"
                 )
             if unknown := sorted(set(needs) - set(INGREDIENTS)):
@@ -105,17 +105,21 @@ class Scorer(BlockModule):
             regions: Where the objects are.
 
         Raises:
-            InputError: The model's images are none that a metric's settings can be used on.
+            InputError: The model's images are none that a metric's settings can be used on, or no metric can be
+                computed.
         """
         for metric in self.metrics.values():
             metric.check(self.preprocessing.size)
         blind = [name for name, metric in self.metrics.items() if "regions" in metric.needs]
-        if blind and self._chosen and not regions.known:
-            warnings.warn(
-                f"metrics: {', '.join(blind)} need to know where the object is, and the data do not say it for the "
-                "first image: these metrics are undefined for all images without a known object",
-                stacklevel=2,
+        if not blind or not self._chosen or regions.known:
+            return
+        what = f"metrics: {listed(blind)} need boxes or masks of the objects, and the first image has none"
+        if len(blind) == len(self.metrics):
+            raise InputError(
+                f"{what}: give them with the data, such as --data.csv with x_min, y_min, x_max, y_max, or choose other"
+                " metrics"
             )
+        warn(f"{what}: these metrics are undefined for all images without a known object")
 
     def predict_step(self, batch: Batch) -> BlockRecord:
         """Scores of one block: a row per (id, target) with a number per metric in the place of extras, and no map."""

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from lit_coiba.core.errors import InputError, check_choice
+from lit_coiba.core.printable import csv_cell
 from lit_coiba.files.atomic import atomically
 from lit_coiba.functional import resize_map
 from lit_coiba.store.progress import progress_bar
@@ -46,6 +47,8 @@ def export_store(
     """Write each row to ``<id>.target<N>.<format>``, folders as in the id; and a table, ``explanations.csv``.
 
     An ``npz`` has ``map`` at its native grid, ``id``, ``label`` (-1 = none), ``target``, ``probability``, the extras.
+    In the table, an id that a spreadsheet would take for a formula begins with an apostrophe.
+
     A ``png`` has 256 colours: the index is the share of the map's full scale, 0 for what is negative (the scale is the
     maximum; of a map of single pixels the 99th percentile). It is enlarged to `SIDE` pixels bilinearly. An ``overlay``
     is a PNG of what `draw` makes of a row.
@@ -79,7 +82,8 @@ def export_store(
             for done, row in enumerate(rows, 1):
                 name = file_name(row.id, row.target, _ENDINGS.get(format, format))
                 if _write(output / name, row, format, draw):
-                    table.write(_line(name, row.id, "" if row.label < 0 else row.label, row.target, row.probability))
+                    label = "" if row.label < 0 else row.label
+                    table.write(_line(name, csv_cell(row.id), label, row.target, row.probability))
                     written += 1
                 tell(done, total)
     except OSError as error:
@@ -108,7 +112,7 @@ def _line(*values: Any) -> bytes:
     """One line of a CSV."""
     text = io.StringIO()
     csv.writer(text).writerow(values)
-    return text.getvalue().encode("utf-8", "surrogatepass")
+    return text.getvalue().encode()
 
 
 def _part(text: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from lit_coiba.core.batch import Failure
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, warn
 from lit_coiba.store.blocks import (
     BlockFile,
     DamagedBlock,
@@ -23,6 +22,7 @@ from lit_coiba.store.blocks import (
 from lit_coiba.store.records import BlockRecord, Columns, Row
 
 _ATTEMPTS = 10  # to read one row, or the keys, while other processes replace their files
+WARNINGS = 5  # of damaged files: of thousands nobody reads every one
 
 Piece = tuple[BlockFile, Part]  # where a block lies
 
@@ -196,4 +196,7 @@ class BlockIndex:
         seen = name, self._known.get(name, signature)
         if seen not in self._warned:
             self._warned.add(seen)
-            warnings.warn(f"{error}: it counts as missing; rerun the command to redo its block", stacklevel=3)
+            if len(self._warned) <= WARNINGS:
+                warn(f"{error}: it counts as missing; rerun the command to redo its block", stacklevel=3)
+            elif len(self._warned) == WARNINGS + 1:
+                warn(f"more files in {self.folder} are damaged, and count as missing: rerun the command", stacklevel=3)

@@ -271,8 +271,8 @@ class ExplanationStore:
         Raises:
             InputError: There is none, the target is ambiguous, or the file is damaged.
         """
-        sample, target = (key, None) if isinstance(key, str) else key
-        targets = self._index.targets(sample)
+        sample, target = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
+        targets = self._index.targets(sample) if isinstance(sample, str) else {}
         if not targets:
             raise InputError(absent(sample, str(self.path), self.failures(), self.ids()))
         if target is None and len(targets) > 1:

@@ -12,8 +12,10 @@ _COMPARED = 5000  # ids, in sorted order, that are compared with one that was no
 _LISTED = 10  # targets in a message
 
 
-def absent(sample: str, store: str, failures: Iterable[Failure], ids: Sequence[str]) -> str:
+def absent(sample: object, store: str, failures: Iterable[Failure], ids: Sequence[str]) -> str:
     """Why there is no such sample in a store, and which of its `ids` come near."""
+    if not isinstance(sample, str):
+        return f"a store has no entry {sample!r}: give store[id] or store[id, target], with one of store.ids()"
     for failure in failures:
         if failure.id == sample:
             return f"{sample!r} has no explanation, since it failed: {failure.reason}"

@@ -37,6 +37,7 @@ from lit_coiba.trainer.changes import (
     told_changes,
     warn_of_old,
 )
+from lit_coiba.trainer.costs import scoring
 from lit_coiba.trainer.identity import data_identity, scores_identity
 from lit_coiba.trainer.places import check_place
 from lit_coiba.trainer.provenance import provenance
@@ -82,12 +83,14 @@ def benchmark(
     model.check_metrics(regions)
     if any("regions" in metric.needs for metric in model.metrics.values()) or oracle is not None:
         now = run.on_rank_zero(lambda: now.with_regions(run.images))
-    scored = {}
-    for name, source in sources.items():
-        manifest = Manifest(scores_identity(run, source.identity, stores.get(name), keys), provenance(run))
-        scored[name] = _score(run, name, source, output / name, manifest, now, shard, if_changed)
-    higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
     asked = sum(map(len, keys.values()))
+    plan, scored = scoring(run, list(sources), asked), dict[str, ExplanationStore]()
+    for done, (name, source) in enumerate(sources.items()):
+        progress = BlockProgress(f"Scoring {name}", plan, len(sources) - done)
+        manifest = Manifest(scores_identity(run, source.identity, stores.get(name), keys), provenance(run))
+        scored[name] = _score(run, progress, source, output / name, manifest, now, shard, if_changed)
+        plan = plan if not progress.told else ""
+    higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
     board = run.on_rank_zero(lambda: Leaderboard.of(scored, higher, reference_row(stores), asked))
     if run.trainer.is_global_zero:
         board.save(output)
@@ -115,7 +118,7 @@ def check_explained(run: BlockRun[Scorer], stores: list[ExplanationStore], now: 
 
 def _score(
     run: BlockRun[Scorer],
-    name: str,
+    progress: BlockProgress,
     source: Source,
     folder: Path,
     manifest: Manifest,
@@ -135,5 +138,5 @@ def _score(
         return blocks_to_do(run, scores, shard)
 
     if blocks := run.on_rank_zero(to_do):
-        run.over_blocks(run.model, blocks, BlockProgress(f"Scoring {name}"), StoreWriter(scores, now))
+        run.over_blocks(run.model, blocks, progress, StoreWriter(scores, now))
     return scores

@@ -18,6 +18,7 @@ from lit_coiba.backbones.digest import unchanging
 from lit_coiba.callbacks import BlockBoundary, BlockProgress
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import preserve_state
+from lit_coiba.core.printable import a_kind
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.fingerprint import Fingerprint, fingerprint_of
 from lit_coiba.data.module import BlockDataModule, Pass
@@ -194,6 +195,7 @@ def block_run(
     Raises:
         InputError: There are no images, or the model cannot explain them; or a precision that changes the weights.
     """
+    _check_kinds(model, datamodule)
     check_precision(str(trainer.precision))
     with (
         quiet(),
@@ -206,3 +208,18 @@ def block_run(
         run = BlockRun(trainer, model, datamodule, termination, keep_loggers)
         run.list_images()
         yield run
+
+
+def _check_kinds(model: Any, datamodule: Any) -> None:
+    """Refuse arguments that were swapped, or are something else.
+
+    Raises:
+        InputError: They are.
+    """
+    if isinstance(model, BlockModule) and isinstance(datamodule, BlockDataModule):
+        return
+    given = f"{a_kind(model)} and {a_kind(datamodule)}"
+    raise InputError(
+        f"model and datamodule are {given}: give first the model, such as Explainer(backbone, method), and then the"
+        " data, such as ImageFolder(root)"
+    )

@@ -14,7 +14,7 @@ from lit_coiba.callbacks import BlockProgress, ContactSheet, Decisions, RunLog
 from lit_coiba.callbacks.run_log import PANELS
 from lit_coiba.callbacks.store_callback import Explained, StoreCallback
 from lit_coiba.core.class_identity import is_ours
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, warn
 from lit_coiba.data.fingerprint import Fingerprint
 from lit_coiba.data.shard import Shard
 from lit_coiba.modules.explainer import Explainer
@@ -33,6 +33,7 @@ from lit_coiba.trainer.changes import (
     renew_samples,
     renew_statistics,
 )
+from lit_coiba.trainer.costs import explaining
 from lit_coiba.trainer.identity import explanations_identity
 from lit_coiba.trainer.places import check_place
 from lit_coiba.trainer.provenance import provenance
@@ -74,7 +75,8 @@ def explain(
     log = RunLog(store, run.images, transform, total, PANELS if pictures else 0, about.names)
     callbacks = [log, *(_usual_pictures(run) if pictures else ())]
     if blocks:
-        run.over_blocks(run.model, blocks, BlockProgress(), StoreWriter(store, now), *callbacks)
+        progress = BlockProgress(plan=explaining(run, blocks))
+        run.over_blocks(run.model, blocks, progress, StoreWriter(store, now), *callbacks)
     explained = Explained(store, run.images, transform, run.model.method, about, changed or bool(blocks))
     run.on_rank_zero(lambda: _finish([*run.trainer.callbacks, *callbacks], explained))
     if run.trainer.is_global_zero and not store.missing(total, verify=False):
@@ -153,4 +155,4 @@ def _compact(store: ExplanationStore, show_progress: bool) -> None:
     try:
         store.compact(show_progress)
     except InputError as error:
-        warnings.warn(str(error), stacklevel=2)
+        warn(error)

@@ -30,6 +30,7 @@ from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.samples import read_samples, write_samples
 from lit_coiba.trainer.block_run import BlockRun
 from lit_coiba.trainer.changes import INPUTS, RECOMPUTE, IfChanged, other_images, warn_of_old
+from lit_coiba.trainer.costs import searching
 from lit_coiba.trainer.identity import data_identity, prototypes_identity
 from lit_coiba.trainer.places import check_place
 from lit_coiba.trainer.provenance import provenance
@@ -68,7 +69,8 @@ def search_prototypes(
     chunks = ChunkedPrototypes(folder / PARTS, range(run.datamodule.total_blocks))
     run.model.chunks, run.model.numbers = chunks, {name: k for k, name in enumerate(run.images.ids)}
     while missing := run.on_rank_zero(lambda: [] if (folder / SUMMARY).exists() else chunks.missing()):
-        run.over_blocks(run.model, missing, BlockProgress("Prototypes"), blocks_per_process=chunks.length)
+        progress = BlockProgress("Prototypes", searching(run, missing))
+        run.over_blocks(run.model, missing, progress, blocks_per_process=chunks.length)
     run.on_rank_zero(lambda: _write(run, folder, chunks, pages))
 
 

@@ -19,6 +19,7 @@ from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.store.store import STATISTICS
 from lit_coiba.trainer.block_run import BlockRun
+from lit_coiba.trainer.costs import estimating
 from lit_coiba.trainer.places import check_place, has_statistics
 
 ENOUGH_IMAGES = 10_000  # more change little: what IBA's authors advise
@@ -81,7 +82,8 @@ def estimate(
     while not done:
         while missing := run.on_rank_zero(lambda: [] if made() else chunks.missing(shard)):
             module = StatisticsModule(network, chunks)
-            run.over_blocks(module, missing, BlockProgress("Statistics"), blocks_per_process=chunks.length)
+            progress = BlockProgress("Statistics", estimating(run, missing))
+            run.over_blocks(module, missing, progress, blocks_per_process=chunks.length)
         done = run.on_rank_zero(lambda: made() or chunks.put(file, network, leak_tested))
     return method.set_statistics(network, ActivationStatistics.load(file), ())
 

@@ -11,6 +11,7 @@ from lightning import Callback, LightningDataModule, LightningModule
 
 from lit_coiba.benchmark import Leaderboard
 from lit_coiba.bottlenecks import ActivationStatistics
+from lit_coiba.callbacks import PredictionTable
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.data.shard import Shard
@@ -27,6 +28,7 @@ from lit_coiba.trainer.precision import automatic_precision
 from lit_coiba.trainer.prototypes import check_prototypes_arguments, measure_prototypes, search_prototypes
 from lit_coiba.trainer.quiet import quiet, without_tips
 from lit_coiba.trainer.statistics import ENOUGH_IMAGES, check_statistics_arguments, estimate, remove_parts
+from lit_coiba.training.classifier import Classifier
 from lit_coiba.training.feature_cache import CachedFeatures
 
 
@@ -43,6 +45,7 @@ class Trainer(lightning.Trainer):
     """
 
     callbacks: list[Callback]
+    predictions: PredictionTable | None = None  # of the last `predict` of a classifier
 
     def __init__(self, *args: Any, precision: str | int | None = None, **kwargs: Any) -> None:
         chosen: Any = automatic_precision(kwargs.get("accelerator", "auto")) if precision == "auto" else precision
@@ -83,6 +86,44 @@ class Trainer(lightning.Trainer):
             datamodule = CachedFeatures(datamodule, cache, views)
         with without_tips():
             super().fit(model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only)
+
+    def predict(
+        self,
+        model: LightningModule | None = None,
+        dataloaders: Any = None,
+        datamodule: LightningDataModule | None = None,
+        return_predictions: bool | None = None,
+        ckpt_path: str | Path | None = None,
+        weights_only: bool | None = None,
+        output: str | None = None,
+        top: int = 5,
+    ) -> list[Any] | list[list[Any]] | None:
+        """Lightning's `predict`; of a `Classifier`, it can write a table of the most probable classes of each image.
+
+        Args:
+            model: The module.
+            dataloaders: See Lightning.
+            datamodule: The data.
+            return_predictions: See Lightning.
+            ckpt_path: Checkpoint of the weights.
+            weights_only: See Lightning.
+            output: File for the table, .csv or .parquet: id, label, and number, name and probability of the most
+                probable classes. None = no file.
+            top: Number of classes of each image in the table.
+
+        Raises:
+            InputError: The file has another format, or was not written by this.
+        """
+        if output is None and not isinstance(model, Classifier):  # such as the modules that explain
+            return super().predict(model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only)
+        self.predictions = table = PredictionTable(top, output)
+        callbacks = self.callbacks
+        self.callbacks = [*callbacks, table]
+        try:
+            with quiet():
+                return super().predict(model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only)
+        finally:
+            self.callbacks = callbacks
 
     def statistics(
         self, model: Explainer, datamodule: BlockDataModule, file: str, images: int = ENOUGH_IMAGES
@@ -144,7 +185,7 @@ class Trainer(lightning.Trainer):
             InputError: The folder has a store that was made with other arguments, or these images cannot be explained.
         """
         share = Shard.of(shard)
-        with self._block_run(model, datamodule, Pass(limit=datamodule.limit if limit is None else limit)) as run:
+        with self._block_run(model, datamodule, Pass(limit=_limit(datamodule, limit))) as run:
             return explain(run, Path(store), share, retry_failed, pictures, if_changed)
 
     def benchmark(
@@ -182,7 +223,7 @@ class Trainer(lightning.Trainer):
             InputError: A store belongs to another model or other images, or the stores have no explanation in common.
         """
         opened, share = open_stores(stores, Path(output)), Shard.of(shard)
-        with self._block_run(model, datamodule, Pass(limit=datamodule.limit if limit is None else limit)) as run:
+        with self._block_run(model, datamodule, Pass(limit=_limit(datamodule, limit))) as run:
             return benchmark(run, opened, Path(output), share, if_changed)
 
     def prototypes(
@@ -228,7 +269,7 @@ class Trainer(lightning.Trainer):
         with self._block_run(model, datamodule, Pass(split, limit)) as run:
             search_prototypes(run, folder, pages, if_changed)
         if evaluate:
-            with self._block_run(model, datamodule, Pass(limit=datamodule.limit)) as run:
+            with self._block_run(model, datamodule, Pass(limit=_limit(datamodule))) as run:
                 measure_prototypes(run, folder)
         return Prototypes(folder)
 
@@ -237,3 +278,8 @@ class Trainer(lightning.Trainer):
     ) -> AbstractContextManager[BlockRun[Module]]:
         """A run of a module over the blocks of `through`."""
         return block_run(self, model, datamodule, through, keep_loggers=self._logger_given)
+
+
+def _limit(datamodule: BlockDataModule, limit: int | None = None) -> int | None:
+    """Number of images that a run is about: what the call says, or else the data; `block_run` checks what they are."""
+    return getattr(datamodule, "limit", None) if limit is None else limit

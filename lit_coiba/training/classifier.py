@@ -20,7 +20,7 @@ from lit_coiba.backbones.layer_depths import layer_depths
 from lit_coiba.backbones.weights_file import read_arguments
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, check_not_negative, check_positive
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.module import samples_of
 from lit_coiba.heads.description import build, describe
@@ -98,6 +98,11 @@ class Classifier(LightningModule):
         self.lr, self.backbone_lr, self.layer_decay = lr, backbone_lr, layer_decay
         self.weight_decay, self.warmup = weight_decay, warmup
         self.label_smoothing = label_smoothing
+        check_positive(lr=lr, **({} if backbone_lr is None else {"backbone_lr": backbone_lr}))
+        check_not_negative(weight_decay=weight_decay)
+        for name, share in {"warmup": warmup, "label_smoothing": label_smoothing}.items():
+            if not 0 <= share <= 1:
+                raise InputError(f"{name} is {share}: give a share from 0 to 1")
         if not 0 < layer_decay <= 1:
             raise InputError(f"layer_decay is {layer_decay}: give a factor above 0 and up to 1")
         if min(mixup, cutmix) < 0:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Literal
 
+from lit_coiba.cli import terminal
+from lit_coiba.cli.parsing.quick_check import check_folders
 from lit_coiba.cli.verb import FunctionVerb
+from lit_coiba.core.printable import counted
 
 
 def export(
@@ -28,6 +31,7 @@ def export(
         images: Folder of the pictures that were explained (data.root), for overlays.
         classes: File with the model's class names, for overlays; None = those that the store has.
     """
+    check_folders([store])  # before seconds are spent on imports
     from lit_coiba.core.errors import InputError
     from lit_coiba.store.store import ExplanationStore
 
@@ -40,7 +44,7 @@ def export(
         folder = export_overlays(opened, images, output, classes, progress=sys.stderr.isatty())
     else:
         folder = opened.export(format, output, progress=sys.stderr.isatty())
-    print(f"{len(opened)} explanations are in {folder}")
+    terminal.say(f"{counted(len(opened), 'explanation')} {'is' if len(opened) == 1 else 'are'} in {folder}")
     return 0
 
 

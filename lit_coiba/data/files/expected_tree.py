@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import listed
 from lit_coiba.data.files.given_path import given_path
 from lit_coiba.data.files.listing import subfolders
 
@@ -99,7 +100,7 @@ def locate(root: str, trees: Sequence[Tree]) -> Place:
             raise InputError(f"root: {given} contains {trees[0].title} more than once: give {which}")
         if found:
             return next(iter(found.values()))
-    raise InputError(_refusal(given, trees))
+    raise _refusal(given, trees)
 
 
 def _candidates(given: Path, trees: Sequence[Tree]) -> Iterator[list[Place]]:
@@ -122,14 +123,14 @@ def _subfolders(folder: Path) -> list[Path]:
     return [folder / name for name in found] if len(found) <= _CROWD else []
 
 
-def _refusal(given: Path, trees: Sequence[Tree]) -> str:
+def _refusal(given: Path, trees: Sequence[Tree]) -> InputError:
     """What to say where none is complete: what the nearest one lacks, and how it should look."""
     places = [place for group in _candidates(given, trees) for place in group]
     nearest = max(places, key=_present)  # the first of equals
     if not _present(nearest):
         nearest = places[0]
     missing = nearest.tree.missing(nearest.folder)
-    names = ", ".join(entry.shown for entry in missing)
+    names = listed(entry.shown for entry in missing)
     lacks = f"{names} {'is' if len(missing) == 1 else 'are'} missing"
     if nearest.folder != given:
         lacks = f"the closest match is {nearest.folder}, where {lacks}"
@@ -141,7 +142,8 @@ def _refusal(given: Path, trees: Sequence[Tree]) -> str:
         if tree is not nearest.tree
     ]
     also = "".join(f"\nor a folder with {other}" for other in others)
-    return f"root: {given} is not {nearest.tree.title}: {lacks}. Expected:\n{nearest.tree.drawn(missing)}{also}"
+    told = f"root: {given} is not {nearest.tree.title}: {lacks}. Expected:"
+    return InputError(told, drawing=nearest.tree.drawn(missing) + also)
 
 
 def _present(place: Place) -> int:
