@@ -17,14 +17,14 @@ from torchvision.transforms import v2
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.fused_attention import attention_modules, unfused_if_slow
 from lit_coiba.backbones.layer_depths import layer_depths
-from lit_coiba.backbones.weights_file import read_arguments
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.heads.description import build, describe
 from lit_coiba.heads.head import Head
-from lit_coiba.training.feature_cache import Features
+from lit_coiba.training.checkpoint_file import read_checkpoint, rewritten
+from lit_coiba.training.feature_file import Features
 from lit_coiba.training.optimization import adamw, warmup_cosine
 from lit_coiba.training.saved_arguments import classifier_arguments
 from lit_coiba.training.teacher import Teacher, teacher_class
@@ -125,7 +125,7 @@ class Classifier(LightningModule):
         Args:
             checkpoint_path: Checkpoint of a fit.
             map_location: See Lightning.
-            hparams_file: See Lightning.
+            hparams_file: Not used: the checkpoint has the arguments.
             strict: See Lightning.
             weights_only: See Lightning.
             **arguments: Arguments in the place of those in the file; `head` and `teacher` may be the class of the
@@ -135,9 +135,11 @@ class Classifier(LightningModule):
             InputError: The file cannot be read, or asks for what is not named or no checkpoint of ours asks for.
         """
         file = str(checkpoint_path)
+        content = read_checkpoint(file)
         head, teacher = (kind if isinstance(kind := arguments.get(key), type) else None for key in ("head", "teacher"))
         named = {key for key, kind in (("head", head), ("teacher", teacher)) if kind is not None}
-        asked = {name: value for name, value in read_arguments(file).items() if name in named or name not in arguments}
+        saved = content.get("hyper_parameters", {})
+        asked = {name: value for name, value in saved.items() if name in named or name not in arguments}
         told = classifier_arguments(asked, signature(cls).parameters, file, head, teacher)
         if not told.get("backbone", "absent"):
             raise InputError(f"{file} has no arguments of its backbone: give the backbone, backbone=Backbone.wrap(...)")
@@ -150,7 +152,7 @@ class Classifier(LightningModule):
             built_teacher.head = head or built_teacher.head
             arguments["teacher"] = built_teacher
         own = {name: value for name, value in told.items() if name not in ("head", "teacher")} | arguments
-        return super().load_from_checkpoint(file, map_location, hparams_file, strict, weights_only, **own)
+        return super().load_from_checkpoint(rewritten(content), map_location, None, strict, weights_only, **own)
 
     @property
     def network(self) -> Backbone:
