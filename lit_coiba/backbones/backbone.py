@@ -54,6 +54,7 @@ class Backbone(nn.Module):
         new_head: Whether to leave out the checkpoint's classifier, for training on other classes.
         measured_cells: Whether the half cell of CNNs' grids is corrected; see `lit_coiba.backbones.offsets`.
         unstrided_stages: Number of final stages of a CNN that lose their stride: finer grids, the same weights.
+        checkpoint_key: Key of one of several sets of weights in the checkpoint, such as ``state_dict_ema``.
 
     Raises:
         InputError: The name is unknown, the weights cannot be loaded or do not fit, or there are no such stages.
@@ -82,6 +83,7 @@ class Backbone(nn.Module):
         unstrided_stages: int = 0,
         measured_cells: bool = False,
         crop_mode: CropMode | None = None,
+        checkpoint_key: str | None = None,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
@@ -89,12 +91,11 @@ class Backbone(nn.Module):
             raise InputError("checkpoint and pretrained are both set: choose one source of weights")
         model = build(name, pretrained, num_classes, pair(image_size), **(timm_kwargs or {}))
         remove_strides(model, unstrided_stages)
-        if checkpoint:
-            load_weights(model, checkpoint, checkpoint_match, new_head)
-        self.measured_cells = measured_cells
+        if checkpoint is not None:
+            load_weights(model, checkpoint, checkpoint_match, new_head, checkpoint_key)
         recipe = preprocessing_of(model, pair(image_size), mean, std, interpolation, crop_pct, crop_mode)
         self._adopt(model, recipe, arguments, inside(model))
-        self.num_classes = int(model.num_classes)  # type: ignore[arg-type]
+        self.measured_cells, self.num_classes = measured_cells, int(model.num_classes)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, file: File, head: type[Head] | None = None) -> Backbone:
@@ -109,9 +110,9 @@ class Backbone(nn.Module):
         """
         saved = read_network(file, signature(cls).parameters)
         backbone = cls(**saved.arguments)
-        if saved.head is not None:
-            backbone.attach(build_head(saved.head, head, str(file)))
-        load_weights(backbone.model, file)
+        if (told := saved.head) is not None:
+            backbone.attach(build_head(told, head, str(file)))
+        load_weights(backbone.model, file, found=saved.file)
         return backbone
 
     @classmethod
@@ -273,9 +274,7 @@ class Backbone(nn.Module):
     def _adopt(
         self, model: nn.Module, preprocessing: Preprocessing, arguments: dict[str, Any], around: tuple[str, ...]
     ) -> None:
-        self.model = model
-        self.preprocessing = preprocessing
-        self.arguments = arguments
+        self.model, self.preprocessing, self.arguments = model, preprocessing, arguments
         self._title = arguments.get("name", model.title if isinstance(model, Box) else type(model).__name__)
         self._probes, self._looks = Probes(), Looks(self._title, around, anyone=not arguments)
         self._measured = MeasuredCells()

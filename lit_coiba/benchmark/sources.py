@@ -151,8 +151,18 @@ def names_of(folders: Sequence[str]) -> dict[str, str]:
 
 
 def finest_grid(stores: Sequence[ExplanationStore]) -> tuple[int, int]:
-    """Height and width of the maps in the store that has the most cells."""
-    shapes = [next(iter(store)).map.shape for store in stores]
+    """Height and width of the maps in the store that has the most cells.
+
+    Raises:
+        InputError: A store without a map that can be read.
+    """
+    firsts = [(store, next(iter(store), None)) for store in stores]
+    if empty := [store for store, row in firsts if row is None]:
+        raise InputError(
+            f"stores: {printable(empty[0].path, 200)} has no explanation that can be read: rerun the command that wrote"
+            " it"
+        )
+    shapes = [row.map.shape for _, row in firsts if row is not None]
     height, width = max(shapes, key=lambda shape: shape.numel())
     return height, width
 

@@ -11,29 +11,23 @@ import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from lit_coiba.bottlenecks.statistics_file import DIGEST, HEADER, PARTS, read_statistics_file
+from lit_coiba.bottlenecks.statistics_file import LeakTest as LeakTest
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.network import Network, SplitNetwork
+from lit_coiba.core.printable import printable
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.digests import warn_undigested
 from lit_coiba.functional import Moments
 
 _BATCH = 16  # images, where all of them are one tensor
-
-
-class LeakTest(NamedTuple):
-    """What the leak test found: predictions that survive pure noise in every bottleneck layer, by the first of them."""
-
-    kept: dict[str, float]  # first bottleneck layer -> share of predictions kept
-    chance: float  # agreement expected if the noised predictions were independent of the clean ones
-    images: int
-    layers: tuple[str, ...]  # the bottleneck layers that it chose
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +114,7 @@ class ActivationStatistics:
         target = Path(file)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomically(target) as handle:
-            handle.write(save(self._tensors(), {"lit_coiba.statistics": self._header()}))
+            handle.write(save(self._tensors(), {HEADER: self._header(), DIGEST: self.digest()}))
 
     @classmethod
     def load(cls, file: str | Path) -> ActivationStatistics:
@@ -129,22 +123,17 @@ class ActivationStatistics:
         Raises:
             InputError: There is no such file, or it is not a file of statistics.
         """
-        if not Path(file).is_file():
-            raise InputError(f"statistics: {file} does not exist")
-        try:
-            with safe_open(file, framework="pt") as handle:
-                header = json.loads((handle.metadata() or {})["lit_coiba.statistics"])
-                leak, layers = header.pop("leak"), header.pop("layers")
-                mean, std, active = (
-                    {layer: handle.get_tensor(f"{part}/{layer}") for layer in layers}
-                    for part in ("mean", "std", "active")
-                )
-            found = LeakTest(leak[0], leak[1], leak[2], tuple(leak[3])) if leak else None
-            return cls(mean, std, active, **header, leak=found)
-        except (SafetensorError, AttributeError, LookupError, TypeError, ValueError) as error:
+        told, parts, digest = read_statistics_file(file)
+        mean, std, active = (parts[name] for name in PARTS)
+        found = cls(mean, std, active, told.count, told.model, told.preprocessing, told.leak)
+        if digest is None:
+            warn_undigested(f"statistics: {file}", "estimate them again to be sure")
+        elif digest != found.digest():
             raise InputError(
-                f"statistics: {file} was not written by this version of `lit-coiba statistics`: estimate them again"
-            ) from error
+                f"statistics: {printable(file, 200)} is damaged, since its content is not what its digest says:"
+                " estimate them again"
+            )
+        return found
 
     def _tensors(self) -> dict[str, Tensor]:
         parts = {"mean": self.mean, "std": self.std, "active": self.active}

@@ -6,6 +6,7 @@ from inspect import Parameter, signature
 from typing import Any
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import described, printable
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -54,15 +55,18 @@ def named_class(identity: Any, base: type, own: Any, named: type | None, file: s
     Raises:
         InputError: The caller names no such class, or there is none.
     """
-    what = base.__name__.lower()
+    what, file = base.__name__.lower(), printable(file, 200)
     found = getattr(own, identity, None) if isinstance(identity, str) and identity.isidentifier() else None
     if isinstance(found, type) and issubclass(found, base) and is_ours(found):
         return found
     if named is not None and isinstance(identity, str) and may_mean(identity, named):
         return named
     if not isinstance(identity, str) or not all(part.isidentifier() for part in identity.split(".")):
-        raise InputError(f"{file} names the {what} {str(identity)[:80]!r}, which is not a class: use another file")
+        raise InputError(
+            f"{printable(file, 200)} names the {what} {described(identity)}, which is not a class: use another file"
+        )
     other = "" if named is None else f", not {class_identity(named)}"
+    identity = printable(identity, 80)
     word = identity if "." in identity else f"my_package.{identity}"
     raise InputError(
         f"{file} has the {what} {identity}{other}, a class outside lit-coiba, which no file may import: if you trust"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
+from typing import Any
 
 SENTENCE = 500  # characters of a sentence at most
 _NAME = 80  # of a name in a list
@@ -104,3 +105,39 @@ def markdown_cell(text: object) -> str:
         '&lt;b&gt;a\\\\|b&lt;/b&gt;'
     """
     return _MARKDOWN.sub(r"\\\1", escape(printable(text), quote=False))
+
+
+def described(value: Any, limit: int = 80) -> str:
+    """A value from a file for a message, however large, deep or endless: plain values as they are, else their kind.
+
+    Args:
+        value: Anything.
+        limit: The most characters.
+
+    Example:
+        >>> described({"lr": [0.1, "a"]}), described(10**5000), described(object())
+        ("{'lr': [0.1, 'a']}", 'a number of 16,610 bits', 'a value of type object')
+    """
+    return printable(_brief(value, limit, 3), limit)
+
+
+def _brief(value: Any, limit: int, depth: int) -> str:
+    if isinstance(value, str):
+        return repr(value[:limit])
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length():,} bits"
+    if value is None or isinstance(value, (bool, int, float)):
+        return repr(value)
+    few = limit // 4
+    if isinstance(value, Mapping):
+        if depth == 0:
+            return "{...}" if value else "{}"
+        pairs = list(zip(range(few), value.items()))
+        inside = ", ".join(f"{_brief(k, limit, depth - 1)}: {_brief(v, limit, depth - 1)}" for _, (k, v) in pairs)
+        return f"{{{inside}{', ...' * (len(value) > few)}}}"
+    if type(value) in (list, tuple):
+        if depth == 0:
+            return "[...]" if value else "[]"
+        inside = ", ".join(_brief(part, limit, depth - 1) for part in value[:few])
+        return f"[{inside}{', ...' * (len(value) > few)}]"
+    return f"a value of type {type(value).__name__}"

@@ -6,16 +6,20 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lit_coiba.core.batch import Failure
+from lit_coiba.core.printable import printable
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.json_text import decode_json
+from lit_coiba.files.regular import clause, open_regular
 from lit_coiba.store.records import COLUMNS, VERSION, BlockRecord, Columns, from_table, to_table
 
 _ONE = re.compile(r"\d{6,}\.parquet")
@@ -31,6 +35,7 @@ PARQUET: dict[str, Any] = {
     "write_page_checksum": True,
 }
 
+Numbers = list[Annotated[int, msgspec.Meta(ge=0, lt=2**48)]]  # of blocks, or of rows
 Signature = tuple[int, int, int]  # inode, bytes, modification time in ns
 
 _LOOKS = 20  # at a folder in which files come and go
@@ -40,7 +45,7 @@ class DamagedBlock(Exception):
     """A file among the blocks that is truncated, or does not belong to this store."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} is truncated or belongs to another run ({reason})")
+        super().__init__(f"{printable(path, 200)} is truncated or belongs to another run ({reason})")
         self.path = path
 
 
@@ -145,9 +150,9 @@ def read_keys(path: Path, signature: Signature, identity: str) -> BlockFile:
             raise DamagedBlock(path, "it is not a block of explanations")
         if metadata.get(_IDENTITY) != identity.encode():
             raise DamagedBlock(path, "it belongs to a run with other arguments")
-        blocks = json.loads(metadata[_BLOCKS])
-        rows = json.loads(metadata.get(_ROWS, json.dumps([file.metadata.num_rows])))
-        if path.name not in (_one(blocks[0]), *_many(path, blocks)):
+        blocks: list[int] = decode_json(metadata[_BLOCKS], Numbers)
+        rows: list[int] = decode_json(metadata[_ROWS], Numbers) if _ROWS in metadata else [file.metadata.num_rows]
+        if not blocks or blocks != sorted(set(blocks)) or path.name not in (_one(blocks[0]), *_many(path, blocks)):
             raise DamagedBlock(path, f"it holds block {blocks[0]}")
         groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         named = [name for name in ("id", "label", "target", "error", VERSION) if name in types]
@@ -241,7 +246,7 @@ def check_same(file: BlockFile) -> None:
     """Raise `StaleBlock` if another process has replaced or removed a file since its keys were read."""
     try:
         same = signature_of(file.path) == file.signature
-    except FileNotFoundError:
+    except OSError:
         same = False
     if not same:
         raise StaleBlock
@@ -252,6 +257,7 @@ def _opened(path: Path, footer: pq.FileMetaData | None = None) -> Iterator[pq.Pa
     """A Parquet file open for reading; what is wrong with it is raised as what it means for the store."""
     with (
         _damage(path),
+        open_regular(path),
         pa.OSFile(os.fsencode(path)) as source,
         pq.ParquetFile(source, metadata=footer, pre_buffer=False, page_checksum_verification=True) as file,
     ):
@@ -263,19 +269,25 @@ def _damage(path: Path) -> Iterator[None]:
     """What reading a file raises, as what it means for the store."""
     try:
         yield
+    except (DamagedBlock, StaleBlock):
+        raise
     except FileNotFoundError as error:
         raise StaleBlock from error
-    except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise DamagedBlock(path, reason[0][:200]) from error
+    except Exception as error:  # whatever Arrow makes of bytes that are something else
+        reason = clause(error) if isinstance(error, OSError) else (str(error).strip().splitlines() or [""])[0]
+        raise DamagedBlock(path, printable(reason, 200) or type(error).__name__) from error
 
 
 def _look(folder: Path) -> dict[str, Signature]:
     found = {}
     for path in sorted(folder.glob("*.parquet"), key=lambda path: (len(path.name), path.name)):
         if not path.name.startswith("."):
-            with suppress(FileNotFoundError):  # removed meanwhile
+            try:
                 found[path.name] = signature_of(path)
+            except FileNotFoundError:  # removed meanwhile
+                continue
+            except OSError:  # a link to itself, say: it counts as damaged
+                found[path.name] = (0, -1, 0)
     return found
 
 

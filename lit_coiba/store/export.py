@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,8 @@ from PIL import Image
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.printable import csv_cell
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.json_text import read_json
+from lit_coiba.files.regular import MEGABYTE
 from lit_coiba.functional import resize_map
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.records import Row
@@ -127,12 +130,12 @@ def _part(text: str) -> str:
 def _claim(output: Path, mark: dict[str, str]) -> None:
     """Refuse a folder with the export of another store or in another format."""
     file = output / _MARK
-    if not file.exists():
+    if not os.path.lexists(file):
         with atomically(file) as out:
             out.write(json.dumps(mark).encode())
     try:
-        found = json.loads(file.read_bytes())
-    except ValueError:
+        found = read_json(file, Any, _MARK, MEGABYTE)
+    except InputError:
         found = None
     if found != mark:
         raise InputError(f"output {output} has the export of another store or format: choose another folder")

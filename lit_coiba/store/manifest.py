@@ -7,12 +7,16 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+import msgspec
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.old_names import current_identity
+from lit_coiba.core.printable import described, printable
 from lit_coiba.core.targets.strings import target_text
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.json_text import read_json, typed
 
 FILE_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -21,6 +25,29 @@ ADDED = ("data", "files", "target class", "class names")  # what identities of v
 
 _WIDTH = 60  # characters of a value in a message
 _SHOWN = 8  # differences in a message
+
+
+class _Identity(TypedDict, total=False):
+    """What the rest of the package reads of an identity; whatever else is in it is only compared."""
+
+    model: str
+    method: dict[str, Any]
+    preprocessing: dict[str, Any]
+    ids: str
+    samples: int
+    block_size: int
+    statistics: str | None
+    precision: str
+    split: str
+
+
+class _Told(msgspec.Struct, forbid_unknown_fields=True):
+    """A manifest as its file has it."""
+
+    identity: dict[str, Any]
+    recorded: dict[str, Any] = {}
+    resumed: list[dict[str, Any]] = []
+    schema_version: int = SCHEMA_VERSION
 
 
 @dataclass
@@ -58,18 +85,24 @@ class Manifest:
             FileNotFoundError: The folder has none.
             InputError: It is damaged, or a newer version of this package wrote it.
         """
-        text = (folder / FILE_NAME).read_bytes()
+        file = folder / FILE_NAME
         try:
-            manifest = json.loads(text)
-            version = manifest["schema_version"]
+            told = read_json(file, dict[str, Any], "manifest")
+            version = told.get("schema_version")
+            if type(version) is not int:
+                raise ValueError("it has no schema_version")
             if version == SCHEMA_VERSION:
-                return cls(**manifest)
-        except (ValueError, TypeError, KeyError) as error:
+                found = typed(told, _Told)
+                typed(found.identity, _Identity)
+                return cls(found.identity, found.recorded, found.resumed, version)
+        except (InputError, ValueError) as error:
+            reason = str(error.__cause__ or error)
             raise InputError(
-                f"{folder / FILE_NAME} is damaged ({error}): restore it from a copy, or choose another folder"
+                f"{printable(file, 200)} is damaged ({printable(reason, 200)}): restore it from a copy, or choose"
+                " another folder"
             ) from error
         raise InputError(
-            f"{folder / FILE_NAME} has schema version {version}, and this version of lit-coiba reads "
+            f"{printable(file, 200)} has schema version {described(version)}, and this version of lit-coiba reads "
             f"{SCHEMA_VERSION}: use the version that wrote the store, or choose another folder"
         )
 
@@ -88,7 +121,8 @@ class Manifest:
         names = self.differing(new)
         if "samples" in names:  # then the digest of their ids says nothing more
             names = [name for name in names if name != "ids"]
-        return [f"{name} {' -> '.join(_shorten(_text(ours, name), _text(theirs, name)))}" for name in names]
+        texts = [(name, _shorten(_text(ours, name), _text(theirs, name))) for name in names]
+        return [f"{printable(name, _WIDTH)} {' -> '.join(two)}" for name, two in texts]
 
     def differing(self, new: Manifest) -> list[str]:
         """Names of what differs between this identity and a new one; those of nested values with dots."""
@@ -160,7 +194,7 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def _text(values: dict[str, Any], name: str) -> str:
-    return json.dumps(values[name], ensure_ascii=False) if name in values else "(absent)"
+    return printable(json.dumps(values[name], ensure_ascii=False)) if name in values else "(absent)"
 
 
 def _shorten(old: str, new: str) -> tuple[str, str]:

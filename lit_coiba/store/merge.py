@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.regular import read_bytes
 from lit_coiba.store.blocks import DamagedBlock
 from lit_coiba.store.compaction import consolidate
 from lit_coiba.store.index import BlockIndex, Piece
@@ -17,6 +18,7 @@ from lit_coiba.store.same_samples import check_same_samples
 from lit_coiba.store.samples import read_samples, write_samples
 from lit_coiba.store.store import FOLDER, STATISTICS, ExplanationStore
 
+LARGEST = 2**32  # bytes of a file of statistics
 PathLike = str | os.PathLike[str]
 
 
@@ -77,6 +79,7 @@ def _best(indices: list[BlockIndex]) -> dict[int, Piece]:
             better = block not in best or len(piece[1].failures) < len(best[block][1].failures)
             if better and index.is_whole(piece):
                 best[block] = piece
+        index.tell_damage()
     return dict(sorted(best.items()))
 
 
@@ -85,4 +88,4 @@ def _take_statistics(out: Path, sources: list[Path]) -> None:
     found = next((source / STATISTICS for source in sources if (source / STATISTICS).exists()), None)
     if found is not None and not (out / STATISTICS).exists():
         with atomically(out / STATISTICS) as file:
-            file.write(found.read_bytes())
+            file.write(read_bytes(found, LARGEST))

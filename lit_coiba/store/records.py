@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lit_coiba.core.batch import Failure
 from lit_coiba.core.errors import InputError
+from lit_coiba.files.json_text import decode_json
 from lit_coiba.functional import Places, resize_map
 
 COLUMNS = {  # every block has these, then one column per extra
@@ -34,6 +35,7 @@ PLACES = ("row_edges", "column_edges", "image_size")
 PREDICTION = ("predicted", "predicted_probability")
 VERSION = "sample_version"  # column of texts, see `data.fingerprint`; absent in stores of version 0.1.0
 _NUMPY = {pa.float32(): np.float32, pa.float64(): np.float64, pa.int64(): np.int64}  # of maps and extras
+_Shape = list[int]
 _SHAPE = b"shape"  # field metadata of an extra: JSON list, the shape of one row
 
 
@@ -160,7 +162,9 @@ class Columns:
         rows = explained(table)
         self.ids = rows["id"].to_pylist()
         self.extras = {
-            field.name: _values(rows[field.name]).reshape(len(self.ids), *json.loads(field.metadata[_SHAPE]))
+            field.name: _values(rows[field.name]).reshape(
+                len(self.ids), *decode_json(field.metadata[_SHAPE], list[int])
+            )
             for field in table.schema
             if field.name not in COLUMNS and field.name != VERSION
         }
@@ -170,9 +174,13 @@ class Columns:
         self._probabilities = rows["probability"].to_pylist()
         self._sizes = list(zip(rows["height"].to_pylist(), rows["width"].to_pylist()))
         self._maps = _values(rows["map"])
+        if any(side < 0 for size in self._sizes for side in size) or None in self._targets:
+            raise ValueError("a height, width or target is missing or negative")
         self._ends = np.cumsum([0, *(height * width for height, width in self._sizes)])
         if self._ends[-1] != len(self._maps):
             raise ValueError("its maps do not have the size that height and width say")
+        if not np.isfinite(self._maps).all():
+            raise ValueError("its maps are not finite")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import pyarrow.parquet as pq
 
 from lit_coiba.data.fingerprint import Fingerprint
 from lit_coiba.files.atomic import atomically
-from lit_coiba.files.regular import is_regular
+from lit_coiba.files.json_text import decode_json
+from lit_coiba.files.regular import is_regular, open_regular
 
 SAMPLES = "samples.parquet"
 
@@ -26,17 +26,16 @@ def read_samples(folder: Path) -> Fingerprint | None:
     if not is_regular(path):
         return None
     try:
-        with pa.OSFile(os.fsencode(path)) as source:
+        with open_regular(path) as source:
             table = pq.read_table(source, page_checksum_verification=True, use_threads=False)
         if not table.schema.equals(_SCHEMA):
             return None
-        classes = json.loads((table.schema.metadata or {}).get(_CLASSES, b"[]"))
+        classes: list[str] = decode_json((table.schema.metadata or {}).get(_CLASSES, b"[]"), list[str])
         labels = [-1 if label is None else label for label in table["label"].to_pylist()]
         ids, versions = ([text or "" for text in table[name].to_pylist()] for name in ("id", "version"))
-    except (pa.ArrowException, OSError, ValueError):
+    except Exception:  # whatever Arrow makes of bytes that are something else
         return None
-    names = [str(name) for name in classes] if isinstance(classes, list) else []
-    return Fingerprint(ids, versions, labels, names)
+    return Fingerprint(ids, versions, labels, classes)
 
 
 def write_samples(folder: Path, samples: Fingerprint, kept: Mapping[str, str] | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.fingerprint import Fingerprint
 from lit_coiba.data.module import Split
 from lit_coiba.files.atomic import atomically, remove_leftovers
-from lit_coiba.files.regular import read_bytes
+from lit_coiba.files.digests import is_file_sealed, is_sealed, seal_of_file, sealed, warn_undigested
+from lit_coiba.files.json_text import read_json
+from lit_coiba.files.regular import is_regular
 from lit_coiba.modules.prototype_search import ChunkedPrototypes, PrototypeSearch
 from lit_coiba.pictures.names import Names
 from lit_coiba.pictures.prototype_page import CLASSES, UNITS, draw_pages
@@ -35,7 +38,8 @@ from lit_coiba.trainer.identity import data_identity, prototypes_identity
 from lit_coiba.trainer.places import check_place
 from lit_coiba.trainer.provenance import provenance
 
-EVALUATION, PARTS = "evaluation.json", "parts"
+EVALUATION, PAGE, PARTS = "evaluation.json", "evaluation.md", "parts"
+_PAGE_SEAL = "page"  # of the page, in the evaluation
 
 
 def check_prototypes_arguments(output: Path, split: Split, pages: int, evaluate: bool) -> None:
@@ -66,6 +70,7 @@ def search_prototypes(
     run.check_whole_pass("prototypes")
     manifest, now = Manifest(prototypes_identity(run), provenance(run)), run.fingerprint()
     run.on_rank_zero(lambda: _claim(folder, manifest, now, if_changed))
+    run.on_rank_zero(lambda: _discard_damaged(folder))
     chunks = ChunkedPrototypes(folder / PARTS, range(run.datamodule.total_blocks))
     run.model.chunks, run.model.numbers = chunks, {name: k for k, name in enumerate(run.images.ids)}
     while missing := run.on_rank_zero(lambda: [] if (folder / SUMMARY).exists() else chunks.missing()):
@@ -99,7 +104,7 @@ def _claim(folder: Path, manifest: Manifest, now: Fingerprint, if_changed: IfCha
             )
         (folder / SUMMARY).unlink(missing_ok=True)  # the sign that the others are whole
         ChunkedPrototypes(folder / PARTS, [0]).remove()
-        for name in (TABLE, EVALUATION, "evaluation.md"):
+        for name in (TABLE, EVALUATION, PAGE):
             (folder / name).unlink(missing_ok=True)
         manifest.save(folder)
     elif "files" not in there.identity:
@@ -110,10 +115,24 @@ def _claim(folder: Path, manifest: Manifest, now: Fingerprint, if_changed: IfCha
 
 def _refresh(folder: Path, images: ImageDataset, classes: list[str]) -> None:
     """Bring labels and class names, which the search does not depend on, up to date."""
-    told = json.loads(read_bytes(folder / SUMMARY))
-    relabel_table(folder / TABLE, dict(zip(images.ids, images.labels)))
-    if told.get("classes") != classes:
-        write_summary(folder / SUMMARY, {**told, "classes": classes})
+    there = Prototypes(folder)
+    relabeled = relabel_table(folder / TABLE, dict(zip(images.ids, images.labels)))
+    if relabeled or there.classes != classes:
+        write_summary(folder / SUMMARY, {**there.summary, "classes": classes})
+
+
+def _discard_damaged(folder: Path) -> None:
+    """Remove the sign that prototypes are whole where they are not, so that they are made again."""
+    if not (folder / SUMMARY).exists():
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Prototypes(folder)
+    except InputError as error:
+        warnings.warn(f"{error}: they are made again", stacklevel=2)
+        for name in (SUMMARY, EVALUATION, PAGE):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _write(run: BlockRun[PrototypeSearch], folder: Path, chunks: ChunkedPrototypes, pages: int) -> None:
@@ -143,7 +162,7 @@ def _write(run: BlockRun[PrototypeSearch], folder: Path, chunks: ChunkedPrototyp
 
 def _measure(run: BlockRun[PrototypeSearch], folder: Path) -> None:
     measured_on = _measured_on(run, Prototypes(folder))
-    if (folder / EVALUATION).exists() and json.loads((folder / EVALUATION).read_bytes()).get("of") == measured_on:
+    if _measured(folder, measured_on):
         return
     run.to_device()
     patches = _patches(Prototypes(folder))
@@ -153,10 +172,25 @@ def _measure(run: BlockRun[PrototypeSearch], folder: Path) -> None:
         unit, negative = divmod(entry.pop("prototype"), 2)
         entry |= {"unit": unit, "side": -1 if negative else 1}
     (folder / EVALUATION).unlink(missing_ok=True)  # of other images: what follows are two files
-    with atomically(folder / "evaluation.md") as out:
+    with atomically(folder / PAGE) as out:
         out.write(f"{found}\n".encode())
+    content = sealed({**scores, _PAGE_SEAL: seal_of_file(folder / PAGE)})
     with atomically(folder / EVALUATION) as out:
-        out.write(json.dumps(scores, allow_nan=False).encode())
+        out.write(json.dumps(content, allow_nan=False).encode())
+
+
+def _measured(folder: Path, measured_on: str) -> bool:
+    """Whether an earlier call has measured on these images, and what it wrote is whole."""
+    try:
+        told: dict[str, Any] = read_json(folder / EVALUATION, dict[str, Any], "evaluation")
+        if told.get("of") != measured_on or is_sealed(told) is False:
+            return False
+        if is_sealed(told) is None:
+            warn_undigested(folder / EVALUATION, "remove it to measure again")
+            return is_regular(folder / PAGE)
+        return is_file_sealed(folder / PAGE, told.get(_PAGE_SEAL))
+    except (InputError, OSError):
+        return False
 
 
 def _measured_on(run: BlockRun[PrototypeSearch], prototypes: Prototypes) -> str:

@@ -27,6 +27,7 @@ from lit_coiba.trainer.explain import explain
 from lit_coiba.trainer.precision import automatic_precision
 from lit_coiba.trainer.prototypes import check_prototypes_arguments, measure_prototypes, search_prototypes
 from lit_coiba.trainer.quiet import quiet, without_tips
+from lit_coiba.trainer.restoration import Restoration, close_gate
 from lit_coiba.trainer.statistics import ENOUGH_IMAGES, check_statistics_arguments, estimate, remove_parts
 from lit_coiba.training.classifier import Classifier
 from lit_coiba.training.feature_cache import CachedFeatures
@@ -51,6 +52,8 @@ class Trainer(lightning.Trainer):
         chosen: Any = automatic_precision(kwargs.get("accelerator", "auto")) if precision == "auto" else precision
         with quiet():
             super().__init__(*args, precision=chosen, **kwargs)
+        self._checkpoint_connector = Restoration(self)
+        close_gate(self)
         self._logger_given = kwargs.get("logger") not in (None, True)  # else Lightning makes one, and it stays empty
 
     def fit(

@@ -12,23 +12,24 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
-from torchvision.transforms import v2
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.fused_attention import attention_modules, unfused_if_slow
 from lit_coiba.backbones.layer_depths import layer_depths
-from lit_coiba.backbones.weights_file import read_arguments
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
-from lit_coiba.core.errors import InputError, check_not_negative, check_positive
+from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.module import samples_of
 from lit_coiba.heads.description import build, describe
 from lit_coiba.heads.head import Head
-from lit_coiba.training.feature_cache import CachedFeatures, Features
+from lit_coiba.training.checkpoint_file import read_checkpoint, rewritten
+from lit_coiba.training.feature_cache import CachedFeatures
+from lit_coiba.training.feature_file import Features
 from lit_coiba.training.hits import hits
+from lit_coiba.training.mixing import mixing
 from lit_coiba.training.named_classes import NamedClasses
-from lit_coiba.training.optimization import adamw, warmup_cosine
+from lit_coiba.training.optimization import adamw, check_recipe, warmup_cosine
 from lit_coiba.training.saved_arguments import classifier_arguments
 from lit_coiba.training.teacher import Teacher, teacher_class
 
@@ -98,19 +99,9 @@ class Classifier(LightningModule):
         self.lr, self.backbone_lr, self.layer_decay = lr, backbone_lr, layer_decay
         self.weight_decay, self.warmup = weight_decay, warmup
         self.label_smoothing = label_smoothing
-        check_positive(lr=lr, **({} if backbone_lr is None else {"backbone_lr": backbone_lr}))
-        check_not_negative(weight_decay=weight_decay)
-        for name, share in {"warmup": warmup, "label_smoothing": label_smoothing}.items():
-            if not 0 <= share <= 1:
-                raise InputError(f"{name} is {share}: give a share from 0 to 1")
-        if not 0 < layer_decay <= 1:
-            raise InputError(f"layer_decay is {layer_decay}: give a factor above 0 and up to 1")
-        if min(mixup, cutmix) < 0:
-            raise InputError(f"mixup is {mixup} and cutmix {cutmix}: give 0 (off) or more")
+        check_recipe(lr, backbone_lr, layer_decay, weight_decay, warmup=warmup, label_smoothing=label_smoothing)
         classes = self.backbone.num_classes
-        kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
-        mixing = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
-        self._mixing = v2.RandomChoice(mixing) if mixing else None
+        self._mixing = mixing(mixup, cutmix, classes)
         own = {"checkpoint": None, "pretrained": False}  # a checkpoint brings the weights itself
         saved = {"backbone": self.backbone.arguments and {**self.backbone.arguments, **own}, **arguments}
         attached = self.backbone.head
@@ -137,7 +128,7 @@ class Classifier(LightningModule):
         Args:
             checkpoint_path: Checkpoint of a fit.
             map_location: See Lightning.
-            hparams_file: See Lightning.
+            hparams_file: Not used: the checkpoint has the arguments.
             strict: See Lightning.
             weights_only: See Lightning.
             **arguments: Arguments in the place of those in the file; `head` and `teacher` may be the class of the
@@ -147,9 +138,11 @@ class Classifier(LightningModule):
             InputError: The file cannot be read, or asks for what is not named or no checkpoint of ours asks for.
         """
         file = str(checkpoint_path)
+        content = read_checkpoint(file)
         head, teacher = (kind if isinstance(kind := arguments.get(key), type) else None for key in ("head", "teacher"))
         named = {key for key, kind in (("head", head), ("teacher", teacher)) if kind is not None}
-        asked = {name: value for name, value in read_arguments(file).items() if name in named or name not in arguments}
+        saved = content.get("hyper_parameters", {})
+        asked = {name: value for name, value in saved.items() if name in named or name not in arguments}
         told = classifier_arguments(asked, signature(cls).parameters, file, head, teacher)
         if not told.get("backbone", "absent"):
             raise InputError(f"{file} has no arguments of its backbone: give the backbone, backbone=Backbone.wrap(...)")
@@ -162,7 +155,7 @@ class Classifier(LightningModule):
             built_teacher.head = head or built_teacher.head
             arguments["teacher"] = built_teacher
         own = {name: value for name, value in told.items() if name not in ("head", "teacher")} | arguments
-        return super().load_from_checkpoint(file, map_location, hparams_file, strict, weights_only, **own)
+        return super().load_from_checkpoint(rewritten(content), map_location, None, strict, weights_only, **own)
 
     @property
     def network(self) -> Backbone:

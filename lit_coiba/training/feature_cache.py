@@ -8,13 +8,12 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.class_identity import PACKAGE, class_identity
@@ -24,43 +23,9 @@ from lit_coiba.core.plain_values import is_plain
 from lit_coiba.data.fingerprint import fingerprint_of
 from lit_coiba.data.module import BlockDataModule, Split
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.digests import seal_of_file
 from lit_coiba.store.progress import progress_bar
-
-DTYPE = np.float16  # of features in a file
-
-
-class Features(NamedTuple):
-    """A batch of them."""
-
-    values: Tensor  # (B, C, h, w)
-    targets: Tensor  # as the data module gives them
-
-
-class FeatureFile(Dataset[Features]):
-    """Features in a file that is mapped into memory, and their targets; of each sample one of its views, by chance.
-
-    Args:
-        file: ``(views, N, C, h, w)``, fp16, a NumPy file.
-        targets: ``(views, N, ...)``.
-    """
-
-    def __init__(self, file: Path, targets: Tensor) -> None:
-        self.values: np.ndarray[Any, Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-        self.targets = targets
-
-    def __len__(self) -> int:
-        return self.targets.shape[1]
-
-    def __getitem__(self, index: int) -> Features:
-        batch = self.__getitems__([index])
-        return Features(batch.values[0], batch.targets[0])
-
-    def __getitems__(self, indices: list[int]) -> Features:
-        """What a DataLoader asks for: a whole batch, in float32."""
-        views = torch.randint(len(self.values), (len(indices),)) if len(self.values) > 1 else torch.zeros(len(indices))
-        chosen = views.long().tolist()
-        values = np.stack([self.values[view, index] for view, index in zip(chosen, indices)])
-        return Features(torch.from_numpy(values).float(), self.targets[chosen, indices])
+from lit_coiba.training.feature_file import DIGESTS, DTYPE, FEATURES, TARGETS, FeatureFile, Features, is_whole, opened
 
 
 class CachedFeatures(LightningDataModule):
@@ -156,11 +121,10 @@ class CachedFeatures(LightningDataModule):
         for (split, name), examples in sources.items():
             views = self.views if split == "train" else 1
             file = self.folder / f"{self._key(body, examples, split, name, views)}.npy"
-            if compute and not (file.exists() and file.with_suffix(".targets.npy").exists()):
+            if compute and not is_whole(file, views, len(examples)):
                 self._compute(model.network, examples, file, views, f"Features, {name or split}", trainer)
             if not compute:
-                targets = torch.from_numpy(np.load(file.with_suffix(".targets.npy"), allow_pickle=False))
-                yield split, name, FeatureFile(file, targets)
+                yield split, name, opened(file, views, len(examples))
 
     def _key(self, body: str, examples: Any, split: Split | str, name: str, views: int) -> str:
         """What decides the content of a file, as a short name of it."""
@@ -212,8 +176,11 @@ class CachedFeatures(LightningDataModule):
                     targets.append(truth)
                     tell(min((done + 1) * size, views * count), views * count)
             truths = torch.cat(targets)
-            with atomically(file.with_suffix(".targets.npy")) as out:
+            with atomically(file.with_suffix(TARGETS)) as out:
                 np.save(out, truths.view(views, count, *truths.shape[1:]).numpy())
+            digests = {kind: seal_of_file(file.with_suffix(kind)) for kind in (FEATURES, TARGETS)}
+            with atomically(file.with_suffix(DIGESTS)) as out:  # the last: what it is about is whole
+                out.write(json.dumps(digests).encode())
         except OSError as error:
             raise InputError(
                 f"cache {self.folder} cannot be written ({error.strerror or error}): fix the permissions or the disk, "

@@ -11,7 +11,7 @@ from torch import Tensor
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.class_order import check_labels, class_order
 from lit_coiba.data.dataset import ImageDataset
-from lit_coiba.training.feature_cache import Features
+from lit_coiba.training.feature_file import Features
 
 
 class NamedClasses:
