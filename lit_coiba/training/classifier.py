@@ -100,8 +100,7 @@ class Classifier(LightningModule):
         self.weight_decay, self.warmup = weight_decay, warmup
         self.label_smoothing = label_smoothing
         check_recipe(lr, backbone_lr, layer_decay, weight_decay, warmup=warmup, label_smoothing=label_smoothing)
-        classes = self.backbone.num_classes
-        self._mixing = mixing(mixup, cutmix, classes)
+        self._mixing = mixing(mixup, cutmix, self.backbone.num_classes)
         own = {"checkpoint": None, "pretrained": False}  # a checkpoint brings the weights itself
         saved = {"backbone": self.backbone.arguments and {**self.backbone.arguments, **own}, **arguments}
         attached = self.backbone.head
@@ -109,7 +108,7 @@ class Classifier(LightningModule):
         self.teacher = Teacher(**teacher) if isinstance(teacher, dict) else teacher
         saved["teacher"] = self.teacher.arguments() if self.teacher is not None else None
         self.save_hyperparameters(saved)
-        self._classes = NamedClasses(class_names, classes)
+        self._classes = NamedClasses(class_names, self.backbone.num_classes)
         if frozen:
             self._freeze()
 
