@@ -141,7 +141,9 @@ class FolderIndex(FileIndex):
         """The images in the folder of a part, labeled by pattern or class folder."""
         base = self._folder(part)
         found = list_files(base)
-        by_folder = self._names is None and self.pattern is None and part == self.parts[0]  # then `told_names` names them
+        by_folder = (
+            self._names is None and self.pattern is None and part == self.parts[0]
+        )  # then `told_names` names them
         sentence = left_out(base, found.others, found.images, not by_folder)
         if not found.images:
             raise InputError(
