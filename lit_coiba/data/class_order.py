@@ -124,6 +124,8 @@ def in_order_of(dataset: ImageDataset, network: Any) -> ImageDataset:
     order = class_order(dataset.classes, names)
     if order is None or names is None or (order.identical and len(names) == len(dataset.classes)):
         return dataset
+    if max(order.places) < 0:  # class folders of something else
+        return dataset
     if order.unknown and len(names) == len(dataset.classes) and not _told(network):
         return dataset
     return Reordered(dataset, order, names)

@@ -176,11 +176,7 @@ class Classifier(LightningModule):
         return self._classes.names
 
     def setup(self, stage: str) -> None:
-        """Compare the classes with those of the data by name, or learn their names.
-
-        Raises:
-            InputError: The data have a class or a label that this classifier does not have.
-        """
+        """Learn the names of the data's classes, or compare them; data of other classes are refused."""
         data = getattr(self.trainer, "datamodule", None)
         images = samples_of(data.data if isinstance(data, CachedFeatures) else data, stage)
         if images is not None and stage != "predict":
