@@ -132,10 +132,9 @@ class Backbone(nn.Module):
         """Wrap any module from images ``(B, 3, H, W)`` to logits ``(B, K)``.
 
         Args:
-            module: The module, used as it is; layers have the names of its submodules. What is compiled or runs in
-                parallel is taken out of its wrapper; a scripted or exported one has logits only, no layers.
-            preprocessing: Preprocessing of its input; None = 224 pixels, ImageNet's mean and std, or what timm says
-                about it.
+            module: The module, out of its wrapper if it is compiled or parallel; layers have the names of its
+                submodules. A scripted, exported or quantized one has no layers.
+            preprocessing: Preprocessing of its input; None = 224 pixels, ImageNet's mean and std, or timm's own.
             num_classes: Number of classes K, for a check; None = the width of its output.
             image_size: Size of the input in pixels, one number or height and width, in place of that of
                 `preprocessing`.
@@ -150,9 +149,9 @@ class Backbone(nn.Module):
         nn.Module.__init__(backbone)
         preprocessing = preprocessing or preprocessing_of(module)
         preprocessing = replace(preprocessing, size=pair(image_size) or preprocessing.size)
-        backbone.measured_cells = measured_cells
+        backbone.measured_cells, backbone.look = measured_cells, look
         backbone._adopt(module, preprocessing, {}, around)
-        backbone._meet(num_classes, look)
+        backbone._meet(num_classes)
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:
@@ -163,8 +162,7 @@ class Backbone(nn.Module):
     def report(self) -> ModelReport:
         """What a look at the model shows, in a dozen forwards of one or two images at most; `print` makes it readable.
 
-        Each forward is made when it is first needed, and anew after the weights have changed. ``model.look = False``
-        switches it off: nothing is checked then, and default layers are chosen by name.
+        ``model.look = False`` switches it off: nothing is checked then, and default layers are chosen by name.
         """
         return self._looked().report
 
@@ -181,10 +179,10 @@ class Backbone(nn.Module):
         """The grid before pooling ``(B, C, h, w)``, after the final norm, without prefix tokens."""
         if hasattr(self.model, "forward_features"):
             return timm_features(self.model, images.clone() if self._writes_input else images)
-        layer = next(reversed(self._grids()), None)
-        if layer is None:
+        if not (grids := self._looked().grids):
             raise InputError(f"{self._title} has no layer with a spatial grid, hence no features")
-        return self.grid(layer).to_spatial(captured(self.model.get_submodule(layer), self, images))
+        layer, grid = list(grids.items())[-1]
+        return grid.to_spatial(captured(self.model.get_submodule(layer), self, images))
 
     @property
     def head(self) -> nn.Module | None:
@@ -209,13 +207,13 @@ class Backbone(nn.Module):
 
     def places(self, layer: str = "") -> Places | None:
         """The pixels that the cells of a layer's grid, or of `features`, cover; None = equal parts of the image."""
-        there = layer_activation(self.model, self._grids()[layer]) if layer else self.features
-        size = self.preprocessing.size
-        return self._measured.of(layer, self.model, there, size) if self.measured_cells else None
+        part = self.model.get_submodule(layer)
+        there = layer_activation(part, self, self._looked().grids[layer]) if layer else self.features
+        return self._measured.of(layer, self.model, there, self.preprocessing.size) if self.measured_cells else None
 
     def layers(self) -> list[str]:
         """Names of the modules that methods can use as layers, in the order of execution."""
-        return list(self._grids())
+        return list(self._looked().grids)
 
     def grid(self, layer: str) -> Grid:
         """The grid of the activations of `layer`.
@@ -223,10 +221,9 @@ class Backbone(nn.Module):
         Raises:
             InputError: No such layer, or it has no spatial grid.
         """
-        found = self._grids()
-        if layer in found:
-            return replace(found[layer], places=self.places(layer))
-        raise self._looked().unusable(layer)
+        if layer not in (seen := self._looked()).grids:
+            raise seen.unusable(layer)
+        return replace(seen.grids[layer], places=self.places(layer))
 
     @property
     def misplaced(self) -> dict[str, str]:
@@ -239,12 +236,9 @@ class Backbone(nn.Module):
         Raises:
             InputError: A layer cannot be used, or is given twice.
         """
-        links = chain(self.model)
-        chosen = [self.grid(layer) for layer in layers]
+        links, chosen = chain(self.model), [self.grid(layer) for layer in layers]
         seen = self._probes.of(self.model, self.preprocessing.size, links)
-        if self._writes_input:
-            seen = seen._replace(writes_input=seen.writes_input | {0})
-        return ChainSplit(self.model, links, seen, chosen)
+        return ChainSplit(self.model, links, seen.writing({0} if self._writes_input else set()), chosen)
 
     def default_layers(self) -> list[str]:
         """Default bottleneck layers; see `lit_coiba.backbones.defaults`."""
@@ -276,32 +270,26 @@ class Backbone(nn.Module):
         Args:
             head: Whether to include the head that `attach` has put there; without, only what decides `features` counts.
         """
-        shown = printed(self.head) if head and self.head is not None else None
+        structure = self.arguments.get("timm_kwargs") or {} if self.arguments else printed(self.model)
         options = {"measured_cells": self.measured_cells, "unstrided_stages": self.arguments.get("unstrided_stages")}
-        kwargs = self.arguments.get("timm_kwargs") if self.arguments else printed(self.model)
-        architecture = architecture_of(self._title, kwargs or {}, self.preprocessing.size, options, shown)
-        state = self.model.state_dict()
-        weights = {name: tensor for name, tensor in state.items() if head or not name.startswith(f"{PLACE}.")}
-        return digest_of(architecture, weights)
+        placed = self.head if head else None
+        architecture = architecture_of(self._title, structure, self.preprocessing.size, options, placed)
+        return digest_of(architecture, self.model.state_dict(), "" if head else f"{PLACE}.")
 
     def _adopt(
         self, model: nn.Module, preprocessing: Preprocessing, arguments: dict[str, Any], around: tuple[str, ...]
     ) -> None:
-        self.model = model
-        self.preprocessing = preprocessing
-        self.arguments = arguments
+        self.model, self.preprocessing, self.arguments = model, preprocessing, arguments
         self._title = arguments.get("name", model.title if isinstance(model, Box) else type(model).__name__)
         self._probes, self._looks = Probes(), Looks(self._title, around, anyone=not arguments)
         self._measured = MeasuredCells()
         self._writes_input = False  # no model of timm does
 
-    def _meet(self, num_classes: int | None, look: bool) -> None:
+    def _meet(self, num_classes: int | None) -> None:
         """Look at a wrapped module."""
-        self.look = look
         if isinstance(self.model, Box):
             self.model.adapt(noise_pair(self.model, self.preprocessing.size))
-        seen = self._looked()
-        behavior, count = seen.behavior, seen.outputs
+        behavior, count = self.behavior, self._looked().outputs
         if num_classes not in (None, count):
             raise InputError(f"num_classes is {num_classes}, but {self._title} returns {count} logits: leave it out")
         self._writes_input = behavior is None or behavior.writes_input
@@ -309,6 +297,3 @@ class Backbone(nn.Module):
 
     def _looked(self) -> Look:
         return self._looks.at(self.model, self.preprocessing.size, self._probes, self.look)
-
-    def _grids(self) -> dict[str, Grid]:
-        return self._looked().grids

@@ -41,17 +41,25 @@ def once_while_unchanging(digest: Callable[[Any, bool], str]) -> Callable[..., s
     return remembered
 
 
-def digest_of(architecture: Any, weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of an architecture, as plain values, and of every weight's name, dtype, shape and bytes."""
+def digest_of(architecture: Any, weights: Mapping[str, Tensor], without: str = "") -> str:
+    """SHA-256 of an architecture, as plain values, and of every weight's name, dtype, shape and bytes.
+
+    Args:
+        architecture: Plain values.
+        weights: Names and tensors.
+        without: Beginning of the names that do not count; empty = all do.
+    """
     digest = hashlib.sha256(json.dumps(architecture, sort_keys=True, default=str).encode())
     for name, tensor in sorted(weights.items()):
+        if without and name.startswith(without):
+            continue
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
 def architecture_of(
-    title: str, structure: Any, size: tuple[int, int], options: Mapping[str, Any], head: str | None
+    title: str, structure: Any, size: tuple[int, int], options: Mapping[str, Any], head: nn.Module | None
 ) -> list[Any]:
     """What is hashed of an architecture, as plain values.
 
@@ -60,10 +68,10 @@ def architecture_of(
         structure: Arguments of a timm model, or the modules of a wrapped one as they print themselves.
         size: Height and width of its images in pixels.
         options: Further arguments; those that are off leave the digest as it was before there were any.
-        head: The head that is in place of the classifier, as it prints itself, if it counts.
+        head: The head that is in place of the classifier, if it counts.
     """
     found: list[Any] = [title, structure, size, *({name: value} for name, value in options.items() if value)]
-    return found if head is None else [*found, head]
+    return found if head is None else [*found, printed(head)]
 
 
 def printed(model: nn.Module) -> str:
