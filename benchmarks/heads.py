@@ -30,7 +30,8 @@ from lit_coiba.functional import prototype_counts, spatial_average
 from lit_coiba.heads import BRNPAHead, EPICHead, Head, InfoDisentHead, LinearHead
 from lit_coiba.trainer import Trainer
 from lit_coiba.training.classifier import Classifier
-from lit_coiba.training.feature_cache import CachedFeatures, FeatureFile
+from lit_coiba.training.feature_cache import CachedFeatures
+from lit_coiba.training.feature_file import FeatureFile
 from lit_coiba.training.purity_training import PurityTraining
 
 PROBE, EPIC = "LinearHead", "EPICHead"

@@ -40,7 +40,8 @@ from lit_coiba.resources import resource
 from lit_coiba.trainer import Trainer
 from lit_coiba.trainer.quiet import quiet
 from lit_coiba.training.classifier import Classifier
-from lit_coiba.training.feature_cache import CachedFeatures, FeatureFile
+from lit_coiba.training.feature_cache import CachedFeatures
+from lit_coiba.training.feature_file import FeatureFile
 
 # Column -> format of its mean, and factor.
 COLUMNS: dict[str, tuple[str, float]] = {

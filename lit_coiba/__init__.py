@@ -18,11 +18,17 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.bottlenecks.coiba import CoIBA as CoIBA
     from lit_coiba.bottlenecks.iba import IBA as IBA
     from lit_coiba.core.preprocessing import Preprocessing as Preprocessing
+    from lit_coiba.core.targets import Class as Class
     from lit_coiba.data.image_folder import ImageFolder as ImageFolder
+    from lit_coiba.data.in_hand import load_images as load_images
     from lit_coiba.data.synthetic_parts import SyntheticParts as SyntheticParts
     from lit_coiba.modules.explainer import Explainer as Explainer
     from lit_coiba.modules.prototype_search import PrototypeSearch as PrototypeSearch
     from lit_coiba.modules.scorer import Scorer as Scorer
+    from lit_coiba.pictures.overlay import heat as heat
+    from lit_coiba.pictures.overlay import overlay as overlay
+    from lit_coiba.pictures.show import save as save
+    from lit_coiba.pictures.show import show as show
     from lit_coiba.prototypes.prototypes import Prototypes as Prototypes
     from lit_coiba.store.store import ExplanationStore as ExplanationStore
     from lit_coiba.trainer.trainer import Trainer as Trainer
@@ -34,6 +40,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "Backbone": "lit_coiba.backbones",
+        "Class": "lit_coiba.core.targets",
         "Classifier": "lit_coiba.training.classifier",
         "CoIBA": "lit_coiba.bottlenecks.coiba",
         "Explainer": "lit_coiba.modules.explainer",
@@ -50,5 +57,10 @@ __getattr__, __dir__ = lazily(
         "Scorer": "lit_coiba.modules.scorer",
         "SyntheticParts": "lit_coiba.data.synthetic_parts",
         "Trainer": "lit_coiba.trainer",
+        "heat": "lit_coiba.pictures",
+        "load_images": "lit_coiba.data.in_hand",
+        "overlay": "lit_coiba.pictures",
+        "save": "lit_coiba.pictures",
+        "show": "lit_coiba.pictures",
     },
 )

@@ -28,6 +28,6 @@ from lit_coiba.store import ExplanationStore
 from lit_coiba.store.merge import merge
 from lit_coiba.trainer import Trainer
 from lit_coiba.training.classifier import Classifier
-from lit_coiba.training.feature_cache import FeatureFile
+from lit_coiba.training.feature_file import FeatureFile
 from lit_coiba.training.purity_training import PurityTraining
 from lit_coiba.training.teacher import Teacher

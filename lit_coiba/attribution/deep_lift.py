@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,16 +17,19 @@ from captum.attr import DeepLift as CaptumDeepLift
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from lit_coiba.backbones.probe import like
 from lit_coiba.core.errors import InputError, Unsupported, check_choice
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
+from lit_coiba.core.printable import a_kind
 from lit_coiba.core.targets import Resolved
 from lit_coiba.functional import working_dtype
 from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.perturbation.baselines import Baseline, baseline_images
 from lit_coiba.propagation import operations as kinds
 from lit_coiba.propagation.in_place import check_out_of_place, out_of_place
+from lit_coiba.propagation.max_pools import shared_among_ties, windows_of
 from lit_coiba.propagation.operations import is_activation, operation_name
 
 POOLS = kinds.MAX_POOLS.modules
@@ -139,7 +143,7 @@ class RescaleRule(CaptumDeepLift):
             name = next(name for name, other in self.model.named_modules() if other is module)
             name = name.removeprefix("network.").removeprefix("model.")
             raise Unsupported(
-                f"a {type(module).__name__} that runs twice in one forward, as in torchvision's ResNets",
+                f"{a_kind(module)} that runs twice in one forward, as in torchvision's ResNets",
                 name,
                 "give each use a module of its own, as timm's ResNets do",
             )
@@ -172,7 +176,7 @@ class Recorder(nn.Module):
         self.network = network
         self.targets = targets
         self.logits = self.scores = torch.empty(0)
-        self.dtype = next((parameter.dtype for parameter in network.parameters()), torch.float32)
+        self.dtype = like(network).dtype
 
     def forward(self, images: Tensor, rows: Tensor) -> Tensor:
         """Score of each image's row of the targets, ``(N,)``."""
@@ -189,19 +193,18 @@ def rescaled(_: nn.Module, inputs: Tensor, outputs: Tensor, slope: Tensor, gradi
     return torch.where(same, slope, gradient * effect / change.masked_fill(same, 1))
 
 
-def pooled(pool: nn.Module, inputs: Tensor, outputs: Tensor, slope: Tensor, gradient: Tensor, eps: float) -> Tensor:
+def pooled(pool: nn.Module, inputs: Tensor, outputs: Tensor, _: Tensor, gradient: Tensor, eps: float) -> Tensor:
     """The rule of a max pool: a rise belongs to the winner in the image, a fall to the winner in the reference.
 
-    Contributions of overlapping windows to the same place add up.
+    Winners of the same height share: in a constant reference they are all places of a window. Contributions of
+    overlapping windows to the same place add up.
     """
     image, reference = outputs.chunk(2)
     highest = torch.maximum(image, reference)
     effects = gradient * torch.cat([highest - reference, image - highest])
-    with torch.enable_grad():
-        places = inputs.detach().clone().requires_grad_()
-        (found,) = torch.autograd.grad(type(pool).forward(pool, places), places, effects)
-    contributions, change = torch.stack(found.chunk(2)).sum(0), difference(inputs)
-    same = change.abs() < eps
+    share = partial(shared_among_ties, partial(type(pool).forward, pool), windows_of(pool), inputs.detach(), outputs)
+    contributions, change = torch.stack(share(effects).chunk(2)).sum(0), difference(inputs.detach())
+    same, slope = change.abs() < eps, share(gradient)
     return torch.where(same, slope, torch.cat([contributions, contributions]) / change.masked_fill(same, 1))
 
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from lit_coiba.backbones.chain_split import ChainSplit
 from lit_coiba.backbones.chains import chain
-from lit_coiba.backbones.construction import Interpolation, build, pair, preprocessing_of
-from lit_coiba.backbones.digest import architecture_of, digest_of, once_while_unchanging, printed
+from lit_coiba.backbones.class_names import ClassNames
+from lit_coiba.backbones.construction import build, pair, preprocessing_of
+from lit_coiba.backbones.digest import architecture_of, network_digest, once_while_unchanging, printed
 from lit_coiba.backbones.forwards import captured
 from lit_coiba.backbones.grid_head import PLACE, attach, attached, blank_grid, timm_features
 from lit_coiba.backbones.looking import noise_pair
@@ -21,11 +22,11 @@ from lit_coiba.backbones.report import Look, Looks, ModelReport, has_classifier
 from lit_coiba.backbones.strides import remove_strides
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import File, read_network
-from lit_coiba.backbones.wrappers import Box, inside, not_a_name, unwrapped
+from lit_coiba.backbones.wrappers import Box, inside, unwrapped
 from lit_coiba.core.behavior import Behavior
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.grid import Grid
-from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.core.preprocessing import CropMode, Interpolation, Preprocessing
 from lit_coiba.functional import Places
 from lit_coiba.heads.description import build as build_head
 from lit_coiba.heads.head import Head
@@ -35,7 +36,7 @@ class Backbone(nn.Module):
     """An image classifier: a timm model, or any module (`wrap`), with the layers that methods can use.
 
     Layers have timm's module names. `image_size` is what a transformer is built for and what images are resized to.
-    Where it, mean, std, interpolation or crop_pct is None, timm's data configuration of the model is used.
+    Where it, mean, std, or what decides resize and crop is None, timm's data configuration of the model is used.
 
     Args:
         name: Name of a timm model.
@@ -46,28 +47,24 @@ class Backbone(nn.Module):
         image_size: Size of the input in pixels, one number or height and width.
         mean: Mean of each channel, for pixels in [0, 1].
         std: Standard deviation of each channel, for pixels in [0, 1].
-        interpolation: Interpolation of the resize.
+        interpolation: Filter of the resize.
         crop_pct: Share of the resized image's side that the center crop keeps.
+        crop_mode: Way in which a picture of other proportions is made to fit; see `Preprocessing`.
         checkpoint_match: Match of its tensors: by ``name``, or by ``order`` for the same architecture with other names.
         new_head: Whether to leave out the checkpoint's classifier, for training on other classes.
-        unstrided_stages: Number of final stages of a CNN that lose their stride, so that the grid keeps its resolution;
-            weights stay the same. For ResNets, RegNets, EfficientNets and MobileNets.
-        measured_cells: Whether the cells of grids are drawn where a backward pass on noise finds them, instead of as
-            equal parts of the image: corrects the half cell of CNNs; see `lit_coiba.backbones.offsets`.
+        measured_cells: Whether the half cell of CNNs' grids is corrected; see `lit_coiba.backbones.offsets`.
+        unstrided_stages: Number of final stages of a CNN that lose their stride: finer grids, the same weights.
+        checkpoint_key: Key of one of several sets of weights in the checkpoint, such as ``state_dict_ema``.
 
     Raises:
         InputError: The name is unknown, the weights cannot be loaded or do not fit, or there are no such stages.
-
-    Example:
-        >>> backbone = Backbone("vit_tiny_patch16_224", timm_kwargs={"depth": 2, "embed_dim": 12}, image_size=64)
-        >>> backbone.grid("blocks.1.norm1")
-        Grid(layer='blocks.1.norm1', layout='tokens', height=4, width=4, channels=12, num_prefix_tokens=1)
     """
 
     preprocessing: Preprocessing
     num_classes: int
     arguments: dict[str, Any]  # of __init__, plain values
     look: bool = True  # whether the model is looked at, once, before it is explained: see `report`
+    class_names = ClassNames()
 
     def __init__(
         self,
@@ -85,21 +82,20 @@ class Backbone(nn.Module):
         new_head: bool = False,
         unstrided_stages: int = 0,
         measured_cells: bool = False,
+        crop_mode: CropMode | None = None,
+        checkpoint_key: str | None = None,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         super().__init__()
-        if not isinstance(name, str):
-            raise InputError(not_a_name(name))
         if checkpoint and pretrained:
             raise InputError("checkpoint and pretrained are both set: choose one source of weights")
-        size = pair(image_size)
-        model = build(name, pretrained, num_classes, size, **(timm_kwargs or {}))
+        model = build(name, pretrained, num_classes, pair(image_size), **(timm_kwargs or {}))
         remove_strides(model, unstrided_stages)
-        if checkpoint:
-            load_weights(model, checkpoint, checkpoint_match, new_head)
-        self.measured_cells = measured_cells
-        self._adopt(model, preprocessing_of(model, size, mean, std, interpolation, crop_pct), arguments, inside(model))
-        self.num_classes = int(model.num_classes)  # type: ignore[arg-type]
+        if checkpoint is not None:
+            load_weights(model, checkpoint, checkpoint_match, new_head, checkpoint_key)
+        recipe = preprocessing_of(model, pair(image_size), mean, std, interpolation, crop_pct, crop_mode)
+        self._adopt(model, recipe, arguments, inside(model))
+        self.measured_cells, self.num_classes = measured_cells, int(model.num_classes)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, file: File, head: type[Head] | None = None) -> Backbone:
@@ -114,9 +110,9 @@ class Backbone(nn.Module):
         """
         saved = read_network(file, signature(cls).parameters)
         backbone = cls(**saved.arguments)
-        if saved.head is not None:
-            backbone.attach(build_head(saved.head, head, str(file)))
-        load_weights(backbone.model, file)
+        if (told := saved.head) is not None:
+            backbone.attach(build_head(told, head, str(file)))
+        load_weights(backbone.model, file, found=saved.file)
         return backbone
 
     @classmethod
@@ -136,8 +132,7 @@ class Backbone(nn.Module):
                 submodules. A scripted, exported or quantized one has no layers.
             preprocessing: Preprocessing of its input; None = 224 pixels, ImageNet's mean and std, or timm's own.
             num_classes: Number of classes K, for a check; None = the width of its output.
-            image_size: Size of the input in pixels, one number or height and width, in place of that of
-                `preprocessing`.
+            image_size: Size of the input in pixels, in place of that of `preprocessing`; one number or two.
             look: Whether the model is run on a few images of noise to see how it behaves; see `report`.
             measured_cells: See `Backbone`.
 
@@ -270,11 +265,10 @@ class Backbone(nn.Module):
         Args:
             head: Whether to include the head that `attach` has put there; without, only what decides `features` counts.
         """
-        structure = self.arguments.get("timm_kwargs") or {} if self.arguments else printed(self.model)
         options = {"measured_cells": self.measured_cells, "unstrided_stages": self.arguments.get("unstrided_stages")}
-        placed = self.head if head else None
-        architecture = architecture_of(self._title, structure, self.preprocessing.size, options, placed)
-        return digest_of(architecture, self.model.state_dict(), "" if head else f"{PLACE}.")
+        structure = self.arguments.get("timm_kwargs") or {} if self.arguments else printed(self.model)
+        described = architecture_of(self._title, structure, self.preprocessing.size, options)
+        return network_digest(described, self.model, self.head, f"{PLACE}.", head)
 
     def _adopt(
         self, model: nn.Module, preprocessing: Preprocessing, arguments: dict[str, Any], around: tuple[str, ...]

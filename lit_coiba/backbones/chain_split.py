@@ -133,7 +133,8 @@ class ChainSplit:
                 raise ValueError(f"the edit of {self.layers[index]} returned {shapes}")
             edited = self._ordered(edited)
             shared = edited.untyped_storage().data_ptr() == activation.untyped_storage().data_ptr()
-            return edited.clone() if shared else edited
+            leaf = edited.is_leaf and edited.requires_grad  # which nothing may write into
+            return edited.clone() if shared or leaf else edited
 
         return change
 

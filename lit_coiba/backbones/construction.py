@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import timm
 from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
 from torch import nn
 
+from lit_coiba.backbones.random_weights import mark_random
+from lit_coiba.backbones.wrappers import not_a_name
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.preprocessing import Preprocessing
-
-Interpolation = Literal["nearest", "bilinear", "bicubic"]
+from lit_coiba.core.preprocessing import CropMode, Interpolation, Preprocessing
 
 
 def build(
@@ -35,6 +35,8 @@ def build(
     Raises:
         InputError: Unknown name or argument, or the weights cannot be had.
     """
+    if not isinstance(name, str):
+        raise InputError(not_a_name(name))
     architecture = name.split(".")[0]
     if not timm.is_model(architecture):
         near = get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
@@ -56,7 +58,7 @@ def build(
     if image_size is not None and built_for_one_size(name):
         arguments["img_size"] = image_size
     try:
-        return timm.create_model(name, pretrained=pretrained, **arguments)
+        model = timm.create_model(name, pretrained=pretrained, **arguments)
     except Exception as error:  # whatever constructors come across; the hub has exceptions for each way to be offline
         lines = str(error).strip().splitlines() or [type(error).__name__]
         if pretrained and not isinstance(error, (TypeError, AssertionError)):
@@ -66,6 +68,9 @@ def build(
             ) from error
         listed = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "its own arguments"
         raise InputError(f"timm cannot build {name} with {listed} ({lines[0]}): change timm_kwargs") from error
+    if not pretrained and "checkpoint_path" not in arguments:
+        mark_random(model)
+    return model
 
 
 def built_for_one_size(name: str) -> bool:
@@ -81,24 +86,23 @@ def preprocessing_of(
     std: tuple[float, float, float] | None = None,
     interpolation: Interpolation | None = None,
     crop_pct: float | None = None,
+    crop_mode: CropMode | None = None,
 ) -> Preprocessing:
     """timm's data configuration of `model`, with what is not None in place of timm's value.
 
     Raises:
-        InputError: An unknown interpolation, or not one mean and std per channel.
+        InputError: A value is out of its range, or there is not one mean and std per channel.
     """
     found = resolve_model_data_config(model)
-    known = get_args(Interpolation)
-    if interpolation not in (None, *known):
-        raise InputError(f"interpolation is {interpolation!r}: choose one of {', '.join(known)}")
-    own: Interpolation = found["interpolation"] if found["interpolation"] in known else "bicubic"
+    own: Interpolation = found["interpolation"] if found["interpolation"] in get_args(Interpolation) else "bicubic"
     size = image_size or getattr(getattr(model, "patch_embed", None), "img_size", None) or found["input_size"][1:]
     return Preprocessing(
         size=(int(size[0]), int(size[1])),
         crop_pct=float(crop_pct if crop_pct is not None else found["crop_pct"]),
-        interpolation=interpolation or own,
-        mean=_three("mean", mean or found["mean"]),
-        std=_three("std", std or found["std"]),
+        interpolation=own if interpolation is None else interpolation,
+        mean=_three("mean", found["mean"] if mean is None else mean),
+        std=_three("std", found["std"] if std is None else std),
+        crop_mode=(found["crop_mode"] or "center") if crop_mode is None else crop_mode,
     )
 
 

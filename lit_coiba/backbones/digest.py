@@ -58,9 +58,7 @@ def digest_of(architecture: Any, weights: Mapping[str, Tensor], without: str = "
     return digest.hexdigest()
 
 
-def architecture_of(
-    title: str, structure: Any, size: tuple[int, int], options: Mapping[str, Any], head: nn.Module | None
-) -> list[Any]:
+def architecture_of(title: str, structure: Any, size: tuple[int, int], options: Mapping[str, Any]) -> list[Any]:
     """What is hashed of an architecture, as plain values.
 
     Args:
@@ -68,10 +66,24 @@ def architecture_of(
         structure: Arguments of a timm model, or the modules of a wrapped one as they print themselves.
         size: Height and width of its images in pixels.
         options: Further arguments; those that are off leave the digest as it was before there were any.
-        head: The head that is in place of the classifier, if it counts.
     """
-    found: list[Any] = [title, structure, size, *({name: value} for name, value in options.items() if value)]
-    return found if head is None else [*found, printed(head)]
+    return [title, structure, size, *({name: value} for name, value in options.items() if value)]
+
+
+def network_digest(
+    architecture: list[Any], model: nn.Module, head: nn.Module | None, place: str, with_head: bool
+) -> str:
+    """SHA-256 of a classifier.
+
+    Args:
+        architecture: What is hashed of its architecture.
+        model: Its modules.
+        head: The head that is in place of the classifier of `model`; None = the model's own.
+        place: Beginning of the names of the head's weights.
+        with_head: Whether the head counts.
+    """
+    weights = {name: tensor for name, tensor in model.state_dict().items() if with_head or not name.startswith(place)}
+    return digest_of([*architecture, printed(head)] if with_head and head is not None else architecture, weights)
 
 
 def printed(model: nn.Module) -> str:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from lit_coiba.core.printable import printable
+
 SHOWN = 3  # names of each kind that a message lists
 
 Shape = tuple[int, ...]
@@ -53,4 +55,4 @@ class Mismatch(NamedTuple):
 
 def _first(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return ", ".join(printable(name, 60) for name in names[:SHOWN]) + more

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from lit_coiba.backbones.backbone import Backbone
 from lit_coiba.backbones.weights import load_weights
-from lit_coiba.backbones.weights_file import read_arguments
+from lit_coiba.backbones.weights_file import read_weights_file
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.plain_values import is_plain, refused
 from lit_coiba.heads.description import KEY, build
@@ -28,7 +28,8 @@ def load_trained(
     Raises:
         InputError: The file cannot be read, is of another model, or has a head of a class that is not named.
     """
-    told = read_arguments(file)
+    found = read_weights_file(file)
+    told = found.arguments
     stages = "unstrided_stages"  # which no weight shows
     saved = told.get("backbone")
     if saved and not (isinstance(saved, Mapping) and is_plain(saved)):
@@ -40,4 +41,4 @@ def load_trained(
         )
     if told.get("head") is not None and backbone.head is None:
         backbone.attach(build(told["head"], head, str(file), key))
-    load_weights(backbone.model, file)
+    load_weights(backbone.model, file, key=backbone.arguments.get("checkpoint_key"), found=found)

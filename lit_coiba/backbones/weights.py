@@ -2,40 +2,67 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import nn
 
+from lit_coiba.backbones.class_names import names_in, tell_names
 from lit_coiba.backbones.grid_head import PLACE
 from lit_coiba.backbones.mismatch import Mismatch
-from lit_coiba.backbones.weights_file import File, Weights, read_weights
+from lit_coiba.backbones.twins import warn_of_twin
+from lit_coiba.backbones.weight_sets import Candidate, chosen, containers, named, parts
+from lit_coiba.backbones.weight_values import check_values
+from lit_coiba.backbones.weights_file import File, Weights, WeightsFile, read_weights_file
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import printable
 
 
 def load_weights(
-    model: nn.Module, file: File, match: Literal["name", "order"] = "name", new_head: bool = False
+    model: nn.Module,
+    file: File,
+    match: Literal["name", "order"] = "name",
+    new_head: bool = False,
+    key: str | None = None,
+    found: WeightsFile | None = None,
 ) -> None:
     """Copy the weights in `file` into `model`, in the model's dtype.
 
     Position embeddings and the like of another image size are resampled by timm. Of a checkpoint of a larger module
-    (a Lightning checkpoint, say) the part that fits is taken, whatever its prefix.
+    (a Lightning checkpoint, say) the part that fits is taken, whatever its prefix; of a file with several sets of
+    weights (an average beside the last step) the one that fits.
 
     Args:
         model: The model.
         file: safetensors, or a PyTorch file of tensors (``.pth``, ``.ckpt``), also with the weights under
-            ``state_dict`` or ``model``.
+            ``state_dict``, ``model`` or any other key.
         match: ``order`` pairs tensors by their position instead of their name and needs equal shapes: for a file of the
             same architecture under other names.
         new_head: Leave the model's classifier as it is, whatever the file has.
+        key: Key of the set of weights in a file that has several, such as ``state_dict_ema``; None = the one that fits.
+        found: Content of the file, where it has been read.
 
     Raises:
-        InputError: No such file, not a file of weights, or the weights of another model.
+        InputError: No such file, not a file of weights, the weights of another model, several sets that fit equally
+            well, or numbers that are quantized, sparse or not finite.
     """
-    weights = read_weights(file)
+    name = printable(os.fspath(file), 200)
+    found = read_weights_file(file) if found is None else found
     own = model.state_dict()
-    weights = _by_order(weights, own, file) if match == "order" else _fitted(_part(weights, own), model)
+    sets = _candidates(found.content, name)
+    sets = sets if key is None else named(sets, key, name)
+    remedy = "say which is meant, model.backbone.checkpoint_key"
+    if match == "order":
+        fit = [one for one in sets if len(one.weights) == len(own)] or sets
+        weights = _by_order(chosen(fit, own, name, remedy).weights, own, name)
+    else:
+        fitting = [part for one in sets for part in parts(one, own)]
+        if key is not None:
+            fitting = [one for one in fitting if one.key == key] or fitting
+        fitting = [Candidate(one.key, _fitted(one.weights, model)) for one in fitting]
+        weights = chosen(fitting, own, name, remedy).weights
     heads = _heads(model)
     if new_head:
         kept = {name: tensor for name, tensor in own.items() if _below(name, heads)}
@@ -43,22 +70,28 @@ def load_weights(
         weights = {name: tensor for name, tensor in weights.items() if not _below(name, theirs)} | kept
     mismatch = Mismatch.between(weights, own)
     if mismatch.names:
-        raise InputError(f"{file} does not fit {type(model).__name__}: {mismatch.sentence(next(iter(heads), None))}")
+        raise InputError(f"{name} does not fit {type(model).__name__}: {mismatch.sentence(next(iter(heads), None))}")
+    check_values(weights, own, name)
+    if match == "name":
+        told = found.content if isinstance(found.content, Mapping) else {}
+        warn_of_twin(os.fspath(file), _architecture(model), {**told, **found.arguments})
     model.load_state_dict(weights)
+    tell_names(model, None if new_head else names_in(found.arguments))
 
 
-def _part(weights: Weights, own: Weights) -> Weights:
-    """The entries under the prefix that makes most names those of the model, without that prefix."""
-    prefixes: Counter[str] = Counter()
-    for name in weights:
-        pieces = name.split(".")
-        for i in range(len(pieces)):
-            if ".".join(pieces[i:]) in own:
-                prefixes[".".join([*pieces[:i], ""])] += 1
-    if not prefixes:
-        return weights
-    prefix = max(prefixes, key=lambda p: (prefixes[p], -len(p)))
-    return {name[len(prefix) :]: tensor for name, tensor in weights.items() if name.startswith(prefix)}
+def _candidates(content: Any, file: str) -> list[Candidate]:
+    """The sets of weights in a file, at least one."""
+    sets = containers(content)
+    if not sets:
+        raise InputError(f"checkpoint {file} has no weights: give a file with a mapping of names to tensors")
+    return sets
+
+
+def _architecture(model: Any) -> str | None:
+    """timm's name of a model; None where it is not timm's."""
+    told = getattr(model, "pretrained_cfg", None)
+    name = told.get("architecture") if isinstance(told, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def _fitted(weights: Weights, model: nn.Module) -> Weights:
@@ -76,7 +109,7 @@ def _fitted(weights: Weights, model: nn.Module) -> Weights:
     return converted if len(Mismatch.between(converted, own).names) < len(before.names) else weights
 
 
-def _by_order(weights: Weights, own: Weights, file: File) -> Weights:
+def _by_order(weights: Weights, own: Weights, file: str) -> Weights:
     names = list(own)
     if len(names) != len(weights):  # files of older PyTorch lack these counters
         names = [name for name in names if not name.endswith("num_batches_tracked")]

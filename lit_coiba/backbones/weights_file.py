@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import os
-import pickle
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.plain_values import plain_arguments, refused
+from lit_coiba.core.printable import printable
+from lit_coiba.files.json_text import decode_json
+from lit_coiba.files.tensor_file import SAFE, read_metadata, read_tensor_file
 
 Weights = dict[str, Tensor]
 File = str | os.PathLike[str]
 
-SOURCES = ("checkpoint", "pretrained")  # of a backbone's weights
+SOURCES = ("checkpoint", "checkpoint_key", "pretrained")  # of a backbone's weights
 DESCRIPTION = "classifier"  # the key of safetensors' metadata: arguments of the backbone and the head, as JSON
 
+# Arguments of timm, at any depth, that would have it read or fetch a file.
+_ELSEWHERE = frozenset(
+    {
+        *("checkpoint_path", "checkpoint", "pretrained", "pretrained_cfg", "cache_dir", "model_dir", "weights"),
+        *("url", "file", "source", "hf_hub_id", "hf_hub_filename", "hf_hub", "state_dict", "custom_load"),
+    }
+)
 
-def read_weights(file: File) -> Weights:
-    """The tensors in a file, by name.
+
+class WeightsFile(NamedTuple):
+    """What a file of weights holds."""
+
+    content: Any  # a mapping to tensors, or to mappings of them
+    arguments: dict[str, Any]  # of the classifier: ``backbone``, ``head``, ...; empty if it says nothing
+
+
+def read_weights_file(file: File) -> WeightsFile:
+    """The content of a file of weights, and what it says about its classifier.
 
     Raises:
         InputError: No such file, or not a file of weights.
     """
-    found = _content(file)
-    for container in ("state_dict", "model"):
-        if isinstance(found, Mapping) and isinstance(found.get(container), Mapping):
-            found = found[container]
-    tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
-    if not tensors:
-        raise InputError(f"checkpoint {file} has no weights: give a file with a mapping of names to tensors")
-    return tensors
+    content, metadata = read_tensor_file(file)
+    return WeightsFile(content, _arguments(content, metadata, file))
 
 
 def read_arguments(file: File) -> dict[str, Any]:
@@ -47,17 +52,26 @@ def read_arguments(file: File) -> dict[str, Any]:
     Raises:
         InputError: No such file, or not a file of weights.
     """
-    if Path(file).suffix != ".safetensors":
-        found = _content(file)
-        told = found.get("hyper_parameters") if isinstance(found, Mapping) else None
-        return dict(told) if isinstance(told, Mapping) else {}
-    with _reading(file) as path, safe_open(path, framework="pt") as opened:
-        text = (opened.metadata() or {}).get(DESCRIPTION, "{}")
-    try:
-        told = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"checkpoint {file}: its description of the network is damaged ({error})") from error
-    return told if isinstance(told, dict) else {}
+    if os.fspath(file).endswith(SAFE):
+        return _arguments(None, read_metadata(file), file)
+    return read_weights_file(file).arguments
+
+
+def _arguments(content: Any, metadata: Mapping[str, str], file: File) -> dict[str, Any]:
+    told: Any = content.get("hyper_parameters") if isinstance(content, Mapping) else None
+    if DESCRIPTION in metadata:
+        try:
+            told = decode_json(metadata[DESCRIPTION])
+        except ValueError as error:
+            raise InputError(
+                f"checkpoint {printable(file, 200)}: its description of the network is damaged ({error}): give another"
+                " file"
+            ) from error
+    if told is None:
+        return {}
+    if not isinstance(told, Mapping):
+        raise refused(os.fspath(file), "hyper_parameters", told)
+    return dict(told)
 
 
 class SavedNetwork(NamedTuple):
@@ -65,6 +79,7 @@ class SavedNetwork(NamedTuple):
 
     arguments: dict[str, Any]  # of the backbone; it gets its weights from this very file
     head: Any  # what `heads.description.describe` said; None = the network's own classifier
+    file: WeightsFile  # its content
 
 
 def read_network(file: File, names: Collection[str]) -> SavedNetwork:
@@ -77,15 +92,15 @@ def read_network(file: File, names: Collection[str]) -> SavedNetwork:
     Raises:
         InputError: It carries none, or what no backbone has.
     """
-    told = read_arguments(file)
-    saved = told.get("backbone")
+    found = read_weights_file(file)
+    saved = found.arguments.get("backbone")
     if not saved:
         raise InputError(
-            f"{file} does not describe the network of its weights: give the network's arguments,"
+            f"{printable(file, 200)} does not describe the network of its weights: give the network's arguments,"
             f" Backbone(NAME, checkpoint={str(file)!r}, ...)"
         )
     arguments = without_sources(backbone_arguments(saved, names, "backbone", str(file)))
-    return SavedNetwork(arguments, told.get("head"))
+    return SavedNetwork(arguments, found.arguments.get("head"), found)
 
 
 def backbone_arguments(told: Any, names: Collection[str], key: str, file: str) -> dict[str, Any]:
@@ -103,9 +118,8 @@ def backbone_arguments(told: Any, names: Collection[str], key: str, file: str) -
     if not isinstance(told, Mapping):
         raise refused(file, key, told)
     known = plain_arguments(told, names, key, file)
-    more = known.get("timm_kwargs")
-    if isinstance(more, Mapping) and "checkpoint_path" in more:  # timm would read another file
-        raise refused(file, f"{key}.timm_kwargs", "checkpoint_path")
+    if (elsewhere := _leads_elsewhere(known.get("timm_kwargs"))) is not None:
+        raise refused(file, f"{key}.timm_kwargs", elsewhere)
     return known
 
 
@@ -114,27 +128,14 @@ def without_sources(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name not in SOURCES}
 
 
-def _content(file: File) -> Any:
-    with _reading(file) as path:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-
-
-@contextmanager
-def _reading(file: File) -> Iterator[Path]:
-    """The path of a file that is there; what reading it raises becomes one sentence."""
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise InputError(f"checkpoint {file} does not exist: give the path of a safetensors, .pth or .ckpt file")
-    try:
-        yield path
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"checkpoint {file} has more than plain weights, and loading the rest could run code, so it was refused: "
-            "save only its state_dict, preferably as safetensors"
-        ) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"checkpoint {file} cannot be read as weights ({error}): check that the file is complete"
-        ) from error
+def _leads_elsewhere(value: Any) -> str | None:
+    """What in timm's arguments would have it read or fetch something; None if nothing."""
+    if isinstance(value, str):
+        return value if "://" in value or value.startswith(("hf-hub:", "hf_hub:", "local-dir:")) else None
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            if name in _ELSEWHERE and part not in (None, False, ""):
+                return str(name)
+        value = list(value.values())
+    found = (_leads_elsewhere(part) for part in value) if isinstance(value, list) else iter(())
+    return next((part for part in found if part is not None), None)

@@ -16,10 +16,12 @@ import torch
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 from torch import Tensor
 
 from lit_coiba.benchmark.sources import REFERENCE
+from lit_coiba.core.printable import counted, csv_cell, markdown_cell, printable
 from lit_coiba.files.atomic import atomically
 from lit_coiba.functional import paired_intervals
 from lit_coiba.store import ExplanationStore
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     import pandas
 
 ARROWS = {None: "", True: " \u2191", False: " \u2193"}  # more is better, less is better
+WORDS = {None: "", True: " (higher)", False: " (lower)"}  # the same where an encoding has no arrows
+PLUS_MINUS = "\u00b1"
+_NARROW = 40  # characters of a terminal below which lines are left to it
+_UNBOUNDED = 10_000  # characters: the narrowest that a table can be does not depend on the terminal
 TITLE = "Which explanation to believe"
 # Where both are measured. Their baselines differ, so this is not the symmetric relevance gain, and not called so.
 DIFFERENCE = "insertion - deletion"
@@ -121,35 +127,46 @@ class Leaderboard:
         pairs = zip(places, found[: len(places)], counts, found[len(places) :])
         return {place: Cell(*mean, count, *gain) for place, mean, count, gain in pairs}
 
-    def lines(self, text: Callable[[Cell], str]) -> Iterator[list[str]]:
-        """The table as text: headings, then a line per method."""
+    def lines(
+        self,
+        text: Callable[[Cell], str],
+        shown: Callable[[str], str] = printable,
+        arrows: Mapping[bool | None, str] = ARROWS,
+    ) -> Iterator[list[str]]:
+        """The table as text: headings, then a line per method.
+
+        Args:
+            text: How a cell is written.
+            shown: How a name is written.
+            arrows: What says whether more is better.
+        """
         cells = self.cells()
-        yield ["method", *(name + ARROWS[self.higher.get(name)] for name in self.metrics)]
+        yield ["method", *(shown(name) + arrows[self.higher.get(name)] for name in self.metrics)]
         for method in self.scores:
             found = [cells.get((method, metric)) for metric in self.metrics]
-            yield [method, *("-" if cell is None or math.isnan(cell.mean) else text(cell) for cell in found)]
+            yield [shown(method), *("-" if cell is None or math.isnan(cell.mean) else text(cell) for cell in found)]
 
     def markdown(self) -> str:
         """The table in Markdown, with what it says about itself."""
-        head, *body = self.lines(_wide)
+        head, *body = self.lines(_wide, markdown_cell)
         rows = [head, ["---", *["--:"] * len(self.metrics)], *body]
-        table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-        return f"{table}\n\n{self.note()}\n"
+        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        return f"{table}\n\n{self.note(markdown_cell)}\n"
 
-    def note(self) -> str:
-        """What the numbers are."""
+    def note(self, shown: Callable[[str], str] = printable) -> str:
+        """What the numbers are; `shown` is how a name is written."""
         size = next((len(v) for found in self.scores.values() for v in found.values()), 0)
         told = (
-            f"Mean over {size:,} explanations with its 95% bootstrap interval; * = differs from {self.reference} on the"
-            " same samples (95% interval of the paired difference)."
+            f"Mean over {counted(size, 'explanation')} with its 95% bootstrap interval; * = differs from"
+            f" {shown(self.reference)} on the same samples (95% interval of the paired difference)."
         )
         if self.pending:
-            told += (
-                f" {self.pending:,} more are not scored by all: they belong to another shard, or their images failed."
-            )
+            more = "1 more is" if self.pending == 1 else f"{self.pending:,} more are"
+            told += f" {more} not scored by all: of another shard, or of images that failed."
         if undefined := [name for name in self.higher if name not in self.metrics and name != DIFFERENCE]:
             told += (
-                f" Undefined for all of them: {', '.join(undefined)}; check that the data know where the objects are."
+                f" Not computed: {', '.join(map(shown, undefined))}. Metrics of localization need boxes or masks, such"
+                " as --data.csv with x_min, y_min, x_max, y_max."
             )
         return told
 
@@ -168,21 +185,30 @@ class Leaderboard:
     _repr_markdown_ = markdown
 
     def show(self, console: Console, title: str = TITLE) -> None:
-        """Print the table; a terminal of 80 characters is wide enough for five metrics.
+        """Print the table: a terminal of 80 characters is wide enough for five metrics; a narrower one gets a list.
 
         Args:
             console: Console to print to.
             title: Title of the table.
         """
-        head, *body = self.lines(_narrow)
+        plain = not _encodes(console.encoding, "".join(map(str, ARROWS.values())) + PLUS_MINUS)
+        head, *body = self.lines(_ascii if plain else _narrow, arrows=WORDS if plain else ARROWS)
         table = Table(box=SIMPLE)
         for place, name in enumerate(head):
-            table.add_column(escape(name.replace("_", " ")), justify="right" if place else "left")
+            table.add_column(escape(name.replace("_", " ")), justify="right" if place else "left", overflow="fold")
         for row in body:
             table.add_row(*map(escape, row))
-        console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
-        console.print(table)
-        console.print(self.note(), highlight=False)
+        narrow = console.width < _NARROW
+        console.print(f"[bold]{escape(printable(title))}[/bold]", highlight=False, soft_wrap=narrow)
+        if Measurement.get(console, console.options.update(width=_UNBOUNDED), table).minimum <= console.width:
+            console.print(table)
+        else:
+            for method, *cells in body:
+                console.print(escape(method), highlight=False, soft_wrap=True)
+                for name, cell in zip(head[1:], cells):
+                    line = f"  {name.replace('_', ' ')}: {' '.join(cell.split())}"
+                    console.print(escape(line), highlight=False, soft_wrap=True)
+        console.print(escape(self.note()), highlight=False, soft_wrap=narrow)
 
     def save(self, folder: Path) -> list[Path]:
         """Write ``leaderboard.md`` and ``leaderboard.csv``; the files."""
@@ -194,7 +220,7 @@ class Leaderboard:
             writer = csv.writer(text)
             writer.writerow(["method", "metric", *Cell._fields, "reference"])
             for (method, metric), cell in self.cells().items():
-                writer.writerow([method, metric, *cell, self.reference])
+                writer.writerow([csv_cell(method), csv_cell(metric), *cell, csv_cell(self.reference)])
         return files
 
 
@@ -213,4 +239,17 @@ def _wide(cell: Cell) -> str:
 
 def _narrow(cell: Cell) -> str:
     """On two lines, for a terminal of 80 characters: the mean, and half the width of its interval."""
-    return f"{cell.mean:.3f}{'*' if cell.differs else ' '}\n\u00b1{(cell.high - cell.low) / 2:.3f} "
+    return f"{cell.mean:.3f}{'*' if cell.differs else ' '}\n{PLUS_MINUS}{(cell.high - cell.low) / 2:.3f} "
+
+
+def _ascii(cell: Cell) -> str:
+    return _narrow(cell).replace(PLUS_MINUS, "+-")
+
+
+def _encodes(encoding: str, text: str) -> bool:
+    """Whether an encoding has all the characters of a text."""
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

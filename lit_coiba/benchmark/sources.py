@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,25 @@ from torch.nn.functional import adaptive_avg_pool2d
 from lit_coiba.attribution import RandomMap, Saliency
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.class_identity import class_identity
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, warn
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.old_names import current_identity
+from lit_coiba.core.printable import counted, listed, printable
+from lit_coiba.core.targets.strings import target_text
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.modules.scorer import Keys, Source
 from lit_coiba.store import ExplanationStore
+
+_CAUSES = (  # what of a store's identity makes it explain other classes or images, what it is called, and the remedy
+    ("targets", "their targets", "explain both with the same --model.targets"),
+    (
+        "precision",
+        "their precisions, in which the model may predict different classes,",
+        "explain both with the same --trainer.precision, or with --model.targets label",
+    ),
+    ("samples", "their numbers of images", "explain the same images, with the same --limit"),
+)
 
 REFERENCE = "Saliency"  # the row that the others are compared with
 
@@ -99,14 +110,26 @@ class DatasetRegions:
         self._places = {name: index for index, name in enumerate(dataset.ids)}
 
     def of(self, sample: str) -> Tensor | None:
-        """Mask ``(H, W)``, bool; None = unknown."""
+        """Mask ``(H, W)``, bool; None = unknown.
+
+        Raises:
+            OSError: A file cannot be read, or its boxes make no sense; the message says why.
+        """
         mask = self.dataset.region(self._places[sample])
         return None if mask is None else self.transform.region(mask)
 
     @property
     def known(self) -> bool:
-        """Whether the first image's object is known, as a sign for all."""
-        return bool(self.dataset.ids) and self.of(self.dataset.ids[0]) is not None
+        """Whether some image's object is known."""
+        return any(self._knows(index) for index in range(len(self.dataset)))
+
+    def _knows(self, index: int) -> bool:
+        try:
+            return self.dataset.region(index) is not None
+        except (OSError, ValueError):  # it is told, in a way that makes no sense: a failure of this image
+            return True
+        except Exception:  # whatever a user's dataset raises: the image fails where it is scored, if it is
+            return False
 
 
 def names_of(folders: Sequence[str]) -> dict[str, str]:
@@ -120,13 +143,26 @@ def names_of(folders: Sequence[str]) -> dict[str, str]:
     if len(set(folders)) < len(folders):
         raise InputError(f"stores: {', '.join(folders)} names a folder twice: keep one")
     names = [Path(folder).name for folder in folders]
-    alike = len(set(names)) < len(names)
-    return {folder.strip("/").replace("/", "-") if alike else name: folder for name, folder in zip(names, folders)}
+    if len(set(names)) < len(names):
+        names = [folder.strip("/").replace("/", "-") for folder in folders]
+    if len(set(names)) < len(names):  # a/b-c and a-b/c
+        names = [f"{name}-{number}" for number, name in enumerate(names, start=1)]
+    return dict(zip(names, folders))
 
 
 def finest_grid(stores: Sequence[ExplanationStore]) -> tuple[int, int]:
-    """Height and width of the maps in the store that has the most cells."""
-    shapes = [next(iter(store)).map.shape for store in stores]
+    """Height and width of the maps in the store that has the most cells.
+
+    Raises:
+        InputError: A store without a map that can be read.
+    """
+    firsts = [(store, next(iter(store), None)) for store in stores]
+    if empty := [store for store, row in firsts if row is None]:
+        raise InputError(
+            f"stores: {printable(empty[0].path, 200)} has no explanation that can be read: rerun the command that wrote"
+            " it"
+        )
+    shapes = [row.map.shape for _, row in firsts if row is not None]
     height, width = max(shapes, key=lambda shape: shape.numel())
     return height, width
 
@@ -143,21 +179,44 @@ def common_keys(stores: Sequence[ExplanationStore], ids: Sequence[str]) -> Keys:
     found = [{key for key in set(store.keys()) if key[0] in asked} for store in stores]
     shared = sorted(set.intersection(*found))
     if not shared:
-        names = " and ".join(str(store.path) for store in stores)
+        names = listed(store.path for store in stores)
+        what = "stores" if len(stores) > 1 else "store"
         raise InputError(
-            f"stores: {names} have no image of the data and class in common, so nothing can be compared: give stores "
-            "of the same data and targets"
+            f"{what} {names}: no explanation is of the data's images"
+            f"{' and of the same class in all of them' if len(stores) > 1 else ''}, so nothing can be compared: give"
+            " stores of the same data and targets"
         )
     if others := sorted(set.union(*found) - set(shared)):
-        warnings.warn(
-            f"{len(shared)} explanations are compared, {len(others)} are left out, since they are not in all stores "
-            f"or are of another class, such as {others[0][0]} for class {others[0][1]}",
-            stacklevel=2,
-        )
+        warn(f"{_left_out(shared, others)}{_cause(stores, asked)}", stacklevel=2)
     keys: Keys = {}
     for sample, target in shared:
         keys.setdefault(sample, []).append(target)
     return keys
+
+
+def _cause(stores: Sequence[ExplanationStore], asked: Collection[str]) -> str:
+    """Why stores explain different classes or images, and what to do, as the end of a sentence; empty if unknown."""
+    for key, what, remedy in _CAUSES:
+        values = [current_identity(store.manifest.identity).get(key) for store in stores]
+        first, other = 0, next((k for k, value in enumerate(values) if value != values[0]), 0)
+        if other:
+            told = [f"{stores[k].path.name} {printable(target_text(values[k]), 40)}" for k in (first, other)]
+            return f"; {what} differ ({told[0]}, {told[1]}): {remedy}"
+    failed = {store.path.name: {failure.id for failure in store.failures()} & set(asked) for store in stores}
+    most = max(failed, key=lambda name: len(failed[name]))
+    if count := len(failed[most]):
+        return f"; {count:,} images failed in {most}: after fixing the files, explain with --retry_failed true"
+    return "; explain with the same command until nothing is missing"
+
+
+def _left_out(shared: list[tuple[str, int]], others: list[tuple[str, int]]) -> str:
+    """How many explanations are compared, and of how many images there are others."""
+    sample, target = others[0]
+    images = len({name for name, _ in others})
+    return (
+        f"{counted(len(shared), 'explanation')} compared, others of {counted(images, 'image')} left out, such as"
+        f" {printable(sample, 80)} (class {target}): they are not in all stores, or of another class"
+    )
 
 
 def reference_row(stores: Mapping[str, ExplanationStore]) -> str:

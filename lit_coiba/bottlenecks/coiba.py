@@ -48,8 +48,8 @@ class CoIBA(BottleneckMethod):
         min_std: Lower bound of the standard deviations.
         information: Information in the loss: that of the ``first`` bottleneck layer (the paper), or the ``mean`` over
             all of them.
-        grids: Treatment of layers on different grids: ``same`` refuses them; ``resize`` (our extension) resizes one
-            ratio to all of them.
+        grids: Handling of layers of different resolution: ``same`` refuses them; ``resize`` (our extension) shares one
+            map of ratios, resized to each.
         antithetic: Whether to draw the noise in pairs of opposite sign, which needs fewer copies for the same variance.
         chunk: Number of noise copies evaluated at once; ``auto`` = as many as are fast, halved when memory runs out.
         seed: Seed of the noise; all images of a run share it.

@@ -9,31 +9,25 @@ import hashlib
 import json
 import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from lit_coiba.bottlenecks.statistics_file import DIGEST, HEADER, PARTS, read_statistics_file
+from lit_coiba.bottlenecks.statistics_file import LeakTest as LeakTest
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.network import Network, SplitNetwork
+from lit_coiba.core.printable import printable
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.digests import warn_undigested
 from lit_coiba.functional import Moments
 
 _BATCH = 16  # images, where all of them are one tensor
-
-
-class LeakTest(NamedTuple):
-    """What the leak test found: predictions that survive pure noise in every bottleneck layer, by the first of them."""
-
-    kept: dict[str, float]  # first bottleneck layer -> share of predictions kept
-    chance: float  # agreement expected if the noised predictions were independent of the clean ones
-    images: int
-    layers: tuple[str, ...]  # the bottleneck layers that it chose
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +41,7 @@ class ActivationStatistics:
     model: str  # digest of the model they were taken from
     preprocessing: str  # its preprocessing, as JSON
     leak: LeakTest | None = None
+    samples: str = ""  # digest of the images that they were estimated from; empty = not known
 
     @classmethod
     def from_moments(cls, model: Network, moments: dict[str, Moments]) -> ActivationStatistics:
@@ -100,8 +95,8 @@ class ActivationStatistics:
             )
 
     def digest(self) -> str:
-        """SHA-256 over everything these statistics hold."""
-        sha = hashlib.sha256(self._header().encode())
+        """SHA-256 over all numbers, and what they are of; not over the images that they come from."""
+        sha = hashlib.sha256(replace(self, samples="")._header().encode())
         for name, tensor in self._tensors().items():
             sha.update(name.encode())
             sha.update(tensor.contiguous().numpy().tobytes())
@@ -119,7 +114,7 @@ class ActivationStatistics:
         target = Path(file)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomically(target) as handle:
-            handle.write(save(self._tensors(), {"lit_coiba.statistics": self._header()}))
+            handle.write(save(self._tensors(), {HEADER: self._header(), DIGEST: self.digest()}))
 
     @classmethod
     def load(cls, file: str | Path) -> ActivationStatistics:
@@ -128,22 +123,17 @@ class ActivationStatistics:
         Raises:
             InputError: There is no such file, or it is not a file of statistics.
         """
-        if not Path(file).is_file():
-            raise InputError(f"statistics: {file} does not exist")
-        try:
-            with safe_open(file, framework="pt") as handle:
-                header = json.loads((handle.metadata() or {})["lit_coiba.statistics"])
-                leak, layers = header.pop("leak"), header.pop("layers")
-                mean, std, active = (
-                    {layer: handle.get_tensor(f"{part}/{layer}") for layer in layers}
-                    for part in ("mean", "std", "active")
-                )
-            found = LeakTest(leak[0], leak[1], leak[2], tuple(leak[3])) if leak else None
-            return cls(mean, std, active, **header, leak=found)
-        except (SafetensorError, AttributeError, LookupError, TypeError, ValueError) as error:
+        told, parts, digest = read_statistics_file(file)
+        mean, std, active = (parts[name] for name in PARTS)
+        found = cls(mean, std, active, told.count, told.model, told.preprocessing, told.leak)
+        if digest is None:
+            warn_undigested(f"statistics: {file}", "estimate them again to be sure")
+        elif digest != found.digest():
             raise InputError(
-                f"statistics: {file} was not written by this version of `lit-coiba statistics`: estimate them again"
-            ) from error
+                f"statistics: {printable(file, 200)} is damaged, since its content is not what its digest says:"
+                " estimate them again"
+            )
+        return found
 
     def _tensors(self) -> dict[str, Tensor]:
         parts = {"mean": self.mean, "std": self.std, "active": self.active}
@@ -151,7 +141,8 @@ class ActivationStatistics:
 
     def _header(self) -> str:
         fields = {"layers": self.layers, "count": self.count, "model": self.model, "preprocessing": self.preprocessing}
-        return json.dumps(fields | {"leak": self.leak}, allow_nan=False)
+        known = {"samples": self.samples} if self.samples else {}
+        return json.dumps(fields | {"leak": self.leak} | known, allow_nan=False)
 
 
 class StatisticsSlot:
@@ -206,7 +197,7 @@ def _state(model: Network) -> tuple[weakref.ref[Any], list[int]]:
 
 def describe_preprocessing(model: Network) -> str:
     """The preprocessing of a model as one line of JSON."""
-    return json.dumps(asdict(model.preprocessing), sort_keys=True)
+    return json.dumps(model.preprocessing.identity(), sort_keys=True)
 
 
 def images_of(loader: Iterable[Any]) -> Iterator[Tensor]:

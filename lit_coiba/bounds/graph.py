@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from lit_coiba.bounds.operation import Operation
 from lit_coiba.bounds.rules import of_call, of_module
 from lit_coiba.core.errors import InputError, Unsupported
+from lit_coiba.core.printable import a_kind
 from lit_coiba.propagation.operations import operation_name
 from lit_coiba.propagation.tracing import list_steps, modules_around, place
 
@@ -65,7 +66,7 @@ def trace(model: nn.Module, start_layer: str | None = None, dtype: torch.dtype =
             way from the images to the logits.
     """
     if not isinstance(model, nn.Module):
-        raise InputError(f"bounds need a torch module, not a {type(model).__name__}: wrap a module")
+        raise InputError(f"bounds need a torch module, not {a_kind(model)}: wrap a module")
     norm = next((name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)), None)
     if norm is not None and start_layer is None:
         raise _without_rule("LayerNorm", norm)

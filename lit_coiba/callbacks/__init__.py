@@ -4,6 +4,7 @@ from lit_coiba.callbacks.block_boundary import BlockBoundary
 from lit_coiba.callbacks.contact_sheet import ContactSheet
 from lit_coiba.callbacks.decisions import Decisions
 from lit_coiba.callbacks.export_weights import ExportWeights
+from lit_coiba.callbacks.predictions import PredictionTable
 from lit_coiba.callbacks.progress import BlockProgress
 from lit_coiba.callbacks.run_log import RunLog
 from lit_coiba.callbacks.store_callback import Explained, StoreCallback
@@ -15,6 +16,7 @@ __all__ = [
     "Decisions",
     "Explained",
     "ExportWeights",
+    "PredictionTable",
     "RunLog",
     "StoreCallback",
 ]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 from lit_coiba.callbacks.store_callback import Explained, StoreCallback
+from lit_coiba.core.errors import check_choice, check_count
 from lit_coiba.pictures.contact_sheet import contact_sheet
+from lit_coiba.pictures.order import Order
+from lit_coiba.pictures.page import note_of
 
 FILE = "contact_sheet.png"  # in the store
 
@@ -13,14 +19,38 @@ class ContactSheet(StoreCallback):
 
     Args:
         count: Number of explanations on the sheet, at most.
+        order: Order of the explanations: ``spread``, evenly spaced over the samples; ``wrong_first``, predictions that
+            contradict their label; ``least_certain_first``.
+        common_scale: Whether all maps are drawn on one scale, so that brightness compares between images.
     """
 
-    def __init__(self, count: int = 24) -> None:
+    def __init__(self, count: int = 24, order: Order = "spread", common_scale: bool = False) -> None:
+        check_count(0, count=count)
         self.count = count
+        self.order: Order = check_choice(order, Order, "order")
+        self.common_scale = common_scale
 
     def on_explain_end(self, explained: Explained) -> None:
-        """Draw it where blocks have been written, or where there is none yet."""
-        store, file = explained.store, explained.store.path / FILE
-        if explained.changed or not file.exists():
+        """Draw it where blocks have been written, or where the sheet there is of other settings or names."""
+        store, file, about = explained.store, explained.store.path / FILE, explained.about
+        note = self._note(explained)
+        if explained.changed or note_of(file) != note:
             preprocessing = explained.transform.preprocessing
-            contact_sheet(store, explained.images, preprocessing, file, self.count, explained.named)
+            contact_sheet(
+                store,
+                explained.images,
+                preprocessing,
+                file,
+                count=self.count,
+                order=self.order,
+                common_scale=self.common_scale,
+                about=about,
+                note=note,
+            )
+
+    def _note(self, explained: Explained) -> str:
+        """A digest of what decides the sheet, beside the explanations themselves."""
+        about, images = explained.about, explained.images
+        own = [self.count, self.order, self.common_scale, about.model, about.random_weights]
+        told = [*own, list(about.names.classes), list(about.names.labels), about.names.same, images.ids, images.labels]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()

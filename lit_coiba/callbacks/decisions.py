@@ -27,4 +27,6 @@ class Decisions(StoreCallback):
             return
         if explained.changed or not folder.exists():
             preprocessing, known = explained.transform.preprocessing, Prototypes(method.prototypes)
-            draw_decisions(explained.store, explained.images, preprocessing, known, folder, explained.named, self.count)
+            draw_decisions(
+                explained.store, explained.images, preprocessing, known, folder, explained.about.names, self.count
+            )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.probe import like
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import DESCRIPTION
 from lit_coiba.core.errors import InputError
@@ -26,8 +27,8 @@ from lit_coiba.data.module import BlockDataModule, Split
 from lit_coiba.files.atomic import atomically
 from lit_coiba.heads.description import describe
 from lit_coiba.heads.head import Head
-from lit_coiba.training.classifier import hits
 from lit_coiba.training.feature_cache import CachedFeatures
+from lit_coiba.training.hits import hits
 
 
 class Accuracy(NamedTuple):
@@ -68,9 +69,11 @@ class ExportWeights(Callback):
             return
         network: Backbone = deepcopy(pl_module.network)  # type: ignore[assignment]
         head = describe(network.head) if isinstance(network.head, Head) else None
-        digest = save_half(network.model, self.file, {"backbone": network.arguments, "head": head})
+        arguments = {"backbone": network.arguments, "head": head, **_names(pl_module)}
+        digest = save_half(network.model, self.file, arguments)
         load_weights(network.model, str(self.file))
-        found = {name: accuracy(network, loader) for name, loader in _loaders(trainer).items()}
+        own = getattr(pl_module, "in_own_order", lambda targets: targets)
+        found = {name: accuracy(network, loader, own) for name, loader in _loaders(trainer).items()}
         trained = f"{trainer.current_epoch} epochs, {trainer.global_step:,} steps, precision {trainer.precision}"
         self.file.with_suffix(".md").write_text(card(self.file, network, digest, self.command, trained, found))
 
@@ -93,13 +96,23 @@ def save_half(model: nn.Module, file: Path, arguments: dict[str, Any] | None = N
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, loader: Iterable[tuple[Tensor, Tensor]]) -> Accuracy:
-    """Right predictions of `network`, in evaluation mode, over batches of images and targets; see `hits`."""
+def accuracy(
+    network: nn.Module,
+    loader: Iterable[tuple[Tensor, Tensor]],
+    own: Callable[[Tensor], Tensor] = lambda targets: targets,
+) -> Accuracy:
+    """Right predictions of `network`, in evaluation mode, over batches of images and targets; see `hits`.
+
+    Args:
+        network: The network.
+        loader: Batches.
+        own: What puts targets into the order of the network's classes.
+    """
     network.eval()
-    device = next(network.parameters()).device
+    device = like(network).device
     right = samples = 0
     for images, targets in loader:
-        right += int(hits(network(images.to(device)), targets.to(device)).sum())
+        right += int(hits(network(images.to(device)), own(targets).to(device)).sum())
         samples += len(images)
     return Accuracy(right, samples)
 
@@ -127,6 +140,12 @@ def card(
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     about = "Accuracies are those of the weights in the file." if accuracies else "No accuracy was measured."
     return f"# {file.stem}\n\n{about}\n\n| | |\n|---|---|\n{table}\n"
+
+
+def _names(module: Any) -> dict[str, list[str]]:
+    """The names of the classes, where a module knows them, as an argument for whoever loads the file."""
+    names = getattr(module, "class_names", None)
+    return {"class_names": list(names)} if names else {}
 
 
 def _loaders(trainer: Any) -> dict[str, Iterable[tuple[Tensor, Tensor]]]:

@@ -10,10 +10,14 @@ from typing import Any, Protocol
 from lightning import LightningModule, Trainer
 
 from lit_coiba.callbacks.store_callback import Explained, StoreCallback
+from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
+from lit_coiba.pictures.about import explains_predictions
 from lit_coiba.pictures.card import Unreadable, card_of, card_picture
+from lit_coiba.pictures.names import Names
 from lit_coiba.store import ExplanationStore, Row
+from lit_coiba.store.records import PREDICTION
 
 FOLDER = "tensorboard"  # in the store
 PANELS = 8  # images that are shown
@@ -51,7 +55,7 @@ class RunLog(StoreCallback):
         transform: Transform that made the images model input.
         total_blocks: Number of blocks of the whole run.
         panels: Number of images to show.
-        named: Whether the dataset's classes are those of the model.
+        names: Names of classes and labels; None = those of the dataset.
     """
 
     def __init__(
@@ -61,13 +65,14 @@ class RunLog(StoreCallback):
         transform: Transform,
         total_blocks: int,
         panels: int = PANELS,
-        named: bool = True,
+        names: Names | None = None,
     ) -> None:
         self.store = store
         self.dataset = dataset
         self.transform = transform
         self.total_blocks = total_blocks
-        self.classes = dataset.classes if named else None
+        self.names = Names(dataset.classes, dataset.classes) if names is None else names
+        self.always = explains_predictions(store.manifest)
         self.shown = {name: position for position, name in enumerate(dataset.ids[:panels])}
         self._writer: _Writer | None = None
         self._logged: set[int] = set()  # blocks
@@ -156,7 +161,7 @@ class RunLog(StoreCallback):
             if row.id in self.shown:
                 self._show(row, rank)
         for name, value in means(rows).items():
-            self._writer.add_scalar(f"mean of block/{name}", value, block)
+            self._writer.add_scalar(f"mean of block/{printable(name)}", value, block)
 
     def _show(self, row: Row, rank: int) -> None:
         assert self._writer is not None
@@ -165,7 +170,7 @@ class RunLog(StoreCallback):
             card = card_of(row, self.dataset, position, self.transform)
         except Unreadable:
             return
-        self._writer.add_image(f"explanation/{position:04}", card_picture(card, self.classes), rank)
+        self._writer.add_image(f"explanation/{position:04}", card_picture(card, self.names, self.always), rank)
 
 
 def means(rows: Iterable[Row]) -> dict[str, float]:
@@ -174,7 +179,7 @@ def means(rows: Iterable[Row]) -> dict[str, float]:
     for row in rows:
         values.setdefault("probability", []).append(row.probability)
         for name, extra in row.extras.items():
-            if extra.dim() == 0:
+            if extra.dim() == 0 and name not in PREDICTION:
                 values.setdefault(name, []).append(float(extra))
     return {name: sum(found) / len(found) for name, found in values.items()}
 

@@ -9,6 +9,7 @@ from lightning import Callback
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
+from lit_coiba.pictures.about import About
 from lit_coiba.store import ExplanationStore
 
 
@@ -19,7 +20,7 @@ class Explained(NamedTuple):
     images: ImageDataset  # that were explained
     transform: Transform  # from a picture to model input
     method: AttributionMethod
-    named: bool  # whether the class names of the images are the model's
+    about: About  # the model, and what classes and labels are called
     changed: bool  # whether this run has written a block
 
 

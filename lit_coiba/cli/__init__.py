@@ -11,6 +11,7 @@ import sys
 import warnings
 from typing import Any
 
+from lit_coiba.cli import terminal
 from lit_coiba.cli.outcome import run_verb
 from lit_coiba.cli.pages.overview import misspelt, overview, version
 from lit_coiba.cli.verbs import all_verbs
@@ -34,13 +35,14 @@ def main(args: list[str] | None = None) -> int:
         print(overview(verbs))
         return 0
     if args[0] not in verbs:
-        print(f"lit-coiba: error: {misspelt(args[0], verbs)}", file=sys.stderr)
+        terminal.fail(misspelt(args[0], verbs))
         return 2
     return run_verb(verbs[args[0]], args[1:])
 
 
 def run() -> None:
     """Entry point of the command ``lit-coiba``."""
+    terminal.accept_any_text()
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # between Lightning and torch
     warnings.showwarning = _show_warning
     sys.path.append(os.getcwd())  # the user's own classes, as `python -m` finds them; after everything installed
@@ -49,4 +51,4 @@ def run() -> None:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning in one line, without the line of code that it comes from."""
-    print(f"lit-coiba: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    terminal.warn(message)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import traceback
 
+from lit_coiba.cli import terminal
 from lit_coiba.cli.verb import FunctionVerb, TrainerVerb, Verb
 
+LOADING = "loading PyTorch and the model's libraries, a few seconds"
 _DISK = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR}  # full, or not to be written to
 
 
@@ -25,7 +26,7 @@ def run_verb(verb: Verb, args: list[str]) -> int:
             raise
         if os.environ.get("LIT_COIBA_DEBUG", "0") not in ("", "0"):
             traceback.print_exception(error)
-        print(f"lit-coiba: error: {message}", file=sys.stderr)
+        terminal.fail(message)
         return 2
     except KeyboardInterrupt:
         return _interrupted(verb, 130)
@@ -44,17 +45,23 @@ def _run(verb: Verb, args: list[str]) -> int:
         if asked:
             from lit_coiba.cli.pages import function_help
 
-            print(function_help.help_page(verb))
+            terminal.page(function_help.help_page(verb))
             return 0
         from lit_coiba.cli.parsing.function_arguments import function_arguments
 
         return verb.function(**function_arguments(verb, args))
     assert isinstance(verb, TrainerVerb)
     if asked:
+        terminal.announce(LOADING)
         from lit_coiba.cli.pages import trainer_help
 
-        print(trainer_help.help_page(verb))
+        terminal.page(trainer_help.help_page(verb))
         return 0
+    from lit_coiba.cli.parsing.quick_check import check_words
+
+    check_words(verb, args)
+    terminal.announce(LOADING)
+
     from lit_coiba.cli.trainer_command import TrainerCommand
 
     command = TrainerCommand(verb, args)
@@ -64,22 +71,26 @@ def _run(verb: Verb, args: list[str]) -> int:
 
 def _fault(error: Exception) -> str | None:
     """What the user can do something about, in one line; None for an error of ours."""
-    import torch
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
     from lit_coiba.cli.parsing.messages import one_line
     from lit_coiba.core.errors import InputError
+    from lit_coiba.core.printable import printable, sentence
 
-    if isinstance(error, InputError | MisconfigurationException):
+    if isinstance(error, InputError):
+        return str(error)  # with the drawing below it
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return sentence(f"{printable(error.filename or 'a file')}: {error.strerror}")
+
+    import torch  # what is not imported has raised nothing, but this way a wrong word costs no seconds
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    if isinstance(error, MisconfigurationException):
         return one_line(error)
     if isinstance(error, torch.OutOfMemoryError):
         return f"the accelerator is out of memory: set a smaller data.batch_size ({one_line(error).partition('. ')[0]})"
-    if isinstance(error, OSError) and error.errno in _DISK:
-        return f"{error.filename or 'a file'}: {error.strerror}"
     return None
 
 
 def _interrupted(verb: Verb, status: int) -> int:
     again = "; the same command continues where it stopped" if verb.resumable else ""
-    print(f"lit-coiba: interrupted{again}", file=sys.stderr)
+    terminal.remark(f"interrupted{again}")
     return status

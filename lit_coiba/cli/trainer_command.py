@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from lightning import Callback, LightningModule
 from lightning import Trainer as LightningTrainer
@@ -18,20 +18,26 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from lit_coiba.attribution import CoIBA
 from lit_coiba.backbones import Backbone
+from lit_coiba.callbacks.log_progress import LogProgress
+from lit_coiba.cli import terminal
 from lit_coiba.cli.parsing.any_module import Parser, with_backbone
 from lit_coiba.cli.parsing.checkpoints import saved_arguments
-from lit_coiba.cli.parsing.classes import BASES, check_short_name, import_named
+from lit_coiba.cli.parsing.classes import BASES, check_short_name, find_class, import_named
 from lit_coiba.cli.parsing.config_files import read_configs
-from lit_coiba.cli.parsing.messages import instantiation_message, parsing_message
+from lit_coiba.cli.parsing.expected_values import KeyArguments, check_values
+from lit_coiba.cli.parsing.messages import instantiation_error, parsing_message
+from lit_coiba.cli.parsing.metric_words import metrics_last, show_metric
 from lit_coiba.cli.verb import TrainerVerb
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.image_folder import ImageFolder
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.resources import resource
 from lit_coiba.trainer import Trainer
+from lit_coiba.trainer.quiet import without_seed
 
 # Arguments of the Trainer's methods that are no keys, and those that are given here.
 LOADERS = frozenset({"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"})
+_LINE = 2**20  # characters of a list of words
 FIXED = {"weights_only": True, "return_predictions": False}  # no pickle runs; nothing piles up that nobody would get
 
 set_parsing_settings(
@@ -56,27 +62,32 @@ class TrainerCommand(LightningCLI):
         self._parameters = signature(getattr(Trainer, verb.name)).parameters
         self._arguments: list[str] = []  # of the Trainer's method
         self._listed: BlockDataModule | None = None
-        leaves_nothing = ("logger", "enable_checkpointing", "enable_model_summary")  # but its own files
-        super().__init__(
-            verb.module_class(),
-            BlockDataModule,
-            subclass_mode_data=True,
-            trainer_class=Trainer,
-            trainer_defaults={"callbacks": [_Unvalidated()]} if verb.trains else dict.fromkeys(leaves_nothing, False),
-            save_config_callback=_SaveConfig if verb.trains else None,
-            seed_everything_default=0,
-            parser_class=Parser,
-            parser_kwargs={
-                "prog": f"lit-coiba {verb.name}",
-                "parser_mode": "omegaconf+",
-                "exit_on_error": False,
-                "allow_abbrev": False,  # --trainer.max_epoch is a mistake, not max_epochs
-            },
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,  # the modules save their arguments themselves, as plain values
-            args=args,
-            run=False,
-        )
+        defaults: dict[str, Any] = {"enable_model_summary": False}  # Lightning's, of one layer and no FLOPs
+        if verb.trains:
+            defaults |= {"callbacks": [_Training()]}
+        else:
+            defaults |= {"logger": False, "enable_checkpointing": False}  # it leaves nothing but its own files
+        with without_seed():
+            super().__init__(
+                verb.module_class(),
+                BlockDataModule,
+                subclass_mode_data=True,
+                trainer_class=Trainer,
+                trainer_defaults=defaults,
+                save_config_callback=_SaveConfig if verb.trains else None,
+                seed_everything_default=0,
+                parser_class=Parser,
+                parser_kwargs={
+                    "prog": f"lit-coiba {verb.name}",
+                    "parser_mode": "omegaconf+",
+                    "exit_on_error": False,
+                    "allow_abbrev": False,  # --trainer.max_epoch is a mistake, not max_epochs
+                },
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,  # the modules save their arguments themselves, as plain values
+                args=args,
+                run=False,
+            )
 
     def execute(self) -> Any:
         """Do what the verb says; what the Trainer's method returns."""
@@ -98,14 +109,18 @@ class TrainerCommand(LightningCLI):
         for name, parameter in self._parameters.items():
             if str(parameter.annotation).startswith("list"):
                 args = _listed(args, f"--{name}")
-        words, configs, classes = read_configs(args, self._defaults(args))
+        show_metric(args)
+        words, configs, classes = read_configs(metrics_last(args), self._defaults(args))
         import_named(args, configs)
         for key in BASES:
             check_short_name(key, classes.get(key))
+        arguments = self._arguments_of_keys(classes)
         try:
             self.config = parser.parse_args(words)
         except Exception as error:
-            raise InputError(parsing_message(error, self._keys(parser), configs)) from error
+            known = list(dict.fromkeys([*parser.get_defaults().keys(), *arguments.all()]))
+            raise InputError(parsing_message(error, known, configs, arguments)) from error
+        check_values(self.config, arguments)
 
     def before_instantiate_classes(self) -> None:
         """Find weights that come with the package, and the number of classes where the data have it.
@@ -136,6 +151,11 @@ class TrainerCommand(LightningCLI):
         self.model = self.config_init.model
         with _one_sentence("trainer: "):  # whose errors do not say what they are about
             self.trainer = self.instantiate_trainer()
+        bar = self.trainer.progress_bar_callback
+        given: list[Callback] = self.config_init.trainer.get("callbacks") or []
+        if bar is not None and bar not in given and not sys.stderr.isatty():
+            callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+            callbacks[callbacks.index(bar)] = LogProgress()
 
     def _warn_of_random_weights(self, arguments: Namespace) -> None:
         """Say so where neither the backbone's `arguments` nor other keys bring weights that nothing will train."""
@@ -146,17 +166,27 @@ class TrainerCommand(LightningCLI):
         if given:
             return
         if self.verb.trains and self.config.model.get("frozen"):
-            _warn("no weights are given, so those of the frozen backbone are random, and they stay so")
-        elif "ckpt_path" not in self._parameters:
-            _warn("no weights are given, so the model's are random")
+            terminal.warn("no checkpoint given: the frozen backbone has random weights, and keeps them")
+        elif not self.verb.trains:
+            terminal.warn("no checkpoint given: the model has random weights")
 
-    def _keys(self, parser: LightningArgumentParser) -> list[str]:
-        """The keys there are, those of the classes that are the default included."""
-        keys = list(parser.get_defaults().keys())
-        for key, default in (("data", ImageFolder), ("model.backbone", Backbone), ("model.method", CoIBA)):
-            if key in keys:
-                keys += [f"{key}.{name}" for name in signature(default).parameters]
-        return keys
+    def _arguments_of_keys(self, classes: Mapping[str, str]) -> KeyArguments:
+        """What keys stand for: arguments of the verb, of Lightning's Trainer, and of the classes that are chosen."""
+        module = self.verb.module_class()
+        components: dict[str, Any] = {
+            "": getattr(Trainer, self.verb.name),
+            "trainer": LightningTrainer,
+            "model": module,
+            "model.backbone": Backbone,
+        }
+        named = {"data": ImageFolder.__name__} | dict(classes)
+        if "method" in signature(module).parameters:
+            named = {"model.method": CoIBA.__name__} | named
+        for key, name in sorted(named.items()):  # a key before those below it
+            known = {"data", *KeyArguments(components).all()}
+            if (key in known or key.startswith("model.metrics.")) and (found := find_class(name)) is not None:
+                components[key] = found
+        return KeyArguments(components)
 
     def _defaults(self, args: list[str]) -> dict[str, Any]:
         """What a config file would say that comes before those of the user."""
@@ -179,17 +209,18 @@ class _SaveConfig(SaveConfigCallback):
             self.parser.save(self.config, Path(folder) / self.config_filename, overwrite=True, multifile=False)
 
 
-class _Unvalidated(Callback):
-    """Says so where there are no validation images."""
+class _Training(Callback):
+    """Says what is trained, and so where there are no validation images."""
 
     def on_train_start(self, trainer: LightningTrainer, pl_module: LightningModule) -> None:
         """Once, on the first process; validation that the user switched off is no news."""
-        if trainer.is_global_zero and trainer.val_dataloaders == []:
-            _warn("the data have no validation images, so the fit goes without val/accuracy")
-
-
-def _warn(about: str) -> None:
-    print(f"lit-coiba: warning: {about}", file=sys.stderr)
+        if not trainer.is_global_zero:
+            return
+        sizes = [(parameter.numel(), parameter.requires_grad) for parameter in pl_module.parameters()]
+        trained = sum(size for size, learns in sizes if learns)
+        terminal.remark(f"training {trained:,} of {sum(size for size, _ in sizes):,} parameters")
+        if trainer.val_dataloaders == []:
+            terminal.warn("the data have no validation images, so the fit goes without val/accuracy")
 
 
 def _listed(args: list[str], option: str) -> list[str]:
@@ -200,7 +231,8 @@ def _listed(args: list[str], option: str) -> list[str]:
     end = next((k for k, word in enumerate(args) if k >= start and word.startswith("-")), len(args))
     if end == start or args[start].startswith("["):
         return args
-    return [*args[:start], json.dumps(args[start:end]), *args[end:]]
+    words = yaml.safe_dump(args[start:end], default_style='"', default_flow_style=True, allow_unicode=True, width=_LINE)
+    return [*args[:start], words.strip(), *args[end:]]
 
 
 def _located(weights: str | None) -> str | None:
@@ -217,4 +249,4 @@ def _one_sentence(about: str = "") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise InputError(about + instantiation_message(error)) from error
+        raise instantiation_error(error, about) from error

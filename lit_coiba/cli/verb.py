@@ -10,8 +10,12 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lit_coiba.core.printable import counted
+
 if TYPE_CHECKING:
     from lightning import LightningModule
+
+    from lit_coiba.store import ExplanationStore
 
 # How examples write a model with the user's own weights, and what `lit-coiba fit` leaves.
 OWN_MODEL = "--model.backbone.name NAME --model.backbone.checkpoint FILE"
@@ -52,6 +56,13 @@ class FunctionVerb(Verb):
     positional: tuple[str, ...] = ()
 
 
+def explanations_in(store: ExplanationStore) -> str:
+    """How many explanations a store has, of how many images, and where it is; a sentence without its full stop."""
+    explained, failed = len(store.ids()), len(store.failures())
+    of = f"{explained:,} of {counted(explained + failed, 'image')}" if failed else counted(explained, "image")
+    return f"{counted(len(store), 'explanation')} of {of} {'is' if len(store) == 1 else 'are'} in {store.path}"
+
+
 def done(result: Any, command: Any) -> int:
     """The report of a verb that has nothing to say."""
     return 0
@@ -63,6 +74,9 @@ class TrainerVerb(Verb):
 
     Args:
         module: Path of the LightningModule's class.
+        section: Title of the module's arguments on the help page.
+        listed: Arguments of the module that the verb uses, which the help page lists; None = all.
+        unused_data: Arguments of the data that the verb does not use, which the help page leaves out.
         report: What is printed at the end, from the method's result and the `TrainerCommand`; returns the exit
             status.
         defaults: Keys below ``model`` and their values where nothing else is said, as a config file writes them.
@@ -71,6 +85,9 @@ class TrainerVerb(Verb):
     """
 
     module: str
+    section: str = "explanation"
+    listed: tuple[str, ...] | None = None
+    unused_data: tuple[str, ...] = ("augment",)
     report: Callable[[Any, Any], int] = done
     defaults: Mapping[str, Any] = field(default_factory=dict)
     trains: bool = False

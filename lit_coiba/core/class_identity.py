@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from inspect import Parameter, signature
 from typing import Any
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import described, printable
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -53,17 +55,39 @@ def named_class(identity: Any, base: type, own: Any, named: type | None, file: s
     Raises:
         InputError: The caller names no such class, or there is none.
     """
-    what = base.__name__.lower()
+    what, file = base.__name__.lower(), printable(file, 200)
     found = getattr(own, identity, None) if isinstance(identity, str) and identity.isidentifier() else None
     if isinstance(found, type) and issubclass(found, base) and is_ours(found):
         return found
     if named is not None and isinstance(identity, str) and may_mean(identity, named):
         return named
     if not isinstance(identity, str) or not all(part.isidentifier() for part in identity.split(".")):
-        raise InputError(f"{file} names the {what} {str(identity)[:80]!r}, which is not a class: use another file")
+        raise InputError(
+            f"{printable(file, 200)} names the {what} {described(identity)}, which is not a class: use another file"
+        )
     other = "" if named is None else f", not {class_identity(named)}"
+    identity = printable(identity, 80)
     word = identity if "." in identity else f"my_package.{identity}"
     raise InputError(
         f"{file} has the {what} {identity}{other}, a class outside lit-coiba, which no file may import: if you trust"
         f" it, name it too, --{key} {word} or in Python {key.rpartition('.')[2]}={identity.rpartition('.')[2]}"
     )
+
+
+def kept_arguments(instance: Any) -> dict[str, Any]:
+    """The arguments that an object was made with, which it keeps as attributes of the same names.
+
+    Raises:
+        InputError: It does not keep one of them.
+    """
+    found: dict[str, Any] = {}
+    for name, parameter in signature(type(instance)).parameters.items():
+        if parameter.kind in (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL):
+            continue
+        if not hasattr(instance, name):
+            raise InputError(
+                f"{type(instance).__name__} does not keep its argument {name}, by which its results are told apart:"
+                f" set self.{name} = {name} in its __init__"
+            )
+        found[name] = getattr(instance, name)
+    return found

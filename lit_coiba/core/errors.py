@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, get_args
 
+from lit_coiba.core.printable import sentence
+
+_WORKER = "\nOriginal Traceback (most recent call last):\n"  # how torch hands on what a process that reads data raised
+
 
 class InputError(ValueError):
-    """Something the user gave is wrong; the message says what, and what to do instead."""
+    """Something the user gave is wrong; the message says what, and what to do instead.
+
+    Names in it may come from anywhere, so it becomes one printable line here, whoever shows it.
+
+    Args:
+        message: The sentence.
+        drawing: Lines that belong below it, such as the folder that was expected; of text that is ours.
+
+    Attributes:
+        sentence: The message, as it may be shown.
+        drawing: The argument.
+    """
+
+    def __init__(self, message: object = "", drawing: str = "") -> None:
+        text = str(message)
+        if _WORKER in text:
+            text = text.rpartition(f"{type(self).__name__}: ")[2]
+        self.sentence, self.drawing = sentence(text), drawing
+        super().__init__(f"{self.sentence}\n{drawing}" if drawing else self.sentence)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.sentence, self.drawing)
+
+
+def warn(message: object, stacklevel: int = 2) -> None:
+    """Warn of something with names from files in it, in one printable line.
+
+    Args:
+        message: The sentence.
+        stacklevel: Caller that the warning is about, as for `warnings.warn`.
+    """
+    warnings.warn(sentence(message), stacklevel=stacklevel + 1)
 
 
 class Unsupported(InputError):

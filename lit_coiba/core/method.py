@@ -13,16 +13,19 @@ from torch import Tensor
 
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.behavior import behavior_of, refuse_without_classes
+from lit_coiba.core.class_identity import kept_arguments
 from lit_coiba.core.errors import InputError, advise
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.images import check_images
+from lit_coiba.core.printable import a_kind
 from lit_coiba.core.targets import (
     Class,
     Resolved,
     ResolvedClass,
     Target,
     Targets,
+    parse_target,
     resolve,
     select_output,
     unscored_rows,
@@ -73,8 +76,9 @@ class AttributionMethod(ABC):
         Args:
             model: The model: a `Backbone`, a trained classifier, or for black-box methods any `ImageClassifier`.
             images: Normalized model input, ``(B, 3, H, W)``.
-            targets: Classes ``(B,)``, or one for all images; a `Target`, or what it was resolved to. None = the
-                predicted class, for which the model runs once more.
+            targets: Classes ``(B,)``, or one for all images; a `Target`, a text that stands for one (``runner_up``, the
+                name of a class), or what it was resolved to. None = the predicted class, for which the model runs once
+                more.
 
         Returns:
             Maps ``(B, h, w)`` whose cells are equal parts of the image, and extras; detached, in fp32 at least. They
@@ -128,6 +132,8 @@ class AttributionMethod(ABC):
 
     def _resolved(self, model: Any, images: Tensor, targets: Targets) -> Resolved:
         """A row for each image, scored as this method scores classes."""
+        if isinstance(targets, str):
+            targets = parse_target(targets)
         if not self.card.class_dependent and (targets is None or isinstance(targets, Target)):
             return unscored_rows(len(images), images.device)
         if not isinstance(targets, Target | Resolved) or isinstance(targets, Class | ResolvedClass):
@@ -141,7 +147,8 @@ class AttributionMethod(ABC):
             with torch.no_grad():
                 return evaluator.gather(images, 1, lambda _, rows: select_output(model(images[rows]), path)[None])[0]
 
-        rows = resolve(targets, images, model.num_classes, predict)
+        names = getattr(model, "class_names", None) if isinstance(targets, Target) and targets.uses_names else None
+        rows = resolve(targets, images, model.num_classes, predict, names or ())
         if "gradients" in self.card.needs and not rows.differentiable:
             raise InputError(
                 f"{type(self).__name__} needs gradients, and the target's score has none: use a method that needs"
@@ -159,8 +166,12 @@ class AttributionMethod(ABC):
         return f"{type(self).__name__}({given})"
 
     def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments of this instance."""
-        return {name: getattr(self, name) for name in signature(type(self)).parameters}
+        """The constructor's arguments of this instance.
+
+        Raises:
+            InputError: It does not keep one of them.
+        """
+        return kept_arguments(self)
 
     def identity(self) -> dict[str, Any]:
         """What decides the explanations, as plain values: the arguments, and the content of a file for its path."""
@@ -175,7 +186,7 @@ def _handed_out(found: Explanation, images: Tensor) -> Explanation:
     """
     count = len(images)
     if not isinstance(found, Explanation) or found.maps.dim() != 3 or len(found.maps) != count:
-        given = f"maps {tuple(found.maps.shape)}" if isinstance(found, Explanation) else f"a {type(found).__name__}"
+        given = f"maps {tuple(found.maps.shape)}" if isinstance(found, Explanation) else a_kind(found)
         raise InputError(
             f"the method returned {given} for {count} images: return an Explanation with one map (h, w) per image"
         )

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset, DistributedSampler
 from lit_coiba.core.batch import Batch, Failure
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.enlarged import Enlarged
 from lit_coiba.data.transforms import Transform
 
 
@@ -34,6 +35,7 @@ class BlockDataset(Dataset[Batch]):
     def __init__(self, dataset: ImageDataset, preprocessing: Preprocessing, block_size: int) -> None:
         self.dataset = dataset
         self.transform = Transform(preprocessing)
+        self.enlarged = Enlarged(self.transform)
         self.block_size = block_size
 
     def __len__(self) -> int:
@@ -58,9 +60,12 @@ class BlockDataset(Dataset[Batch]):
 
     def _sample(self, index: int) -> Tensor | Failure:
         try:
-            return self.transform.pixels(self.dataset.image(index))
+            image = self.dataset.image(index)
+            pixels = self.transform.pixels(image)
         except Exception as error:  # whatever a user's dataset raises: recorded, and the run goes on
             return Failure(self.dataset.ids[index], _reason(error))
+        self.enlarged.look(image, self.dataset.ids[index])
+        return pixels
 
 
 class BlockSampler(DistributedSampler):

@@ -1,10 +1,18 @@
 """What every dataset of images owes: stable ids, labels, pixels, and where the object and its parts are."""
 
+import hashlib
 from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
 
+from lit_coiba.core.class_identity import class_identity
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import printable
 from lit_coiba.data.keypoints import Keypoints
 
 
@@ -33,3 +41,50 @@ class ImageDataset(ABC):
     def parts(self, index: int) -> Keypoints | None:
         """Where the parts of the object are, in pixels of `image`; None = unknown."""
         return None
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the pictures beside ids, files and versions, such as a seed: plain values."""
+        return {"class": class_identity(type(self))}
+
+    def files(self, index: int) -> Sequence[Path]:
+        """The files that `image` is made from, by whose size and time a changed sample is noticed; none = no files."""
+        return ()
+
+    def version(self, index: int) -> str:
+        """A text that changes when the sample does, where its files do not say so; empty = only its id is known."""
+        return ""
+
+    def region_version(self, index: int) -> str:
+        """A text that changes when `region` does; empty = unknown region.
+
+        It is asked for where regions are measured with. By default the region is computed for it.
+        """
+        try:
+            region = self.region(index)
+        except Exception as error:  # whatever a user's dataset raises; the run tells of it where it is needed
+            return f"unreadable: {type(error).__name__}"
+        if region is None:
+            return ""
+        return hashlib.sha256(str(tuple(region.shape)).encode() + region.cpu().numpy().tobytes()).hexdigest()[:32]
+
+
+def picture_of(dataset: ImageDataset, key: int | str) -> Image.Image:
+    """The picture of a sample, by its number or its id.
+
+    Raises:
+        InputError: There is no such sample, or it cannot be read.
+    """
+    if isinstance(key, str):
+        index = bisect_left(dataset.ids, key)
+        if index == len(dataset.ids) or dataset.ids[index] != key:
+            near = ", ".join(printable(name, 60) for name in dataset.ids[max(index - 1, 0) : index + 2])
+            raise InputError(f"the data have no sample {printable(key, 100)!r}: ids near it are {near}")
+    elif isinstance(key, int) and -len(dataset) <= key < len(dataset):
+        index = key % len(dataset)
+    else:
+        given = key if isinstance(key, int) else f"of type {type(key).__name__}"
+        raise InputError(f"the sample is {given}: give the id of one, or a number from 0 to {len(dataset) - 1}")
+    try:
+        return dataset.image(index)
+    except OSError as error:
+        raise InputError(f"{printable(dataset.ids[index], 200)} cannot be read: {printable(error, 200)}") from error

@@ -8,7 +8,9 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.enlarged import Enlarged
 from lit_coiba.data.transforms import Transform
 
 
@@ -20,11 +22,24 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         transform: Transform from a picture to model input.
         augment: Cut a random part (8% to 100% of the area, as Szegedy et al., 2015, trained) and mirror half of the
             pictures, instead of the evaluation recipe's center. Draws from torch's global generator.
+        num_classes: Number of the model's classes; None = unknown.
+
+    Raises:
+        InputError: A label is no class of the model.
     """
 
-    def __init__(self, dataset: ImageDataset, transform: Transform, augment: bool = False) -> None:
+    def __init__(
+        self, dataset: ImageDataset, transform: Transform, augment: bool = False, num_classes: int | None = None
+    ) -> None:
+        if num_classes and max(dataset.labels, default=-1) >= num_classes:
+            index = next(index for index, label in enumerate(dataset.labels) if label >= num_classes)
+            raise InputError(
+                f"sample {printable(dataset.ids[index], 100)} has label {dataset.labels[index]}, but the model has "
+                f"{num_classes} classes, 0 to {num_classes - 1}: check the labels, or give the model's num_classes"
+            )
         self.dataset = dataset
         self.transform = transform
+        self.enlarged = Enlarged(transform)
         self.augmentation: v2.Transform | None = None
         if augment:
             size = list(transform.preprocessing.size)
@@ -56,7 +71,9 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         try:
             image = self.dataset.image(index)
         except OSError as error:
-            raise InputError(f"sample {self.dataset.ids[index]}: {error}; fix the file or remove it") from error
+            name = printable(self.dataset.ids[index], 100)
+            raise InputError(f"sample {name}: {error}; fix the file or remove it") from error
+        self.enlarged.look(image, self.dataset.ids[index])
         if self.augmentation is None:
             return self.transform.pixels(image)
         cut: Tensor = self.augmentation(image)
@@ -66,7 +83,7 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         label = self.dataset.labels[index]
         if label < 0:
             raise InputError(
-                f"sample {self.dataset.ids[index]} has no label, but fit, validate and test need labels: use class "
-                "folders, or a CSV with labels"
+                f"sample {printable(self.dataset.ids[index], 100)} has no label, but fit, validate and test need "
+                "labels: use class folders, or a CSV with labels"
             )
         return label

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from inspect import signature
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning import LightningDataModule
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lit_coiba.core.batch import Batch
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.class_identity import class_identity
+from lit_coiba.core.errors import InputError, check_choice, check_count
+from lit_coiba.core.plain_values import is_plain
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.blocks import BlockDataset, BlockSampler, count_blocks
-from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.class_order import in_order_of
+from lit_coiba.data.dataset import ImageDataset, picture_of
+from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.subset import LimitOrder, limited
 from lit_coiba.data.transforms import Transform
+from lit_coiba.data.workers import check_workers, spare_cores
 
 Split = Literal["train", "val", "test", "predict"]
 Examples = Dataset[tuple[Tensor, Tensor]]
@@ -48,8 +54,8 @@ class Pass:
     blocks_per_process: int = 1
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"limit is {self.limit}, but must be at least 1")
+        if self.limit is not None:
+            check_count(limit=self.limit)
 
 
 class BlockDataModule(LightningDataModule, ABC):
@@ -64,10 +70,19 @@ class BlockDataModule(LightningDataModule, ABC):
         limit: Number of images to explain; training and evaluation are not limited.
         limit_order: ``spread`` = evenly spaced over the sorted ids, so that all class folders are covered; ``first`` =
             the first ones.
+        fingerprint: How a changed file is noticed when results of an earlier run are used: ``time`` = by size and time
+            of modification; ``content`` = by a hash, for which every file is read once more, so that a copy with other
+            times is the same.
     """
+
+    # Arguments that a result does not depend on, or only by ids, files and labels, which are compared themselves.
+    excluded_from_identity: ClassVar[frozenset[str]] = frozenset(
+        {"batch_size", "num_workers", "limit", "limit_order", "fingerprint"}
+    )
 
     preprocessing: Preprocessing | None  # set by hand; None = that of the model
     model_preprocessing: Preprocessing | None  # of the model at hand, known after setup
+    model_classes: int | None  # how many it has, known after setup
     explained: ImageDataset  # the images of the current pass; there after setup("predict")
     stage: str | None  # of the last setup: fit, validate, test or predict
 
@@ -77,19 +92,20 @@ class BlockDataModule(LightningDataModule, ABC):
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",
+        fingerprint: Noticing = "time",
     ) -> None:
         super().__init__()
-        for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0), ("limit", limit, 1)):
-            if value is not None and value < least:
-                raise InputError(f"{name} is {value}, but must be at least {least}")
-        if limit_order not in ("spread", "first"):
-            raise InputError(f"limit_order is {limit_order!r}, but must be 'spread' or 'first'")
+        check_count(batch_size=batch_size, **({} if limit is None else {"limit": limit}))
+        check_workers(num_workers)
+        check_choice(limit_order, LimitOrder, "limit_order")
+        check_choice(fingerprint, Noticing, "fingerprint")
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a rank may get no block
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.limit = limit
         self.limit_order = limit_order
-        self.preprocessing = self.model_preprocessing = None
+        self.fingerprint = fingerprint
+        self.preprocessing = self.model_preprocessing = self.model_classes = self._network = None
         self.stage = None
         self._pass: Pass | None = None
         self._listings: dict[Split, ImageDataset] | None = None  # within `passing`
@@ -101,6 +117,24 @@ class BlockDataModule(LightningDataModule, ABC):
         Raises:
             InputError: There is no such split, or nothing in it.
         """
+
+    def __getitem__(self, key: int | str) -> Image.Image:
+        """The picture of a sample that is explained, by its number or its id.
+
+        Raises:
+            InputError: There is no such sample, or it cannot be read.
+        """
+        return picture_of(self.dataset("predict"), key)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the samples beside their ids, files and labels: the class, and arguments such as a seed.
+
+        Of the constructor's arguments those count that are stored as an attribute of the same name, are plain values,
+        and are not in `excluded_from_identity`.
+        """
+        names = [name for name in signature(type(self)).parameters if name not in self.excluded_from_identity]
+        given = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return {"class": class_identity(type(self)), **{name: v for name, v in given.items() if is_plain(v)}}
 
     @property
     def num_classes(self) -> int | None:
@@ -131,6 +165,8 @@ class BlockDataModule(LightningDataModule, ABC):
         if self.trainer is not None:
             model: Any = self.trainer.lightning_module
             self.model_preprocessing = model.preprocessing
+            self._network = getattr(model, "network", None)
+            self.model_classes = getattr(self._network, "num_classes", None)
         if stage in ("predict", None):
             self._choose()
         if self.num_workers is None:  # we chose, so Lightning's advice to choose otherwise is noise
@@ -158,7 +194,8 @@ class BlockDataModule(LightningDataModule, ABC):
         listings = {} if self._listings is None else self._listings
         if through.split not in listings:
             listings[through.split] = self.dataset(through.split)
-        self.explained = limited(listings[through.split], through.limit, self.limit_order)
+        samples = in_order_of(listings[through.split], self._network)
+        self.explained = limited(samples, through.limit, self.limit_order)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """One `Batch` per block of the current pass, dealt over the processes."""
@@ -195,7 +232,7 @@ class BlockDataModule(LightningDataModule, ABC):
 
     def examples(self, split: Split) -> Examples:
         """What training and evaluation draw from: ``__getitems__(indices)`` gives a batch ``(images, targets)``."""
-        return LabelledImages(self.dataset(split), self.transform)
+        return LabelledImages(self.dataset(split), self.transform, num_classes=self.model_classes)
 
     def no_batches(self) -> list[Any]:
         """The loaders of a fit without validation."""
@@ -226,10 +263,8 @@ class BlockDataModule(LightningDataModule, ABC):
         return {"num_workers": workers, "pin_memory": torch.cuda.is_available(), "collate_fn": _as_it_is}
 
     def _spare_cores(self) -> int:
-        """Up to four cores, of those that are left when each process of this run has one."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        spare = cores // (self.trainer.num_devices if self.trainer is not None else 1) - 1
-        return min(4, spare) if spare > 1 else 0
+        """Processes that read files where the user has not said how many."""
+        return spare_cores(self.trainer.num_devices if self.trainer is not None else 1)
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -239,3 +274,17 @@ def _as_it_is(batch: Any) -> Any:
 
 def _length(examples: Any) -> int:
     return len(examples)
+
+
+def samples_of(data: Any, stage: str) -> ImageDataset | None:
+    """The samples that a stage of Lightning's begins with, ``fit`` with those of training.
+
+    None where there is no such split, or the data module is not of this package.
+    """
+    splits: dict[str, Split] = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
+    if not isinstance(data, BlockDataModule):
+        return None
+    try:
+        return data.dataset(splits[stage])
+    except (InputError, KeyError):  # said where its batches are asked for
+        return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from PIL import Image
 from torch import Tensor
@@ -47,3 +48,19 @@ class Subset(ImageDataset):
     def parts(self, index: int) -> Keypoints | None:
         """Where the parts of the object are, in pixels of `image`; None = unknown."""
         return self.dataset.parts(self.indices[index])
+
+    def identity(self) -> dict[str, Any]:
+        """That of the whole dataset: which samples these are, the ids say."""
+        return self.dataset.identity()
+
+    def files(self, index: int) -> Sequence[Path]:
+        """The files that `image` is made from."""
+        return self.dataset.files(self.indices[index])
+
+    def version(self, index: int) -> str:
+        """A text that changes when the sample does."""
+        return self.dataset.version(self.indices[index])
+
+    def region_version(self, index: int) -> str:
+        """A text that changes when `region` does."""
+        return self.dataset.region_version(self.indices[index])

@@ -41,6 +41,8 @@ class SyntheticParts(BlockDataModule):
         InputError: An argument is out of its range.
     """
 
+    excluded_from_identity = BlockDataModule.excluded_from_identity | {"split", "multi_target", "drop_probability"}
+
     def __init__(
         self,
         size: int = 64,

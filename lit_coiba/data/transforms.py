@@ -11,17 +11,17 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.core.preprocessing import MAX_PIXELS, Preprocessing
 from lit_coiba.data.keypoints import Keypoints
-
-MAX_PIXELS = 2 * 89_478_485  # of a resized picture: the size at which Pillow refuses a file
+from lit_coiba.data.small_regions import keep_small
 
 
 class Transform:
     """A picture as normalized model input; equals timm's ``create_transform(is_training=False)``.
 
-    The shorter side is resized to ``floor(size / crop_pct)`` by Pillow, the center is cropped to `size`, pixels in
-    [0, 1] are normalized. A picture that already has the size stays unchanged where ``crop_pct`` is 1.
+    Pillow resizes the picture to ``floor(size / crop_pct)`` in the way of the `crop_mode`, the center is cropped to
+    `size`, pixels in [0, 1] are normalized. A picture that already has the size stays unchanged where ``crop_pct`` is
+    1.
 
     Example:
         >>> Transform(Preprocessing(size=(32, 48), crop_pct=0.9))(Image.new("RGB", (200, 100))).shape
@@ -33,6 +33,8 @@ class Transform:
         self.interpolation = InterpolationMode(preprocessing.interpolation)
         self.mean = torch.tensor(preprocessing.mean).view(3, 1, 1)
         self.std = torch.tensor(preprocessing.std).view(3, 1, 1)
+        border = preprocessing.crop_mode == "border"
+        self.fill = [round(255 * value) if border else 0 for value in preprocessing.mean]
 
     def __call__(self, image: Image.Image) -> Tensor:
         """A picture as ``(3, H, W)`` float32 model input."""
@@ -47,17 +49,22 @@ class Transform:
         image = image if image.mode == "RGB" else image.convert("RGB")
         resized = F.resize(image, list(self.resized(image.height, image.width)), self.interpolation)
         # contiguous: planes taken from a PIL picture lie interleaved, and a stack of them would stay channels-last
-        return F.pil_to_tensor(F.center_crop(resized, list(self.preprocessing.size))).contiguous()
+        return F.pil_to_tensor(self._crop(resized, self.fill)).contiguous()
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Pixels ``(..., 3, H, W)`` uint8 as float32 model input."""
         return pixels.float().div_(255).sub_(self.mean).div_(self.std)
 
     def region(self, mask: Tensor) -> Tensor:
-        """A mask ``(H, W)`` in pixels of the picture as a bool mask in pixels of the model input (nearest)."""
+        """A mask ``(H, W)`` in pixels of the picture as a bool mask in pixels of the model input (nearest).
+
+        Of an object that is smaller than a pixel of the model input, the pixel of its center is kept.
+        """
         plane = F.to_pil_image(mask.to(torch.uint8).unsqueeze(0))  # by Pillow too: it rounds ties its own way
         resized = F.resize(plane, list(self.resized(*mask.shape)), InterpolationMode.NEAREST)
-        return F.pil_to_tensor(F.center_crop(resized, list(self.preprocessing.size)))[0].bool()
+        kept = keep_small(mask.bool(), F.pil_to_tensor(resized)[0].bool())
+        plane = F.to_pil_image(kept.to(torch.uint8).unsqueeze(0))
+        return F.pil_to_tensor(self._crop(plane, [0]))[0].bool()
 
     def keypoints(self, points: Keypoints, height: int, width: int) -> Keypoints:
         """Points on a picture of this size as points on the model input; those that are cut off are not visible."""
@@ -75,19 +82,38 @@ class Transform:
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of a picture of this size after the resize, before the crop.
 
-        As in timm, a square target rounds the longer side down, any other target rounds to nearest.
+        As in timm, of a center crop a square target rounds the longer side down, any other target rounds to nearest.
         """
         target = [math.floor(side / self.preprocessing.crop_pct) for side in self.preprocessing.size]
-        if target[0] == target[1]:
+        mode = self.preprocessing.crop_mode
+        if mode == "squash":
+            size = (target[0], target[1])
+        elif mode == "center" and target[0] == target[1]:
             short, long = sorted((height, width))
             longer = int(target[0] * long / short)
             size = (target[0], longer) if height <= width else (longer, target[0])
         else:
-            ratio = min(height / target[0], width / target[1])
-            size = (round(height / ratio), round(width / ratio))
+            ratio = (max if mode == "border" else min)(height / target[0], width / target[1])
+            size = (max(round(height / ratio), 1), max(round(width / ratio), 1))
         if size[0] * size[1] > MAX_PIXELS:
             raise InputError(f"an image of {width} x {height} pixels is too elongated to be resized to {target}")
         return size
+
+    def enlargement(self, height: int, width: int) -> float:
+        """How many times larger a picture of this size becomes, along the side that grows most."""
+        resized = self.resized(height, width)
+        return max(resized[0] / height, resized[1] / width)
+
+    def _crop(self, image: Image.Image, fill: list[int]) -> Image.Image:
+        """The middle of a picture, with `fill` beside it where the picture is smaller."""
+        height, width = self.preprocessing.size
+        top, left = _cut(image.height, height), _cut(image.width, width)
+        if min(top, left) < 0 or image.height < height or image.width < width:
+            right, bottom = max(width - image.width, 0), max(height - image.height, 0)
+            before = [right // 2, bottom // 2]
+            image = F.pad(image, [*before, right - before[0], bottom - before[1]], fill=fill)
+        cropped: Image.Image = F.crop(image, max(top, 0), max(left, 0), height, width)
+        return cropped
 
 
 def _cut(side: int, size: int) -> int:

@@ -14,7 +14,8 @@ from torch.utils.tensorboard import SummaryWriter
 from lit_coiba.demo.heads import Trained
 from lit_coiba.demo.runs import Explained
 from lit_coiba.pictures import Comparison, comparison
-from lit_coiba.pictures.card import class_name, percent
+from lit_coiba.pictures.names import class_name
+from lit_coiba.pictures.numbers import percent
 
 EXAMPLES = 2  # of each model on SyntheticParts, in the picture of all methods
 

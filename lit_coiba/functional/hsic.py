@@ -70,9 +70,17 @@ def _gaussian(scores: Tensor, bandwidth: Bandwidth) -> Tensor:
     if bandwidth == "median_y":
         width = scores.quantile(0.5, -1)
     else:
-        width = distance.masked_fill(same, torch.nan).flatten(1).nanmedian(-1).values
+        width = _median(distance.masked_fill(same, torch.nan).flatten(1))
     matrix = (-0.5 * (distance / width.view(-1, 1, 1)).square()).exp()
     return matrix.masked_fill(same, 1.0)  # so for a width of 0 as well
+
+
+def _median(values: Tensor) -> Tensor:
+    """Median of each row without its NaN, of an even number the mean of the two in the middle; NaN of none."""
+    ordered = values.sort(-1).values  # NaN come last
+    count = values.isfinite().sum(-1, keepdim=True)
+    middle = torch.cat([(count - 1).clamp_min(0) // 2, count // 2], -1)
+    return ordered.gather(-1, middle.clamp_max(values.shape[-1] - 1)).mean(-1)
 
 
 def _rbf(values: Tensor) -> Tensor:

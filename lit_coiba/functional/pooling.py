@@ -16,15 +16,15 @@ from lit_coiba.functional.precise import precise
 def signed_max(maps: Tensor) -> Tensor:
     """Largest positive value minus the size of the most negative one, each 0 if there is none; ``(B, D)``.
 
-    P = max: mx_pool of InfoDisent (arXiv 2409.10329). At most two positions of a map count, and only they get gradient;
-    of equal values one does.
+    P = max: mx_pool of InfoDisent (arXiv 2409.10329). At most two values of a map count, and only they get gradient;
+    equal ones share it.
 
     Example:
         >>> signed_max(torch.tensor([[[[3.0, -1.0, 2.0]], [[-4.0, -1.0, -2.0]]]]))
         tensor([[ 2., -4.]])
     """
     flat = maps.flatten(2)
-    positive, negative = flat.max(-1).values, flat.min(-1).values
+    positive, negative = flat.amax(-1), flat.amin(-1)
     return precise(positive).relu() - precise(-negative).relu()
 
 

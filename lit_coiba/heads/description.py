@@ -9,6 +9,7 @@ from lit_coiba import heads
 from lit_coiba.core.class_identity import class_identity, named_class
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.plain_values import is_plain
+from lit_coiba.core.printable import a_kind, described, printable
 from lit_coiba.heads.head import Head
 
 KEY = "model.head"  # where a command names the user's own class
@@ -35,7 +36,7 @@ def describe(head: Head) -> dict[str, Any]:
     for argument, value in arguments.items():
         if not is_plain(value):
             raise InputError(
-                f"{name} cannot be saved, since its {argument} is a {type(value).__name__}: store numbers, text, "
+                f"{name} cannot be saved, since its {argument} is {a_kind(value)}: store numbers, text, "
                 "lists or mappings, as the constructor got them"
             )
     return {"class": name, **arguments}
@@ -64,17 +65,22 @@ def build(description: Any, head: Any = None, file: str = "the description", key
     """
     if not isinstance(description, Mapping):
         raise InputError(
-            f"{file} describes its head as {str(description)[:80]!r}: use a file whose description is a mapping with "
-            "the class"
+            f"{printable(file, 200)} describes its head as {described(description)}: use a file whose description is a"
+            " mapping with the class"
         )
     arguments = {name: value for name, value in description.items() if name != "class"}
     kind = head_class(description.get("class"), head, file, key)
     for name, value in arguments.items():
         if not isinstance(name, str) or not is_plain(value):
             raise InputError(
-                f"{file}: {name} of its head is {str(value)[:80]!r}, which is not a plain value: the file was refused"
+                f"{printable(file, 200)}: {described(name)} of its head is {described(value)}, which is not a plain"
+                " value: the file was refused"
             )
     try:
         return kind(**arguments)
-    except TypeError as error:
-        raise InputError(f"{kind.__name__} cannot be built from {file}: {error}") from error
+    except InputError:
+        raise
+    except Exception as error:  # whatever a constructor makes of values that are not for it
+        raise InputError(
+            f"{kind.__name__} cannot be built from {printable(file, 200)}: {printable(error, 200)}: use another file"
+        ) from error

@@ -198,8 +198,8 @@ class InfoDisentHead(Head):
         amounts = weights * self._pool(side)
         literal = "peak" if self.pooling in ("hard", "gumbel") else "spread"  # where the pooling reads
         if (self.evidence or literal) == "peak":
-            flat = side.flatten(2)
-            return torch.zeros_like(flat[:, 0]).scatter_add_(1, flat.argmax(-1), amounts).view_as(side[:, 0])
+            peaks = (side == side.amax((-2, -1), keepdim=True)).to(amounts)  # equal ones share
+            return ((amounts / peaks.sum((-2, -1)))[:, :, None, None] * peaks).sum(1)
         sums = side.sum((-2, -1))
         return ((amounts / torch.where(sums > 0, sums, 1))[:, :, None, None] * side).sum(1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from inspect import signature
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +10,7 @@ import torchmetrics
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
-from lit_coiba.core.class_identity import class_identity
+from lit_coiba.core.class_identity import class_identity, kept_arguments
 from lit_coiba.core.errors import InputError
 from lit_coiba.metrics.batch import ScoredBatch
 from lit_coiba.metrics.card import MetricCard
@@ -77,6 +76,10 @@ class Metric(torchmetrics.Metric):
             raise InputError(f"{type(self).__name__} keeps no scores: make it with keep_samples=True")
         return dim_zero_cat(self.kept) if len(self.kept) else torch.empty(0, device=self.device)
 
+    def forwards(self, size: tuple[int, int]) -> int:
+        """Number of images of `size` that run forward through the model for one score, as far as is known."""
+        return 0
+
     def check(self, size: tuple[int, int]) -> None:
         """Refuse images of `size`, height and width in pixels, that these settings cannot be used on.
 
@@ -92,7 +95,7 @@ class Metric(torchmetrics.Metric):
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments of this instance, as plain values, with what a preset filled in."""
-        return {name: getattr(self, name) for name in signature(type(self)).parameters}
+        return kept_arguments(self)
 
     def _add(self, scores: Tensor) -> None:
         here = scores.detach().to(self.total.device)

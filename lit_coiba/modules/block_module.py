@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from lightning import LightningModule
 
 from lit_coiba.backbones import Backbone
@@ -9,7 +11,9 @@ from lit_coiba.backbones.trained import load_trained
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
 from lit_coiba.core.errors import InputError, described
 from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.data.class_order import Reordered
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.subset import Subset
 from lit_coiba.heads.head import Head
 
 
@@ -24,6 +28,7 @@ class BlockModule(LightningModule):
     """
 
     network: Backbone
+    weights: str | None  # the file, for the manifest
 
     def __init__(self, backbone: Backbone, weights: str | None = None, head: type[Head] | None = None) -> None:
         super().__init__()
@@ -35,6 +40,7 @@ class BlockModule(LightningModule):
         if weights is not None:
             load_trained(backbone, weights, head)
         self.network = backbone
+        self.weights = weights
 
     def check_classes(self) -> None:
         """Refuse a model whose outputs are no classes of a softmax, which every row has a probability of.
@@ -53,11 +59,22 @@ class BlockModule(LightningModule):
     def check(self, images: ImageDataset) -> None:
         """Refuse images that nothing can be done with; the Trainer calls this before the first block.
 
+        Warns of classes that the model does not have, whose images count as without a label.
+
         Raises:
             InputError: They lack what this module needs; or images of a batch see one another in the model.
         """
         if (behavior := self.network.behavior) is not None:
             behavior.refuse_batches()
+        if unknown := self.unknown_classes(images):
+            warnings.warn(f"{unknown}: their images count as without a label", stacklevel=2)
+
+    def unknown_classes(self, images: ImageDataset) -> str:
+        """Which classes of the images the model does not have by name, as a clause; empty if it has all."""
+        while isinstance(images, Subset):
+            images = images.dataset
+        known = not isinstance(images, Reordered) or not images.order.unknown
+        return "" if known else images.order.sentence(images.classes)  # type: ignore[attr-defined]
 
     def knows_classes(self, images: ImageDataset) -> bool:
         """Whether the labels can be classes of the model: there are as many names as classes, or none."""

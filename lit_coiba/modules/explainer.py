@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
@@ -10,15 +11,17 @@ from torch import Tensor
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.batch import Batch, Failure
-from lit_coiba.core.errors import InputError, described
+from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod
+from lit_coiba.core.printable import a_kind
 from lit_coiba.core.targets import Resolved, Target, parse_target
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.heads.head import Head
 from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.store import BlockRecord
+from lit_coiba.store.records import PREDICTION
 
 _REMEDY = "check the weights and the normalization"
 
@@ -29,7 +32,7 @@ class Explainer(BlockModule):
     Args:
         backbone: The model.
         method: The attribution method.
-        targets: What to explain: ``predicted``, ``label``, ``runner_up``, the number of a class, ``class:NAME``, or
+        targets: What to explain: ``predicted``, ``label``, ``runner_up``, the number or the name of a class, or
             ``top3`` for the three most probable classes (any number); or a `Target`.
         weights: File with the weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the
             backbone's, and the head that they were trained with is attached.
@@ -50,10 +53,8 @@ class Explainer(BlockModule):
         weights: str | None = None,
         head: type[Head] | None = None,
     ) -> None:
+        _check_method(method)
         super().__init__(backbone, weights, head)
-        if not isinstance(method, AttributionMethod):
-            name = method.__name__ if isinstance(method, type) else "Saliency"
-            raise InputError(f"method is {described(method)}: give an object, such as {name}()")
         self.check_classes()
         self.method = method
         self.target = parse_target(targets)
@@ -66,6 +67,10 @@ class Explainer(BlockModule):
 
     def check(self, images: ImageDataset) -> None:
         """Refuse images that lack the labels or class names which the target asks for, and learn the names."""
+        if self.target.uses_labels and (unknown := self.unknown_classes(images)):
+            raise InputError(
+                f"targets is label, but {unknown}: give data of its classes, or explain the predicted class"
+            )
         super().check(images)
         if (behavior := self.network.behavior) is not None:
             behavior.refuse_needs(type(self.method).__name__, self.method.card.needs)
@@ -78,7 +83,18 @@ class Explainer(BlockModule):
                 " model's class names, in the model's order, as data.classes, or explain the predicted class"
             )
         self.names = tuple(images.classes) if known else ()
+        if self.target.uses_names:
+            self.names = self._names_with_target(count)
         self.target.check(count, self.names)
+
+    def _names_with_target(self, count: int) -> Sequence[str]:
+        """The model's own class names, or those of the data if only they have the target."""
+        own: Sequence[str] = getattr(self.network, "class_names", None) or ()
+        for names in (own, self.names):
+            with suppress(InputError):
+                self.target.check(count, names)
+                return names
+        return own or self.names
 
     def predict_step(self, batch: Batch) -> BlockRecord:
         """Explain one block: rows image by image, in the order of ranks; a failure for each image without."""
@@ -91,6 +107,7 @@ class Explainer(BlockModule):
         if not len(resolved):
             return _without_rows(batch, resolved.reasons)
         explanation = self._explain(images, resolved)
+        extras = {**_predicted(logits, resolved, self.target), **explanation.extras}
         finite = explanation.maps.flatten(1).isfinite().all(1)
         index, rows = resolved.image[finite], resolved.index[finite]
         failed = dict.fromkeys(resolved.image[~finite].tolist(), f"its map is not finite: {_REMEDY}")
@@ -101,7 +118,7 @@ class Explainer(BlockModule):
             labels=batch.labels.to(index.device)[index].cpu(),
             probabilities=logits.softmax(-1)[index, rows].cpu(),
             maps=explanation.maps[finite].cpu(),
-            extras={name: value[finite].cpu() for name, value in explanation.extras.items()},
+            extras={name: value[finite].cpu() for name, value in extras.items()},
             failures=(*batch.failures, *_failures(batch, {**resolved.reasons, **failed})),
             places=explanation.places,
         )
@@ -122,6 +139,27 @@ class Explainer(BlockModule):
         shown = images[rows.image]
         rows = replace(rows, image=torch.arange(len(rows), device=rows.image.device), reasons={})
         return self.method.explain_cells(self.network, shown, rows)
+
+
+def _predicted(logits: Tensor, rows: Resolved, target: Target) -> dict[str, Tensor]:
+    """What the model predicts for the image of each row, ``(R,)``, where that is not what is explained anyway."""
+    if target.identity() in ("predicted", "top1"):
+        return {}
+    probability, index = logits.softmax(-1)[rows.image].max(-1)
+    return dict(zip(PREDICTION, (index, probability)))
+
+
+def _check_method(method: AttributionMethod) -> None:
+    """Refuse what is no instance of a method.
+
+    Raises:
+        InputError: It is not.
+    """
+    if isinstance(method, type):
+        raise InputError(f"method is the class {method.__name__}: give an instance, {method.__name__}()")
+    if not isinstance(method, AttributionMethod):
+        given = f"the text {method!r}" if isinstance(method, str) else a_kind(method)
+        raise InputError(f"method is {given}: give an instance of a method, such as lit_coiba.attribution.GradCAM()")
 
 
 def _by_rank(image: Tensor) -> list[Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.batch import Batch
@@ -49,7 +49,7 @@ class ChunkedPrototypes(Chunks):
         """
         found, grid = None, (0, 0)
         for number in range(len(self.chunks)):
-            if part := load_file(self.file(number)):
+            if part := self.content(number):
                 height, width = part.pop("grid").tolist()
                 one, grid = Strongest(**part), (height, width)
                 found = one if found is None else merge_strongest(found, one)

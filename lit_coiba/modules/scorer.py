@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.core.batch import Batch
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.batch import Batch, Failure
+from lit_coiba.core.errors import InputError, warn
+from lit_coiba.core.printable import a_kind, listed
 from lit_coiba.core.targets import ResolvedClass, resolve
 from lit_coiba.core.targets.class_target import class_rows
 from lit_coiba.heads.head import Head
@@ -50,7 +51,7 @@ class Regions(Protocol):
 
     @property
     def known(self) -> bool:
-        """Whether it is known for the first sample, as a sign for all."""
+        """Whether it is known for some sample."""
 
     def of(self, sample: str) -> Tensor | None:
         """Mask ``(H, W)``, bool, at the model's input; None = unknown."""
@@ -88,7 +89,7 @@ class Scorer(BlockModule):
         for name, metric in self.metrics.items():
             if (needs := getattr(metric, "needs", None)) is None:
                 raise InputError(
-                    f"metrics: {name} is a {type(metric).__name__}, which does not score explanations: give a "
+                    f"metrics: {name} is {a_kind(metric)}, which does not score explanations: give a "
                     "lit_coiba.metrics.Metric"
                 )
             if unknown := sorted(set(needs) - set(INGREDIENTS)):
@@ -104,20 +105,25 @@ class Scorer(BlockModule):
             regions: Where the objects are.
 
         Raises:
-            InputError: The model's images are none that a metric's settings can be used on.
+            InputError: The model's images are none that a metric's settings can be used on, or no metric can be
+                computed.
         """
         for metric in self.metrics.values():
             metric.check(self.preprocessing.size)
         blind = [name for name, metric in self.metrics.items() if "regions" in metric.needs]
-        if blind and self._chosen and not regions.known:
-            warnings.warn(
-                f"metrics: {', '.join(blind)} need to know where the object is, and the data do not say it for the "
-                "first image: these metrics are undefined for all images without a known object",
-                stacklevel=2,
+        if not blind or not self._chosen or regions.known:
+            return
+        what = f"metrics: {listed(blind)} need boxes or masks of the objects, and the first image has none"
+        if len(blind) == len(self.metrics):
+            raise InputError(
+                f"{what}: give them with the data, such as --data.csv with x_min, y_min, x_max, y_max, or choose other"
+                " metrics"
             )
+        warn(f"{what}: these metrics are undefined for all images without a known object")
 
     def predict_step(self, batch: Batch) -> BlockRecord:
         """Scores of one block: a row per (id, target) with a number per metric in the place of extras, and no map."""
+        batch, regions = self._located(batch)
         rows = self._rows(batch)
         index, targets = rows.image, rows.index
         ids = [batch.ids[i] for i in index.tolist()]
@@ -127,7 +133,7 @@ class Scorer(BlockModule):
             images = self.network.ordered(batch.images[index])
             maps = self.source.maps(self.network, images, ids, targets).to(images.device)
             resolved = resolve(targets, images, self.network.num_classes, lambda: self.network(images))
-            scored = ScoredBatch(self.network, images, resolved, maps, tuple(ids), self._regions(ids, images))
+            scored = ScoredBatch(self.network, images, resolved, maps, tuple(ids), _stacked(ids, regions, images))
             scores = {name: _score(metric, scored) for name, metric in self.metrics.items()}
             with torch.no_grad():
                 probabilities = self.network(images).float().softmax(-1).gather(1, targets[:, None])[:, 0].cpu()
@@ -148,13 +154,29 @@ class Scorer(BlockModule):
         image, index = torch.tensor(pairs, dtype=torch.long, device=batch.images.device).reshape(-1, 2).unbind(1)
         return class_rows(index.contiguous(), self.network.num_classes, image.contiguous())
 
-    def _regions(self, ids: list[str], images: Tensor) -> Tensor | None:
-        """Masks ``(R, H, W)``, an empty one where it is not known, which the metrics leave out; None = all unknown."""
-        found = [self.regions.of(name) for name in ids]
-        if all(region is None for region in found):
-            return None
-        nothing = torch.zeros(images.shape[-2:], dtype=torch.bool)
-        return torch.stack([nothing if region is None else region.bool() for region in found]).to(images.device)
+    def _located(self, batch: Batch) -> tuple[Batch, dict[str, Tensor | None]]:
+        """Where the objects of a block are, and the block with images as failures whose annotation makes no sense."""
+        found: dict[str, Tensor | None] = {}
+        failures = list(batch.failures)
+        for name in batch.ids:
+            try:
+                found[name] = self.regions.of(name) if self.source.targets(name) else None
+            except (OSError, ValueError) as error:  # noqa: PERF203 - each has its own reason
+                failures.append(Failure(name, str(error).splitlines()[0]))
+        kept = [i for i, name in enumerate(batch.ids) if name in found]
+        if len(kept) < len(batch.ids):
+            ids = tuple(batch.ids[i] for i in kept)
+            batch = Batch(batch.images[kept], ids, batch.labels[kept], batch.block, tuple(failures))
+        return batch, found
+
+
+def _stacked(ids: list[str], regions: Mapping[str, Tensor | None], images: Tensor) -> Tensor | None:
+    """Masks ``(R, H, W)``, an empty one where it is not known, which the metrics leave out; None = all unknown."""
+    found = [regions[name] for name in ids]
+    if all(region is None for region in found):
+        return None
+    nothing = torch.zeros(images.shape[-2:], dtype=torch.bool)
+    return torch.stack([nothing if region is None else region.bool() for region in found]).to(images.device)
 
 
 def _score(metric: Metric, batch: ScoredBatch) -> Tensor:

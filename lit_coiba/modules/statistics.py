@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, merge_moments, observe
@@ -19,10 +20,12 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
 from lit_coiba.data.shard import Shard
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.regular import read_bytes
 from lit_coiba.functional import Moments
 from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.store.chunks import Chunks
 
+LARGEST = 2**32  # bytes of a file of statistics
 FEW_IMAGES = 200  # fewer make the standard deviations noisy
 
 
@@ -63,7 +66,7 @@ class ChunkedStatistics(Chunks):
         """Moments of all chunks, merged in their order."""
         moments: dict[str, Moments] = {}
         for number in range(len(self.chunks)):
-            tensors = load_file(self.file(number))
+            tensors = self.content(number)
             if tensors:
                 moments = merge_moments(moments, {layer: self._read(tensors, layer) for layer in self.layers})
         return moments
@@ -81,7 +84,10 @@ class ChunkedStatistics(Chunks):
             raise InputError(f"activation statistics need at least two readable images, but the data have {seen}")
         if seen < FEW_IMAGES:
             warnings.warn(
-                f"activation statistics of only {seen} images are noisy: use {FEW_IMAGES} or more", stacklevel=2
+                f"activation statistics of only {seen} images are noisy (a standard deviation is off by about "
+                f"{100 / math.sqrt(2 * (seen - 1)):.0f}%): use {FEW_IMAGES} or more of the same domain, lit-coiba "
+                "statistics --data.root OTHER --file FILE, and give that file as method.statistics",
+                stacklevel=2,
             )
         return ActivationStatistics.from_moments(network, moments)
 
@@ -100,10 +106,10 @@ class ChunkedStatistics(Chunks):
             if not self.result.exists():
                 with TemporaryDirectory() as scratch:
                     finish(self.statistics(network)).save(Path(scratch) / "statistics")
-                    content = (Path(scratch) / "statistics").read_bytes()
+                    content = read_bytes(Path(scratch) / "statistics", LARGEST)
                 with suppress(FileExistsError), atomically(self.result, exclusive=True) as out:
                     out.write(content)
-            content = self.result.read_bytes()
+            content = read_bytes(self.result, LARGEST)
         except FileNotFoundError:
             return False
         with atomically(file) as out:

@@ -2,6 +2,8 @@
 
 from lit_coiba.pictures.comparison import Comparison, comparison
 from lit_coiba.pictures.contact_sheet import contact_sheet
-from lit_coiba.pictures.overlay import full_scale, heat, overlay, relative
+from lit_coiba.pictures.overlay import heat, overlay
+from lit_coiba.pictures.overlay_export import export_overlays
+from lit_coiba.pictures.show import save, show
 
-__all__ = ["Comparison", "comparison", "contact_sheet", "full_scale", "heat", "overlay", "relative"]
+__all__ = ["Comparison", "comparison", "contact_sheet", "export_overlays", "heat", "overlay", "save", "show"]

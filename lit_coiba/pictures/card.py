@@ -9,12 +9,19 @@ from torch import Tensor
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
-from lit_coiba.pictures.overlay import enlarged, full_scale, heat, overlay, zero_scale
+from lit_coiba.pictures.names import Names
+from lit_coiba.pictures.numbers import percent, spoken
+from lit_coiba.pictures.order import Predicted, predicted
+from lit_coiba.pictures.outline import outlined
 from lit_coiba.pictures.page import ALERT, FADED, Page, fitted
+from lit_coiba.pictures.painting import painted, painted_over
+from lit_coiba.pictures.scale import Scale
 from lit_coiba.store import Row
 
 SIDE = 160  # pixels, of the longer side of a panel
 PANELS = ("image", "map", "overlay")
+ENLARGED = 3.0  # factor from which on a card says how small the picture is
+CUT = 0.5  # share of a picture below which a card says how much of it is shown
 
 _GAP = 4  # between panels
 _CAPTION = 36  # height of the text above them
@@ -29,9 +36,15 @@ class Card(NamedTuple):
 
     row: Row
     panels: list[Tensor]  # image, map and overlay, (3, h, w) uint8
+    scale: Scale  # of the colors
+    outlined: bool  # whether there is a line around the object
+    kept: float  # share of the picture that the model's crop keeps
+    note: str  # what else has to be said about the picture; mostly nothing
 
 
-def card_of(row: Row, dataset: ImageDataset, index: int, transform: Transform) -> Card:
+def card_of(
+    row: Row, dataset: ImageDataset, index: int, transform: Transform, scale: Scale | None = None, outline: bool = True
+) -> Card:
     """The card of an explanation.
 
     Args:
@@ -39,19 +52,34 @@ def card_of(row: Row, dataset: ImageDataset, index: int, transform: Transform) -
         dataset: The images.
         index: Number of the image that was explained.
         transform: Transform that made the image model input.
+        scale: What the colors stand for; None = the map's own scale.
+        outline: Whether to draw a line around the object where the data know it.
 
     Raises:
         Unreadable: The image cannot be read.
     """
     try:
-        pixels = transform.pixels(dataset.image(index))
+        image = dataset.image(index)
+        pixels = transform.pixels(image)
+        region = dataset.region(index) if outline else None
+        where = None if region is None else transform.region(region)
     except Exception as error:  # whatever a user's dataset raises
         raise Unreadable(f"{row.id}: {error}") from error
+    resized, crop = transform.resized(image.height, image.width), transform.preprocessing.size
+    kept = min(resized[0], crop[0]) * min(resized[1], crop[1]) / (resized[0] * resized[1])
+    note = ""
+    if min(resized[0] / image.height, resized[1] / image.width) > ENLARGED:
+        note = f"from {image.width} x {image.height} pixels"
+    elif kept < CUT:
+        note = f"{percent(kept)} of the picture"
+    scale = Scale.of(row.map) if scale is None else scale
     size = _panel_size(transform.preprocessing)
     if pixels.shape[1] < size[0]:  # a small picture is enlarged first, so that its heat is smooth
         pixels = fitted(pixels, size)
-    colored = heat(enlarged(row.map, (pixels.shape[1], pixels.shape[2])))
-    return Card(row, [fitted(panel, size) for panel in (pixels, colored, overlay(pixels, row.map))])
+    colored = painted(row.map, (pixels.shape[1], pixels.shape[2]), scale)
+    panels = [fitted(panel, size) for panel in (pixels, colored, painted_over(pixels, row.map, scale))]
+    drawn = [outlined(panels[0], where), panels[1], outlined(panels[2], where)]
+    return Card(row, drawn, scale, where is not None and bool(where.any()), kept, note)
 
 
 def card_size(preprocessing: Preprocessing) -> tuple[int, int]:
@@ -60,27 +88,29 @@ def card_size(preprocessing: Preprocessing) -> tuple[int, int]:
     return len(PANELS) * (width + _GAP) - _GAP, _CAPTION + height
 
 
-def draw_card(page: Page, card: Card, classes: list[str] | None, x: int, y: int) -> None:
+def draw_card(page: Page, card: Card, names: Names, x: int, y: int, always: bool = True) -> None:
     """Draw a card with its top left corner at (x, y).
 
     Args:
         page: Page to draw on.
         card: The explanation.
-        classes: Class names; empty = unknown, None = those of the labels are not those of the model.
+        names: What classes and labels are called.
         x: Horizontal position in pixels.
         y: Vertical position in pixels.
+        always: Whether what is explained is always what the model predicts.
     """
     width = card.panels[0].shape[2]
-    _write_caption(page, card.row, classes, x, y, len(card.panels) * (width + _GAP) - _GAP)
+    found = predicted(card.row, always)
+    _write_caption(page, card, names, found, x, y, len(card.panels) * (width + _GAP) - _GAP)
     for place, panel in enumerate(card.panels):
         page.picture(x + place * (width + _GAP), y + _CAPTION, panel)
 
 
-def card_picture(card: Card, classes: list[str] | None) -> Tensor:
-    """A card on a white page of its own, ``(3, h, w)`` uint8."""
+def card_picture(card: Card, names: Names, always: bool = True) -> Tensor:
+    """A card on a white page of its own, ``(3, h, w)`` uint8; arguments as `draw_card`."""
     height, width = card.panels[0].shape[1:]
     page = Page(len(card.panels) * (width + _GAP) - _GAP, _CAPTION + height)
-    draw_card(page, card, classes, 0, 0)
+    draw_card(page, card, names, 0, 0, always)
     return page.pixels()
 
 
@@ -91,48 +121,26 @@ def _panel_size(preprocessing: Preprocessing) -> tuple[int, int]:
     return max(1, round(SIDE * height / longer)), max(1, round(SIDE * width / longer))
 
 
-def _write_caption(page: Page, row: Row, classes: list[str] | None, x: int, y: int, width: int) -> None:
-    right, unit = x + width, " bits" if "bits" in row.extras else ""
-    low = zero_scale(row.map)
-    shown = f"{rounded(low)} to" if low else "full scale"
-    scale = f"{shown} {rounded(full_scale(row.map))}{unit}"
-    peak = page.text(right, y + 12, scale, size=8, color=FADED, align="right")
-    share = f"  {percent(row.probability)}"
-    room = width - peak - 60
-    named = page.text(x, y + 12, class_name(row.target, classes), room, bold=True)
-    page.text(x + named, y + 12, share)
-    wrong = 0.0
-    if classes is not None and row.label not in (-1, row.target):
-        label = f"label: {class_name(row.label, classes)}"
-        wrong = page.text(right, y + 27, label, 0.55 * width, 8, ALERT, align="right") + 10
-    page.text(x, y + 27, row.id, width - wrong, 8, FADED, keep="end")
+def _write_caption(page: Page, card: Card, names: Names, found: Predicted, x: int, y: int, width: int) -> None:
+    """Two lines: what is explained and the scale; the sample, and what the label or the prediction is instead.
 
-
-def class_name(index: int, classes: list[str] | None) -> str:
-    """The name of a class, or its number."""
-    classes = classes or []
-    return classes[index] if 0 <= index < len(classes) and classes[index].strip() else f"class {index}"
-
-
-def rounded(number: float) -> str:
-    """A positive number to three digits.
-
-    Example:
-        >>> rounded(1184.2), rounded(12.34), rounded(0.0001234)
-        ('1,180', '12.3', '0.000123')
+    A name is bold if the model predicts it.
     """
-    return f"{float(f'{number:.3g}'):,.0f}" if 1000 <= number < 1e7 else f"{number:.3g}"
-
-
-def percent(probability: float) -> str:
-    """A probability with as many digits as one wants to read.
-
-    Example:
-        >>> percent(0.954), percent(0.034), percent(0.0001)
-        ('95%', '3.4%', '<0.1%')
-    """
-    if not 0 <= probability <= 1:
-        return "?"
-    if probability < 0.001:
-        return "<0.1%"
-    return f"{probability:.0%}" if probability >= 0.0995 else f"{probability:.1%}"
+    row, right = card.row, x + width
+    unit = " bits" if "bits" in row.extras else ""
+    peak = page.text(right, y + 12, spoken(card.scale, unit), size=8, color=FADED, align="right")
+    named = page.text(x, y + 12, names.target(row.target), width - peak - 60, bold=found.cls == row.target)
+    page.text(x + named, y + 12, f"  {percent(row.probability)}")
+    wrong = names.wrong(row.label, found.cls if found.cls >= 0 else row.target)
+    others = []
+    if found.cls not in (-1, row.target):
+        others.append(f"predicted: {names.target(found.cls)} {percent(found.probability)}")
+    told = names.same and row.label == row.target  # the label is what is explained
+    if row.label >= 0 and wrong is not False and (wrong or not names.same) and not told:
+        others.append(f"label: {names.label(row.label)}")
+    color = ALERT if wrong or found.cls not in (-1, row.target) else FADED
+    taken = 0.0
+    if text := ", ".join(others):
+        taken = page.text(right, y + 27, text, 0.6 * width, 8, color, align="right") + 10
+    noted = page.text(x, y + 27, card.note, width - taken, 8, FADED, bold=True) + 8 if card.note else 0.0
+    page.text(x + noted, y + 27, row.id, max(0.0, width - taken - noted), 8, FADED, keep="end")

@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
-from lit_coiba.pictures.overlay import overlay
 from lit_coiba.pictures.page import FADED, Page, fitted
+from lit_coiba.pictures.painting import painted_over
 
 _SIDE, _GAP, _MARGIN, _CAPTION, _HEADER = 150, 6, 20, 34, 38
 
@@ -53,7 +53,7 @@ def comparison(examples: Sequence[Comparison], file: str | Path, columns: int = 
         x = _MARGIN + number % columns * (block + _MARGIN)
         y = _HEADER + number // columns * (_SIDE + _CAPTION)
         pixels = fitted(example.pixels, (_SIDE, _SIDE)) if example.pixels.shape[1] < _SIDE else example.pixels
-        for place, panel in enumerate([pixels, *(overlay(pixels, values) for values in example.maps.values())]):
+        for place, panel in enumerate([pixels, *(painted_over(pixels, values) for values in example.maps.values())]):
             page.picture(x + place * step, y, fitted(panel, (_SIDE, _SIDE)))
         named = page.text(x, y + _SIDE + 16, example.title, block, bold=True)
         page.text(x + named + 10, y + _SIDE + 16, example.subtitle, block - named - 10, color=FADED)

@@ -13,9 +13,11 @@ from torch import Tensor
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
-from lit_coiba.pictures.card import Unreadable, card_of, class_name, percent
+from lit_coiba.pictures.card import Card, Unreadable, card_of
+from lit_coiba.pictures.names import Names
+from lit_coiba.pictures.numbers import percent, rounded_signed
 from lit_coiba.pictures.page import ALERT, FADED, Page, fitted
-from lit_coiba.pictures.prototype_page import FRAME, SIDE, draw_patch, framed, rounded_signed
+from lit_coiba.pictures.prototype_page import FRAME, SIDE, draw_patch, framed
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.prototypes.patches import Box, around, cell_box, cut
 from lit_coiba.store import ExplanationStore, Row
@@ -34,7 +36,7 @@ def draw_decisions(
     preprocessing: Preprocessing,
     prototypes: Prototypes,
     folder: Path,
-    named: bool = True,
+    names: Names | None = None,
     count: int = DECISIONS,
 ) -> list[Path]:
     """Draw some decisions of a store that `HeadAttribution` made with prototypes, evenly spaced, one PNG each.
@@ -45,7 +47,7 @@ def draw_decisions(
         preprocessing: Recipe by which they became model input.
         prototypes: What the units look like.
         folder: Folder to write; what an earlier call drew is replaced. It appears when all of them are drawn.
-        named: Whether the dataset's classes are those of the model.
+        names: Names of classes and labels; None = those of the dataset.
         count: Number of decisions to draw, at most.
 
     Returns:
@@ -61,14 +63,19 @@ def draw_decisions(
         index = bisect_left(dataset.ids, sample)
         if index < len(dataset.ids) and dataset.ids[index] == sample:
             with suppress(Unreadable):
-                page = decision(store[sample, target], dataset, index, transform, prototypes, named)
+                page = decision(store[sample, target], dataset, index, transform, prototypes, names)
                 files.append(folder / page.save(unfinished / f"{number:02d}.png").name)
     unfinished.rename(folder)
     return files
 
 
 def decision(
-    row: Row, dataset: ImageDataset, index: int, transform: Transform, prototypes: Prototypes, named: bool = True
+    row: Row,
+    dataset: ImageDataset,
+    index: int,
+    transform: Transform,
+    prototypes: Prototypes,
+    names: Names | None = None,
 ) -> Page:
     """One decision.
 
@@ -81,32 +88,41 @@ def decision(
         index: Number of the image.
         transform: Transform that made the image model input.
         prototypes: What the units look like.
-        named: Whether the dataset's classes are those of the model.
+        names: Names of classes and labels; None = those of the dataset.
 
     Raises:
         Unreadable: The image cannot be read.
     """
-    pixels, _, evidence = card_of(row, dataset, index, transform).panels
+    card = card_of(row, dataset, index, transform, outline=False)
+    pixels, _, evidence = card.panels
     picture = transform.pixels(dataset.image(index))
-    classes = dataset.classes if named else []
-    name = class_name(row.target, classes)
+    names = Names(dataset.classes, dataset.classes) if names is None else names
+    name = names.target(row.target)
     shown = min(ROWS, len(row.extras["units"]))
     patches = row.extras["looks_like"].shape[1]
     left = _MARGIN + _WHOLE + _MARGIN
     width = left + SIDE + _ARROW + patches * (SIDE + _GAP) + _TEXT
     page = Page(width, _HEADER + max(shown * _STEP, 2 * (_WHOLE + 20)) + 40)
-    end = page.text(_MARGIN, 34, f"Why {name}?", width / 2, 15, bold=True)
-    page.text(_MARGIN + end + 12, 34, percent(row.probability), size=12)
+    end = page.text(_MARGIN, 34, f"Why {name}?", 0.7 * width, 15, bold=True)
+    end += 12 + page.text(_MARGIN + end + 12, 34, percent(row.probability), size=12)
     page.text(_MARGIN, 56, f"image {row.id}", _WHOLE, 9, FADED, keep="end")
-    if named and row.label not in (-1, row.target):
-        page.text(left, 56, f"label: {class_name(row.label, classes)}", width - left, 9, ALERT)
-    for place, (panel, about) in enumerate(((pixels, "the image"), (evidence, f"evidence for {name}"))):
+    if names.wrong(row.label, row.target):
+        page.text(_MARGIN + end + 16, 34, f"label: {names.label(row.label)}", width - 2 * _MARGIN - end - 16, 10, ALERT)
+    adds = left + SIDE + _ARROW + patches * (SIDE + _GAP) + 8
+    headings = ((left, "this image"), (left + SIDE + _ARROW, "training patches"), (adds, "adds to the logit"))
+    for x, heading in headings:
+        page.text(x, _HEADER - 8, heading, size=8.5, color=FADED)
+    for place, (panel, about) in enumerate(((pixels, "the image"), (evidence, _evidence(card, name)))):
         page.picture(_MARGIN, _HEADER + place * (_WHOLE + 20), fitted(panel, (_WHOLE, _WHOLE)))
         page.text(_MARGIN, _HEADER + place * (_WHOLE + 20) + _WHOLE + 13, about, _WHOLE, 8.5, FADED)
     for number in range(shown):
         _draw_unit(page, row, number, picture, prototypes, name, left, _HEADER + number * _STEP)
     _write_sum(page, row, shown, prototypes.units, left, page.height - 22)
     return page
+
+
+def _evidence(card: Card, name: str) -> str:
+    return "red: for the class, blue: against it" if card.scale.signed else f"evidence for {name}"
 
 
 def _draw_unit(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
-from lit_coiba.pictures.overlay import overlay
 from lit_coiba.pictures.page import FADED, Page, fitted
+from lit_coiba.pictures.painting import painted_over
 
 _SIDE, _GAP, _MARGIN, _NAME, _BETWEEN, _HEADER = 84, 4, 16, 124, 22, 30
 
@@ -58,6 +58,6 @@ def gallery(
             y = _HEADER + line * (_SIDE + _GAP)
             page.text(x, y + _SIDE / 2 + 4, name, _NAME - 8, 8.5, bold=True)
             for place, (picture, values) in enumerate(zip(pictures, maps[name])):
-                panel = blank if values is None else fitted(overlay(picture, values), (_SIDE, _SIDE))
+                panel = blank if values is None else fitted(painted_over(picture, values), (_SIDE, _SIDE))
                 page.picture(x + _NAME + place * (_SIDE + _GAP), y, panel)
     return page.save(file)

@@ -1,100 +1,111 @@
-"""A map as colors, and over its picture."""
+"""A map over its picture, and a map in colors, as a picture to look at or to save."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+import warnings
+from collections.abc import Sequence
+from typing import Any
 
-import matplotlib
-import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from lit_coiba.functional import resize_map
+from lit_coiba.data.in_hand import Pictures, pixels_of, recipe_of
+from lit_coiba.pictures.maps_in_hand import Maps, check_pairs, maps_of
+from lit_coiba.pictures.page import pil_of
+from lit_coiba.pictures.painting import painted, painted_over
+from lit_coiba.pictures.scale import undefined
 
-COLOURMAP = "inferno"  # perceptually uniform, dark for nothing
-OPACITY = 0.9  # of the heat at full scale
-GAMMA = 0.75  # of the opacity: below 1, a faint place is still seen
-GRID_CELLS = 64 * 64  # a map with more cells has one for each pixel or so
-PERCENTILE = 0.99  # of such a map, what is shown as its brightest color
-OFFSET = 0.5  # a map that is everywhere above this share of its full scale is shown from its minimum on
-PAPER = 0.75  # how far the picture below the heat keeps its contrast; the rest is white
+SIDE = 224  # pixels of the longer side of a map alone, unless it has more
 
-_GREY = torch.tensor([0.299, 0.587, 0.114])  # luma of RGB, ITU-R BT.601
-
-
-def full_scale(values: Tensor) -> float:
-    """The value of a map ``(h, w)`` that is shown as its brightest color: the maximum, at least 0.
-
-    Of a map of single pixels it is the 99th percentile, where that is not 0: a few outliers would leave the rest black.
-    """
-    positive = _positive(values).flatten()
-    if len(positive) > GRID_CELLS:
-        percentile = positive.kthvalue(int(PERCENTILE * len(positive))).values.item()
-        if percentile > 0:
-            return float(percentile)
-    return float(positive.max()) if len(positive) else 0.0
+_GAP = 4  # pixels between the pictures of a batch
+_STRETCHED = 1.05  # ratio of the sides of a picture and of its map, from which on they do not fit
 
 
-def zero_scale(values: Tensor) -> float:
-    """The value of a map ``(h, w)`` that is shown as nothing: 0, or the minimum of one that is nowhere near 0.
+def overlay(image: Pictures, map: Maps, model: Any = None) -> Image.Image:
+    """A map as heat over its picture in gray, at the picture's size; of a batch, one beside the other.
 
-    RISE and ViT-CX put a mean score everywhere; what they say is in the differences.
-    """
-    lowest = float(values.detach().double().nan_to_num(0.0, 0.0, 0.0).amin()) if values.numel() else 0.0
-    highest = full_scale(values)
-    return lowest if OFFSET * highest < lowest < highest else 0.0
-
-
-def relative(values: Tensor, scale: float | None = None) -> Tensor:
-    """A map ``(h, w)`` as shares of its full scale: 0 at and below `zero_scale`, 1 at and above the full scale.
-
-    NaN becomes 0.
+    Colors go from 0 to the map's own maximum; a map with negative values is red above 0 and blue below; where a map is
+    not a number it is hatched. With the model, a file or a PIL picture is resized and cropped to what the model saw:
+    that is what the map covers.
 
     Args:
-        values: The map.
-        scale: Another full scale than its own, above 0.
+        image: A file, a PIL picture, an array or a tensor of pixels (bytes, or numbers in [0, 1]; ``(H, W, 3)`` or
+            ``(3, H, W)``), model input together with `model`, a batch of these, or a list.
+        map: The map ``(h, w)`` at any grid, a batch ``(B, h, w)``, what a method's `explain` returned, or a row of a
+            store.
+        model: The model that was explained, or its `Preprocessing`.
+
+    Raises:
+        InputError: Something else was given, or the numbers of images and maps differ.
 
     Example:
-        >>> relative(torch.tensor([[-1.0, 2.0, 4.0]]))
-        tensor([[0.0000, 0.5000, 1.0000]])
+        >>> overlay(Image.new("RGB", (300, 200)), torch.rand(4, 6)).size
+        (300, 200)
     """
-    low = zero_scale(values) if scale is None else 0.0
-    above = (full_scale(values) if scale is None else scale) - low
-    positive = (_positive(values) - low).clamp_min(0)
-    return (positive / above).clamp_max(1).float() if above > 0 else torch.zeros_like(positive).float()
+    pictures, maps = matched(image, map, model)
+    return _in_a_row([painted_over(pixels, values) for pixels, values in zip(pictures, maps)])
 
 
-def heat(values: Tensor) -> Tensor:
-    """Numbers in [0, 1], ``(H, W)``, as colors ``(3, H, W)`` uint8."""
-    return _colors()[(values * 255).round().long()].permute(2, 0, 1).contiguous()
-
-
-def overlay(pixels: Tensor, values: Tensor) -> Tensor:
-    """A map as heat over its picture in grey: the hotter, the more opaque.
+def heat(map: Maps) -> Image.Image:
+    """A map in colors, as `overlay` draws it, without a picture; of a batch, one beside the other.
 
     Args:
-        pixels: The picture, ``(3, H, W)`` uint8.
-        values: The map at its native grid, ``(h, w)``; it is shown relative to its full scale.
+        map: The map; see `overlay`. It is enlarged to 224 pixels, if it has fewer.
 
-    Returns:
-        ``(3, H, W)`` uint8.
+    Raises:
+        InputError: Something else was given.
     """
-    shares = enlarged(values, (pixels.shape[1], pixels.shape[2]))
-    grey = (_GREY.view(3, 1, 1) * pixels.float()).sum(0) * PAPER + 255 * (1 - PAPER)
-    opacity = OPACITY * shares**GAMMA
-    return ((1 - opacity) * grey + opacity * heat(shares).float()).round().to(torch.uint8)
+    maps = maps_of(map, "map")
+    warn_undefined(maps, stacklevel=3)
+    return _in_a_row([painted(values, _enlarged(values)) for values in maps])
 
 
-def enlarged(values: Tensor, size: tuple[int, int]) -> Tensor:
-    """A map ``(h, w)`` as shares of its full scale, ``(H, W)``."""
-    return resize_map(relative(values)[None], size)[0]
+def matched(images: Pictures, maps: Maps, model: Any, name: str = "map") -> tuple[list[Tensor], list[Tensor]]:
+    """Pictures ``(3, H, W)`` uint8 as the model saw them, and a map ``(h, w)`` of each.
+
+    Raises:
+        InputError: Something else was given, or their numbers differ.
+    """
+    pictures = pixels_of(images, "images", None if model is None else recipe_of(model))
+    found = maps_of(maps, name)
+    check_pairs(len(pictures), len(found), name)
+    warn_undefined(found, stacklevel=4)
+    if model is None and any(_stretched(pixels, values) for pixels, values in zip(pictures, found)):
+        warnings.warn(
+            "a picture and its map have sides of another ratio, so the map is stretched over the whole picture: give"
+            " the model too, and the picture is cropped to what the model saw",
+            stacklevel=3,
+        )
+    return pictures, found
 
 
-def _positive(values: Tensor) -> Tensor:
-    return values.detach().cpu().double().nan_to_num(0.0, 0.0, 0.0).clamp_min(0)
+def warn_undefined(maps: Sequence[Tensor], stacklevel: int) -> None:
+    """Warn of values that are not numbers, at the line of the caller's caller."""
+    missing = sum(int(undefined(values).sum()) for values in maps)
+    if missing:
+        total = sum(values.numel() for values in maps)
+        warnings.warn(
+            f"{missing} of {total} values of the maps are not finite; they are hatched", stacklevel=stacklevel
+        )
 
 
-@lru_cache(maxsize=1)
-def _colors() -> Tensor:
-    """The color map, ``(256, 3)`` uint8."""
-    return torch.from_numpy(matplotlib.colormaps[COLOURMAP](np.arange(256), bytes=True)[:, :3].copy())
+def _stretched(pixels: Tensor, values: Tensor) -> bool:
+    ratio = pixels.shape[1] / pixels.shape[2] * values.shape[1] / values.shape[0]
+    return max(ratio, 1 / ratio) > _STRETCHED
+
+
+def _enlarged(values: Tensor) -> tuple[int, int]:
+    factor = max(1.0, SIDE / max(values.shape))
+    return max(1, round(values.shape[0] * factor)), max(1, round(values.shape[1] * factor))
+
+
+def _in_a_row(pictures: Sequence[Tensor]) -> Image.Image:
+    """Pictures ``(3, H, W)`` uint8 side by side on white."""
+    height = max(pixels.shape[1] for pixels in pictures)
+    row = torch.full((3, height, sum(pixels.shape[2] + _GAP for pixels in pictures) - _GAP), 255, dtype=torch.uint8)
+    left = 0
+    for pixels in pictures:
+        row[:, : pixels.shape[1], left : left + pixels.shape[2]] = pixels
+        left += pixels.shape[2] + _GAP
+    return pil_of(row)

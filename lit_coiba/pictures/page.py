@@ -15,13 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.regular import open_regular
 
 INK, FADED, ALERT = "#1b1b1f", "#6f6f7a", "#b3261e"
 
 _DPI = 100
+_NOTE = "lit-coiba"  # the key of a note among a PNG's texts
 _ELLIPSIS = "\u2026"
 _NO_GLYPH = "\u25a1"  # a box
 
@@ -96,21 +99,42 @@ class Page:
         canvas.draw()
         return torch.from_numpy(np.asarray(canvas.buffer_rgba())[..., :3].copy()).permute(2, 0, 1)
 
-    def save(self, file: str | Path) -> Path:
-        """Write the page as a PNG, whole or not at all; equal pages give equal bytes."""
+    def save(self, file: str | Path, note: str = "") -> Path:
+        """Write the page as a PNG, whole or not at all; equal pages give equal bytes.
+
+        Args:
+            file: The file.
+            note: Text that `note_of` finds in it.
+        """
+        about = PngInfo()
+        if note:
+            about.add_text(_NOTE, note)
         path = Path(file)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomically(path) as out:
-            Image.fromarray(self.pixels().permute(1, 2, 0).numpy()).save(out, "PNG")
+            pil_of(self.pixels()).save(out, "PNG", pnginfo=about)
         return path
+
+
+def note_of(file: Path) -> str | None:
+    """The note in a page that was saved; None if there is no such picture."""
+    try:
+        with open_regular(file) as opened, Image.open(opened, formats=["PNG"]) as picture:
+            return str(picture.info.get(_NOTE, ""))
+    except Exception:  # whatever decoders raise: a damaged picture is drawn again
+        return None
+
+
+def pil_of(pixels: Tensor) -> Image.Image:
+    """A picture ``(3, H, W)`` uint8 for Pillow."""
+    return Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
 
 
 def fitted(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     """A picture ``(3, H, W)`` uint8 at another size."""
     if tuple(pixels.shape[1:]) == size:
         return pixels
-    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
-    resized = image.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    resized = pil_of(pixels).resize((size[1], size[0]), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
 

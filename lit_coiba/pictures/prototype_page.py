@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lit_coiba.pictures.card import class_name, rounded
+from lit_coiba.pictures.names import class_name
+from lit_coiba.pictures.numbers import rounded_signed
 from lit_coiba.pictures.page import ALERT, FADED, Page, fitted
 from lit_coiba.prototypes import Patch, Prototypes
 from lit_coiba.prototypes.patches import Box
@@ -34,7 +36,7 @@ def draw_pages(
 
     Args:
         prototypes: The prototypes.
-        folder: Folder to write: ``units/01.png`` and so on, ``classes/0.png``.
+        folder: Folder to write: ``units/01.png`` and so on, ``classes/000_tench.png``.
         pages: Largest number of pages of each kind.
         report_progress: Called with how many are done, of how many.
     """
@@ -52,7 +54,7 @@ def draw_pages(
     for number, strongest in enumerate(own):
         units, weights = [unit for unit, _ in strongest[:OF_CLASS]], [weight for _, weight in strongest[:OF_CLASS]]
         title = f"{class_name(number, prototypes.classes)}: the units of largest weight"
-        unit_page(prototypes, units, title, weights).save(folder / CLASSES / f"{number}.png")
+        unit_page(prototypes, units, title, weights).save(folder / CLASSES / f"{_stem(number, prototypes.classes)}.png")
         report_progress(len(parts) + number + 1, len(parts) + len(own))
 
 
@@ -114,14 +116,11 @@ def framed(pixels: Tensor, box: Box, side: int, color: Tensor) -> Tensor:
     return picture
 
 
-def rounded_signed(number: float) -> str:
-    """A number to three digits with its sign.
-
-    Example:
-        >>> rounded_signed(1.2345), rounded_signed(-0.5)
-        ('+1.23', '\N{MINUS SIGN}0.5')
-    """
-    return f"{'+' if number >= 0 else chr(0x2212)}{rounded(abs(number))}"
+def _stem(number: int, classes: list[str]) -> str:
+    """The name of the page of a class: its number, so that files are in order, and its name as far as it is plain."""
+    name = classes[number] if number < len(classes) else ""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:40]
+    return f"{number:03d}_{plain}" if plain else f"{number:03d}"
 
 
 def _write_unit(page: Page, prototypes: Prototypes, unit: int, y: int, weight: float | None) -> None:

@@ -149,7 +149,7 @@ def read_tokens(model: nn.Module, grid: Grid) -> Tensor:
     they are pooled too. A distilled DeiT has a head on CLS and one on the token behind it: each has a half.
     """
     inner: Any = model.model if isinstance(model, Backbone) else model
-    start = torch.zeros(grid.positions)
+    start = torch.zeros(grid.positions, dtype=torch.float64)  # what it multiplies decides the precision
     headless = attached(inner) is None
     pools_patches = getattr(inner, "global_pool", "token") != "token" or not headless
     if headless and isinstance(getattr(inner, "head_dist", None), nn.Module):

@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lit_coiba.core.errors import Unsupported
 from lit_coiba.propagation import operations as kinds
+from lit_coiba.propagation.max_pools import SharedMaxPool, Windows, windows_of
 from lit_coiba.propagation.operations import is_activation, is_gate, operation_name
 from lit_coiba.propagation.relevance_steps import Gate, PassThrough, Proportional, Sum
 from lit_coiba.propagation.tracing import list_steps, place
@@ -168,6 +169,9 @@ def _give_rule(module: fx.GraphModule, node: fx.Node, varying: set[fx.Node], eps
         _replace(module, node, Sum(SIGNS[name], epsilon))
     elif len(places) == 1 and (name in ANY_PLACE or (name in FIRST_PLACE and places == [0])):
         _replace(module, node, PassThrough(function, places[0]))
+    elif name in kinds.MAX_POOLS.names - {"boolean_dispatch"} and places == [0]:
+        _replace(module, node, _max_pool(name, function, node), node.args[:1])
+        node.kwargs = {}
     elif name in PROPORTIONAL.names and places == [0]:
         _replace(module, node, Proportional(function, epsilon))
     elif name not in ROUTING.names:
@@ -178,6 +182,8 @@ def _give_rule_to_layer(module: fx.GraphModule, node: fx.Node, epsilon: float) -
     layer = module.get_submodule(str(node.target))
     if is_activation(layer):
         _replace(module, node, PassThrough(layer))
+    elif isinstance(layer, (kinds.MAX_POOLS | kinds.ADAPTIVE_MAX_POOLS).modules) and not layer.return_indices:
+        _replace(module, node, SharedMaxPool(layer, windows_of(layer)))
     elif isinstance(layer, kinds.RESIZING.modules):
         _replace(module, node, Proportional(layer, epsilon))
     elif not _known(layer):
@@ -192,6 +198,16 @@ def _known(layer: nn.Module) -> bool:
         return layer.running_mean is not None
     own = {name for name, _ in layer.named_parameters(recurse=False)} <= {"weight", "bias"}  # no weight norm
     return (own and type(layer).__name__ in PLAIN_LAYERS) or isinstance(layer, KEPT)
+
+
+def _max_pool(name: str, function: Callable[..., Tensor], node: fx.Node) -> SharedMaxPool:
+    """A max pool that is called as a function."""
+    order = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+    given: dict[str, Any] = dict(zip(order, node.args[1:])) | dict(node.kwargs)
+    if given.pop("return_indices", False):
+        raise Unsupported("a max pool that returns places", place(node))
+    windows = Windows.of(int(name[-2]), **{key: value for key, value in given.items() if key != "ceil_mode"})
+    return SharedMaxPool(partial(function, **given), windows)
 
 
 def _is_call(node: fx.Node) -> bool:

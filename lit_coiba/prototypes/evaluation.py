@@ -108,6 +108,7 @@ def evaluate_prototypes(
     if not isinstance(head, Head):
         raise InputError("prototypes belong to the units of an interpretable head, and this model has none: attach one")
     datamodule.model_preprocessing = backbone.preprocessing
+    datamodule.model_classes = backbone.num_classes
     datamodule.setup("predict")
     if datamodule.transform.preprocessing != backbone.preprocessing:
         raise InputError("the data module prepares images for another model: give a data module of its own to each")

@@ -14,9 +14,14 @@ from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.old_names import current_summary
+from lit_coiba.core.printable import printable
+from lit_coiba.files.json_text import read_json
+from lit_coiba.files.regular import clause, open_regular
 from lit_coiba.prototypes.patches import Box, decode
 from lit_coiba.prototypes.table import SUMMARY, TABLE, checked
 from lit_coiba.store import Manifest
+
+LARGEST = 2**29  # bytes of a summary
 
 
 class Patch(NamedTuple):
@@ -47,14 +52,16 @@ class Prototypes:
         self.path = Path(folder)
         try:
             self.manifest = Manifest.load(self.path)
-            told = json.loads((self.path / SUMMARY).read_bytes())
-            self.summary: dict[str, Any] = current_summary(told) if isinstance(told, dict) else told
+            told: dict[str, Any] = read_json(self.path / SUMMARY, dict[str, Any], "summary", LARGEST)
+            self.summary = current_summary(told)
             self._table: pa.Table = checked(self.path / TABLE, self.summary)
         except FileNotFoundError as error:
             raise InputError(f"{folder} has no prototypes: run lit-coiba prototypes --output {folder} first") from error
-        except (ValueError, pa.ArrowException, OSError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, pa.ArrowException, OSError) as error:
+            reason = clause(error) if isinstance(error, OSError) else str(error)
             raise InputError(
-                f"the prototypes in {folder} cannot be read ({error}): run lit-coiba prototypes again"
+                f"the prototypes in {printable(folder, 200)} cannot be read ({printable(reason, 200)}): run lit-coiba"
+                " prototypes again"
             ) from error
 
     def __len__(self) -> int:
@@ -157,7 +164,8 @@ class Prototypes:
 
     @cached_property
     def _crops(self) -> Any:
-        return pq.read_table(self.path / TABLE, columns=["crop"])["crop"]
+        with open_regular(self.path / TABLE) as source:
+            return pq.read_table(source, columns=["crop"], use_threads=False)["crop"]
 
     @cached_property
     def _places(self) -> dict[tuple[int, int], list[int]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,6 +17,9 @@ from torch import Tensor
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.digests import is_file_sealed, is_sealed, seal_of_file, sealed, warn_undigested
+from lit_coiba.files.json_text import typed
+from lit_coiba.files.regular import open_regular
 from lit_coiba.functional import Strongest, duplicates
 from lit_coiba.prototypes.patches import around, cell_box, cut, encode
 
@@ -35,6 +39,8 @@ SCHEMA = pa.schema(
         "crop": pa.binary(),  # JPEG: the cell and what is around it; null for all but the strongest
     }
 )
+LONGEST = 1000  # characters of the name of a class
+_TABLE_SEAL = "table"  # in the summary
 _GROUP = 64  # units of a row group
 
 
@@ -100,21 +106,60 @@ def summary(found: Strongest, weights: Tensor | None, classes: Sequence[str]) ->
     return told
 
 
-def checked(file: Path, told: Any) -> pa.Table:
+class Summary(msgspec.Struct, kw_only=True):
+    """What the file of `summary` has to say; see there."""
+
+    units: Annotated[int, msgspec.Meta(ge=1, le=10**7)]
+    sides: Literal[1, 2]
+    classes: list[str]
+    dead: list[int]
+    unused: list[int]
+    duplicate: list[tuple[int, int]]
+    users: list[list[tuple[int, float]]] | None
+    own: list[list[tuple[int, float]]] | None
+    importance: list[float]
+
+    def check(self) -> None:
+        """Refuse parts that contradict one another.
+
+        Raises:
+            ValueError: Saying which.
+        """
+        for what, numbers in (("dead", self.dead), ("unused", self.unused), ("duplicate", sum(self.duplicate, ()))):
+            if any(not 0 <= unit < self.units for unit in numbers):
+                raise ValueError(f"{SUMMARY} has a unit under {what} that there is not")
+        if len(self.importance) != self.units:
+            raise ValueError(f"{SUMMARY} has the importance of {len(self.importance)} units, of {self.units}")
+        if (self.users is None) != (self.own is None) or len(self.users or range(self.units)) != self.units:
+            raise ValueError(f"{SUMMARY} does not have the classes of every unit")
+        known = len(self.own or ())
+        if any(not 0 <= unit < self.units for units in self.own or () for unit, _ in units) or any(
+            not 0 <= number < known for classes in self.users or () for number, _ in classes
+        ):
+            raise ValueError(f"{SUMMARY} has a unit or a class that there is not")
+        if self.own is not None and len(self.classes) not in (0, known):
+            raise ValueError(f"{SUMMARY} names {len(self.classes)} classes, of {known}")
+        if long := next((name for name in self.classes if len(name) > LONGEST), None):
+            raise ValueError(f"{SUMMARY} has the name of a class with {len(long):,} characters")
+
+
+def checked(file: Path, told: Mapping[str, Any]) -> pa.Table:
     """The table without its crops, whose content makes sense and goes with the summary `told`.
 
     Raises:
         ValueError: It does not; the message says why.
         OSError: It cannot be read.
     """
-    keys = {"units": int, "sides": int, "classes": list, "duplicate": list, "dead": list, "unused": list}
-    if not isinstance(told, dict) or any(not isinstance(told.get(key), kind) for key, kind in keys.items()):
-        raise ValueError(f"{SUMMARY} does not say what it should")
-    if len(told.get("importance", ())) != told["units"] or told["sides"] not in (1, 2):
-        raise ValueError(f"{SUMMARY} contradicts itself")
-    if not pq.read_schema(file).equals(SCHEMA):
-        raise ValueError(f"{TABLE} has other columns")
-    table = pq.read_table(file, columns=[name for name in SCHEMA.names if name != "crop"])
+    typed(told, Summary).check()
+    if is_sealed(told) is None:
+        warn_undigested(file.with_name(SUMMARY), "run lit-coiba prototypes again to be sure")
+    elif not is_sealed(told) or not is_file_sealed(file, told.get(_TABLE_SEAL)):
+        raise ValueError("their content is not what their digest says")
+    with open_regular(file) as source:
+        if not pq.read_schema(source).equals(SCHEMA):
+            raise ValueError(f"{TABLE} has other columns")
+        columns = [name for name in SCHEMA.names if name != "crop"]
+        table = pq.read_table(source, columns=columns, use_threads=False)
     optional = ("label", "crop_top", "crop_left")
     if any(table[name].null_count for name in table.column_names if name not in optional):
         raise ValueError(f"{TABLE} has gaps")
@@ -129,10 +174,26 @@ def checked(file: Path, told: Any) -> pa.Table:
     return table
 
 
-def write_summary(file: Path, told: dict[str, Any]) -> None:
-    """Write what `summary` says."""
+def relabel_table(file: Path, labels: Mapping[str, int]) -> bool:
+    """Give rows the labels of now, whether there were others; one whose sample is not in `labels` keeps its own."""
+    told = pq.read_table(file, columns=["id", "label"])
+    ids, old = told["id"].to_pylist(), [-1 if label is None else label for label in told["label"].to_pylist()]
+    new = [labels.get(name, label) for name, label in zip(ids, old)]
+    if new == old:
+        return False
+    table = pq.read_table(file)
+    column = pa.array([None if label < 0 else label for label in new], pa.int32())
+    table = table.set_column(table.schema.get_field_index("label"), SCHEMA.field("label"), column)
     with atomically(file) as out:
-        out.write(json.dumps(told, allow_nan=False).encode())
+        pq.write_table(table, out, compression="zstd", row_group_size=max(1, table.num_rows // 16))
+    return True
+
+
+def write_summary(file: Path, told: dict[str, Any]) -> None:
+    """Write what `summary` says, with its digest and that of the table beside it."""
+    content = sealed({**told, _TABLE_SEAL: seal_of_file(file.with_name(TABLE))})
+    with atomically(file) as out:
+        out.write(json.dumps(content, allow_nan=False).encode())
 
 
 def _largest(rows: Tensor, count: int) -> list[list[tuple[int, float]]]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lit_coiba.core.batch import Failure
+from lit_coiba.core.printable import printable
 from lit_coiba.files.atomic import atomically
-from lit_coiba.store.records import COLUMNS, BlockRecord, Columns, to_table
+from lit_coiba.files.json_text import decode_json
+from lit_coiba.files.regular import clause, open_regular
+from lit_coiba.store.records import COLUMNS, VERSION, BlockRecord, Columns, from_table, to_table
 
 _ONE = re.compile(r"\d{6,}\.parquet")
 _MANY = re.compile(r"(\d{6,})-(\d{6,})\.[0-9a-f]{12}\.parquet")  # first and last block, and what it was made of
@@ -31,6 +35,7 @@ PARQUET: dict[str, Any] = {
     "write_page_checksum": True,
 }
 
+Numbers = list[Annotated[int, msgspec.Meta(ge=0, lt=2**48)]]  # of blocks, or of rows
 Signature = tuple[int, int, int]  # inode, bytes, modification time in ns
 
 _LOOKS = 20  # at a folder in which files come and go
@@ -40,7 +45,7 @@ class DamagedBlock(Exception):
     """A file among the blocks that is truncated, or does not belong to this store."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} is truncated or belongs to another run ({reason})")
+        super().__init__(f"{printable(path, 200)} is truncated or belongs to another run ({reason})")
         self.path = path
 
 
@@ -58,6 +63,8 @@ class Part(NamedTuple):
     start: int  # its first row among the explained ones of that group
     keys: list[tuple[str, int]]  # (id, target) of its explained rows
     failures: tuple[Failure, ...]
+    labels: Sequence[int] = ()  # of its explained rows; -1 = none
+    versions: Sequence[str] | None = None  # of the samples of its explained rows; None = not known
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +129,11 @@ def list_blocks(folder: Path) -> dict[str, Signature]:
     return found
 
 
+def is_block(name: str) -> bool:
+    """Whether a file of this name is one of blocks."""
+    return bool(_ONE.fullmatch(name) or _MANY.fullmatch(name))
+
+
 def read_keys(path: Path, signature: Signature, identity: str) -> BlockFile:
     """What a file holds: reads ids, targets and errors, not the maps.
 
@@ -133,16 +145,18 @@ def read_keys(path: Path, signature: Signature, identity: str) -> BlockFile:
         schema = file.schema_arrow
         metadata = schema.metadata or {}
         types = dict(zip(schema.names, schema.types))
-        if _BLOCKS not in metadata or any(types.get(name) != type for name, type in COLUMNS.items()):
+        columns = {**COLUMNS, **({VERSION: pa.string()} if VERSION in types else {})}
+        if _BLOCKS not in metadata or any(types.get(name) != type for name, type in columns.items()):
             raise DamagedBlock(path, "it is not a block of explanations")
         if metadata.get(_IDENTITY) != identity.encode():
             raise DamagedBlock(path, "it belongs to a run with other arguments")
-        blocks = json.loads(metadata[_BLOCKS])
-        rows = json.loads(metadata.get(_ROWS, json.dumps([file.metadata.num_rows])))
-        if path.name not in (_one(blocks[0]), *_many(path, blocks)):
+        blocks: list[int] = decode_json(metadata[_BLOCKS], Numbers)
+        rows: list[int] = decode_json(metadata[_ROWS], Numbers) if _ROWS in metadata else [file.metadata.num_rows]
+        if not blocks or blocks != sorted(set(blocks)) or path.name not in (_one(blocks[0]), *_many(path, blocks)):
             raise DamagedBlock(path, f"it holds block {blocks[0]}")
         groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-        keys = file.read(columns=["id", "target", "error"], use_threads=False)
+        named = [name for name in ("id", "label", "target", "error", VERSION) if name in types]
+        keys = file.read(columns=named, use_threads=False)
         parts = tuple(_parts(path, blocks, rows, groups, keys))
         return BlockFile(path, signature, parts, layout(schema), file.metadata if len(parts) > 1 else None)
 
@@ -158,15 +172,16 @@ def _many(path: Path, blocks: list[int]) -> list[str]:
 
 
 def layout(schema: pa.Schema) -> tuple[tuple[str, str, str], ...]:
-    """Name, type and shape of each extra; files of one layout can be merged."""
-    extras = [field for field in schema if field.name not in COLUMNS]
+    """Name, type and shape of each column that not every file has; files of one layout can be merged."""
+    extras = [field for field in schema if field.name not in COLUMNS]  # and the versions, where it has them
     return tuple((field.name, str(field.type), str(field.metadata)) for field in extras)
 
 
 def _parts(path: Path, blocks: list[int], rows: list[int], groups: list[int], keys: pa.Table) -> Iterator[Part]:
     """Cut the keys of a file into its blocks; no block lies in two row groups."""
     ids, targets = keys["id"].to_pylist(), keys["target"].to_pylist()
-    errors = keys["error"].to_pylist()
+    errors, labels = keys["error"].to_pylist(), keys["label"].to_pylist()
+    versions = keys[VERSION].to_pylist() if VERSION in keys.column_names else None
     group = first = start = done = 0
     for block, length in zip(blocks, rows):
         while group < len(groups) and first == groups[group] > 0:
@@ -174,9 +189,12 @@ def _parts(path: Path, blocks: list[int], rows: list[int], groups: list[int], ke
         if length and (group == len(groups) or first + length > groups[group]):
             raise DamagedBlock(path, "its row groups are not what they should be")
         own = range(done, done + length)
-        explained = [(ids[row], targets[row]) for row in own if errors[row] is None]
+        whole = [row for row in own if errors[row] is None]
+        explained = [(ids[row], targets[row]) for row in whole]
+        known = [-1 if labels[row] is None else labels[row] for row in whole]
+        noted = None if versions is None else [versions[row] or "" for row in whole]
         failed = tuple(Failure(ids[row], errors[row]) for row in own if errors[row] is not None)
-        yield Part(block, group, first, length, start, explained, failed)
+        yield Part(block, group, first, length, start, explained, failed, known, noted)
         first, start, done = first + length, start + len(explained), done + length
     if len(blocks) != len(rows) or done != len(ids):
         raise DamagedBlock(path, "it does not have the rows that it should have")
@@ -212,11 +230,23 @@ def read_rows(file: BlockFile, group: int) -> Columns:
         return Columns(table)
 
 
+def read_record(file: BlockFile, part: Part) -> BlockRecord:
+    """Decode one block, failures and all.
+
+    Raises:
+        DamagedBlock: Its data is damaged.
+        StaleBlock: The file is not the one whose keys were read.
+    """
+    table = read_group(file, part.group) if part.length else read_schema(file).empty_table()
+    with _damage(file.path):
+        return from_table(table.slice(part.first, part.length), part.block)
+
+
 def check_same(file: BlockFile) -> None:
     """Raise `StaleBlock` if another process has replaced or removed a file since its keys were read."""
     try:
         same = signature_of(file.path) == file.signature
-    except FileNotFoundError:
+    except OSError:
         same = False
     if not same:
         raise StaleBlock
@@ -227,6 +257,7 @@ def _opened(path: Path, footer: pq.FileMetaData | None = None) -> Iterator[pq.Pa
     """A Parquet file open for reading; what is wrong with it is raised as what it means for the store."""
     with (
         _damage(path),
+        open_regular(path),
         pa.OSFile(os.fsencode(path)) as source,
         pq.ParquetFile(source, metadata=footer, pre_buffer=False, page_checksum_verification=True) as file,
     ):
@@ -238,19 +269,25 @@ def _damage(path: Path) -> Iterator[None]:
     """What reading a file raises, as what it means for the store."""
     try:
         yield
+    except (DamagedBlock, StaleBlock):
+        raise
     except FileNotFoundError as error:
         raise StaleBlock from error
-    except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise DamagedBlock(path, reason[0][:200]) from error
+    except Exception as error:  # whatever Arrow makes of bytes that are something else
+        reason = clause(error) if isinstance(error, OSError) else (str(error).strip().splitlines() or [""])[0]
+        raise DamagedBlock(path, printable(reason, 200) or type(error).__name__) from error
 
 
 def _look(folder: Path) -> dict[str, Signature]:
     found = {}
     for path in sorted(folder.glob("*.parquet"), key=lambda path: (len(path.name), path.name)):
         if not path.name.startswith("."):
-            with suppress(FileNotFoundError):  # removed meanwhile
+            try:
                 found[path.name] = signature_of(path)
+            except FileNotFoundError:  # removed meanwhile
+                continue
+            except OSError:  # a link to itself, say: it counts as damaged
+                found[path.name] = (0, -1, 0)
     return found
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import Tensor
+
+from lit_coiba.core.errors import InputError
 from lit_coiba.data.shard import Shard
+from lit_coiba.files.tensor_file import read_safe_tensors
 
 CHUNKS = 16  # files, at most, where nothing else is asked for
 
@@ -48,6 +53,22 @@ class Chunks:
     def remove(self) -> None:
         """Delete everything here; another run may do so at the same time."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def content(self, chunk: int) -> dict[str, Tensor]:
+        """The tensors that a chunk left.
+
+        Raises:
+            FileNotFoundError: Another run has removed it.
+            InputError: It is damaged; it is removed, so that the same call does it again.
+        """
+        file = self.file(chunk)
+        if not os.path.lexists(file):
+            raise FileNotFoundError(None, "it is gone", str(file))
+        try:
+            return read_safe_tensors(file, "part", "rerun the same command").content
+        except InputError:
+            file.unlink(missing_ok=True)
+            raise
 
     def file(self, chunk: int) -> Path:
         """What a chunk leaves."""

@@ -22,7 +22,6 @@ from lit_coiba.files.atomic import atomically
 from lit_coiba.store.blocks import PARQUET, BlockFile, StaleBlock, check_same, described, read_group, read_schema
 from lit_coiba.store.index import BlockIndex, Piece
 from lit_coiba.store.progress import Tell, silent
-from lit_coiba.store.records import COLUMNS
 
 FILE_BYTES = 256 * 2**20  # of a large file, about
 GROUP_BYTES = 2**19  # of a row group in memory, about: what is decoded to look up one row
@@ -148,7 +147,7 @@ def _tables(target: list[Piece], schema: pa.Schema, wrote: Callable[[], None]) -
             opened = file, part.group, read_group(file, part.group)
         table = opened[2].slice(part.first, part.length)
         columns = [
-            table[field.name] if field.name in COLUMNS or part.keys else pa.nulls(part.length, field.type)
+            table[field.name] if field.name in table.column_names else pa.nulls(part.length, field.type)
             for field in schema
         ]
         yield pa.table(columns, schema=schema)

@@ -8,14 +8,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from lit_coiba.store.records import Row
+from lit_coiba.store.records import PREDICTION, Row
 
 
 def content_digest(rows: Iterable[Row], failed: Iterable[str]) -> str:
     """Hexadecimal SHA-256 over all rows by (id, target), exact to the last bit, and the ids of failed samples.
 
     Rows may come in any order; 32 bytes of each are kept. A failure's reason is left out: it may name paths and
-    versions, which do not change what a run found.
+    versions, which do not change what a run found. So is what the model predicts beside what is explained, which
+    older stores do not have.
     """
     entries = sorted(((row.id, row.target), _row_digest(row)) for row in rows)
     total = hashlib.sha256()
@@ -30,7 +31,7 @@ def _row_digest(row: Row) -> bytes:
     parts = {
         "probability": np.array(row.probability, np.float32),
         "map": row.map.numpy(),
-        **{f"extra {name}": row.extras[name].numpy() for name in sorted(row.extras)},
+        **{f"extra {name}": row.extras[name].numpy() for name in sorted(row.extras) if name not in PREDICTION},
     }
     digest = hashlib.sha256(json.dumps([row.id, row.label, row.target]).encode())
     for name, values in parts.items():

@@ -6,7 +6,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -15,31 +16,45 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, check_choice
+from lit_coiba.core.printable import csv_cell
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.json_text import read_json
+from lit_coiba.files.regular import MEGABYTE
 from lit_coiba.functional import resize_map
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.records import Row
 
-Format = Literal["npz", "png"]
-FORMATS = ("npz", "png")
+Format = Literal["npz", "png", "overlay"]
+FORMATS = ("npz", "png", "overlay")
+Draw = Callable[[Row], Image.Image | None]  # None = there is no picture of this row
 TABLE = "explanations.csv"  # file, id, label, target, probability; there when all files are
 SIDE = 224  # pixels, of the longer side of a picture, unless the map is larger
 
 _MARK = "export.json"  # which store and format
+_ENDINGS = {"overlay": "png"}  # of files, where that is not the format
 _LONGEST = 120  # characters of a part of a file's name
 _OUTLIERS = 0.99, 4096  # the share of cells that the brightest color is for, of maps with more cells than this
 _COLOURS = "inferno"  # matplotlib's, perceptually uniform, dark for nothing
 
 
 def export_store(
-    rows: Iterable[Row], total: int, identity: str, format: Format, output: Path, progress: bool = False
-) -> None:
+    rows: Iterable[Row],
+    total: int,
+    identity: str,
+    format: Format,
+    output: Path,
+    progress: bool = False,
+    draw: Draw | None = None,
+) -> int:
     """Write each row to ``<id>.target<N>.<format>``, folders as in the id; and a table, ``explanations.csv``.
 
     An ``npz`` has ``map`` at its native grid, ``id``, ``label`` (-1 = none), ``target``, ``probability``, the extras.
+    In the table, an id that a spreadsheet would take for a formula begins with an apostrophe.
+
     A ``png`` has 256 colours: the index is the share of the map's full scale, 0 for what is negative (the scale is the
-    maximum; of a map of single pixels the 99th percentile). It is enlarged to `SIDE` pixels bilinearly.
+    maximum; of a map of single pixels the 99th percentile). It is enlarged to `SIDE` pixels bilinearly. An ``overlay``
+    is a PNG of what `draw` makes of a row.
 
     Existing files are kept, so an interrupted export continues. One row is in memory at a time.
 
@@ -47,30 +62,39 @@ def export_store(
         rows: The explanations.
         total: Number of explanations, for the progress bar.
         identity: Digest of the store's identity.
-        format: ``npz`` or ``png``.
+        format: ``npz``, ``png`` or ``overlay``.
         output: Folder for the files.
         progress: Whether to show a progress bar on stderr.
+        draw: Draws a row as an overlay.
+
+    Returns:
+        How many rows have a file.
 
     Raises:
         InputError: `output` holds the export of something else, or cannot be written.
     """
-    if format not in FORMATS:
-        raise InputError(f"format is {format!r}, but must be npz or png")
+    check_choice(format, Format, "format")
+    if (format == "overlay") != (draw is not None):
+        raise InputError("format overlay needs the pictures that were explained: use export_overlays, or --images DIR")
+    written = 0
     try:
         output.mkdir(parents=True, exist_ok=True)
         _claim(output, {"identity": identity, "format": format})
         with progress_bar(f"Exporting {format}", progress) as tell, atomically(output / TABLE) as table:
             table.write(_line("file", "id", "label", "target", "probability"))
             for done, row in enumerate(rows, 1):
-                name = file_name(row.id, row.target, format)
-                _write(output / name, row, format)
-                table.write(_line(name, row.id, "" if row.label < 0 else row.label, row.target, row.probability))
+                name = file_name(row.id, row.target, _ENDINGS.get(format, format))
+                if _write(output / name, row, format, draw):
+                    label = "" if row.label < 0 else row.label
+                    table.write(_line(name, csv_cell(row.id), label, row.target, row.probability))
+                    written += 1
                 tell(done, total)
     except OSError as error:
         raise InputError(
             f"output {output} cannot be written ({error.strerror or error}); fix the cause and rerun the same "
             "command: finished files are kept"
         ) from error
+    return written
 
 
 def file_name(sample: str, target: int, format: str) -> str:
@@ -91,7 +115,7 @@ def _line(*values: Any) -> bytes:
     """One line of a CSV."""
     text = io.StringIO()
     csv.writer(text).writerow(values)
-    return text.getvalue().encode("utf-8", "surrogatepass")
+    return text.getvalue().encode()
 
 
 def _part(text: str) -> str:
@@ -106,26 +130,31 @@ def _part(text: str) -> str:
 def _claim(output: Path, mark: dict[str, str]) -> None:
     """Refuse a folder with the export of another store or in another format."""
     file = output / _MARK
-    if not file.exists():
+    if not os.path.lexists(file):
         with atomically(file) as out:
             out.write(json.dumps(mark).encode())
     try:
-        found = json.loads(file.read_bytes())
-    except ValueError:
+        found = read_json(file, Any, _MARK, MEGABYTE)
+    except InputError:
         found = None
     if found != mark:
         raise InputError(f"output {output} has the export of another store or format: choose another folder")
 
 
-def _write(path: Path, row: Row, format: Format) -> None:
+def _write(path: Path, row: Row, format: Format, draw: Draw | None) -> bool:
+    """Write the file of a row, unless it is there; whether there is one."""
     if path.exists():
-        return
+        return True
+    picture = draw(row) if draw is not None else _picture(row) if format == "png" else None
+    if picture is None and format != "npz":
+        return False
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomically(path, durable=False) as file:
-        if format == "png":
-            _picture(row).save(file, "PNG")
+        if picture is not None:
+            picture.save(file, "PNG")
         else:
             np.savez_compressed(file, **_arrays(row))
+    return True
 
 
 def _arrays(row: Row) -> dict[str, Any]:

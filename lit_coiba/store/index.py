@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from lit_coiba.core.batch import Failure
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, warn
 from lit_coiba.store.blocks import (
     BlockFile,
     DamagedBlock,
@@ -17,9 +16,10 @@ from lit_coiba.store.blocks import (
     StaleBlock,
     list_blocks,
     read_keys,
+    read_record,
     read_rows,
 )
-from lit_coiba.store.records import Columns, Row
+from lit_coiba.store.records import BlockRecord, Columns, Row
 
 _ATTEMPTS = 10  # to read one row, or the keys, while other processes replace their files
 
@@ -54,6 +54,7 @@ class BlockIndex:
         self._open: tuple[BlockFile, int, Columns] | None = None  # the row group that was read last
         self._whole: dict[tuple[str, Signature, int], bool] = {}  # row groups whose checksums were verified
         self._warned: set[tuple[str, Signature]] = set()
+        self._untold: list[DamagedBlock] = []
 
     def refresh(self) -> None:
         """Read the keys of the files that are new or have changed. Warns of each damaged file once."""
@@ -64,6 +65,7 @@ class BlockIndex:
             if self._read(found):
                 break
         self._choose()
+        self.tell_damage()
 
     def targets(self, sample: str) -> dict[int, Location]:
         """Where the explanations of a sample lie, by target; empty if there are none, also among the newest files."""
@@ -98,13 +100,16 @@ class BlockIndex:
             for sample, targets in self.samples.items()
             for target, location in targets.items()
         ]
-        for *_, sample, target in sorted(places):
-            try:
-                row = self.row(sample, target)
-            except DamagedBlock as error:
-                self._warn(error.path.name, error)
-                continue
-            yield row
+        try:
+            for *_, sample, target in sorted(places):
+                try:
+                    row = self.row(sample, target)
+                except DamagedBlock as error:
+                    self._note(error.path.name, error)
+                    continue
+                yield row
+        finally:
+            self.tell_damage()
 
     def rows_of(self, block: int) -> list[Row]:
         """The explanations of a block that is there now; none if it is damaged, or is moved at this moment."""
@@ -117,6 +122,16 @@ class BlockIndex:
             return []
         return [columns.row(row) for row in range(part.start, part.start + len(part.keys))]
 
+    def record_of(self, block: int) -> BlockRecord | None:
+        """A block that is there now, with its failures; None if it is not, is damaged, or is moved at this moment."""
+        if block not in self.pieces:
+            return None
+        file, part = self.pieces[block]
+        try:
+            return read_record(file, part)
+        except (DamagedBlock, StaleBlock):
+            return None
+
     def failures(self) -> list[Failure]:
         """Failures of all blocks that are there now, in block order."""
         self.refresh()
@@ -125,7 +140,9 @@ class BlockIndex:
     def whole_blocks(self) -> set[int]:
         """Numbers of the blocks that are there now and whole: every checksum is verified, once per file."""
         self.refresh()
-        return {block for block, piece in self.pieces.items() if self.is_whole(piece)}
+        whole = {block for block, piece in self.pieces.items() if self.is_whole(piece)}
+        self.tell_damage()
+        return whole
 
     def is_whole(self, piece: Piece) -> bool:
         """Whether a block can be read: its checksums are verified, once."""
@@ -138,7 +155,7 @@ class BlockIndex:
                 read_rows(file, part.group)
                 self._whole[place] = True
             except DamagedBlock as error:
-                self._warn(file.path.name, error)
+                self._note(file.path.name, error)
                 self._whole[place] = False
             except StaleBlock:  # written anew meanwhile; to do it once more does no harm
                 return False
@@ -158,7 +175,7 @@ class BlockIndex:
             except StaleBlock:
                 continue
             except DamagedBlock as error:
-                self._warn(name, error, signature)
+                self._note(name, error, signature)
             known[name] = signature
         self.files, self._known = files, known
         return len(known) == len(found)
@@ -181,8 +198,18 @@ class BlockIndex:
             self._open = file, group, read_rows(file, group)
         return self._open[2]
 
-    def _warn(self, name: str, error: DamagedBlock, signature: Signature = (0, 0, 0)) -> None:
+    def _note(self, name: str, error: DamagedBlock, signature: Signature = (0, 0, 0)) -> None:
         seen = name, self._known.get(name, signature)
         if seen not in self._warned:
             self._warned.add(seen)
-            warnings.warn(f"{error}: it counts as missing; rerun the command to redo its block", stacklevel=3)
+            self._untold.append(error)
+
+    def tell_damage(self) -> None:
+        """Warn of the damaged files that were found since the last time, in one warning."""
+        found, self._untold = self._untold, []
+        if not found:
+            return
+        more = f", and {len(found) - 1:,} more files like it" if len(found) > 1 else ""
+        count = "it counts as missing; rerun the command to redo its block"
+        several = "they count as missing; rerun the command to redo their blocks"
+        warn(f"{found[0]}{more}: {several if more else count}", stacklevel=3)

@@ -7,17 +7,47 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+import msgspec
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.old_names import current_identity
+from lit_coiba.core.printable import described, printable
+from lit_coiba.core.targets.strings import target_text
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.json_text import read_json, typed
 
 FILE_NAME = "manifest.json"
 SCHEMA_VERSION = 1
 
+ADDED = ("data", "files", "target class", "class names")  # what identities of version 0.1.0 did not have
+
 _WIDTH = 60  # characters of a value in a message
 _SHOWN = 8  # differences in a message
+
+
+class _Identity(TypedDict, total=False):
+    """What the rest of the package reads of an identity; whatever else is in it is only compared."""
+
+    model: str
+    method: dict[str, Any]
+    preprocessing: dict[str, Any]
+    ids: str
+    samples: int
+    block_size: int
+    statistics: str | None
+    precision: str
+    split: str
+
+
+class _Told(msgspec.Struct, forbid_unknown_fields=True):
+    """A manifest as its file has it."""
+
+    identity: dict[str, Any]
+    recorded: dict[str, Any] = {}
+    resumed: list[dict[str, Any]] = []
+    schema_version: int = SCHEMA_VERSION
 
 
 @dataclass
@@ -55,18 +85,24 @@ class Manifest:
             FileNotFoundError: The folder has none.
             InputError: It is damaged, or a newer version of this package wrote it.
         """
-        text = (folder / FILE_NAME).read_bytes()
+        file = folder / FILE_NAME
         try:
-            manifest = json.loads(text)
-            version = manifest["schema_version"]
+            told = read_json(file, dict[str, Any], "manifest")
+            version = told.get("schema_version")
+            if type(version) is not int:
+                raise ValueError("it has no schema_version")
             if version == SCHEMA_VERSION:
-                return cls(**manifest)
-        except (ValueError, TypeError, KeyError) as error:
+                found = typed(told, _Told)
+                typed(found.identity, _Identity)
+                return cls(found.identity, found.recorded, found.resumed, version)
+        except (InputError, ValueError) as error:
+            reason = str(error.__cause__ or error)
             raise InputError(
-                f"{folder / FILE_NAME} is damaged ({error}): restore it from a copy, or choose another folder"
+                f"{printable(file, 200)} is damaged ({printable(reason, 200)}): restore it from a copy, or choose"
+                " another folder"
             ) from error
         raise InputError(
-            f"{folder / FILE_NAME} has schema version {version}, and this version of lit-coiba reads "
+            f"{printable(file, 200)} has schema version {described(version)}, and this version of lit-coiba reads "
             f"{SCHEMA_VERSION}: use the version that wrote the store, or choose another folder"
         )
 
@@ -81,15 +117,30 @@ class Manifest:
 
         Names that have changed since one of them was written are no difference.
         """
-        ours, theirs = _flat(current_identity(self.identity)), _flat(current_identity(new.identity))
-        names = [*ours, *(name for name in theirs if name not in ours)]
-        if ours.get("samples") != theirs.get("samples"):  # then the digest of their ids says nothing more
+        ours, theirs = self._compared(new)
+        names = self.differing(new)
+        if "samples" in names:  # then the digest of their ids says nothing more
             names = [name for name in names if name != "ids"]
-        return [
-            f"{name} {' -> '.join(_shorten(_text(ours, name), _text(theirs, name)))}"
-            for name in names
-            if name not in ours or name not in theirs or ours[name] != theirs[name]
-        ]
+        texts = [(name, _shorten(_text(ours, name), _text(theirs, name))) for name in names]
+        return [f"{printable(name, _WIDTH)} {' -> '.join(two)}" for name, two in texts]
+
+    def differing(self, new: Manifest) -> list[str]:
+        """Names of what differs between this identity and a new one; those of nested values with dots."""
+        ours, theirs = self._compared(new)
+        names = [*ours, *(name for name in theirs if name not in ours)]
+        return [name for name in names if name not in ours or name not in theirs or ours[name] != theirs[name]]
+
+    def _compared(self, new: Manifest) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Both identities in present words, without what one of them is too old to know."""
+        ours, theirs = current_identity(self.identity), current_identity(new.identity)
+        for name in ADDED:
+            if name not in ours or name not in theirs:
+                ours.pop(name, None)
+                theirs.pop(name, None)
+        if "targets" in ours and "targets" in theirs and ours["targets"] != theirs["targets"]:
+            for told in (ours, theirs):
+                told["targets"] = target_text(told["targets"])
+        return _flat(ours), _flat(theirs)
 
     def check(self, new: Manifest, store: Path) -> None:
         """Refuse to continue this manifest's store with another identity.
@@ -108,6 +159,17 @@ class Manifest:
         differences = self.differences(new)
         more = len(differences) - _SHOWN
         return ", ".join([*differences[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
+
+
+def refuse_inside(path: Path) -> None:
+    """Refuse to make a store inside another one, whose blocks it would look like.
+
+    Raises:
+        InputError: Naming the other store.
+    """
+    for above in path.resolve().parents:
+        if (above / FILE_NAME).exists() and (above / "blocks").is_dir():
+            raise InputError(f"store {path} would lie inside the store {above}: choose another folder")
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -132,7 +194,7 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def _text(values: dict[str, Any], name: str) -> str:
-    return json.dumps(values[name], ensure_ascii=False) if name in values else "(absent)"
+    return printable(json.dumps(values[name], ensure_ascii=False)) if name in values else "(absent)"
 
 
 def _shorten(old: str, new: str) -> tuple[str, str]:

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.regular import read_bytes
 from lit_coiba.store.blocks import DamagedBlock
 from lit_coiba.store.compaction import consolidate
 from lit_coiba.store.index import BlockIndex, Piece
 from lit_coiba.store.manifest import FILE_NAME, Manifest
 from lit_coiba.store.progress import progress_bar
+from lit_coiba.store.same_samples import check_same_samples
+from lit_coiba.store.samples import read_samples, write_samples
 from lit_coiba.store.store import FOLDER, STATISTICS, ExplanationStore
 
+LARGEST = 2**32  # bytes of a file of statistics
 PathLike = str | os.PathLike[str]
 
 
@@ -41,6 +45,7 @@ def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> 
                 f"{sources[0].path} and {source.path} cannot be merged, since they were made with other arguments "
                 f"({told}): merge stores of one model, method and dataset"
             )
+    check_same_samples([*sources, *([ExplanationStore(out)] if (Path(out) / FILE_NAME).exists() else [])])
     for source in sources:
         joined = ExplanationStore.open(out, Manifest(source.manifest.identity, source.manifest.recorded))
     index = BlockIndex(joined.path / FOLDER, joined.manifest.digest)
@@ -53,6 +58,8 @@ def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> 
         with progress_bar("Merging blocks", progress) as tell:
             consolidate(index, lambda: _best([index, *others]), tell)
         _take_statistics(joined.path, [source.path for source in sources])
+        if (last := next(filter(None, (read_samples(source.path) for source in reversed(sources))), None)) is not None:
+            write_samples(joined.path, last)
     except OSError as error:
         raise InputError(
             f"store {joined.path} cannot be written ({error.strerror or error}); fix the cause and rerun the same "
@@ -72,6 +79,7 @@ def _best(indices: list[BlockIndex]) -> dict[int, Piece]:
             better = block not in best or len(piece[1].failures) < len(best[block][1].failures)
             if better and index.is_whole(piece):
                 best[block] = piece
+        index.tell_damage()
     return dict(sorted(best.items()))
 
 
@@ -80,4 +88,4 @@ def _take_statistics(out: Path, sources: list[Path]) -> None:
     found = next((source / STATISTICS for source in sources if (source / STATISTICS).exists()), None)
     if found is not None and not (out / STATISTICS).exists():
         with atomically(out / STATISTICS) as file:
-            file.write(found.read_bytes())
+            file.write(read_bytes(found, LARGEST))

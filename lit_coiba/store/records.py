@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lit_coiba.core.batch import Failure
 from lit_coiba.core.errors import InputError
+from lit_coiba.files.json_text import decode_json
 from lit_coiba.functional import Places, resize_map
 
 COLUMNS = {  # every block has these, then one column per extra
@@ -30,7 +31,11 @@ COLUMNS = {  # every block has these, then one column per extra
 }
 # Where the cells of maps are not equal parts of the image: edges of their rows and columns in pixels, and its size.
 PLACES = ("row_edges", "column_edges", "image_size")
+# Extras that say what the model predicts where something else is explained; absent in stores of version 0.1.0.
+PREDICTION = ("predicted", "predicted_probability")
+VERSION = "sample_version"  # column of texts, see `data.fingerprint`; absent in stores of version 0.1.0
 _NUMPY = {pa.float32(): np.float32, pa.float64(): np.float64, pa.int64(): np.int64}  # of maps and extras
+_Shape = list[int]
 _SHAPE = b"shape"  # field metadata of an extra: JSON list, the shape of one row
 
 
@@ -46,6 +51,7 @@ class BlockRecord(NamedTuple):
     extras: dict[str, Tensor]  # name -> (R, ...), stored as float32, float64 or int64
     failures: tuple[Failure, ...] = ()
     places: Places | None = None  # the pixels that the cells of the maps cover; None = equal parts of the image
+    versions: tuple[str, ...] | None = None  # R versions of samples, see `data.fingerprint`; None = not known
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +107,9 @@ def to_table(record: BlockRecord) -> pa.Table:
         array = _numpy(values, _storage(record.block, name, values.dtype))
         columns[name] = pa.array(array) if array.ndim == 1 else _lists(array)
         fields.append(pa.field(name, columns[name].type, metadata={_SHAPE: json.dumps(array.shape[1:]).encode()}))
+    if record.versions is not None:
+        columns[VERSION] = pa.array(record.versions, pa.string())
+        fields.append(pa.field(VERSION, pa.string()))
     schema = pa.schema([pa.field("id", pa.string()), *fields, pa.field("error", pa.string())])
     nulls = [pa.concat_arrays([values, pa.nulls(failed, values.type)]) for values in columns.values()]
     return pa.table([ids, *nulls, errors], schema=schema)
@@ -121,6 +130,7 @@ def from_table(table: pa.Table, block: int) -> BlockRecord:
         {name: torch.from_numpy(values.copy()) for name, values in columns.extras.items()},
         failures(table),
         rows[0].places if rows else None,
+        tuple(explained(table)[VERSION].to_pylist()) if VERSION in table.column_names else None,
     )
 
 
@@ -152,9 +162,11 @@ class Columns:
         rows = explained(table)
         self.ids = rows["id"].to_pylist()
         self.extras = {
-            field.name: _values(rows[field.name]).reshape(len(self.ids), *json.loads(field.metadata[_SHAPE]))
+            field.name: _values(rows[field.name]).reshape(
+                len(self.ids), *decode_json(field.metadata[_SHAPE], list[int])
+            )
             for field in table.schema
-            if field.name not in COLUMNS
+            if field.name not in COLUMNS and field.name != VERSION
         }
         self._edges = [self.extras.pop(name) for name in PLACES if name in self.extras]
         self._labels = [-1 if label is None else label for label in rows["label"].to_pylist()]
@@ -162,9 +174,13 @@ class Columns:
         self._probabilities = rows["probability"].to_pylist()
         self._sizes = list(zip(rows["height"].to_pylist(), rows["width"].to_pylist()))
         self._maps = _values(rows["map"])
+        if any(side < 0 for size in self._sizes for side in size) or None in self._targets:
+            raise ValueError("a height, width or target is missing or negative")
         self._ends = np.cumsum([0, *(height * width for height, width in self._sizes)])
         if self._ends[-1] != len(self._maps):
             raise ValueError("its maps do not have the size that height and width say")
+        if not np.isfinite(self._maps).all():
+            raise ValueError("its maps are not finite")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -213,7 +229,9 @@ def _check(record: BlockRecord) -> None:
             raise InputError(
                 f"{where}: {name} has shape {tuple(values.shape)}, but there are {rows} ids: give one per id"
             )
-    taken = sorted(record.extras.keys() & {*COLUMNS, *PLACES})
+    if record.versions is not None and len(record.versions) != rows:
+        raise InputError(f"{where}: there are {len(record.versions)} versions for {rows} ids: give one per id")
+    taken = sorted(record.extras.keys() & {*COLUMNS, *PLACES, VERSION})
     if taken:
         raise InputError(f"{where}: an extra cannot be called {taken[0]!r}: every row has a column of that name")
     counts = Counter(zip(record.ids, record.targets.tolist()))

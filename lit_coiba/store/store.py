@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lit_coiba.core.batch import Failure
 from lit_coiba.core.errors import InputError
 from lit_coiba.files.atomic import remove_leftovers
-from lit_coiba.store.blocks import DamagedBlock, list_blocks, write_block
+from lit_coiba.store.blocks import DamagedBlock, Part, is_block, list_blocks, write_block
 from lit_coiba.store.compaction import consolidate
 from lit_coiba.store.digest import content_digest
 from lit_coiba.store.export import Format, export_store
 from lit_coiba.store.index import BlockIndex
-from lit_coiba.store.manifest import FILE_NAME, Manifest
+from lit_coiba.store.manifest import FILE_NAME, Manifest, refuse_inside
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.records import BlockRecord, Row
+from lit_coiba.store.revision import keeping
+from lit_coiba.store.samples import SAMPLES
+from lit_coiba.store.wording import absent, listed
 
 if TYPE_CHECKING:
     import pandas
 
 FOLDER = "blocks"
 STATISTICS = "statistics.safetensors"  # in a store whose run estimated them
-
-_COMPARED = 5000  # ids, in sorted order, that are compared with one that was not found
-_LISTED = 10  # targets in a message
 
 
 class ExplanationStore:
@@ -88,6 +86,7 @@ class ExplanationStore:
                 raise NotADirectoryError(None, "it is a file, not a folder")
             begun = (path / FILE_NAME).exists()
             if not begun:
+                refuse_inside(path)
                 if list_blocks(blocks):
                     raise InputError(f"{blocks} has blocks but no {FILE_NAME} beside it: choose another folder")
                 path.mkdir(parents=True, exist_ok=True)
@@ -162,7 +161,7 @@ class ExplanationStore:
         """Write every explanation to a file of its own, for other programs; see `export_store`.
 
         Args:
-            format: ``npz``: the numbers, for numpy; ``png``: the map as a picture.
+            format: ``npz``: the numbers, for numpy; ``png``: the map. See `pictures.export_overlays` for ``overlay``.
             output: Folder for the files; None = a folder named like the format, in the store.
             progress: Whether to show a progress bar on stderr.
 
@@ -176,8 +175,12 @@ class ExplanationStore:
         export_store(self._index.rows(), len(self), self.manifest.digest, format, folder, progress)
         return folder
 
-    def write(self, record: BlockRecord) -> None:
+    def write(self, record: BlockRecord, keep: bool = True) -> None:
         """Put one block in the store, whole or not at all, in place of what was written under its number.
+
+        Args:
+            record: The block.
+            keep: Whether a sample that fails in it keeps the rows that it has.
 
         Raises:
             InputError: The disk is full or the folder read-only; the record contradicts itself; or another run began
@@ -188,6 +191,8 @@ class ExplanationStore:
                 raise InputError(
                     f"store {self.path} was restarted by a run with other arguments: choose another folder"
                 )
+            before = self.record(record.block) if keep and record.failures else None
+            record = record if before is None else keeping(record, before)
             write_block(self.path / FOLDER, record, self.manifest.digest)
         except OSError as error:
             raise InputError(
@@ -199,6 +204,23 @@ class ExplanationStore:
         """The explanations of one block; none if it is not there."""
         self._index.refresh()
         return self._index.rows_of(number)
+
+    def record(self, number: int) -> BlockRecord | None:
+        """One block as it is in the store, failures and all; None if it is not there."""
+        self._index.refresh()
+        return self._index.record_of(number)
+
+    def parts(self) -> list[tuple[int, Part]]:
+        """Number and keys of each block, in order; no map is read."""
+        self._index.refresh()
+        return [(number, part) for number, (_, part) in self._index.pieces.items()]
+
+    def clear(self) -> None:
+        """Remove all blocks, and statistics that were estimated for them: a run with other arguments may begin here."""
+        for name in filter(is_block, list_blocks(self.path / FOLDER)):
+            (self.path / FOLDER / name).unlink(missing_ok=True)
+        (self.path / STATISTICS).unlink(missing_ok=True)
+        (self.path / SAMPLES).unlink(missing_ok=True)
 
     def ids(self) -> list[str]:
         """Sorted ids of the samples that have at least one explanation."""
@@ -249,14 +271,14 @@ class ExplanationStore:
         Raises:
             InputError: There is none, the target is ambiguous, or the file is damaged.
         """
-        sample, target = (key, None) if isinstance(key, str) else key
-        targets = self._index.targets(sample)
+        sample, target = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
+        targets = self._index.targets(sample) if isinstance(sample, str) else {}
         if not targets:
-            raise InputError(self._absent(sample))
+            raise InputError(absent(sample, str(self.path), self.failures(), self.ids()))
         if target is None and len(targets) > 1:
-            raise InputError(f"{sample!r} is explained for targets {_list(targets)}: name one, store[id, target]")
+            raise InputError(f"{sample!r} is explained for targets {listed(targets)}: name one, store[id, target]")
         if target is not None and target not in targets:
-            raise InputError(f"{sample!r} is not explained for target {target}, only for {_list(targets)}")
+            raise InputError(f"{sample!r} is not explained for target {target}, only for {listed(targets)}")
         try:
             return self._index.row(sample, next(iter(targets)) if target is None else target)
         except DamagedBlock as error:
@@ -274,27 +296,3 @@ class ExplanationStore:
     def __iter__(self) -> Iterator[Row]:
         """All explanations in block order, one block in memory at a time."""
         return self._index.rows()
-
-    def _absent(self, sample: str) -> str:
-        """Why there is no such sample, and which ids come near."""
-        for failure in self.failures():
-            if failure.id == sample:
-                return f"{sample!r} has no explanation, since it failed: {failure.reason}"
-        near = [repr(candidate) for candidate in _near(sample, self.ids())]
-        hint = f"did you mean {' or '.join(near)}?" if near else f"{self.path} has {len(self._index.samples)} samples"
-        return f"{sample!r} is not in store {self.path}: {hint}"
-
-
-def _near(sample: str, ids: list[str]) -> list[str]:
-    """Up to three of the sorted `ids` that contain the text that was asked for, or else look like it."""
-    inside = [candidate for candidate in ids if sample and sample in candidate]
-    if inside:
-        return inside[:3]
-    start = max(0, min(bisect_left(ids, sample) - _COMPARED // 2, len(ids) - _COMPARED))
-    return get_close_matches(sample, ids[start : start + _COMPARED], n=3)
-
-
-def _list(targets: Iterable[int]) -> str:
-    numbers = sorted(targets)
-    more = f" and {len(numbers) - _LISTED} more" if len(numbers) > _LISTED else ""
-    return ", ".join(map(str, numbers[:_LISTED])) + more

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
+from lit_coiba.data.fingerprint import Fingerprint
 from lit_coiba.store.records import BlockRecord
 from lit_coiba.store.store import ExplanationStore
 
@@ -18,6 +19,7 @@ class StoreWriter(BasePredictionWriter):
 
     Args:
         store: The store to write to.
+        samples: The samples, whose versions are noted with each row; None = not known.
     """
 
     blocks: int  # written by this process so far
@@ -25,9 +27,10 @@ class StoreWriter(BasePredictionWriter):
     images: int  # samples that have at least one explanation
     failures: int  # samples recorded as failed
 
-    def __init__(self, store: ExplanationStore) -> None:
+    def __init__(self, store: ExplanationStore, samples: Fingerprint | None = None) -> None:
         super().__init__(write_interval="batch")
         self.store = store
+        self.versions = None if samples is None else dict(zip(samples.ids, samples.versions))
         self.blocks = self.rows = self.images = self.failures = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -53,6 +56,8 @@ class StoreWriter(BasePredictionWriter):
         """
         if not isinstance(prediction, BlockRecord):
             raise TypeError(f"predict_step must return a BlockRecord, not {type(prediction).__name__}")
+        if self.versions is not None:
+            prediction = prediction._replace(versions=tuple(self.versions[name] for name in prediction.ids))
         self.store.write(prediction)
         self.blocks += 1
         self.rows += len(prediction.ids)

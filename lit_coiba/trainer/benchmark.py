@@ -17,13 +17,28 @@ from lit_coiba.benchmark import (
 )
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.targets.strings import explains_labels
+from lit_coiba.data.fingerprint import Fingerprint
 from lit_coiba.data.shard import Shard
 from lit_coiba.modules.scorer import Scorer, Source
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.manifest import FILE_NAME
+from lit_coiba.store.samples import write_samples
 from lit_coiba.store.writer import StoreWriter
 from lit_coiba.trainer.block_run import BlockRun
-from lit_coiba.trainer.identity import scores_identity
+from lit_coiba.trainer.changes import (
+    RECOMPUTE,
+    IfChanged,
+    blocks_to_do,
+    changed_samples,
+    refresh_labels,
+    renew_inputs,
+    renew_samples,
+    told_changes,
+    warn_of_old,
+)
+from lit_coiba.trainer.costs import scoring
+from lit_coiba.trainer.identity import data_identity, scores_identity
 from lit_coiba.trainer.places import check_place
 from lit_coiba.trainer.provenance import provenance
 
@@ -41,7 +56,13 @@ def open_stores(stores: list[str], output: Path) -> dict[str, ExplanationStore]:
     return opened
 
 
-def benchmark(run: BlockRun[Scorer], stores: dict[str, ExplanationStore], output: Path, shard: Shard) -> Leaderboard:
+def benchmark(
+    run: BlockRun[Scorer],
+    stores: dict[str, ExplanationStore],
+    output: Path,
+    shard: Shard,
+    if_changed: IfChanged = "refuse",
+) -> Leaderboard:
     """Score the explanations in stores on the images of a run, and the references beside them.
 
     Args:
@@ -49,40 +70,73 @@ def benchmark(run: BlockRun[Scorer], stores: dict[str, ExplanationStore], output
         stores: Name of the row -> explanations.
         output: Folder for the scores and the table.
         shard: Share of the blocks that is done.
+        if_changed: What is done with scores of other data.
     """
     model, opened = run.model, list(stores.values())
+    now = run.fingerprint()
+    run.on_rank_zero(lambda: check_explained(run, opened, now))
     keys = common_keys(opened, run.images.ids)
     model.regions = regions = DatasetRegions(run.images, run.datamodule.transform)
     oracle = RegionSource(regions, keys, finest_grid(opened)) if regions.known else None
     sources: dict[str, Source] = {name: StoreSource(store, keys) for name, store in stores.items()}
     sources |= references(keys, stores, oracle)
     model.check_metrics(regions)
-    scored = {
-        name: _score(run, name, source, stores.get(name), keys, output / name, shard)
-        for name, source in sources.items()
-    }
-    higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
+    if any("regions" in metric.needs for metric in model.metrics.values()) or oracle is not None:
+        now = run.on_rank_zero(lambda: now.with_regions(run.images))
     asked = sum(map(len, keys.values()))
+    plan, scored = scoring(run, list(sources), asked), dict[str, ExplanationStore]()
+    for done, (name, source) in enumerate(sources.items()):
+        progress = BlockProgress(f"Scoring {name}", plan, len(sources) - done)
+        manifest = Manifest(scores_identity(run, source.identity, stores.get(name), keys), provenance(run))
+        scored[name] = _score(run, progress, source, output / name, manifest, now, shard, if_changed)
+        plan = plan if not progress.told else ""
+    higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
     board = run.on_rank_zero(lambda: Leaderboard.of(scored, higher, reference_row(stores), asked))
     if run.trainer.is_global_zero:
         board.save(output)
     return board
 
 
+def check_explained(run: BlockRun[Scorer], stores: list[ExplanationStore], now: Fingerprint) -> None:
+    """Refuse stores whose explanations are of other images or other labels than those of a run.
+
+    Raises:
+        InputError: Naming one of them, or what differs in the data.
+    """
+    remedy = f"explain them again, {RECOMPUTE}"
+    data = Manifest({"data": data_identity(run)})
+    for store in stores:
+        made = store.manifest.identity
+        if "data" not in made:
+            warn_of_old(store.path)
+        elif not all(now.versions) and (told := Manifest({"data": made["data"]}).told(data)):  # files tell more
+            raise InputError(f"stores: {store.path} explains other data than those given here ({told}): {remedy}")
+        changed = changed_samples(store, run.images, now, explains_labels(made.get("targets"))).changed
+        if changed:
+            raise InputError(f"stores: {store.path}: {told_changes(changed)}; {remedy}")
+
+
 def _score(
     run: BlockRun[Scorer],
-    name: str,
+    progress: BlockProgress,
     source: Source,
-    store: ExplanationStore | None,
-    keys: dict[str, list[int]],
     folder: Path,
+    manifest: Manifest,
+    now: Fingerprint,
     shard: Shard,
+    if_changed: IfChanged,
 ) -> ExplanationStore:
     """Scores of one row of the table."""
-    identity = scores_identity(run, source.identity, store, keys)
-    scores = ExplanationStore.open(folder, Manifest(identity, provenance(run)))
+    run.on_rank_zero(lambda: renew_inputs(folder, manifest, now, if_changed))
+    scores = ExplanationStore.open(folder, manifest)
     run.model.source = source
-    blocks = run.on_rank_zero(lambda: shard.share(scores.missing(run.datamodule.total_blocks)))
-    if blocks:
-        run.over_blocks(run.model, blocks, BlockProgress(f"Scoring {name}"), StoreWriter(scores))
+
+    def to_do() -> list[int]:
+        kept = renew_samples(scores, run.images, now, False, if_changed)
+        refresh_labels(scores, now)
+        write_samples(scores.path, now, kept)
+        return blocks_to_do(run, scores, shard)
+
+    if blocks := run.on_rank_zero(to_do):
+        run.over_blocks(run.model, blocks, progress, StoreWriter(scores, now))
     return scores

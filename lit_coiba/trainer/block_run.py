@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -18,7 +18,9 @@ from lit_coiba.backbones.digest import unchanging
 from lit_coiba.callbacks import BlockBoundary, BlockProgress
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import preserve_state
+from lit_coiba.core.printable import a_kind
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.fingerprint import Fingerprint, fingerprint_of
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.trainer.precision import check_precision
@@ -54,6 +56,7 @@ class BlockRun(Generic[Module]):
         self.datamodule = datamodule
         self.keep_loggers = keep_loggers
         self._termination = termination
+        self._fingerprints: dict[tuple[str, int | None], Fingerprint] = {}  # by split and limit
 
     @property
     def images(self) -> ImageDataset:
@@ -63,7 +66,7 @@ class BlockRun(Generic[Module]):
     @property
     def preprocessing(self) -> dict[str, Any]:
         """How the data module prepares images, as plain values."""
-        return asdict(self.datamodule.transform.preprocessing)
+        return self.datamodule.transform.preprocessing.identity()
 
     @property
     def precision(self) -> str:
@@ -74,6 +77,15 @@ class BlockRun(Generic[Module]):
     def ids_digest(self) -> str:
         """SHA-256 of the ids of all images of the current pass."""
         return hashlib.sha256(json.dumps(self.images.ids).encode()).hexdigest()
+
+    def fingerprint(self) -> Fingerprint:
+        """What the images of the current pass are, found once by the first process; called by all of them."""
+        through = self.datamodule.current
+        key = through.split, through.limit
+        if key not in self._fingerprints:
+            found = self.on_rank_zero(lambda: fingerprint_of(self.images, self.datamodule.fingerprint))
+            self._fingerprints[key] = found
+        return self._fingerprints[key]
 
     @property
     def shows_progress(self) -> bool:
@@ -183,6 +195,7 @@ def block_run(
     Raises:
         InputError: There are no images, or the model cannot explain them; or a precision that changes the weights.
     """
+    _check_kinds(model, datamodule)
     check_precision(str(trainer.precision))
     with (
         quiet(),
@@ -195,3 +208,18 @@ def block_run(
         run = BlockRun(trainer, model, datamodule, termination, keep_loggers)
         run.list_images()
         yield run
+
+
+def _check_kinds(model: Any, datamodule: Any) -> None:
+    """Refuse arguments that were swapped, or are something else.
+
+    Raises:
+        InputError: They are.
+    """
+    if isinstance(model, BlockModule) and isinstance(datamodule, BlockDataModule):
+        return
+    given = f"{a_kind(model)} and {a_kind(datamodule)}"
+    raise InputError(
+        f"model and datamodule are {given}: give first the model, such as Explainer(backbone, method), and then the"
+        " data, such as ImageFolder(root)"
+    )

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from lit_coiba.core.class_identity import class_identity
+from lit_coiba.core.class_identity import class_identity, is_ours
 from lit_coiba.core.errors import InputError
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.prototype_search import PrototypeSearch
@@ -24,6 +24,7 @@ def explanations_identity(run: BlockRun[Explainer]) -> dict[str, Any]:
         "model": run.model.network.digest(),
         "method": {"class": class_identity(type(method)), **arguments},
         "targets": run.model.target.identity(),
+        **_named_target(run),
         "preprocessing": run.preprocessing,
         **_images(run),
         "statistics": None,
@@ -71,6 +72,7 @@ def prototypes_identity(run: BlockRun[PrototypeSearch]) -> dict[str, Any]:
         "model": run.model.network.digest(),
         "patches": run.model.patches,
         "score": run.model.score,
+        "files": run.fingerprint().digest(),
         "split": run.datamodule.current.split,
         "preprocessing": run.preprocessing,
         **_images(run),
@@ -79,4 +81,24 @@ def prototypes_identity(run: BlockRun[PrototypeSearch]) -> dict[str, Any]:
 
 
 def _images(run: BlockRun[Any]) -> dict[str, Any]:
-    return {"ids": run.ids_digest, "samples": len(run.images), "block_size": run.datamodule.batch_size}
+    return {
+        "data": data_identity(run),
+        "ids": run.ids_digest,
+        "samples": len(run.images),
+        "block_size": run.datamodule.batch_size,
+    }
+
+
+def data_identity(run: BlockRun[Any]) -> dict[str, Any]:
+    """What decides the images beside their ids and versions: the classes of the data, and arguments such as a seed."""
+    own = run.images.identity()
+    return {**own, **run.datamodule.identity(), "dataset": own.get("class")}
+
+
+def _named_target(run: BlockRun[Explainer]) -> dict[str, Any]:
+    """What a target that goes by the name of a class depends on: its number; of a user's own target, all names."""
+    target, names = run.model.target, list(run.model.names)
+    if not is_ours(type(target)):
+        return {"class names": hashlib.sha256(json.dumps(names).encode()).hexdigest()}
+    named = getattr(target, "cls", None)
+    return {"target class": names.index(named)} if isinstance(named, str) and names.count(named) == 1 else {}

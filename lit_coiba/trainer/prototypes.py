@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import warnings
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,21 +15,31 @@ from PIL import Image
 
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.core.errors import InputError, check_count
+from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.fingerprint import Fingerprint
 from lit_coiba.data.module import Split
 from lit_coiba.files.atomic import atomically, remove_leftovers
+from lit_coiba.files.digests import is_file_sealed, is_sealed, seal_of_file, sealed, warn_undigested
+from lit_coiba.files.json_text import read_json
+from lit_coiba.files.regular import is_regular
 from lit_coiba.modules.prototype_search import ChunkedPrototypes, PrototypeSearch
+from lit_coiba.pictures.names import Names
 from lit_coiba.pictures.prototype_page import CLASSES, UNITS, draw_pages
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.prototypes.evaluation import PrototypePatches, evaluate_prototypes
-from lit_coiba.prototypes.table import SUMMARY, TABLE, summary, write_summary, write_table
+from lit_coiba.prototypes.table import SUMMARY, TABLE, relabel_table, summary, write_summary, write_table
 from lit_coiba.store import Manifest
 from lit_coiba.store.progress import progress_bar
+from lit_coiba.store.samples import read_samples, write_samples
 from lit_coiba.trainer.block_run import BlockRun
-from lit_coiba.trainer.identity import prototypes_identity
+from lit_coiba.trainer.changes import INPUTS, RECOMPUTE, IfChanged, other_images, warn_of_old
+from lit_coiba.trainer.costs import searching
+from lit_coiba.trainer.identity import data_identity, prototypes_identity
 from lit_coiba.trainer.places import check_place
 from lit_coiba.trainer.provenance import provenance
 
-EVALUATION = "evaluation.json"
+EVALUATION, PAGE, PARTS = "evaluation.json", "evaluation.md", "parts"
+_PAGE_SEAL = "page"  # of the page, in the evaluation
 
 
 def check_prototypes_arguments(output: Path, split: Split, pages: int, evaluate: bool) -> None:
@@ -43,21 +56,26 @@ def check_prototypes_arguments(output: Path, split: Split, pages: int, evaluate:
         )
 
 
-def search_prototypes(run: BlockRun[PrototypeSearch], folder: Path, pages: int) -> None:
+def search_prototypes(
+    run: BlockRun[PrototypeSearch], folder: Path, pages: int, if_changed: IfChanged = "refuse"
+) -> None:
     """Find the prototypes among the images of a run, and draw them.
 
     Args:
         run: The run.
         folder: Folder for the table, the summary and the pages.
         pages: Number of pages of units, and of classes.
+        if_changed: What is done with prototypes of other images or other weights.
     """
     run.check_whole_pass("prototypes")
-    manifest = Manifest(prototypes_identity(run), provenance(run))
-    run.on_rank_zero(lambda: _claim(folder, manifest))
-    chunks = ChunkedPrototypes(folder / "parts", range(run.datamodule.total_blocks))
+    manifest, now = Manifest(prototypes_identity(run), provenance(run)), run.fingerprint()
+    run.on_rank_zero(lambda: _claim(folder, manifest, now, if_changed))
+    run.on_rank_zero(lambda: _discard_damaged(folder))
+    chunks = ChunkedPrototypes(folder / PARTS, range(run.datamodule.total_blocks))
     run.model.chunks, run.model.numbers = chunks, {name: k for k, name in enumerate(run.images.ids)}
     while missing := run.on_rank_zero(lambda: [] if (folder / SUMMARY).exists() else chunks.missing()):
-        run.over_blocks(run.model, missing, BlockProgress("Prototypes"), blocks_per_process=chunks.length)
+        progress = BlockProgress("Prototypes", searching(run, missing))
+        run.over_blocks(run.model, missing, progress, blocks_per_process=chunks.length)
     run.on_rank_zero(lambda: _write(run, folder, chunks, pages))
 
 
@@ -66,22 +84,64 @@ def measure_prototypes(run: BlockRun[PrototypeSearch], folder: Path) -> None:
     run.on_rank_zero(lambda: _measure(run, folder))
 
 
-def _claim(folder: Path, manifest: Manifest) -> None:
-    """Write what decides the prototypes, or refuse a folder where that is something else."""
+def _claim(folder: Path, manifest: Manifest, now: Fingerprint, if_changed: IfChanged) -> None:
+    """Write what decides the prototypes, or refuse a folder where that is something else, or begin anew in it."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     with suppress(FileExistsError):
         manifest.save(folder, exclusive=True)
-    if differences := Manifest.load(folder).told(manifest):
-        raise InputError(
-            f"output {folder} was made with other arguments (old -> new): {differences}; choose another folder, or "
-            "repeat the original arguments"
-        )
+    there = Manifest.load(folder)
+    if names := there.differing(manifest):
+        settings = [name for name in names if name.partition(".")[0] not in INPUTS]
+        if settings or if_changed == "refuse":
+            told, before = there.told(manifest), read_samples(folder)
+            if not settings and before is not None:
+                told = other_images(before, now) or told
+            again = "" if settings else f", or do it again: {RECOMPUTE}"
+            raise InputError(
+                f"output {folder} was made with other arguments (old -> new): {told}; choose another folder, or repeat "
+                f"the original arguments{again}"
+            )
+        (folder / SUMMARY).unlink(missing_ok=True)  # the sign that the others are whole
+        ChunkedPrototypes(folder / PARTS, [0]).remove()
+        for name in (TABLE, EVALUATION, PAGE):
+            (folder / name).unlink(missing_ok=True)
+        manifest.save(folder)
+    elif "files" not in there.identity:
+        warn_of_old(folder)
+        return
+    write_samples(folder, now)
+
+
+def _refresh(folder: Path, images: ImageDataset, classes: list[str]) -> None:
+    """Bring labels and class names, which the search does not depend on, up to date."""
+    there = Prototypes(folder)
+    relabeled = relabel_table(folder / TABLE, dict(zip(images.ids, images.labels)))
+    if relabeled or there.classes != classes:
+        write_summary(folder / SUMMARY, {**there.summary, "classes": classes})
+
+
+def _discard_damaged(folder: Path) -> None:
+    """Remove the sign that prototypes are whole where they are not, so that they are made again."""
+    if not (folder / SUMMARY).exists():
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Prototypes(folder)
+    except InputError as error:
+        warnings.warn(f"{error}: they are made again", stacklevel=2)
+        for name in (SUMMARY, EVALUATION, PAGE):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _write(run: BlockRun[PrototypeSearch], folder: Path, chunks: ChunkedPrototypes, pages: int) -> None:
     """Put together what the chunks hold, and draw it."""
-    if not (folder / SUMMARY).exists():
+    network = run.model.network
+    classes = list(Names.of(run.images.classes, network.class_names, network.num_classes).classes)
+    if (folder / SUMMARY).exists():
+        _refresh(folder, run.images, classes)
+    else:
         try:
             found, grid = chunks.merged()
         except FileNotFoundError:
@@ -90,8 +150,7 @@ def _write(run: BlockRun[PrototypeSearch], folder: Path, chunks: ChunkedPrototyp
             raise
         with progress_bar("Crops", run.shows_progress) as report:
             write_table(folder / TABLE, found, grid, run.images, run.datamodule.transform, tell=report)
-        named = len(run.images.classes) == run.model.network.num_classes
-        units = summary(found, run.model.head[0].unit_weights(), run.images.classes if named else [])
+        units = summary(found, run.model.head[0].unit_weights(), classes)
         write_summary(folder / SUMMARY, units)  # the last of what is made of the chunks
     chunks.remove()
     prototypes = Prototypes(folder)
@@ -102,21 +161,56 @@ def _write(run: BlockRun[PrototypeSearch], folder: Path, chunks: ChunkedPrototyp
 
 
 def _measure(run: BlockRun[PrototypeSearch], folder: Path) -> None:
-    ids = run.ids_digest
-    if (folder / EVALUATION).exists() and json.loads((folder / EVALUATION).read_bytes()).get("ids") == ids:
+    measured_on = _measured_on(run, Prototypes(folder))
+    if _measured(folder, measured_on):
         return
     run.to_device()
     patches = _patches(Prototypes(folder))
     found = evaluate_prototypes(run.model.network, run.datamodule, patches, progress=run.shows_progress)
-    scores = {"ids": ids, **found.to_dict()}
+    scores = {"of": measured_on, **found.to_dict()}
     for entry in (scores["part_purity"] or {"each": ()})["each"]:
         unit, negative = divmod(entry.pop("prototype"), 2)
         entry |= {"unit": unit, "side": -1 if negative else 1}
     (folder / EVALUATION).unlink(missing_ok=True)  # of other images: what follows are two files
-    with atomically(folder / "evaluation.md") as out:
+    with atomically(folder / PAGE) as out:
         out.write(f"{found}\n".encode())
+    content = sealed({**scores, _PAGE_SEAL: seal_of_file(folder / PAGE)})
     with atomically(folder / EVALUATION) as out:
-        out.write(json.dumps(scores, allow_nan=False).encode())
+        out.write(json.dumps(content, allow_nan=False).encode())
+
+
+def _measured(folder: Path, measured_on: str) -> bool:
+    """Whether an earlier call has measured on these images, and what it wrote is whole."""
+    try:
+        told: dict[str, Any] = read_json(folder / EVALUATION, dict[str, Any], "evaluation")
+        if told.get("of") != measured_on or is_sealed(told) is False:
+            return False
+        if is_sealed(told) is None:
+            warn_undigested(folder / EVALUATION, "remove it to measure again")
+            return is_regular(folder / PAGE)
+        return is_file_sealed(folder / PAGE, told.get(_PAGE_SEAL))
+    except (InputError, OSError):
+        return False
+
+
+def _measured_on(run: BlockRun[PrototypeSearch], prototypes: Prototypes) -> str:
+    """Digest of the prototypes, and of images with labels, regions and parts, on which they are measured."""
+    images = run.images
+    samples = run.fingerprint().with_regions(images).digest(labels=True)
+    parts = [
+        [part.names, part.xy.tolist(), part.visible.tolist()] for part in map(images.parts, range(len(images))) if part
+    ]
+    told = [prototypes.digest(), samples, data_identity(run), parts, run.ids_digest]
+    return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
+
+
+def _points(images: ImageDataset, index: int) -> Any:
+    """The parts of a sample as plain values; None where they are not known."""
+    try:
+        parts = images.parts(index)
+    except Exception as error:  # whatever a user's dataset raises: the evaluation says so where it needs them
+        return type(error).__name__
+    return None if parts is None else [parts.names, parts.xy.tolist(), parts.visible.tolist()]
 
 
 def _patches(prototypes: Prototypes) -> PrototypePatches:

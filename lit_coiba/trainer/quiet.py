@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 TIP = "Tip:"  # how Lightning's advertisements for other products begin
 TELLER = "lightning.pytorch.utilities.rank_zero"  # the logger that they come by
+SEED_TELLER = "lightning.fabric.utilities.seed"
 NOISE = (
     ".*LeafSpec.*",  # Lightning on torch 2.14
     ".*does not have many workers.*",  # where we chose their number, and where the user did
@@ -46,6 +47,21 @@ def without_tips() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(_no_tip)
+
+
+@contextmanager
+def without_seed() -> Iterator[None]:
+    """Without Lightning's line about the seed, which every command would begin with."""
+    logger = logging.getLogger(SEED_TELLER)
+    logger.addFilter(_no_seed)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_no_seed)
+
+
+def _no_seed(record: logging.LogRecord) -> bool:
+    return "Seed set to" not in record.getMessage()
 
 
 def _no_tip(record: logging.LogRecord) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.store.store import STATISTICS
 from lit_coiba.trainer.block_run import BlockRun
+from lit_coiba.trainer.costs import estimating
 from lit_coiba.trainer.places import check_place, has_statistics
 
 ENOUGH_IMAGES = 10_000  # more change little: what IBA's authors advise
+_FEW = 5  # times as many images for the statistics as are explained: then it is said
 
 
 def check_statistics_arguments(file: Path, images: int) -> None:
@@ -62,20 +66,24 @@ def estimate(
         raise InputError(f"{type(method).__name__} needs no activation statistics: continue with `explain`")
     run.check_whole_pass("statistics")
     layers, blocks = method.statistics_layers(network), run.datamodule.spread(images)
-    sources = [run.preprocessing, run.ids_digest, run.datamodule.batch_size, blocks]
+    samples = run.fingerprint().digest()
+    data = run.datamodule.identity(), run.images.identity()
+    sources = [run.preprocessing, run.ids_digest, samples, data, run.datamodule.batch_size, blocks]
     made_by = [type(method).__name__, sorted(method.arguments().items()), run.precision]
     parts = hashlib.sha256(repr([network.digest(), layers, *made_by, *sources]).encode()).hexdigest()
     chunks = ChunkedStatistics(Path(f"{file}.{parts[:12]}.parts"), blocks, layers)
 
     def leak_tested(statistics: ActivationStatistics) -> ActivationStatistics:
         run.to_device()
-        return method.set_statistics(network, statistics, run.datamodule.sample(SAMPLE))
+        found = replace(statistics, samples=samples)
+        return method.set_statistics(network, found, run.datamodule.sample(SAMPLE))
 
     done = False
     while not done:
         while missing := run.on_rank_zero(lambda: [] if made() else chunks.missing(shard)):
             module = StatisticsModule(network, chunks)
-            run.over_blocks(module, missing, BlockProgress("Statistics"), blocks_per_process=chunks.length)
+            progress = BlockProgress("Statistics", estimating(run, missing))
+            run.over_blocks(module, missing, progress, blocks_per_process=chunks.length)
         done = run.on_rank_zero(lambda: made() or chunks.put(file, network, leak_tested))
     return method.set_statistics(network, ActivationStatistics.load(file), ())
 
@@ -92,6 +100,7 @@ def prepare_method(
         shard: Share of the work of this job.
     """
     method, network, kept = run.model.method, run.model.network, folder / STATISTICS
+    explained = len(run.images)
     with run.all_images():
         if not isinstance(method, BottleneckMethod):
             method.prepare(network, run.datamodule.sample(ENOUGH_IMAGES))
@@ -102,11 +111,23 @@ def prepare_method(
             return has_statistics(folder, identity)
 
         if run.on_rank_zero(lambda: not given and not made()):
+            _say_how_many(run, explained, len(run.datamodule.spread(ENOUGH_IMAGES)))
             return estimate(run, kept, ENOUGH_IMAGES, shard, made)
         statistics = ActivationStatistics.load(given or kept)
         if statistics.leak is None:
             run.to_device()
         return method.set_statistics(network, statistics, run.datamodule.sample(SAMPLE))
+
+
+def _say_how_many(run: BlockRun[Explainer], explained: int, blocks: int) -> None:
+    """Say beforehand that statistics take many more images than are explained."""
+    seen = min(len(run.images), blocks * run.datamodule.batch_size)
+    if run.trainer.is_global_zero and seen >= _FEW * explained:
+        warnings.warn(
+            f"{seen:,} images are read first for activation statistics, and {explained:,} are explained: statistics of "
+            "lit-coiba statistics serve many runs, as method.statistics",
+            stacklevel=2,
+        )
 
 
 def remove_parts(file: Path) -> None:

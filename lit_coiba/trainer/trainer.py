@@ -11,6 +11,7 @@ from lightning import Callback, LightningDataModule, LightningModule
 
 from lit_coiba.benchmark import Leaderboard
 from lit_coiba.bottlenecks import ActivationStatistics
+from lit_coiba.callbacks import PredictionTable
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.data.shard import Shard
@@ -21,11 +22,14 @@ from lit_coiba.prototypes import Prototypes
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer.benchmark import benchmark, open_stores
 from lit_coiba.trainer.block_run import BlockRun, Module, block_run
+from lit_coiba.trainer.changes import IfChanged
 from lit_coiba.trainer.explain import explain
 from lit_coiba.trainer.precision import automatic_precision
 from lit_coiba.trainer.prototypes import check_prototypes_arguments, measure_prototypes, search_prototypes
 from lit_coiba.trainer.quiet import quiet, without_tips
+from lit_coiba.trainer.restoration import Restoration, close_gate
 from lit_coiba.trainer.statistics import ENOUGH_IMAGES, check_statistics_arguments, estimate, remove_parts
+from lit_coiba.training.classifier import Classifier
 from lit_coiba.training.feature_cache import CachedFeatures
 
 
@@ -42,11 +46,14 @@ class Trainer(lightning.Trainer):
     """
 
     callbacks: list[Callback]
+    predictions: PredictionTable | None = None  # of the last `predict` of a classifier
 
     def __init__(self, *args: Any, precision: str | int | None = None, **kwargs: Any) -> None:
         chosen: Any = automatic_precision(kwargs.get("accelerator", "auto")) if precision == "auto" else precision
         with quiet():
             super().__init__(*args, precision=chosen, **kwargs)
+        self._checkpoint_connector = Restoration(self)
+        close_gate(self)
         self._logger_given = kwargs.get("logger") not in (None, True)  # else Lightning makes one, and it stays empty
 
     def fit(
@@ -83,6 +90,44 @@ class Trainer(lightning.Trainer):
         with without_tips():
             super().fit(model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only)
 
+    def predict(
+        self,
+        model: LightningModule | None = None,
+        dataloaders: Any = None,
+        datamodule: LightningDataModule | None = None,
+        return_predictions: bool | None = None,
+        ckpt_path: str | Path | None = None,
+        weights_only: bool | None = None,
+        output: str | None = None,
+        top: int = 5,
+    ) -> list[Any] | list[list[Any]] | None:
+        """Lightning's `predict`; of a `Classifier`, it can write a table of the most probable classes of each image.
+
+        Args:
+            model: The module.
+            dataloaders: See Lightning.
+            datamodule: The data.
+            return_predictions: See Lightning.
+            ckpt_path: Checkpoint of the weights.
+            weights_only: See Lightning.
+            output: File for the table, .csv or .parquet: id, label, and number, name and probability of the most
+                probable classes. None = no file.
+            top: Number of classes of each image in the table.
+
+        Raises:
+            InputError: The file has another format, or was not written by this.
+        """
+        if output is None and not isinstance(model, Classifier):  # such as the modules that explain
+            return super().predict(model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only)
+        self.predictions = table = PredictionTable(top, output)
+        callbacks = self.callbacks
+        self.callbacks = [*callbacks, table]
+        try:
+            with quiet():
+                return super().predict(model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only)
+        finally:
+            self.callbacks = callbacks
+
     def statistics(
         self, model: Explainer, datamodule: BlockDataModule, file: str, images: int = ENOUGH_IMAGES
     ) -> ActivationStatistics:
@@ -112,6 +157,7 @@ class Trainer(lightning.Trainer):
         retry_failed: bool = False,
         shard: str | tuple[int, int] | None = None,
         pictures: bool = True,
+        if_changed: IfChanged = "refuse",
     ) -> ExplanationStore:
         """Explain a dataset into a store. The same call again explains what is missing and repeats nothing.
 
@@ -132,6 +178,8 @@ class Trainer(lightning.Trainer):
             shard: Shard of the blocks to explain, i/n: every n-th block from block i on, with i from 0 to n - 1.
             pictures: Whether to draw a contact sheet, decisions if `HeadAttribution` has prototypes, and the images in
                 the TensorBoard log. The Trainer's own callbacks are not affected.
+            if_changed: What to do if pictures, labels, class names or weights that decide the explanations have changed
+                since the store was made: ``refuse``, naming one of them, or ``recompute`` what depends on them.
 
         Returns:
             The store, complete except for other shards and for what Lightning's `limit_predict_batches` left out.
@@ -140,8 +188,8 @@ class Trainer(lightning.Trainer):
             InputError: The folder has a store that was made with other arguments, or these images cannot be explained.
         """
         share = Shard.of(shard)
-        with self._block_run(model, datamodule, Pass(limit=datamodule.limit if limit is None else limit)) as run:
-            return explain(run, Path(store), share, retry_failed, pictures)
+        with self._block_run(model, datamodule, Pass(limit=_limit(datamodule, limit))) as run:
+            return explain(run, Path(store), share, retry_failed, pictures, if_changed)
 
     def benchmark(
         self,
@@ -151,6 +199,7 @@ class Trainer(lightning.Trainer):
         output: str,
         limit: int | None = None,
         shard: str | tuple[int, int] | None = None,
+        if_changed: IfChanged = "refuse",
     ) -> Leaderboard:
         """Score the explanations of several stores by the same metrics on the same samples, in one table.
 
@@ -166,6 +215,9 @@ class Trainer(lightning.Trainer):
             limit: Number of images to score; evenly spaced over the dataset, unless its `limit_order` is ``first``.
             shard: Shard of the blocks to score, i/n, as in `explain`; the table covers what all shards have done so
                 far.
+            if_changed: What to do if pictures, boxes, masks, explanations or weights have changed since the scores in
+                `output` were made: ``refuse``, naming one of them, or ``recompute`` what depends on them. Explanations
+                of other pictures than those of now are always refused.
 
         Returns:
             The table.
@@ -174,8 +226,8 @@ class Trainer(lightning.Trainer):
             InputError: A store belongs to another model or other images, or the stores have no explanation in common.
         """
         opened, share = open_stores(stores, Path(output)), Shard.of(shard)
-        with self._block_run(model, datamodule, Pass(limit=datamodule.limit if limit is None else limit)) as run:
-            return benchmark(run, opened, Path(output), share)
+        with self._block_run(model, datamodule, Pass(limit=_limit(datamodule, limit))) as run:
+            return benchmark(run, opened, Path(output), share, if_changed)
 
     def prototypes(
         self,
@@ -186,6 +238,7 @@ class Trainer(lightning.Trainer):
         limit: int | None = None,
         pages: int = 10,
         evaluate: bool = False,
+        if_changed: IfChanged = "refuse",
     ) -> Prototypes:
         """Find the training images that activate each unit of a head most, and the place in each of them.
 
@@ -205,6 +258,8 @@ class Trainer(lightning.Trainer):
             evaluate: Whether to measure the prototypes too, on the images that `explain` would take: whether they stay
                 on one part and show one part, and how many make up an explanation; see `prototypes.evaluation`. Written
                 to evaluation.md and evaluation.json.
+            if_changed: What to do if pictures or weights have changed since the prototypes in `output` were found:
+                ``refuse``, naming one of them, or ``recompute`` everything. Labels and class names are refreshed.
 
         Returns:
             The prototypes.
@@ -215,9 +270,9 @@ class Trainer(lightning.Trainer):
         folder = Path(output)
         check_prototypes_arguments(folder, split, pages, evaluate)
         with self._block_run(model, datamodule, Pass(split, limit)) as run:
-            search_prototypes(run, folder, pages)
+            search_prototypes(run, folder, pages, if_changed)
         if evaluate:
-            with self._block_run(model, datamodule, Pass(limit=datamodule.limit)) as run:
+            with self._block_run(model, datamodule, Pass(limit=_limit(datamodule))) as run:
                 measure_prototypes(run, folder)
         return Prototypes(folder)
 
@@ -226,3 +281,8 @@ class Trainer(lightning.Trainer):
     ) -> AbstractContextManager[BlockRun[Module]]:
         """A run of a module over the blocks of `through`."""
         return block_run(self, model, datamodule, through, keep_loggers=self._logger_given)
+
+
+def _limit(datamodule: BlockDataModule, limit: int | None = None) -> int | None:
+    """Number of images that a run is about: what the call says, or else the data; `block_run` checks what they are."""
+    return getattr(datamodule, "limit", None) if limit is None else limit

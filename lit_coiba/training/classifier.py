@@ -12,20 +12,24 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
-from torchvision.transforms import v2
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.fused_attention import attention_modules, unfused_if_slow
 from lit_coiba.backbones.layer_depths import layer_depths
-from lit_coiba.backbones.weights_file import read_arguments
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.data.module import samples_of
 from lit_coiba.heads.description import build, describe
 from lit_coiba.heads.head import Head
-from lit_coiba.training.feature_cache import Features
-from lit_coiba.training.optimization import adamw, warmup_cosine
+from lit_coiba.training.checkpoint_file import read_checkpoint, rewritten
+from lit_coiba.training.feature_cache import CachedFeatures
+from lit_coiba.training.feature_file import Features
+from lit_coiba.training.hits import hits
+from lit_coiba.training.mixing import mixing
+from lit_coiba.training.named_classes import NamedClasses
+from lit_coiba.training.optimization import adamw, check_recipe, warmup_cosine
 from lit_coiba.training.saved_arguments import classifier_arguments
 from lit_coiba.training.teacher import Teacher, teacher_class
 
@@ -58,6 +62,8 @@ class Classifier(LightningModule):
         cutmix: Parameter of the same distribution for rectangles that are pasted from one image into another (Yun et
             al., 2019); 0 = off. With both, each batch draws one.
         teacher: Network whose logits are trained on too (distillation). A dictionary of its arguments works too.
+        class_names: Names of the classes in index order, which go into the checkpoint; None = those of the data. Labels
+            of data whose classes have names are found by these.
 
     Raises:
         InputError: The frozen backbone has no classifier layer to train, a head is given for a model that is not
@@ -78,6 +84,7 @@ class Classifier(LightningModule):
         mixup: float = 0.0,
         cutmix: float = 0.0,
         teacher: Teacher | None = None,
+        class_names: list[str] | None = None,
     ) -> None:
         super().__init__()
         arguments = {k: v for k, v in locals().items() if k not in MODULES}
@@ -92,14 +99,8 @@ class Classifier(LightningModule):
         self.lr, self.backbone_lr, self.layer_decay = lr, backbone_lr, layer_decay
         self.weight_decay, self.warmup = weight_decay, warmup
         self.label_smoothing = label_smoothing
-        if not 0 < layer_decay <= 1:
-            raise InputError(f"layer_decay is {layer_decay}: give a factor above 0 and up to 1")
-        if min(mixup, cutmix) < 0:
-            raise InputError(f"mixup is {mixup} and cutmix {cutmix}: give 0 (off) or more")
-        classes = self.backbone.num_classes
-        kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
-        mixing = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
-        self._mixing = v2.RandomChoice(mixing) if mixing else None
+        check_recipe(lr, backbone_lr, layer_decay, weight_decay, warmup=warmup, label_smoothing=label_smoothing)
+        self._mixing = mixing(mixup, cutmix, self.backbone.num_classes)
         own = {"checkpoint": None, "pretrained": False}  # a checkpoint brings the weights itself
         saved = {"backbone": self.backbone.arguments and {**self.backbone.arguments, **own}, **arguments}
         attached = self.backbone.head
@@ -107,6 +108,7 @@ class Classifier(LightningModule):
         self.teacher = Teacher(**teacher) if isinstance(teacher, dict) else teacher
         saved["teacher"] = self.teacher.arguments() if self.teacher is not None else None
         self.save_hyperparameters(saved)
+        self._classes = NamedClasses(class_names, self.backbone.num_classes)
         if frozen:
             self._freeze()
 
@@ -125,7 +127,7 @@ class Classifier(LightningModule):
         Args:
             checkpoint_path: Checkpoint of a fit.
             map_location: See Lightning.
-            hparams_file: See Lightning.
+            hparams_file: Not used: the checkpoint has the arguments.
             strict: See Lightning.
             weights_only: See Lightning.
             **arguments: Arguments in the place of those in the file; `head` and `teacher` may be the class of the
@@ -135,9 +137,11 @@ class Classifier(LightningModule):
             InputError: The file cannot be read, or asks for what is not named or no checkpoint of ours asks for.
         """
         file = str(checkpoint_path)
+        content = read_checkpoint(file)
         head, teacher = (kind if isinstance(kind := arguments.get(key), type) else None for key in ("head", "teacher"))
         named = {key for key, kind in (("head", head), ("teacher", teacher)) if kind is not None}
-        asked = {name: value for name, value in read_arguments(file).items() if name in named or name not in arguments}
+        saved = content.get("hyper_parameters", {})
+        asked = {name: value for name, value in saved.items() if name in named or name not in arguments}
         told = classifier_arguments(asked, signature(cls).parameters, file, head, teacher)
         if not told.get("backbone", "absent"):
             raise InputError(f"{file} has no arguments of its backbone: give the backbone, backbone=Backbone.wrap(...)")
@@ -150,7 +154,7 @@ class Classifier(LightningModule):
             built_teacher.head = head or built_teacher.head
             arguments["teacher"] = built_teacher
         own = {name: value for name, value in told.items() if name not in ("head", "teacher")} | arguments
-        return super().load_from_checkpoint(file, map_location, hparams_file, strict, weights_only, **own)
+        return super().load_from_checkpoint(rewritten(content), map_location, None, strict, weights_only, **own)
 
     @property
     def network(self) -> Backbone:
@@ -165,6 +169,27 @@ class Classifier(LightningModule):
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, K)``."""
         return self.backbone(images)
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Names of the classes in index order; None = unknown."""
+        return self._classes.names
+
+    def setup(self, stage: str) -> None:
+        """Compare the classes with those of the data by name, or learn their names.
+
+        Raises:
+            InputError: The data have a class or a label that this classifier does not have.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        images = samples_of(data.data if isinstance(data, CachedFeatures) else data, stage)
+        if images is not None and stage != "predict":
+            self._classes.meet(images, fitting=stage == "fit")
+            self.hparams["class_names"] = self._classes.names
+
+    def in_own_order(self, targets: Tensor) -> Tensor:
+        """Targets of the data, class indices ``(B,)`` or probabilities ``(B, K)``, in the order of this classifier."""
+        return self._classes.targets(targets)
 
     def on_fit_start(self) -> None:
         """The teacher gets its weights."""
@@ -181,6 +206,7 @@ class Classifier(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch, scalar."""
         self.log("lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        batch = self._classes.batch(batch)
         if isinstance(self.backbone.head, Head):
             self.backbone.head.anneal(self.global_step / self.trainer.estimated_stepping_batches)
         if self._mixing is not None and batch[1].dim() == 1 and not isinstance(batch, Features):
@@ -200,11 +226,11 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Log loss and accuracy."""
-        self._loss(batch, self._named("val", dataloader_idx))
+        self._loss(self._classes.batch(batch), self._named("val", dataloader_idx))
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Log loss and accuracy."""
-        self._loss(batch, self._named("test", dataloader_idx))
+        self._loss(self._classes.batch(batch), self._named("test", dataloader_idx))
 
     def predict_step(self, batch: Batch) -> Tensor:
         """Class probabilities of one block, ``(B, K)``."""
@@ -272,27 +298,3 @@ class Classifier(LightningModule):
             for name, parameter in self.backbone.model.named_parameters()
             if id(parameter) not in classifier
         }
-
-
-def hits(logits: Tensor, targets: Tensor, top: int = 1) -> Tensor:
-    """Which predictions are right: ``(B, K)``, class indices ``(B,)`` or soft targets ``(B, K)`` -> bool ``(B,)``.
-
-    With soft targets every class above zero is right (FunnyBirds' multi-target accuracy).
-
-    Args:
-        logits: ``(B, K)``.
-        targets: The truth.
-        top: One of so many most probable classes has to be right.
-
-    Example:
-        >>> import torch
-        >>> logits = torch.tensor([[0.0, 1.0, 2.0], [5.0, 1.0, 2.0]])
-        >>> hits(logits, torch.tensor([2, 2])), hits(logits, torch.tensor([[0.0, 0.5, 0.5], [0.0, 0.5, 0.5]]))
-        (tensor([ True, False]), tensor([ True, False]))
-        >>> hits(logits, torch.tensor([2, 2]), top=2)
-        tensor([True, True])
-    """
-    predicted = logits.topk(top, 1).indices
-    if targets.dim() == 1:
-        return (predicted == targets.unsqueeze(1)).any(1)
-    return (targets.gather(1, predicted) > 0).any(1)

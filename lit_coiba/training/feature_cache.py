@@ -5,66 +5,35 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.core.class_identity import class_identity, is_ours
+from lit_coiba.core.class_identity import PACKAGE, class_identity
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
+from lit_coiba.core.plain_values import is_plain
+from lit_coiba.data.fingerprint import fingerprint_of
 from lit_coiba.data.module import BlockDataModule, Split
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.digests import seal_of_file
 from lit_coiba.store.progress import progress_bar
-
-DTYPE = np.float16  # of features in a file
-
-
-class Features(NamedTuple):
-    """A batch of them."""
-
-    values: Tensor  # (B, C, h, w)
-    targets: Tensor  # as the data module gives them
-
-
-class FeatureFile(Dataset[Features]):
-    """Features in a file that is mapped into memory, and their targets; of each sample one of its views, by chance.
-
-    Args:
-        file: ``(views, N, C, h, w)``, fp16, a NumPy file.
-        targets: ``(views, N, ...)``.
-    """
-
-    def __init__(self, file: Path, targets: Tensor) -> None:
-        self.values: np.ndarray[Any, Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-        self.targets = targets
-
-    def __len__(self) -> int:
-        return self.targets.shape[1]
-
-    def __getitem__(self, index: int) -> Features:
-        batch = self.__getitems__([index])
-        return Features(batch.values[0], batch.targets[0])
-
-    def __getitems__(self, indices: list[int]) -> Features:
-        """What a DataLoader asks for: a whole batch, in float32."""
-        views = torch.randint(len(self.values), (len(indices),)) if len(self.values) > 1 else torch.zeros(len(indices))
-        chosen = views.long().tolist()
-        values = np.stack([self.values[view, index] for view, index in zip(chosen, indices)])
-        return Features(torch.from_numpy(values).float(), self.targets[chosen, indices])
+from lit_coiba.training.feature_file import DIGESTS, DTYPE, FEATURES, TARGETS, FeatureFile, Features, is_whole, opened
 
 
 class CachedFeatures(LightningDataModule):
     """A data module's training and validation samples as features of the classifier's backbone.
 
-    The files are named by what determines their content: the backbone's weights, the transform, the samples and their
-    labels, the number of views, the precision. They are written atomically, so a killed run leaves no incomplete file.
+    The files are named by what determines their content: the backbone's weights, the transform, the samples (size and
+    time of each file) and their labels, the data's class, arguments and seed, the number of views, the precision. They
+    are written atomically, so a killed run leaves no incomplete file.
 
     Args:
         data: The data module.
@@ -83,6 +52,7 @@ class CachedFeatures(LightningDataModule):
         self.folder = Path(folder)
         self.views = views
         self._files: dict[str, dict[str, FeatureFile]] = {}
+        self._fingerprints: dict[str, list[Any]] = {}
 
     def prepare_data(self) -> None:
         """Compute what is not there, on the first process of each machine."""
@@ -150,39 +120,48 @@ class CachedFeatures(LightningDataModule):
         body = model.network.digest(head=False)
         for (split, name), examples in sources.items():
             views = self.views if split == "train" else 1
-            file = self.folder / f"{self._key(body, split, name, views)}.npy"
-            if compute and not (file.exists() and file.with_suffix(".targets.npy").exists()):
+            file = self.folder / f"{self._key(body, examples, split, name, views)}.npy"
+            if compute and not is_whole(file, views, len(examples)):
                 self._compute(model.network, examples, file, views, f"Features, {name or split}", trainer)
             if not compute:
-                targets = torch.from_numpy(np.load(file.with_suffix(".targets.npy"), allow_pickle=False))
-                yield split, name, FeatureFile(file, targets)
+                yield split, name, opened(file, views, len(examples))
 
-    def _key(self, body: str, split: Split | str, name: str, views: int) -> str:
+    def _key(self, body: str, examples: Any, split: Split | str, name: str, views: int) -> str:
         """What decides the content of a file, as a short name of it."""
-        dataset = self.data.dataset(split)  # type: ignore[arg-type]
-        precision = str(self.trainer.precision) if self.trainer is not None else ""
-        told = [
-            body,
-            precision,
-            repr(self.data.transform.preprocessing),
-            dataset.ids,
-            dataset.labels,
-            split,
-            name,
-            views,
-        ]
-        if not is_ours(kind := type(dataset)):  # whose images may be others under the same ids
-            told.append(class_identity(kind))
+        told = [body, self._samples(split), examples_identity(examples), split, name, views]
+        if getattr(examples, "random", False):
+            told.append(os.environ.get("PL_GLOBAL_SEED"))  # what the versions are drawn with
+        told += [str(self.trainer.precision) if self.trainer is not None else "", *self._inputs()]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
+
+    def _inputs(self) -> list[Any]:
+        """What decides how images become features and targets, beside the images."""
+        return [repr(self.data.transform.preprocessing), {k: repr(v) for k, v in self.data.identity().items()}]
+
+    def _samples(self, split: Split | str) -> list[Any]:
+        """What the samples of a split are: found once for a fit."""
+        if split not in self._fingerprints:
+            dataset = self.data.dataset(split)  # type: ignore[arg-type]
+            digest = fingerprint_of(dataset, self.data.fingerprint).digest(labels=True)
+            self._fingerprints[split] = [digest, repr(sorted(dataset.identity().items()))]
+        return self._fingerprints[split]
 
     def _compute(self, network: Backbone, examples: Any, file: Path, views: int, about: str, trainer: Any) -> None:
         """Write features and targets: fp16 and as they are, batch by batch."""
         size, count, targets = self.data.batch_size, len(examples), []
         device, shown = trainer.strategy.root_device, trainer.progress_bar_callback is not None
         network.to(device)
+        # What comes after it, such as the order of training samples, is the same where the features are there already.
+        draws = torch.random.fork_rng(devices=[])
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with progress_bar(about, shown) as tell, atomically(file) as out, frozen(network), torch.no_grad():
+            with (
+                progress_bar(about, shown) as tell,
+                atomically(file) as out,
+                frozen(network),
+                draws,
+                torch.no_grad(),
+            ):
                 for done, start in enumerate(range(0, views * count, size)):
                     where = [k % count for k in range(start, min(start + size, views * count))]
                     images, truth = examples.__getitems__(where)
@@ -197,13 +176,30 @@ class CachedFeatures(LightningDataModule):
                     targets.append(truth)
                     tell(min((done + 1) * size, views * count), views * count)
             truths = torch.cat(targets)
-            with atomically(file.with_suffix(".targets.npy")) as out:
+            with atomically(file.with_suffix(TARGETS)) as out:
                 np.save(out, truths.view(views, count, *truths.shape[1:]).numpy())
+            digests = {kind: seal_of_file(file.with_suffix(kind)) for kind in (FEATURES, TARGETS)}
+            with atomically(file.with_suffix(DIGESTS)) as out:  # the last: what it is about is whole
+                out.write(json.dumps(digests).encode())
         except OSError as error:
             raise InputError(
                 f"cache {self.folder} cannot be written ({error.strerror or error}): fix the permissions or the disk, "
                 "or choose another folder"
             ) from error
+
+
+def examples_identity(examples: Any) -> list[Any]:
+    """What examples are beside their samples: their class, and those of their attributes that are plain values.
+
+    Attributes that have such of their own count too, such as what drops parts of samples with a probability.
+    """
+    own = [
+        [name, examples_identity(value) if type(value).__module__.startswith(PACKAGE) else value]
+        for name, value in sorted(vars(examples).items())
+        if name not in ("dataset", "transform", "labels") and not name.startswith("_")
+    ]
+    told = [[name, value] for name, value in own if is_plain(value)]
+    return [class_identity(type(examples)), bool(getattr(examples, "random", False)), told]
 
 
 def _header(shape: tuple[int, ...]) -> bytes:

@@ -12,6 +12,8 @@ from typing import Any
 from torch import nn
 from torch.optim import AdamW
 
+from lit_coiba.core.errors import InputError, check_not_negative, check_positive
+
 
 def adamw(module: nn.Module, lr: float, weight_decay: float, scales: Mapping[str, float] | None = None) -> AdamW:
     """AdamW over the trainable parameters of `module`; `scales` as in `parameter_groups`."""
@@ -67,3 +69,27 @@ def warmup_cosine(steps: int, warmup: float) -> Callable[[int], float]:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, steps - rising))))
 
     return factor
+
+
+def check_recipe(
+    lr: float, backbone_lr: float | None, layer_decay: float, weight_decay: float, **shares: float
+) -> None:
+    """Refuse numbers that no training can begin with.
+
+    Args:
+        lr: Highest learning rate.
+        backbone_lr: That of the backbone; None = the same.
+        layer_decay: Factor on it from one layer to the one before.
+        weight_decay: Weight decay.
+        **shares: Numbers from 0 to 1.
+
+    Raises:
+        InputError: Naming the first that is none.
+    """
+    check_positive(lr=lr, **({} if backbone_lr is None else {"backbone_lr": backbone_lr}))
+    check_not_negative(weight_decay=weight_decay)
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise InputError(f"{name} is {share}: give a share from 0 to 1")
+    if not 0 < layer_decay <= 1:
+        raise InputError(f"layer_decay is {layer_decay}: give a factor above 0 and up to 1")

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lit_coiba.core.errors import InputError
 from lit_coiba.functional import pair_purity, prototype_counts
 from lit_coiba.heads import EPICHead
-from lit_coiba.training.feature_cache import FeatureFile
+from lit_coiba.training.feature_file import FeatureFile
 
 BATCH = 512  # pairs of an image and a channel
 

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.weights_file import backbone_arguments, without_sources
 from lit_coiba.core.class_identity import is_ours
+from lit_coiba.core.errors import InputError
 from lit_coiba.core.plain_values import plain_arguments, refused
+from lit_coiba.core.printable import described, printable
 from lit_coiba.heads.description import head_class
+from lit_coiba.resources import resource
 from lit_coiba.training.teacher import teacher_class
+
+# Where the weights of a teacher come from.
+FILES = ("model.teacher.weights", "model.teacher.backbone.checkpoint", "model.teacher.backbone.pretrained")
 
 
 def classifier_arguments(
-    told: Mapping[str, Any], names: Collection[str], file: str, head: Any = None, teacher: Any = None
+    told: Mapping[str, Any],
+    names: Collection[str],
+    file: str,
+    head: Any = None,
+    teacher: Any = None,
+    given: Collection[str] = (),
 ) -> dict[str, Any]:
     """The arguments of `Classifier` in a checkpoint's ``hyper_parameters``, checked one by one.
 
@@ -28,6 +40,7 @@ def classifier_arguments(
         file: Its name, for messages.
         head: The class of its head, where the caller names one outside this package.
         teacher: The class of its teacher, likewise.
+        given: Keys that the caller gives itself, such as ``model.teacher.weights``.
 
     Raises:
         InputError: An argument that these classes do not have, a class that is not named, or a value that is not plain.
@@ -43,7 +56,7 @@ def classifier_arguments(
         kind = head_class(arguments["head"].get("class"), head, file)
         arguments["head"] = plain_arguments(arguments["head"], {"class", *signature(kind).parameters}, "head", file)
     if arguments.get("teacher"):
-        arguments["teacher"] = _teacher(arguments["teacher"], teacher, file)
+        arguments["teacher"] = _teacher(arguments["teacher"], teacher, file, given)
     return arguments
 
 
@@ -53,6 +66,7 @@ def config_arguments(
     file: str,
     named: Mapping[str, tuple[str, type]],
     teaches: bool = True,
+    given: Collection[str] = (),
 ) -> dict[str, Any]:
     """The same as a config file says it.
 
@@ -62,14 +76,17 @@ def config_arguments(
         file: Its name, for messages.
         named: ``head`` and ``teacher`` -> path and class, where the command names one outside this package.
         teaches: Whether a teacher is needed, whose class has to be named then.
+        given: Keys that the command gives itself.
 
     Raises:
         InputError: See `classifier_arguments`.
     """
     classes = {key: kind for key, (_, kind) in named.items()}
-    if not teaches and isinstance(teacher := told.get("teacher"), Mapping) and "class" in teacher:
-        told = {**told, "teacher": None}
-    arguments = classifier_arguments(told, names, file, classes.get("head"), classes.get("teacher"))
+    if not teaches:
+        given = FILES
+        if isinstance(teacher := told.get("teacher"), Mapping) and "class" in teacher:
+            told = {**told, "teacher": None}
+    arguments = classifier_arguments(told, names, file, classes.get("head"), classes.get("teacher"), given)
     if not arguments.get("backbone"):  # made by the user's own function, which the command has to name again
         arguments.pop("backbone", None)
     if arguments.get("head"):
@@ -83,7 +100,7 @@ def config_arguments(
     return arguments
 
 
-def _teacher(told: Mapping[str, Any], named: Any, file: str) -> dict[str, Any]:
+def _teacher(told: Mapping[str, Any], named: Any, file: str, given: Collection[str]) -> dict[str, Any]:
     kind = teacher_class(told, named, file)
     teacher = plain_arguments(told, {"class", *signature(kind).parameters}, "teacher", file)
     if is_ours(kind):
@@ -91,4 +108,38 @@ def _teacher(told: Mapping[str, Any], named: Any, file: str) -> dict[str, Any]:
     if isinstance(teacher.get("backbone"), Mapping):
         known = signature(Backbone).parameters
         teacher["backbone"] = backbone_arguments(teacher["backbone"], known, "teacher.backbone", file)
+    return _without_files(teacher, file, given)
+
+
+def _without_files(teacher: dict[str, Any], file: str, given: Collection[str]) -> dict[str, Any]:
+    """The teacher without the weights that the command names itself.
+
+    Raises:
+        InputError: Other weights that would be fetched, or read from elsewhere.
+    """
+    for key in FILES:
+        where, name = teacher.get("backbone") if ".backbone." in key else teacher, key.rpartition(".")[2]
+        if not isinstance(where, dict):
+            continue
+        told = where.get(name)
+        if told is None or told is False or _inside(told):
+            continue
+        if key not in given:
+            raise InputError(
+                f"{printable(file, 200)} was trained with {key} {described(told)}, and no file may have another one"
+                f" fetched, or read from outside the working folder: name it too, --{key} {printable(told, 100)}"
+            )
+        del where[name]
     return teacher
+
+
+def _inside(path: Any) -> bool:
+    """Whether a file that a checkpoint names lies in the working folder, or comes with this package."""
+    if not isinstance(path, str) or "://" in path:
+        return False
+    try:
+        place = Path(path).resolve()
+        homes = [Path.cwd().resolve(), resource("checkpoints").resolve()]
+    except (OSError, RuntimeError, ValueError):
+        return False
+    return any(home in place.parents for home in homes)

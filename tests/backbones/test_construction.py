@@ -78,7 +78,7 @@ def test_preprocessing_follows_the_size_that_the_model_was_built_for():
 
 def test_wrong_preprocessing_is_refused():
     model = build("resnet18", channels=(4, 4, 4, 4))
-    with pytest.raises(InputError, match="interpolation is 'cubic': choose one of nearest, bilinear, bicubic"):
+    with pytest.raises(InputError, match="interpolation is 'cubic': choose nearest, bilinear, bicubic"):
         preprocessing_of(model, interpolation="cubic")
     with pytest.raises(InputError, match="std has 1 values: give one for each of the 3 channels"):
         preprocessing_of(model, std=(0.5,))

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.backbones.weights import load_weights, read_weights
+from lit_coiba.backbones.weights import load_weights
 from lit_coiba.core.errors import InputError
 from tests.backbones.families import TINY_VIT
 
@@ -100,20 +100,20 @@ def test_a_file_that_wants_to_run_code_is_refused_and_does_not_run(with_torch, t
 def test_what_is_no_file_of_weights_is_refused(name, content, says, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=says):
-        read_weights(str(tmp_path / name))
+        load_weights(resnet(), str(tmp_path / name))
 
 
 @pytest.mark.parametrize("content", [{}, {"epoch": 3}, [torch.ones(2)], {"state_dict": {"a": 1}}])
 def test_a_file_without_tensors_is_refused(content, tmp_path):
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(InputError, match="has no weights"):
-        read_weights(str(tmp_path / "a.pth"))
+        load_weights(resnet(), str(tmp_path / "a.pth"))
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    for path in (tmp_path / "none.pth", tmp_path):
-        with pytest.raises(InputError, match="does not exist: give the path"):
-            read_weights(str(path))
+    for path, why in ((tmp_path / "none.pth", "does not exist: give the path"), (tmp_path, "a folder, not a regular")):
+        with pytest.raises(InputError, match=why):
+            load_weights(resnet(), str(path))
 
 
 def test_another_model_is_refused_with_the_first_names_of_each_kind(tmp_path):

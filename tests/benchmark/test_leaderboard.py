@@ -76,7 +76,7 @@ def test_what_is_shown_and_written(scores, tmp_path):
     lines = markdown.read_text().splitlines()
     assert str(board) == board._repr_markdown_() == markdown.read_text()
     assert lines[0] == "| method | insertion | deletion |"
-    assert lines[2].startswith("| a\\|b [red] | 0.")
+    assert lines[2].startswith("| a\\|b \\[red\\] | 0.")
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [(r["method"], r["metric"]) for r in rows][:2] == [("a|b [red]", "insertion"), ("a|b [red]", "deletion")]
     found = board.cells()["CoIBA", "insertion"]
@@ -121,5 +121,5 @@ def test_what_the_table_says_about_itself(scores):
     board = Leaderboard(scores, higher={**METRICS, "energy": True}, pending=3)
     assert next(board.lines(str)) == ["method", "insertion \u2191", "deletion \u2193"]
     assert "3 more are not scored by all" in board.note()
-    assert "Undefined for all of them: energy" in board.note()
+    assert "Not computed: energy." in board.note()
     assert "more" not in Leaderboard(scores, higher=METRICS).note()

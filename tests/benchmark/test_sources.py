@@ -21,9 +21,12 @@ def store(folder, keys):
 def test_what_all_stores_explain_is_scored(tmp_path):
     one = store(tmp_path / "one", [("a", 1), ("a", 2), ("b", 1), ("c", 3)])
     two = store(tmp_path / "two", [("a", 2), ("a", 1), ("b", 2), ("c", 3), ("d", 1)])
-    with pytest.warns(UserWarning, match="3 explanations are compared, 3 are left out.*such as b for class 1"):
+    with pytest.warns(
+        UserWarning,
+        match="3 explanations compared, others of 2 images left out, such as b .class 1.: .* classes for 1 image",
+    ):
         assert common_keys([one, two], ["a", "b", "c", "d"]) == {"a": [1, 2], "c": [3]}
-    with pytest.warns(UserWarning, match="1 explanations are compared, 2 are left out"):
+    with pytest.warns(UserWarning, match="1 explanation compared, others of 1 image left out"):
         assert common_keys([one, two], ["b", "c"]) == {"c": [3]}
     assert common_keys([one], ["b"]) == {"b": [1]}
     with pytest.raises(InputError, match=r"one and .*two have no image of the data and class in common"):

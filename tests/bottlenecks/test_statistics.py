@@ -175,7 +175,7 @@ def test_a_foreign_file_is_refused(statistics, tmp_path, kind):
     else:
         headers = {"older": {"lit_coiba.statistics": '{"layers": []}'}, "not a header": {"lit_coiba.statistics": "[1]"}}
         save_file({"weight": torch.zeros(2)}, file, metadata=headers.get(kind))
-    with pytest.raises(InputError, match=r"statistics\.safetensors was not written by this version"):
+    with pytest.raises(InputError, match=r"statistics\.safetensors (was not written by this version|cannot be read)"):
         ActivationStatistics.load(file)
 
 

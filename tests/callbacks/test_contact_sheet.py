@@ -3,6 +3,7 @@
 import pytest
 
 from lit_coiba.callbacks import ContactSheet, Explained, StoreCallback
+from lit_coiba.pictures.page import Page
 from lit_coiba.trainer import Trainer
 from tests._testers import tiny
 from tests._testers.runs import NoiseData, Shade, explain, make_trainer
@@ -30,9 +31,9 @@ def drawn(monkeypatch):
     """Numbers of explanations that sheets were drawn of."""
     counts = []
 
-    def draw(store, images, preprocessing, file, count, named):
+    def draw(store, images, preprocessing, file, *, count, note, **others):
         counts.append(count)
-        file.touch()
+        Page(8, 8).save(file, note)
 
     monkeypatch.setattr("lit_coiba.callbacks.contact_sheet.contact_sheet", draw)
     return counts
@@ -57,7 +58,8 @@ def test_is_drawn_where_blocks_were_written_or_it_is_missing(model, tmp_path, dr
 def test_can_be_switched_off_and_drawn_later(model, tmp_path, drawn, monkeypatch):
     store = explain(model, tmp_path / "s", NoiseData(4), pictures=False)
     assert drawn == []
-    assert sorted(file.name for file in store.path.iterdir()) == ["blocks", "manifest.json", "tensorboard"]
+    names = ["blocks", "manifest.json", "samples.parquet", "tensorboard"]
+    assert sorted(file.name for file in store.path.iterdir()) == names
     monkeypatch.setattr(Trainer, "predict", None)  # nothing is explained again
     explain(model, tmp_path / "s", NoiseData(4), pictures=True)
     assert drawn == [24]
@@ -78,7 +80,7 @@ def test_callbacks_of_the_user_are_told_when_all_blocks_are_on_disk(model, tmp_p
     (first,) = own.seen
     assert isinstance(first, Explained)
     assert first.store.digest() == store.digest()
-    assert (first.images, first.method, first.named, first.changed) == (data.pictures, method, True, True)
+    assert (first.images, first.method, first.about.names.same, first.changed) == (data.pictures, method, True, True)
     assert first.transform.preprocessing == model.preprocessing
     explain(model, tmp_path / "s", data, method, trainer=trainer, pictures=pictures)
     assert [one.changed for one in own.seen] == [True, False]

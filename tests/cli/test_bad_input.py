@@ -33,7 +33,7 @@ def coiba(command, photos):
 def test_a_truncated_picture_among_good_ones(explain, broken_photos):
     outcome = explain("--data.root", str(broken_photos), "--store", "x")
     assert outcome.status == 3
-    assert outcome.out == "5 explanations of 5 of 6 images are in x; its contact_sheet.png shows some of them\n"
+    assert outcome.out == "5 explanations of 5 of 6 images are in x\nPreview: x/contact_sheet.png\n"
     first, second = outcome.err.splitlines()[-2:]
     assert first == ("lit-coiba: finished, but 1 image failed; after fixing the files, rerun with --retry_failed true")
     assert second.startswith("  apple/1.jpg: the image cannot be decoded")

@@ -52,8 +52,8 @@ def test_from_prototypes_to_decisions(command):
     assert outcome.status == 0, outcome.err
     line, *table = outcome.out.splitlines()
     folder = Path("runs/prototypes")
-    assert line.startswith("Prototypes of 128 units are in runs/prototypes, drawn in its folders units and classes; ")
-    assert line.endswith(" duplicates (they show the same as another)")
+    assert line.startswith("Prototypes of 128 units are in runs/prototypes, drawn in its folders units and classes: ")
+    assert line.endswith(" are duplicates of another")
     assert "\n".join(table) == (folder / "evaluation.md").read_text().rstrip()
     assert table[0].startswith("| measure |")
     assert any(row.startswith("| consistency |") and "8 images" in row for row in table)

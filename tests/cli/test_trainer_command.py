@@ -131,7 +131,7 @@ class TestExplain:
         words = ["--data.root", str(photos), "--store", "runs/x", "--limit", "4", "--model.targets", "top2"]
         first = explain(*words)
         assert first.status == 0
-        assert first.out == "8 explanations of 4 images are in runs/x; its contact_sheet.png shows some of them\n"
+        assert first.out == "8 explanations of 4 images are in runs/x\nPreview: runs/x/contact_sheet.png\n"
         written = {file: file.stat().st_mtime_ns for file in Path("runs/x/blocks").iterdir()}
         assert explain(*words).status == 0
         assert {file: file.stat().st_mtime_ns for file in Path("runs/x/blocks").iterdir()} == written
@@ -143,7 +143,7 @@ class TestExplain:
         outcome = explain(*words, "--pictures", "false")
         assert outcome.out == "2 explanations of 2 images are in runs/y\n"
         assert not list(Path("runs/y").glob("*.png"))
-        assert explain(*words).out.endswith("its contact_sheet.png shows some of them\n")  # what is missing is drawn
+        assert explain(*words).out.endswith("Preview: runs/y/contact_sheet.png\n")  # what is missing is drawn
 
     def test_a_module_of_ones_own(self, command, photos, tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(str(tmp_path))
@@ -166,7 +166,7 @@ class TestExplain:
         data = ["--data.root", str(photos)]
         made = command("statistics", *coiba, *TINY, *CALM, *data, "--file", "statistics.safetensors", "--images", "6")
         assert made.status == 0
-        assert made.out == "Statistics of 6 images are in statistics.safetensors for blocks.0.norm1, blocks.1.norm1\n"
+        assert made.out == "Statistics of 6 images are in statistics.safetensors, for blocks.0.norm1, blocks.1.norm1\n"
         given = ["--model.method.statistics", "statistics.safetensors"]
         assert command("explain", *coiba, *TINY, *CALM, *data, *given, "--store", "x").status == 0
         assert not Path("x/statistics.safetensors").exists()
@@ -236,7 +236,7 @@ class TestFit:
         assert saved["hyper_parameters"]["backbone"]["num_classes"] == 5
 
     def test_a_frozen_backbone_of_random_weights_is_told(self, fit):
-        told = "lit-coiba: warning: no weights are given, so those of the frozen backbone are random"
+        told = "lit-coiba: warning: no checkpoint given: the frozen backbone has random weights"
         first = fit("1", "--model.frozen", "true")
         assert first.status == 0
         assert told in first.err
@@ -245,7 +245,7 @@ class TestFit:
         for quiet in ([], *(["--model.frozen", "true", *words] for words in with_weights)):
             outcome = fit("2", *quiet)
             assert outcome.status == 0, outcome.err
-            assert "no weights are given" not in outcome.err
+            assert "no checkpoint given" not in outcome.err
 
     def test_a_fit_without_validation_says_so(self, fit, photos, tmp_path):
         told = "lit-coiba: warning: the data have no validation images"

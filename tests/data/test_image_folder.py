@@ -49,7 +49,7 @@ class TestFolders:
         assert data.num_classes is None
 
     def test_a_stray_picture_beside_class_folders_has_no_label(self, pictures):
-        assert ImageFolder(pictures("cat/a.jpg", "sheet.png")).dataset("predict").labels == [0, -1]
+        assert ImageFolder(pictures("cat/a.jpg", "dog/b.jpg", "sheet.png")).dataset("predict").labels == [0, 1, -1]
 
     def test_each_verb_takes_its_split_with_the_classes_of_train(self, pictures):
         root = pictures("train/a/1.jpg", "train/b/2.jpg", "train/c/3.jpg", "valid/c/4.jpg", "test/b/5.jpg")
@@ -67,8 +67,9 @@ class TestFolders:
         assert data.dataset("predict").classes == ["car", "plane", "train"]
 
     def test_other_folders_beside_two_splits_do_not_matter(self, pictures):
-        data = ImageFolder(pictures("train/a/1.jpg", "val/a/2.jpg", "figures/3.jpg"))
-        assert data.dataset("predict").ids == ["val/a/2.jpg"]
+        data = ImageFolder(pictures("train/a/1.jpg", "val/a/2.jpg", "train/b/1.jpg", "figures/3.jpg"))
+        with pytest.warns(UserWarning, match="what is in no split is left out: figures"):
+            assert data.dataset("predict").ids == ["val/a/2.jpg"]
 
     def test_a_class_that_train_lacks_is_refused_even_if_it_is_a_number(self, pictures):
         data = ImageFolder(pictures("train/0/1.jpg", "train/2/1.jpg", "val/1/2.jpg"))
@@ -94,7 +95,7 @@ class TestFolders:
 class TestTable:
     def test_labels_boxes_and_files_are_those_of_the_csv(self, pictures, tmp_path):
         root = pictures("b.png", "a.png", "unlisted.png")
-        table = csv(tmp_path, "file,class,x_min,y_min,x_max,y_max\nb.png,3,0,0,1,0\na.png,1,,,,\nb.png,3,8,8,20,20\n")
+        table = csv(tmp_path, "file,class,x_min,y_min,x_max,y_max\nb.png,3,0,0,1,0\na.png,1,,,,\nb.png,3,8,8,10,9\n")
         dataset = ImageFolder(root, table).dataset("predict")
         assert (dataset.ids, dataset.labels) == (["a.png", "b.png"], [1, 3])
         assert dataset.region(0) is None
@@ -128,10 +129,10 @@ class TestRefusals:
         (tmp_path / "empty").mkdir()
         with pytest.raises(InputError, match=r"^root: .*/none does not exist$"):
             ImageFolder(str(tmp_path / "none"))
-        with pytest.raises(InputError, match=r"^root: .*/file is not a folder$"):
+        with pytest.raises(InputError, match=r"^root: .*/file is not a folder, and no image either: the file is empty"):
             ImageFolder(str(tmp_path / "file"))
         with pytest.raises(
-            InputError, match=r"^root: .*/empty has no images, in it or below it \(looked for \.bmp, \.gif, "
+            InputError, match=r"^root: .*/empty has no images, in it or below it \(looked for \.apng, \.avif, "
         ):
             ImageFolder(str(tmp_path / "empty")).dataset("predict")
 
@@ -141,9 +142,9 @@ class TestRefusals:
             ({"split": "dev"}, "split is 'dev', but must be one of train, val, test"),
             ({"label_pattern": "("}, "is not a regular expression"),
             ({"label_pattern": "a.*"}, "has 0 groups, but must have exactly one"),
-            ({"batch_size": 0}, "batch_size is 0, but must be at least 1"),
-            ({"num_workers": -1}, "num_workers is -1, but must be at least 0"),
-            ({"limit": 0}, "limit is 0, but must be at least 1"),
+            ({"batch_size": 0}, "batch_size is 0: give a whole number, 1 or more"),
+            ({"num_workers": -1}, "num_workers is -1: give a whole number, 0 or more"),
+            ({"limit": 0}, "limit is 0: give a whole number, 1 or more"),
             ({"limit_order": "random"}, "limit_order is 'random'"),
         ],
     )
@@ -174,8 +175,8 @@ class TestRefusals:
             ("file,label\nx.png,0\ny.png,0\n", r"none of the files in .* exists below .* \(the first is x.png\)"),
             ("file,label\na.png,0\na.png,1\n", "line 3 of .*: a.png has another label in an earlier line"),
             (
-                "file,label,split\na.png,0,dev\n",
-                "line 2 of .*: the split is 'dev', but must be one of",
+                "file,label,split\na.png,0,held\n",
+                "line 2 of .*: the split is 'held', but must be one of",
             ),
             ("file,label\na.png,9\n", "line 2 of .*: class 9 is outside 0 to 1"),
         ],

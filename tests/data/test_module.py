@@ -135,7 +135,7 @@ def test_passes_are_nested_and_list_each_split_once():
 
 
 def test_a_pass_over_no_images_is_refused():
-    with pytest.raises(InputError, match="limit is 0, but must be at least 1"):
+    with pytest.raises(InputError, match="limit is 0: give a whole number, 1 or more"):
         Pass(limit=0)
 
 

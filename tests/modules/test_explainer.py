@@ -126,7 +126,7 @@ class TestTargets:
             ("top0", "targets: top0 selects no class: give top1 or more"),
             (
                 "labels",
-                "targets is 'labels': give predicted, label, runner_up, top3 (any number), the number of a class",
+                "targets is 'labels': did you mean label? Else give predicted, label",
             ),
             ("1.5", "targets is '1.5': give predicted"),
         ],

@@ -28,6 +28,7 @@ from tests.cli.conftest import command  # noqa: F401 - a fixture
 OLD = Path(__file__).parent / "0.1.0"
 DIGEST = "75311b2debad229ce4720e058226f5ca1ef5ed51b0a54616a943565b0dca0d44"  # of the store's content
 IDENTITY = "3c2556cfb7a9f6a5a655b230e9234307d94bbb4b169a9d9fb368e8e2eaccaa84"
+OLDER = pytest.mark.filterwarnings("ignore:.*did not note the size and time")
 DATA = ["--data", "SyntheticParts", "--data.batch_size", "2", "--data.limit", "4"]
 CALM = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
 MODEL = [
@@ -51,6 +52,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(SPLITS, split, range(first, first + 16))
 
 
+@OLDER
 def test_a_store_goes_on_under_its_own_digest(old):
     assert ExplanationStore("store").digest() == DIGEST
     before = sorted(Path("store/blocks").iterdir())
@@ -75,6 +77,7 @@ def test_a_store_goes_on_under_its_own_digest(old):
     assert "(old -> new): method.grid_size 3 -> 4;" in other.error
 
 
+@OLDER
 def test_a_store_is_scored_as_the_row_that_it_is(old):
     one = ["--model.metrics.deletion", "Deletion", "--model.metrics.deletion.steps", "2"]
     shutil.move("store", "Random")  # the name of a row that every table has: not refused, since it is that method
@@ -147,6 +150,7 @@ def test_classes_that_have_moved(old):
     assert "data: lit_coiba.data.cub200.CUB200 is called lit_coiba.data.released.cub200.CUB200 now" in done.err
 
 
+@OLDER
 def test_prototypes(old):
     found = Prototypes("prototypes")
     assert found.digest() == "124bd0a1337d8354e312211bce7d1411947fe63fb3fc6c1329e0e8e1a4b94dbd"

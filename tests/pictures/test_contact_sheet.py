@@ -11,8 +11,9 @@ from lit_coiba.core.batch import Failure
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
-from lit_coiba.pictures.card import class_name, percent
 from lit_coiba.pictures.contact_sheet import contact_sheet
+from lit_coiba.pictures.names import class_name
+from lit_coiba.pictures.numbers import percent
 from lit_coiba.store import BlockRecord, ExplanationStore, Manifest
 
 module = import_module("lit_coiba.pictures.contact_sheet")  # the package has a function of that name
@@ -117,7 +118,7 @@ def test_captions(tmp_path, drawn):
     assert [text for text in texts if text in ("cat", "dog", "class 7")] == ["cat", "cat", "class 7"]
     assert texts.count("  75%") == 3
     assert [text for text in texts if text.startswith("label")] == ["label: dog", "label: cat"]  # b, c
-    assert texts.count("full scale 12.3 bits") == 3
+    assert texts.count("0 to 12.3 bits") == 3
     assert [text for text in texts if text.endswith(".png")] == ["a.png", "b.png", "c.png"]
     assert "CoIBA" in texts
 
@@ -125,10 +126,10 @@ def test_captions(tmp_path, drawn):
 def test_numbers_without_a_unit(tmp_path, drawn):
     dataset = Colours(["a"])
     contact_sheet(fill(tmp_path / "s", dataset), dataset, PLAIN, tmp_path / "x.png")
-    assert "full scale 1" in drawn().texts
+    assert "0 to 1" in drawn().texts
 
 
-@pytest.mark.parametrize(("first", "told"), [(0.0, "0"), (-1.0, "0 and below"), (5.0, "lowest")])
+@pytest.mark.parametrize(("first", "told"), [(0.0, "0"), (-1.0, "against"), (5.0, "lowest")])
 def test_the_bar_says_what_its_dark_end_is(tmp_path, drawn, first, told):
     dataset = Colours(["a"])
     maps = torch.linspace(first, 6.0, 16).view(1, 4, 4)

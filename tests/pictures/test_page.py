@@ -88,7 +88,7 @@ def test_saved_page_is_what_was_drawn_and_equal_each_time(tmp_path):
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     file = Page(20, 20).save(tmp_path / "page.png")
     before = file.read_bytes()
-    monkeypatch.setattr(Image.Image, "save", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(Image.Image, "save", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         Page(30, 30).save(file)
     assert file.read_bytes() == before

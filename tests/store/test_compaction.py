@@ -139,7 +139,7 @@ def test_a_mended_block_counts_before_the_large_file(tmp_path: Path) -> None:
     store.write(blocks(1)[0])
     assert store.failures() == []
     assert len(store) == 12
-    store.write(record(0, [2, 3], failed=[0, 1]))
+    store.write(record(0, [2, 3], failed=[0, 1]), keep=False)
     assert sample_id(0) not in ExplanationStore(tmp_path)
     store.compact()
     assert len(files(store)) == 1

@@ -30,7 +30,7 @@ def test_rows_in_two_files_count_once(store: ExplanationStore) -> None:
 def test_a_block_written_anew_with_other_rows_is_found_again(store: ExplanationStore) -> None:
     reader = ExplanationStore(store.path)
     assert reader[sample_id(2), 2].id == sample_id(2)
-    store.write(record(0, [2, 3], failed=[0, 1]))
+    store.write(record(0, [2, 3], failed=[0, 1]), keep=False)
     row = reader[sample_id(3), 3]
     assert row.id == sample_id(3)
     assert len(reader) == 26

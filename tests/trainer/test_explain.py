@@ -97,7 +97,7 @@ class TestExplain:
         assert explain(model, tmp_path / "five", data, limit=5).ids() == [IDS[i] for i in (0, 4, 8, 12, 16)]
         assert data.limit == 7
         assert explain(model, tmp_path / "seven", data).ids() == [IDS[i * 20 // 7] for i in range(7)]
-        with pytest.raises(InputError, match="limit is 0, but must be at least 1"):
+        with pytest.raises(InputError, match="limit is 0: give a whole number, 1 or more"):
             explain(model, tmp_path / "none", data, limit=0)
 
     def test_no_images_are_refused(self, model, tmp_path):
@@ -120,7 +120,7 @@ class TestExplain:
     def test_class_folders_that_are_not_the_models_classes_name_nothing(self, model, tmp_path):
         class Named(StoreCallback):
             def on_explain_end(self, explained):
-                named.append(explained.named)
+                named.append(bool(explained.about.names.classes) or explained.about.names.same)
 
         named, trainer = [], make_trainer(callbacks=[Named()])
         for classes in (["a"] * 3, [str(k) for k in range(tiny.CLASSES)], []):
@@ -168,7 +168,10 @@ class TestIdentity:
         assert (identity["targets"], identity["samples"], identity["block_size"]) == ("top2", 5, 4)
         assert (identity["statistics"], identity["precision"]) == (None, "32-true")
         assert identity["preprocessing"]["size"] == [32, 32]
-        assert set(store.manifest.recorded) == {"versions", "accelerator", "devices", "workers", "threads"}
+        assert set(store.manifest.recorded) == {
+            *{"versions", "accelerator", "devices", "workers", "threads"},
+            *{"model", "random_weights", "class_names"},
+        }
         assert Manifest.load(store.path).digest == store.manifest.digest
 
     @pytest.mark.parametrize(

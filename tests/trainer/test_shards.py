@@ -13,6 +13,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.data.shard import Shard
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.store import ExplanationStore, merge
+from lit_coiba.store.samples import SAMPLES
 from lit_coiba.store.store import STATISTICS
 from tests._testers import tiny
 from tests._testers.runs import NoiseData, Shade, coiba, explain, passing_for
@@ -39,7 +40,7 @@ class TestShards:
         assert len(observed) == 7  # the first has left its statistics
         assert whole.digest() == straight
         assert sorted(file.name for file in tmp_path.iterdir() if file.name != "tensorboard") == [
-            *("blocks", "manifest.json", STATISTICS)
+            *("blocks", "manifest.json", SAMPLES, STATISTICS)
         ]
         assert len(list((tmp_path / "blocks").iterdir())) == 1
 

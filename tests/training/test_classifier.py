@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
-from lit_coiba.training.classifier import Classifier, hits
+from lit_coiba.training.classifier import Classifier
+from lit_coiba.training.hits import hits
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec.*")
 

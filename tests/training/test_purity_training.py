@@ -8,7 +8,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.functional import channel_purity
 from lit_coiba.heads import EPICHead
 from lit_coiba.trainer import Trainer
-from lit_coiba.training.feature_cache import FeatureFile
+from lit_coiba.training.feature_file import FeatureFile
 from lit_coiba.training.purity_training import PurityTraining
 from tests._testers import tiny
 

@@ -130,13 +130,16 @@ def test_soft_targets_and_label_smoothing(tmp_path, file):
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
-def test_a_checkpoint_reloads_without_the_teachers_file_and_a_fit_goes_on_with_it(tmp_path, file):
+def test_a_checkpoint_reloads_without_the_teachers_file_and_a_fit_goes_on_with_it(tmp_path, file, monkeypatch):
     model = student(Teacher(resnet(), file, temperature=3.0, alpha=0.4, weight=2.0))
     fit(model, tmp_path, enable_checkpointing=True, callbacks=[ModelCheckpoint(tmp_path / "kept", "last")])
     kept = tmp_path / "kept" / "last.ckpt"
     content = torch.load(kept, weights_only=True)
     assert not any("teacher" in name for name in content["state_dict"])
     assert set(content["state_dict"]) == set(model.state_dict())
+    with pytest.raises(InputError, match=r"was trained with model.teacher.weights .* name it too"):
+        Classifier.load_from_checkpoint(kept)
+    monkeypatch.chdir(tmp_path)  # no checkpoint has a file read from outside the working folder
     again = Classifier.load_from_checkpoint(kept, weights_only=True, map_location="cpu")
     assert again.hparams == model.hparams
     assert again.teacher.arguments() == model.teacher.arguments()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from inspect import Parameter, signature
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any
 
 import yaml
@@ -16,6 +18,8 @@ from docstring_parser import Docstring, parse
 from lit_coiba.cli.pages.docstrings import argument_texts
 from lit_coiba.core.errors import InputError
 from lit_coiba.resources import resource
+
+_WIDEST, _NARROWEST = 200, 30  # characters of a line
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,24 @@ def find_page(pages: Sequence[CardPage], name: str, verb: str) -> CardPage:
     return found[name.lower()]
 
 
-def two_lines(pages: Sequence[CardPage], told: Callable[[CardPage], tuple[str, str]]) -> str:
-    """A list for the console, two lines for each class."""
+def line_width() -> int:
+    """Number of characters of a line on the console; a pipe gets the longest lines."""
+    return max(min(get_terminal_size((_WIDEST, 24)).columns, _WIDEST), _NARROWEST)
+
+
+def console_list(pages: Sequence[CardPage], told: Callable[[CardPage], tuple[str, str]]) -> list[str]:
+    """Lines for a console of any width: two for each class where they fit, else more."""
+    width = line_width()
     column = max(len(page.name) for page in pages) + 2
-    lines = [
-        (f"{page.name:<{column}}{first}", f"{'':<{column}}{second}") for page in pages for first, second in [told(page)]
-    ]
-    return "\n".join(line for both in lines for line in both)
+    column = column if width - column >= _NARROWEST else 2
+    lines: list[str] = []
+    for page in pages:
+        first, second = (wrap(text, width - column) for text in told(page))
+        if len(page.name) >= column:
+            lines.append(page.name)
+        start = page.name if len(page.name) < column else ""
+        lines += [f"{start if k == 0 else '':<{column}}{line}" for k, line in enumerate([*first, *second])]
+    return lines
 
 
 def index(title: str, text: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from inspect import isabstract
 from pathlib import Path
+from textwrap import wrap
 
 from lit_coiba import attribution
 from lit_coiba.cli.pages import cards
@@ -20,6 +21,29 @@ NEEDS = {
     "modules": "modules that there are rules for",
     "package": "another package, see below",
 }
+GROUPS = {
+    "bottleneck: information that the model needs, in bits": ("CoIBA", "IBA", "InputIBA", "NIB"),
+    "class activation maps: a layer's channels, weighted": ("GradCAM", "HiResCAM", "LayerCAM", "ScoreCAM"),
+    "gradient": ("InputXGradient", "IntegratedGradients", "Saliency", "SmoothGrad", "UNI"),
+    "perturbation: scores of changed images": (
+        "EVA",
+        "HSIC",
+        "KernelSHAP",
+        "LIME",
+        "Occlusion",
+        "RISE",
+        "Sobol",
+        "ViTCX",
+    ),
+    "relevance propagation: rules for each operation": ("AttnLRP", "CompositeLRP", "DeepLift"),
+    "attention": ("AttentionRollout", "Chefer"),
+    "heads that explain themselves": ("HeadAttribution",),
+    "baseline": ("RandomMap",),
+}
+RECOMMENDED = """\
+Where to start: GradCAM is fast and works on CNNs, ViTs and Swin; IBA and CoIBA say how many bits each place
+contributes; RISE needs no gradients. Which of them to believe for your model: lit-coiba benchmark scores them on your
+images, beside random maps and gradient saliency."""
 TRIVIAL = "trivial baseline (sanity check)"  # in the place of a paper
 
 
@@ -55,13 +79,25 @@ def find_page(name: str) -> CardPage:
 
 
 def table(found: list[CardPage]) -> str:
-    """Two lines for each method: its paper; what it costs, needs and explains."""
+    """Group by group, for each method its paper; what it costs, needs and explains."""
 
     def told(one: CardPage) -> tuple[str, str]:
+        if one.card.baseline:
+            return TRIVIAL, f"cost: {one.card.cost}"
         needs = ", ".join(one.card.needs) or "logits only"
-        return one.card.paper or TRIVIAL, f"{one.card.cost}; needs {needs}; {', '.join(one.card.families)}"
+        return one.card.paper, f"{one.card.cost}; needs {needs}; {', '.join(one.card.families)}"
 
-    return cards.two_lines(found, told)
+    lines = wrap(RECOMMENDED, cards.line_width())
+    for group, members in grouped(found).items():
+        lines += ["", f"{group}:", *cards.console_list(members, told)]
+    return "\n".join(lines)
+
+
+def grouped(found: list[CardPage]) -> dict[str, list[CardPage]]:
+    """The pages of each group, in the order of `GROUPS`; what is in none comes last."""
+    groups = {group: [one for one in found if one.name in names] for group, names in GROUPS.items()}
+    groups["other"] = [one for one in found if not any(one.name in names for names in GROUPS.values())]
+    return {group: members for group, members in groups.items() if members}
 
 
 def write_pages(folder: Path) -> list[Path]:

@@ -54,13 +54,13 @@ def find_page(name: str) -> CardPage:
 
 
 def table(found: list[CardPage]) -> str:
-    """Two lines for each metric: family and paper; what is better, its range and its cost."""
+    """For each metric family and paper; what is better, its range and its cost."""
 
     def told(one: CardPage) -> tuple[str, str]:
         card, better = one.card, BETTER[one.card.higher_is_better]
         return f"{card.family}; {card.paper or OWN}", f"{better} is better; {card.range}; cost: {card.cost}"
 
-    return cards.two_lines(found, told)
+    return "\n".join(cards.console_list(found, told))
 
 
 def write_pages(folder: Path) -> list[Path]:

@@ -33,7 +33,8 @@ examples:
     lit-coiba explain ... --store runs/coiba --shard 0/4                       (and 1/4, 2/4, 3/4)
     lit-coiba export runs/coiba --format png --output pictures/
 
-  Which explanation to trust: insertion, deletion and more, compared with random maps and saliency:
+  Which explanation to trust: insertion, deletion and more, compared with random maps and saliency; each run says
+  beforehand how many forwards it costs, and after its first block how long it takes:
     lit-coiba benchmark --stores runs/coiba runs/iba --output runs/benchmark ...   (model and data as for explain)
 
   Fine-tune a classifier on class folders, then explain it:

@@ -1,17 +1,21 @@
-"""How a help page looks: text and keys, section by section."""
+"""How a help page looks: text and keys, section by section, at any width of the terminal."""
 
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Callable, Iterator
 from inspect import Parameter, signature
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import Any, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from lit_coiba.cli.pages.docstrings import argument_texts
 
 _COLUMN = 34  # where explanations begin
+_WIDEST, _NARROWEST = 120, 20
+_STACKED = 70  # characters below which an explanation stands under its key
+_INDENT = 6
 
 
 class Page:
@@ -23,7 +27,7 @@ class Page:
     """
 
     def __init__(self, usage: str, text: str) -> None:
-        self.width = min(get_terminal_size().columns, 120)
+        self.width = max(min(get_terminal_size().columns, _WIDEST), _NARROWEST)
         self.lines = [f"usage: lit-coiba {usage}", "", *wrap(text, self.width)]
 
     def section(self, title: str, text: str) -> None:
@@ -34,12 +38,13 @@ class Page:
         """Keys and what they mean."""
         self.section(title, "")
         for key, meaning in keys:
-            lines = wrap(meaning, self.width - _COLUMN)
+            column = _INDENT if self.width < _STACKED else _COLUMN
+            lines = wrap(meaning, self.width - column)
             start = f"  --{key}"
-            if len(start) >= _COLUMN - 1:
+            if len(start) >= column - 1:
                 self.lines.append(start)
                 start = ""
-            self.lines += [f"{start if i == 0 else '':<{_COLUMN}}{line}" for i, line in enumerate(lines or [""])]
+            self.lines += [f"{start if i == 0 else '':<{column}}{line}" for i, line in enumerate(lines or [""])]
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
@@ -53,17 +58,39 @@ def parameters(
     types = get_type_hints(getattr(component, "__init__") if isinstance(component, type) else component)  # noqa: B009
     for name, parameter in signature(component).parameters.items():
         if name not in skip | {"self"}:
-            meaning = texts.get(name, "").replace("`", "")
-            yield f"{prefix}.{name}".lstrip("."), f"{meaning} ({_kind(types[name], parameter.default)})"
+            meaning = re.sub(r"\bNone\b", "null", texts.get(name, "").replace("`", ""))  # as one writes it in YAML
+            yield f"{prefix}.{name}".lstrip("."), f"{meaning} ({_kind(types[name], parameter.default)})".lstrip()
 
 
 def _kind(type_hint: Any, default: Any) -> str:
     """Type and default, as one writes them in YAML."""
-    kind = type_hint.__name__ if isinstance(type_hint, type) else str(type_hint).replace("typing.", "")
-    kind = re.sub(r"Optional\[(.*)\]$", r"\1 | None", kind)
-    kind = re.sub(r"Literal\[(.*?)\]", lambda found: found[1].replace("'", "").replace(", ", " | "), kind)
-    kind = kind.replace("None", "null")
+    kind = type_name(type_hint)
     if default is Parameter.empty:
         return f"{kind}, required"
     default = str(default).lower() if isinstance(default, bool) else default
     return kind if default is None else f"{kind}, default {default}"
+
+
+def type_name(hint: Any) -> str:
+    """A type in the words of YAML.
+
+    Example:
+        >>> type_name(int | Literal["auto"] | None), type_name(tuple[float, float, float])
+        ('int | auto | null', '[float, float, float]')
+    """
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is types.NoneType:
+        return "null"
+    if origin in (Union, types.UnionType):
+        return " | ".join(dict.fromkeys(map(type_name, inner)))
+    if origin is Literal:
+        return " | ".join(map(str, inner))
+    if origin is tuple:
+        return f"[{', '.join('...' if one is Ellipsis else type_name(one) for one in inner)}]"
+    if origin is list:
+        return f"[{type_name(inner[0])}, ...]"
+    if origin is dict:
+        return f"{{{type_name(inner[0])}: {type_name(inner[1])}}}"
+    if origin is type:
+        return f"class of a {type_name(inner[0])}"
+    return hint.__name__ if isinstance(hint, type) else "any"

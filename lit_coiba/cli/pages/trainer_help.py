@@ -29,7 +29,7 @@ MACHINE = {
     "precision": "32-true, bf16-mixed, ...; auto = bf16-mixed where the machine has it in hardware (default 32-true)",
 }
 TRAINING = {
-    "max_epochs": "number of epochs; the learning rate is 0 at the end",
+    "max_epochs": "number of epochs; the cosine schedule of the learning rate ends at 0 there",
     "max_steps": "the same in steps (default -1: as many as max_epochs makes)",
     "logger": "false, or the class of a logger; several as a list (default true: TensorBoard)",
     "callbacks": "list of the classes of callbacks",
@@ -48,6 +48,8 @@ _GENERAL = """\
 
 
 _METRICS = """\
+  Metrics that are named replace the usual ones: insertion, deletion, and where the data know the object pointing,
+  energy and relevance_rank. -c configs/benchmark/cells.yaml keeps its own beside them.
   --model.metrics.best Insertion --model.metrics.best.steps 28     A metric and a key; NAME, here best, is its column
   --model.metrics.best.help Insertion                              The keys of a metric"""
 
@@ -76,14 +78,17 @@ def help_page(verb: TrainerVerb) -> str:
     page.keys("run", iter([*([("ckpt_path", CKPT_PATH)] if "ckpt_path" in keys else []), *own]))
     page.keys("model from timm", parameters(Backbone, "model.backbone"))
     page.section("or any other model", _ANY_MODULE)
-    page.keys("what the model is used for", parameters(module, "model", frozenset({"backbone", "method"})))
+    hidden = {"backbone", "method"} | (set() if verb.listed is None else set(arguments) - set(verb.listed))
+    if set(arguments) - hidden:
+        page.keys(verb.section, parameters(module, "model", frozenset(hidden)))
     if "method" in arguments:
         page.keys(_title("method", "model.method", AttributionMethod, CoIBA), parameters(CoIBA, "model.method"))
     if verb.trains:
         page.section(f"heads, --model.head CLASS: {', '.join(short_names(Head))}", _HEADS)
     if "metrics" in arguments:
         page.section(f"metrics, --model.metrics.NAME CLASS: {', '.join(short_names(Metric))}", _METRICS)
-    page.keys(_title("data", "data", BlockDataModule, ImageFolder), parameters(ImageFolder, "data"))
+    data = parameters(ImageFolder, "data", frozenset(verb.unused_data))
+    page.keys(_title("data", "data", BlockDataModule, ImageFolder), data)
     trainer = TRAINING | MACHINE if verb.trains else MACHINE
     page.keys("Lightning's Trainer; these keys matter most", ((f"trainer.{k}", v) for k, v in trainer.items()))
     page.section("more", _GENERAL)

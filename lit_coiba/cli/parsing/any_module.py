@@ -11,6 +11,7 @@ from torch import nn
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import a_kind
 
 KEY = "backbone"  # argument of a LightningModule
 
@@ -51,6 +52,6 @@ def with_backbone(module: type[LightningModule], *args: Any, **arguments: Any) -
     """
     made = arguments[KEY]
     if not isinstance(made, nn.Module):
-        raise InputError(f"model.backbone returns a {type(made).__name__}, but must return a torch module")
+        raise InputError(f"model.backbone returns {a_kind(made)}, but must return a torch module")
     backbone = made if isinstance(made, Backbone) else Backbone.wrap(made)
     return module(*args, **{**arguments, KEY: backbone})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from inspect import isabstract
 from typing import Any
 
 from lit_coiba import attribution, data, heads, metrics
 from lit_coiba.cli.parsing.config_files import Config
-from lit_coiba.cli.parsing.messages import did_you_mean
+from lit_coiba.cli.parsing.near_names import did_you_mean
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data.module import BlockDataModule
@@ -50,6 +51,14 @@ def check_short_name(key: str, name: str | None) -> None:
         known = short_names(base)
         otherwise = f": choose {', '.join(known)}"
         raise InputError(f"{key}: class {name} does not exist{did_you_mean(name, known, otherwise)}")
+
+
+def find_class(name: str) -> type | None:
+    """The class of this short name or path; None where it cannot be found without importing anything of the user's."""
+    module, _, last = name.rpartition(".")
+    places = [sys.modules.get(module)] if module else PACKAGES.values()
+    found = (getattr(place, last, None) for place in places)
+    return next((kind for kind in found if isinstance(kind, type)), None)
 
 
 def _imported(base: type) -> list[str]:

@@ -7,6 +7,7 @@ defaults.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -19,6 +20,9 @@ from jsonargparse import get_loader
 
 from lit_coiba.cli.parsing.old_words import current_words
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import described, printable
+from lit_coiba.files.regular import clause, read_bytes
+from lit_coiba.files.yaml_text import LIMIT, check_yaml, unshared
 from lit_coiba.resources import resource
 
 _OPTIONS = ("-c", "--config")
@@ -91,36 +95,54 @@ def _pieces(args: list[str], defaults: dict[str, Any]) -> list[str | Config]:
 
 def _read(name: str) -> Config:
     inline = name.lstrip().startswith("{")
-    source = "the configuration on the command line" if inline else f"config file {name}"
+    source = "the configuration on the command line" if inline else f"config file {printable(name, 200)}"
+    text = name if inline else _text(name, source)
     try:
-        text = name if inline else _located(name).read_text(encoding="utf-8")
-        content = get_loader("yaml")(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{source} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        check_yaml(text, source)
+        content = unshared(get_loader("yaml")(text))
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
-        raise InputError(f"{source},{line} {error.problem or error.context} (YAML syntax)") from error
+        raise InputError(f"{source},{line} {printable(error.problem or error.context, 200)} (YAML syntax)") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{source} is not YAML: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{source} is not YAML: {printable(str(error).splitlines()[0], 200)}") from error
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:  # of what looks like a number or a date
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{source} has a value that cannot be read ({printable(error, 200)}): quote it") from error
     if not isinstance(content, dict):
         raise InputError(f"{source} is not a mapping of keys to values, such as 'trainer: {{max_epochs: 5}}'")
+    if strange := [key for key in content if not isinstance(key, str)]:
+        raise InputError(f"{source} has the key {described(strange[0])}, but keys are text: quote it")
     for section in _SECTIONS[:2]:
         if not isinstance(content.get(section) or {}, dict):
-            raise InputError(f"{section} in {source} is {content[section]!r}, but must be a mapping of keys to values")
+            shown = described(content[section])
+            raise InputError(f"{section} in {source} is {shown}, but must be a mapping of keys to values")
     return Config(name, {key: value for key, value in content.items() if value is not None or key not in _SECTIONS})
+
+
+def _text(name: str, source: str) -> str:
+    """The text of a config file."""
+    try:
+        return read_bytes(_located(name), LIMIT).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source} cannot be read: {error}") from error
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {clause(error)}") from error
 
 
 def _located(name: str) -> Path:
     """A file of the user, or else one that comes with the package."""
-    path = Path(name).expanduser()
-    if path.exists():
+    path = Path(os.path.expanduser(name))
+    if os.path.exists(path):
         return path
     shipped = resource("configs")
     known = {f"configs/{file.relative_to(shipped).as_posix()}": file for file in sorted(shipped.rglob("*.yaml"))}
     if path.as_posix() in known:
         return known[path.as_posix()]
     near = get_close_matches(name, known, n=2) or get_close_matches(f"configs/{name}", known, n=2)
-    raise InputError(f"config file {name} does not exist" + (f": did you mean {' or '.join(near)}?" if near else ""))
+    raise InputError(
+        f"config file {printable(name, 200)} does not exist" + (f": did you mean {' or '.join(near)}?" if near else "")
+    )
 
 
 def _take_out_stale(pieces: list[str | Config]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from lit_coiba.cli.parsing.expected_values import KeyArguments, check_word
 from lit_coiba.cli.parsing.messages import parsing_message
 from lit_coiba.cli.verb import FunctionVerb
 from lit_coiba.core.errors import InputError
@@ -22,6 +23,8 @@ def function_arguments(verb: FunctionVerb, args: list[str]) -> dict[str, Any]:
     Raises:
         InputError: A word that is no argument, a value of the wrong type, or something that must be given is not.
     """
+    for word in args:
+        check_word("a word of the command", word)
     parser = ArgumentParser(prog=f"lit-coiba {verb.name}", exit_on_error=False, allow_abbrev=False)
     known = signature(verb.function).parameters
     for name in verb.positional:
@@ -34,7 +37,7 @@ def function_arguments(verb: FunctionVerb, args: list[str]) -> dict[str, Any]:
         return parser.parse_args(args).as_dict()
     except Exception as error:
         options = [name for name in known if name not in verb.positional]
-        raise InputError(parsing_message(error, options, [])) from error
+        raise InputError(parsing_message(error, options, [], KeyArguments({"": verb.function}))) from error
 
 
 def _how_many(parameter: Parameter) -> str | None:

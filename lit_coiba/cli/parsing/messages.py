@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
+import sysconfig
+import traceback
+from collections.abc import Iterator
 from importlib import import_module
 from inspect import signature
 
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from lit_coiba.cli.parsing.config_files import Config
+from lit_coiba.cli.parsing.expected_values import KeyArguments
+from lit_coiba.cli.parsing.near_names import did_you_mean
+from lit_coiba.cli.parsing.quick_check import PACKAGE
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import listed, printable, sentence
 
+_VALUE = 60  # characters of a value
+_TYPES = {
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "NoneType": "null",
+    "dict": 'a mapping, such as "{name: value}"',
+    "list": 'a list, such as "[a, b]"',
+    "tuple": 'a list, such as "[a, b]"',
+}
 _OR_NULL = "- Expected a <class 'NoneType'>"  # the last thing that jsonargparse says about an optional value
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _CLASS = re.compile(r"given class_path '([^']+)'")
@@ -23,16 +39,18 @@ _NO_CLASS = re.compile(r"Expected a dot import path string: (\S+)")
 _NOT_FOUND = re.compile(r"given class_path '([^']+)':\s+(No module named .+|module .+ has no attribute .+)")
 _NO_SUBCLASS = re.compile(r"Import path (\S+) does not correspond to a subclass of (\w+)")
 _EXPECTED = re.compile(r"Expected an? (.+?)(?:\. Got value: (.*))?$", re.MULTILINE)
+_NO_VALUE = re.compile(r"argument (--\S+): expected one argument")
 _GIVEN = re.compile(r"Given value: (.*)")
 
 
-def parsing_message(error: BaseException, known: list[str], configs: list[Config]) -> str:
+def parsing_message(error: BaseException, known: list[str], configs: list[Config], arguments: KeyArguments) -> str:
     """What to tell the user about an error from the parser.
 
     Args:
         error: What it raised.
-        known: All keys but those of a class that is chosen by the user.
+        known: All keys.
         configs: The config files that were read.
+        arguments: What keys stand for.
     """
     for cause in _chain(error):
         if isinstance(cause, OmegaConfBaseException):
@@ -42,46 +60,55 @@ def parsing_message(error: BaseException, known: list[str], configs: list[Config
     key = ".".join(_KEY.findall(detail))
     if found := _UNRECOGNIZED.search(text):
         word = found[1].partition("=")[0]
-        return _unknown(word[2:], known, configs) if word.startswith("--") else f"{word} is not --KEY VALUE"
+        if word.startswith("--"):
+            return _unknown(word[2:], known, configs)
+        return f"{word} is not --KEY VALUE (a value with spaces in it needs quotes)"
+    if found := _NO_VALUE.search(text):
+        return f"{found[1]} needs a value{_explained(arguments, found[1].lstrip('-'))}"
     if found := _UNKNOWN.search(detail):
         classes = _CLASS.findall(detail)
         own = _parameters(classes[-1]) if classes else []
         below = [f"{key}.{name}" for name in ("class_path", "init_args", *own)] if classes else []
         name = ".".join(part for part in (key, found[1], found[2]) if part)
-        keys = (f": {key} has {', '.join(own)}",) if own else ()
-        return _unknown(name, known + below, configs, *keys)
+        keys = (f": {key} has {listed(own, 20)}",) if own else ()
+        others = [other for other in known if not other.startswith(f"{key}.")]  # of the class that is the default
+        return _unknown(name, [*others, *below] if classes else known, configs, *keys)
     if found := _REQUIRED.search(detail):
         names = [f"{key}.{name}".lstrip(".") for name in found[1].split(", ")]
         names = [next((below for below in known if below.startswith(f"{name}.")), name) for name in names]
         return f"{' and '.join(f'--{name}' for name in names)} must be given (--help has examples)"
-    return _class(text, key) or _value(text, detail, key) or one_line(error)
+    return _class(text, key) or _value(text, detail, key, arguments) or one_line(error)
 
 
-def instantiation_message(error: BaseException) -> str:
-    """What to tell the user about an error from a constructor."""
-    return one_line(next((cause for cause in _chain(error) if isinstance(cause, InputError)), error))
+def instantiation_error(error: Exception, about: str = "") -> InputError:
+    """What to tell the user about an error from a constructor.
+
+    Args:
+        error: What it raised.
+        about: Beginning of the sentence.
+    """
+    for cause in _chain(error):
+        if isinstance(cause, InputError):
+            return InputError(about + cause.sentence, cause.drawing)
+    return InputError(f"{about}{_raised_by_user(error)}{one_line(error)}")
 
 
 def one_line(error: BaseException) -> str:
-    """The text of an error without line breaks; of one from a process that reads data, what was raised there.
-
-    Only the drawing of a folder, which a dataset that is not complete shows, keeps its lines.
-    """
+    """The text of an error in one line; of one from a process that reads data, what was raised there."""
     text = str(error)
     if "Original Traceback" in text:
         text = text.rpartition(f"{type(error).__name__}: ")[2]
-    if "\n|-- " in text:
-        return text
-    return " ".join(text.split()) or type(error).__name__
+    return sentence(text) or type(error).__name__
 
 
-def did_you_mean(name: str, known: Sequence[str], otherwise: str = "") -> str:
-    """The end of a sentence about an unknown name; of a dotted one, the last part is compared."""
-    parent, _, last = name.rpartition(".")
-    peers = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == parent]
-    near = [f"{parent}.{other}".lstrip(".") for other in get_close_matches(last, peers, n=2)]
-    near = near or ([] if peers else get_close_matches(name, known, n=1))
-    return f": did you mean {' or '.join(near)}?" if near else otherwise
+def _raised_by_user(error: BaseException) -> str:
+    """Where the user's own code raised an error, as the beginning of a sentence; empty where it did not."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    installed = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")}
+    for frame in last:
+        if not frame.filename.startswith((*filter(None, installed), str(PACKAGE), "<")):
+            return f"{frame.name} in {frame.filename}, line {frame.lineno}, raised {type(error).__name__}: "
+    return ""
 
 
 def _unknown(key: str, known: list[str], configs: list[Config], otherwise: str = " (--help lists the keys)") -> str:
@@ -127,24 +154,31 @@ def _class(text: str, key: str) -> str | None:
     return None
 
 
-def _value(text: str, detail: str, key: str) -> str | None:
+def _value(text: str, detail: str, key: str, arguments: KeyArguments) -> str | None:
     """About a value of the wrong type."""
     expected = list(_EXPECTED.finditer(detail.partition("Given value type:")[0]))
     if not key or not expected:
         return None
     inner = next((match for match in expected if match[2] is not None), None)  # of one type, not of a union
-    value = inner[2] if inner else (_GIVEN.search(text) or ["", "of another type"])[1]
+    given = inner[2] if inner else (_GIVEN.search(text) or ["", "a value of another type"])[1]
     types = [_readable(match[1]) for match in ([inner] if inner else expected)]
-    return f"{key} is {value}, but must be {' or '.join(dict.fromkeys(types))}"
+    wanted = arguments.expected(key) or " or ".join(dict.fromkeys(types))
+    value = printable(given, _VALUE)
+    shown = value if value[:1] in "[{" else repr(given) if len(given) <= _VALUE else f"'{value}'"
+    return f"--{key} expects {wanted}, got {shown}{_explained(arguments, key)}"
+
+
+def _explained(arguments: KeyArguments, key: str) -> str:
+    meaning = arguments.meaning(key)
+    return f" ({meaning})" if meaning else ""
 
 
 def _readable(type_name: str) -> str:
     """How a type is called in YAML."""
-    if type_name == "<class 'NoneType'>":
-        return "null"
     if found := re.fullmatch(r"typing\.Literal\[(.*)\]", type_name):
         return found[1].replace("'", "").replace(", ", " or ")
-    return re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", type_name)
+    name = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", type_name)
+    return _TYPES.get(name, name)
 
 
 def _parameters(class_path: str) -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
+from lit_coiba.cli import terminal
 from lit_coiba.core.old_names import ARGUMENTS, current_argument, current_path, current_targets, current_value
 
 TARGETS = "model.targets"
@@ -30,7 +30,7 @@ def current_words(pieces: list[Any], nodes: Any) -> list[Any]:
             _entry(parent, last, path, classes, told)
         found.append(piece)
     for line in told:
-        print(f"lit-coiba: warning: {line}", file=sys.stderr)
+        terminal.warn(line)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lit_coiba.cli import terminal
 from lit_coiba.cli.verb import OWN_MODEL, TrainerVerb
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ def report(board: Leaderboard, command: TrainerCommand) -> int:
     from rich.console import Console
 
     board.show(Console())
-    print(f"The table is in {command.config.output}/leaderboard.md, its numbers in leaderboard.csv")
+    terminal.say(f"The table is in {command.config.output}/leaderboard.md, its numbers in leaderboard.csv")
     return 0
 
 
@@ -25,6 +26,8 @@ BENCHMARK = TrainerVerb(
     summary="score the explanations of several stores by the same metrics: a table with 95% intervals",
     position=50,
     module="lit_coiba.modules.scorer.Scorer",
+    section="scores",
+    unused_data=("augment", "limit"),
     resumable=True,
     report=report,
     examples=f"""\

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from lit_coiba.cli.verb import CHECKPOINT, OWN_MODEL, TrainerVerb
+from lit_coiba.cli import terminal
+from lit_coiba.cli.failures import report_failures
+from lit_coiba.cli.verb import CHECKPOINT, OWN_MODEL, TrainerVerb, explanations_in
 
 if TYPE_CHECKING:
     from lit_coiba.cli.trainer_command import TrainerCommand
     from lit_coiba.store import ExplanationStore
 
-SHOWN = 5  # failures whose reasons are shown at the end
+PICTURES = {"contact_sheet.png": "Preview", "decisions": "Decisions"}  # what is drawn into a store, and its name
 
 
 def report(store: ExplanationStore, command: TrainerCommand) -> int:
     """Say where the explanations are, and what failed."""
-    failures = store.failures()
-    explained = len(store.ids())
-    of = f"{explained} of {explained + len(failures)}" if failures else f"{explained}"
-    drawn = "; its contact_sheet.png shows some of them" if (store.path / "contact_sheet.png").exists() else ""
-    print(f"{len(store)} explanations of {of} images are in {store.path}{drawn}")
-    if not failures:
-        return 0
-    count = f"{len(failures)} image{'s' if len(failures) > 1 else ''}"
-    print(
-        f"lit-coiba: finished, but {count} failed; after fixing the files, rerun with --retry_failed true",
-        file=sys.stderr,
-    )
-    for failure in failures[:SHOWN]:
-        print(f"  {failure.id}: {failure.reason}", file=sys.stderr)
-    if len(failures) > SHOWN:
-        every = f"ExplanationStore({str(store.path)!r}).failures()"
-        print(f"  and {len(failures) - SHOWN} more, which {every} lists", file=sys.stderr)
-    return 3
+    terminal.say(explanations_in(store))
+    for name, what in PICTURES.items():
+        if (store.path / name).exists():
+            terminal.say(f"{what}: {store.path / name}")
+    every = f"ExplanationStore({str(store.path)!r}).failures()"
+    return report_failures(store.failures(), "after fixing the files, rerun with --retry_failed true", every)
 
 
 EXPLAIN = TrainerVerb(
@@ -41,6 +30,7 @@ EXPLAIN = TrainerVerb(
     summary="explain every image of a dataset with one method, into a store; a stopped run can be continued",
     position=20,
     module="lit_coiba.modules.explainer.Explainer",
+    unused_data=("augment", "limit"),
     defaults={"method": {"class_path": "CoIBA"}},
     resumable=True,
     report=report,

@@ -5,10 +5,19 @@ from __future__ import annotations
 import sys
 from typing import Literal
 
+from lit_coiba.cli import terminal
+from lit_coiba.cli.parsing.quick_check import check_folders
 from lit_coiba.cli.verb import FunctionVerb
+from lit_coiba.core.printable import counted
 
 
-def export(store: str, format: Literal["npz", "png"], output: str | None = None) -> int:
+def export(
+    store: str,
+    format: Literal["npz", "png", "overlay"],
+    output: str | None = None,
+    images: str | None = None,
+    classes: str | None = None,
+) -> int:
     """Write every explanation of a store to its own file, and a table of all of them, explanations.csv.
 
     Files are named by the image's id and the explained class; folders in an id become folders, and unusual characters
@@ -16,28 +25,42 @@ def export(store: str, format: Literal["npz", "png"], output: str | None = None)
 
     Args:
         store: Folder of the store.
-        format: npz: map, probability, label and the extras of the method, for numpy.load; png: the map in colors.
+        format: npz: map, probability, label and the extras of the method, for numpy.load; png: the map in colors;
+            overlay: the map over its picture, with class, probability and legend.
         output: Folder for the files; None = a folder in the store, named like the format.
+        images: Folder of the pictures that were explained (data.root), for overlays.
+        classes: File with the model's class names, for overlays; None = those that the store has.
     """
+    check_folders([store])  # before seconds are spent on imports
+    from lit_coiba.core.errors import InputError
     from lit_coiba.store.store import ExplanationStore
 
     opened = ExplanationStore(store)
-    folder = opened.export(format, output, progress=sys.stderr.isatty())
-    print(f"{len(opened)} explanations are in {folder}")
+    if format == "overlay":
+        from lit_coiba.pictures.overlay_export import export_overlays
+
+        if images is None:
+            raise InputError("format overlay needs the pictures that were explained: give their folder, --images DIR")
+        folder = export_overlays(opened, images, output, classes, progress=sys.stderr.isatty())
+    else:
+        folder = opened.export(format, output, progress=sys.stderr.isatty())
+    terminal.say(f"{counted(len(opened), 'explanation')} {'is' if len(opened) == 1 else 'are'} in {folder}")
     return 0
 
 
 EXPORT = FunctionVerb(
     name="export",
-    summary="write the maps of a store as files for other programs: npz with all numbers, or png pictures",
+    summary="write the maps of a store as files for other programs: numbers (npz), maps (png) or overlays",
     position=80,
     function=export,
-    usage="export STORE --format npz|png [--output DIR]",
+    usage="export STORE --format npz|png|overlay [--output DIR] [--images DIR]",
     positional=("store",),
     resumable=True,
     examples="""\
   Pictures to look at, and numbers for another program:
     lit-coiba export runs/coiba --format png --output pictures/
     lit-coiba export runs/coiba --format npz --output numbers/
+  Slides: each map over its picture, with class, probability and legend:
+    lit-coiba export runs/coiba --format overlay --images images/ --output slides/
   In Python: numpy.load("numbers/apple/0.jpg.target3.npz")["map"]""",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from lit_coiba.cli import terminal
 from lit_coiba.cli.verb import CHECKPOINT, OWN_MODEL, TrainerVerb
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 def report(result: Any, command: TrainerCommand) -> int:
     """Say where the checkpoint is."""
     if saved := getattr(command.trainer.checkpoint_callback, "best_model_path", ""):
-        print(f"The checkpoint is {os.path.relpath(saved)}")
+        terminal.say(f"The checkpoint is {os.path.relpath(saved)}")
     return 0
 
 
@@ -23,6 +24,8 @@ FIT = TrainerVerb(
     summary="train or fine-tune a classifier on any timm backbone, also with an interpretable head",
     position=90,
     module="lit_coiba.training.classifier.Classifier",
+    section="training",
+    unused_data=("split", "limit", "limit_order"),
     trains=True,
     labelled=True,
     report=report,

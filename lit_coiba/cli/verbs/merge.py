@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from lit_coiba.cli.verb import FunctionVerb
+from lit_coiba.cli import terminal
+from lit_coiba.cli.parsing.quick_check import check_folders
+from lit_coiba.cli.verb import FunctionVerb, explanations_in
 
 
 def merge(out: str, stores: list[str]) -> int:
@@ -19,15 +21,16 @@ def merge(out: str, stores: list[str]) -> int:
         out: Folder of the joined store; created, or extended.
         stores: Folders of the stores.
     """
+    check_folders(stores)  # before seconds are spent on imports
     from lit_coiba.data.blocks import count_blocks
     from lit_coiba.store.merge import merge as merge_stores
 
     store = merge_stores(out, stores, progress=sys.stderr.isatty())
-    print(f"{len(store)} explanations of {len(store.ids())} images are in {store.path}")
+    terminal.say(explanations_in(store))
     identity = store.manifest.identity
     total = count_blocks(identity.get("samples", 0), identity.get("block_size", 1))
     if missing := len(store.missing(total, verify=False)):
-        print(f"lit-coiba: {missing} of {total} blocks are missing from all stores", file=sys.stderr)
+        terminal.remark(f"{missing} of {total} blocks are missing from all stores")
     return 0
 
 

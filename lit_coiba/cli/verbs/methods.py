@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lit_coiba.cli import terminal
 from lit_coiba.cli.verb import FunctionVerb
 
 
@@ -18,10 +19,10 @@ def methods(name: str | None = None, output: str | None = None) -> int:
 
     if output is not None:
         files = write_pages(Path(output))
-        print(f"{len(files)} pages are in {output}")
+        terminal.say(f"{len(files)} pages are in {output}")
     elif name is None:
-        print(table(pages()))
-        print("\nlit-coiba methods NAME describes one of them; configs/method has the settings of each.")
+        terminal.page(table(pages()))
+        terminal.say("", "lit-coiba methods NAME describes one of them; configs/method has the settings of each.")
     else:
         from rich.console import Console
         from rich.markdown import Markdown

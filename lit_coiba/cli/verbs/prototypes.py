@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lit_coiba.cli import terminal
 from lit_coiba.cli.verb import CHECKPOINT, OWN_MODEL, TrainerVerb
+from lit_coiba.core.printable import counted
+from lit_coiba.files.regular import read_text
 
 if TYPE_CHECKING:
     from lit_coiba.cli.trainer_command import TrainerCommand
@@ -14,13 +17,13 @@ if TYPE_CHECKING:
 def report(found: Prototypes, command: TrainerCommand) -> int:
     """Say where they are, and how many units stand for nothing of their own."""
     duplicate = {unit for pair in found.duplicate for unit in pair}
-    print(
-        f"Prototypes of {found.units} units are in {found.path}, drawn in its folders units and classes;"
-        f" {len(found.dead)} dead (no image activates them), {len(found.unused)} unused (no class weighs them),"
-        f" {len(duplicate)} duplicates (they show the same as another)"
+    terminal.say(
+        f"Prototypes of {counted(found.units, 'unit')} are in {found.path}, drawn in its folders units and classes:"
+        f" {len(found.dead)} never activate, {len(found.unused)} have no weight for any class,"
+        f" {len(duplicate)} are duplicates of another"
     )
     if command.config.evaluate:
-        print((found.path / "evaluation.md").read_text(encoding="utf-8").rstrip())
+        terminal.page(read_text(found.path / "evaluation.md", "evaluation").rstrip())
     return 0
 
 
@@ -29,6 +32,8 @@ PROTOTYPES = TrainerVerb(
     summary="find the training patches that each unit of an interpretable head stands for: tables and pages",
     position=60,
     module="lit_coiba.modules.prototype_search.PrototypeSearch",
+    section="search",
+    unused_data=("augment", "limit", "split"),
     resumable=True,
     report=report,
     examples=f"""\

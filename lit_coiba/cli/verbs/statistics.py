@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lit_coiba.cli import terminal
 from lit_coiba.cli.verb import OWN_MODEL, TrainerVerb
+from lit_coiba.core.printable import counted, listed
 
 if TYPE_CHECKING:
     from lit_coiba.bottlenecks.statistics import ActivationStatistics
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
 
 def report(statistics: ActivationStatistics, command: TrainerCommand) -> int:
     """Say where they are, and of what."""
-    layers = ", ".join(statistics.layers)
-    print(f"Statistics of {statistics.count} images are in {command.config.file} for {layers}")
+    of = counted(statistics.count, "image")
+    terminal.say(f"Statistics of {of} are in {command.config.file}, for {listed(statistics.layers)}")
     return 0
 
 
@@ -23,6 +25,9 @@ STATISTICS = TrainerVerb(
     summary="estimate the activation statistics that CoIBA and IBA need, once for many runs of explain",
     position=40,
     module="lit_coiba.modules.explainer.Explainer",
+    section="statistics",
+    listed=("weights", "head"),
+    unused_data=("augment", "limit", "limit_order"),
     defaults={"method": {"class_path": "CoIBA"}},
     resumable=True,
     report=report,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lit_coiba.core.behavior import refuse_one_logit
 from lit_coiba.core.errors import InputError, check_choice
+from lit_coiba.core.printable import listed, printable
 from lit_coiba.core.targets.resolved import Resolved
 from lit_coiba.core.targets.selection import OutputPath, select_output
 from lit_coiba.core.targets.target import Target
@@ -21,7 +22,9 @@ from lit_coiba.functional import precise
 Score = Literal["logit", "prob", "logprob", "rest"]
 
 REFERENCES = ("predicted", "label", "runner_up")
+NO_LABEL, OUTSIDE = "it has no label", "is outside the model's range"  # in reasons of images without a row
 _TOP = re.compile(r"top-?(\d+)")
+_LONGEST = 80  # characters of a name in a sentence
 _REMEDY = "check the weights and the normalization"
 
 
@@ -83,12 +86,17 @@ class Class(Target):
         }
         for i, label in enumerate(chosen[:, 0].tolist()):
             if not 0 <= label < count:
-                reasons.setdefault(i, "it has no label" if label < 0 else outside(label, count))
+                reasons.setdefault(i, NO_LABEL if label < 0 else outside(label, count))
         kept = torch.tensor([i for i in range(len(logits)) if i not in reasons], dtype=torch.int64).to(logits.device)
         index = chosen[kept].flatten()
         image = kept.repeat_interleave(chosen.shape[1])
         resolved = class_rows(index, count, image, names, score=self.score, output=self.output, reasons=reasons)
         return replace(resolved, clean=resolved.values(logits[image]).detach())
+
+    @property
+    def uses_names(self) -> bool:
+        """Whether the class is given by its name."""
+        return isinstance(self.cls, str) and not self._short
 
     @property
     def uses_labels(self) -> bool:
@@ -105,7 +113,7 @@ class Class(Target):
             raise InputError(f"targets: {self.cls} asks for {self.ranks} classes, but the model has {num_classes}")
         if isinstance(self.cls, int) and not 0 <= self.cls < num_classes:
             raise InputError(f"targets: {outside(self.cls, num_classes)}")
-        if isinstance(self.cls, str) and not self._short and names is not None:
+        if isinstance(self.cls, str) and self.uses_names and names is not None:
             _named(self.cls, names)
 
     @property
@@ -226,24 +234,33 @@ def class_rows(
 
 def outside(label: int, num_classes: int) -> str:
     """What is wrong with a class that the model does not have."""
-    return f"class {label} is outside the model's range 0 to {num_classes - 1}"
+    return f"class {label} {OUTSIDE} 0 to {num_classes - 1}"
 
 
 def _named(name: str, names: Sequence[str]) -> int:
-    """Number of the class called `name`.
+    """Number of the class called `name`; capitals, ``-`` and ``_`` make no difference where no other name is so near.
 
     Raises:
         InputError: None or several are called so, or names are not known.
     """
     if not names:
+        near = get_close_matches(name, [*REFERENCES, "top3"], n=1, cutoff=0.7)
+        meant = f"did you mean {near[0]}? Else " if near else ""
         raise InputError(
-            f"targets: {name!r} is none of {', '.join(REFERENCES)}, top3 (any number) or the number of a class, and the"
-            " class names are unknown: give them as data.classes, or the number of the class"
+            f"targets: {printable(name, _LONGEST)!r} can only be the name of a class, and the class names are unknown:"
+            f" {meant}give them as data.classes, a file with one name a line, or give the number of the class"
         )
     found = [number for number, other in enumerate(names) if other == name]
+    found = found or [number for number, other in enumerate(names) if _plain(other) == _plain(name)]
     if len(found) == 1:
         return found[0]
     if found:
-        raise InputError(f"targets: classes {', '.join(map(str, found))} are all called {name!r}: give a number")
-    near = get_close_matches(name, names, n=3, cutoff=0.0)
-    raise InputError(f"targets: class {name!r} does not exist: the nearest names are {', '.join(near)}")
+        raise InputError(f"targets: classes {listed(found)} are all called {name!r}: give a number")
+    near = get_close_matches(name, [*names, *REFERENCES], n=3, cutoff=0.0)
+    raise InputError(
+        f"targets: class {printable(name, _LONGEST)!r} does not exist: the nearest names are {listed(near)}"
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_ ]+", " ", name).strip().casefold()

@@ -11,20 +11,24 @@ from torch import Tensor
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.targets.class_target import Class, class_rows
 from lit_coiba.core.targets.resolved import Resolved
+from lit_coiba.core.targets.strings import parse_target
 from lit_coiba.core.targets.target import Target
 
-Targets = Tensor | int | Sequence[int] | Target | Resolved | None  # what methods and metrics take
+Targets = Tensor | int | str | Sequence[int] | Target | Resolved | None  # what methods and metrics take
 
 
-def resolve(targets: Targets, images: Tensor, num_classes: int, predict: Callable[[], Any]) -> Resolved:
+def resolve(
+    targets: Targets, images: Tensor, num_classes: int, predict: Callable[[], Any], names: Sequence[str] = ()
+) -> Resolved:
     """A row for each image, on its device.
 
     Args:
-        targets: Classes ``(B,)``, a tensor or a list, or one class for all images; a `Target`; what a target was
-            resolved to; None = the predicted classes.
+        targets: Classes ``(B,)``, a tensor or a list, or one class for all images; a `Target`, or a text that stands
+            for one; what a target was resolved to; None = the predicted classes.
         images: The images, ``(B, ...)``.
         num_classes: Number of classes of the model.
         predict: Gives the clean output; called only where something has to be chosen on it.
+        names: Class names in index order; empty = unknown.
 
     Raises:
         InputError: Not one row for each image, or a class that the model does not have.
@@ -33,11 +37,14 @@ def resolve(targets: Targets, images: Tensor, num_classes: int, predict: Callabl
         >>> resolve(None, torch.zeros(2, 3, 8, 8), 2, lambda: torch.eye(2)).index
         tensor([0, 1])
     """
+    if isinstance(targets, str):
+        targets = parse_target(targets)
+        targets.check(num_classes, names)
     if isinstance(targets, Resolved):
         found = targets.to(images.device)
     elif isinstance(targets, Target) or targets is None:
         target = Class() if targets is None else targets
-        found = target.resolve(predict())
+        found = target.resolve(predict(), names=names)
     else:
         return class_rows(class_indices(targets, images, num_classes), num_classes)
     if found.image.tolist() != list(range(len(images))):

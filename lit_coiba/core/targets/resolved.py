@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import a_kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ class Resolved(ABC):
         Raises:
             InputError: What is explained is no class.
         """
-        raise InputError(f"{asker} explains classes, and the target is a {type(self).__name__}: give a class")
+        raise InputError(f"{asker} explains classes, and the target is {a_kind(self)}: give a class")
 
     def take(self, rows: Tensor | slice) -> Resolved:
         """Some rows, in the order of `rows`; a row may be taken several times."""

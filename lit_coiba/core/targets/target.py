@@ -37,6 +37,11 @@ class Target(ABC):
         """
 
     @property
+    def uses_names(self) -> bool:
+        """Whether the names of the model's classes are asked for."""
+        return False
+
+    @property
     def uses_labels(self) -> bool:
         """Whether the labels of the images are what is explained."""
         return False

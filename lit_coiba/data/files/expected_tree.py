@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import listed
+from lit_coiba.data.files.given_path import given_path
+from lit_coiba.data.files.listing import subfolders
 
 _ABOVE = 3  # folders between a file of a release and its root, at most (ILSVRC/Data/CLS-LOC)
 _CROWD = 32  # subfolders: a folder with more of them is one of classes, and not searched
@@ -87,9 +90,9 @@ def locate(root: str, trees: Sequence[Tree]) -> Place:
     Raises:
         InputError: There is no such folder, none of the trees is complete, or two subfolders have one.
     """
-    given = Path(root).expanduser()
-    if not given.is_dir():
-        raise InputError(f"root: {given} {'is not a folder' if given.exists() else 'does not exist'}")
+    given = given_path(root, "root")
+    if not os.path.isdir(given):
+        raise InputError(f"root: {given} {'is not a folder' if os.path.lexists(given) else 'does not exist'}")
     for places in _candidates(given, trees):
         found = {place.folder: place for place in reversed(places) if not place.tree.missing(place.folder)}
         if len(found) > 1:
@@ -97,7 +100,7 @@ def locate(root: str, trees: Sequence[Tree]) -> Place:
             raise InputError(f"root: {given} contains {trees[0].title} more than once: give {which}")
         if found:
             return next(iter(found.values()))
-    raise InputError(_refusal(given, trees))
+    raise _refusal(given, trees)
 
 
 def _candidates(given: Path, trees: Sequence[Tree]) -> Iterator[list[Place]]:
@@ -114,21 +117,20 @@ def _candidates(given: Path, trees: Sequence[Tree]) -> Iterator[list[Place]]:
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
-        with os.scandir(folder) as entries:
-            found = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
-    except OSError:  # not ours to read, so not what the user means
+        found = subfolders(folder)
+    except InputError:  # not ours to read, so not what the user means
         return []
-    return [folder / name for name in sorted(found)] if len(found) <= _CROWD else []
+    return [folder / name for name in found] if len(found) <= _CROWD else []
 
 
-def _refusal(given: Path, trees: Sequence[Tree]) -> str:
+def _refusal(given: Path, trees: Sequence[Tree]) -> InputError:
     """What to say where none is complete: what the nearest one lacks, and how it should look."""
     places = [place for group in _candidates(given, trees) for place in group]
     nearest = max(places, key=_present)  # the first of equals
     if not _present(nearest):
         nearest = places[0]
     missing = nearest.tree.missing(nearest.folder)
-    names = ", ".join(entry.shown for entry in missing)
+    names = listed(entry.shown for entry in missing)
     lacks = f"{names} {'is' if len(missing) == 1 else 'are'} missing"
     if nearest.folder != given:
         lacks = f"the closest match is {nearest.folder}, where {lacks}"
@@ -140,7 +142,8 @@ def _refusal(given: Path, trees: Sequence[Tree]) -> str:
         if tree is not nearest.tree
     ]
     also = "".join(f"\nor a folder with {other}" for other in others)
-    return f"root: {given} is not {nearest.tree.title}: {lacks}. Expected:\n{nearest.tree.drawn(missing)}{also}"
+    told = f"root: {given} is not {nearest.tree.title}: {lacks}. Expected:"
+    return InputError(told, drawing=nearest.tree.drawn(missing) + also)
 
 
 def _present(place: Place) -> int:

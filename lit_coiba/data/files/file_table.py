@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import posixpath
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import printable
+from lit_coiba.data.files.boxes import Box, Shares
+from lit_coiba.data.files.csv_file import read_csv
 
 # What a column holds -> the names it is known by, the first that is there is taken (in any case).
 COLUMNS = {
@@ -21,15 +24,7 @@ COLUMNS = {
     "y_max": ("y_max", "ymax", "y2"),
 }
 _BOX = ("x_min", "y_min", "x_max", "y_max")
-
-
-class Box(NamedTuple):
-    """A box in pixels, columns `x_min` to `x_max` and rows `y_min` to `y_max`, both ends included."""
-
-    x_min: int
-    y_min: int
-    x_max: int
-    y_max: int
+_SHOWN = 60  # characters of a text from the file in a message
 
 
 class Row(NamedTuple):
@@ -39,11 +34,14 @@ class Row(NamedTuple):
     file: str  # relative POSIX path
     label: str | None  # as written; None = there is no such column
     split: str | None
-    box: Box | None
+    box: Box | Shares | None
+    given: str = ""  # the path with the blanks around it, where it has any
 
 
 def read_table(path: Path, columns: dict[str, str] | None = None) -> list[Row]:
     """The rows of a CSV of image files.
+
+    Boxes are in pixels; where all of them lie in [0, 1] and not all sides are whole, they are in shares of the picture.
 
     Args:
         path: The CSV, UTF-8, with a header.
@@ -52,68 +50,92 @@ def read_table(path: Path, columns: dict[str, str] | None = None) -> list[Row]:
     Raises:
         InputError: The file cannot be read, lacks a column, or a row makes no sense; the message names the line.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            names = _find(list(reader.fieldnames or []), columns or {}, path)
-            rows = [_row(fields, names, reader.line_num, path) for fields in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"csv: cannot read {path}: {error}") from error
+    lines = read_csv(path, "csv")
+    header = next(lines, (0, []))[1]
+    places = _find(header, columns or {}, path)
+    rows, sides = [], []
+    for line, fields in lines:
+        where = f"csv: line {line} of {path}"
+        if len(fields) != len(header):
+            raise InputError(
+                f"{where} does not have as many fields as the header: a comma inside a field needs quotes around it"
+            )
+        texts = {role: fields[place] for role, place in places.items()}
+        rows.append(_row(texts, line, where))
+        sides.append(_sides([texts.get(role, "").strip() for role in _BOX], where))
     if not rows:
         raise InputError(f"csv: {path} has a header but no rows")
-    return rows
+    boxes = _boxes(sides, [row.line for row in rows], path)
+    return [row._replace(box=box) for row, box in zip(rows, boxes)]
 
 
-def _find(header: list[str], given: dict[str, str], path: Path) -> dict[str, str]:
-    """What a column holds -> its name in this header."""
-    present = f"{path} has the columns {', '.join(header)}" if header else f"{path} is empty"
+def _find(header: list[str], given: dict[str, str], path: Path) -> dict[str, int]:
+    """What a column holds -> its place in this header."""
+    names = [printable(name, _SHOWN) for name in header[:20]]
+    present = f"{path} has the columns {', '.join(names)}" if header else f"{path} is empty"
+    found: dict[str, str] = {}
     for role, name in given.items():
         if role not in COLUMNS:
             raise InputError(f"columns: {role!r} is not one of {', '.join(COLUMNS)}")
         if name not in header:
             raise InputError(f"columns: no column {name!r} for {role}; {present}")
+        found[role] = name
     folded = {name.strip().lower(): name for name in reversed(header)}
-    names = dict(given)
     for role, aliases in COLUMNS.items():
         known = [alias for alias in aliases if alias in folded]
         if known:
-            names.setdefault(role, folded[known[0]])
-    if "file" not in names:
+            found.setdefault(role, folded[known[0]])
+    if "file" not in found:
         raise InputError(
             f"csv: no column has the file names; {present}: rename one to file, or give its name in columns"
         )
-    missing = [role for role in _BOX if role not in names]
+    missing = [role for role in _BOX if role not in found]
     if 0 < len(missing) < len(_BOX):
         raise InputError(f"csv: boxes need four columns, and {', '.join(missing)} is missing; {present}")
-    return names
+    for name in found.values():
+        if header.count(name) > 1:
+            raise InputError(f"csv: {path} has the column {printable(name, _SHOWN)} twice: rename one of them")
+    return {role: header.index(name) for role, name in found.items()}
 
 
-def _row(fields: dict[str | None, str | None], names: dict[str, str], line: int, path: Path) -> Row:
-    where = f"csv: line {line} of {path}"
-    values = {role: fields[name] for role, name in names.items()}
-    if None in fields or None in values.values():  # csv's way to say too many, too few
-        raise InputError(
-            f"{where} does not have as many fields as the header: a comma inside a field needs quotes around it"
-        )
-    texts = {role: (value or "").strip() for role, value in values.items()}
-    file = posixpath.normpath(texts["file"])
-    if not texts["file"]:
+def _row(texts: dict[str, str], line: int, where: str) -> Row:
+    file = posixpath.normpath(texts["file"].strip())
+    if not texts["file"].strip():
         raise InputError(f"{where} has no file name")
     if file == ".." or file.startswith(("/", "../")):
-        raise InputError(f"{where}: {texts['file']!r} is outside the root: give paths relative to it")
-    return Row(line, file, texts.get("label"), texts.get("split"), _box([texts.get(role, "") for role in _BOX], where))
+        raise InputError(
+            f"{where}: {printable(texts['file'], _SHOWN)!r} is outside the root: give paths relative to it"
+        )
+    label, split = (texts[role].strip() if role in texts else None for role in ("label", "split"))
+    blanks = texts["file"] != texts["file"].strip()
+    return Row(line, file, label, split, None, posixpath.normpath(texts["file"]) if blanks else "")
 
 
-def _box(texts: list[str], where: str) -> Box | None:
+def _sides(texts: list[str], where: str) -> list[float] | None:
     if not any(texts):
         return None
     try:
         sides = [float(text) for text in texts]
     except ValueError:
         sides = [math.nan]
+    shown = printable(", ".join(texts), 2 * _SHOWN)
     if not all(map(math.isfinite, sides)):
-        raise InputError(f"{where}: the box {', '.join(texts)} is not four numbers")
-    box = Box(*map(math.floor, sides))
-    if box.x_max < box.x_min or box.y_max < box.y_min:
-        raise InputError(f"{where}: the box {', '.join(texts)} ends before it begins (x_min, y_min, x_max, y_max)")
-    return box
+        raise InputError(f"{where}: the box {shown} is not four numbers")
+    if sides[2] < sides[0] or sides[3] < sides[1]:
+        raise InputError(f"{where}: the box {shown} ends before it begins (x_min, y_min, x_max, y_max)")
+    return sides
+
+
+def _boxes(sides: Sequence[list[float] | None], lines: Sequence[int], path: Path) -> list[Box | Shares | None]:
+    """Boxes, in shares where no side of the table can be one in pixels."""
+    within = [one is not None and min(one) >= 0 and max(one) <= 1 for one in sides]
+    parts = [one is not None and inside and any(side % 1 for side in one) for one, inside in zip(sides, within)]
+    if any(parts):
+        pixels = [line for one, inside, line in zip(sides, within, lines) if one is not None and not inside]
+        if pixels:
+            raise InputError(
+                f"csv: line {lines[parts.index(True)]} of {path} has a box with sides from 0 to 1, in shares of the"
+                f" picture, and line {pixels[0]} one with others: give all boxes in pixels, or all in shares"
+            )
+        return [None if one is None else Shares(*one) for one in sides]
+    return [None if one is None else Box(*map(math.floor, one)) for one in sides]

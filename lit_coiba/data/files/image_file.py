@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -13,12 +16,29 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL.Image import Transpose
 from torch import Tensor
 
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+from lit_coiba.core.printable import printable
+from lit_coiba.data.files.image_bytes import Bounded, check_whole, extent
+from lit_coiba.data.files.pixel_values import deep_color_to_rgb, is_deep_color, to_rgb
+from lit_coiba.data.files.tiff_file import check_tiff, is_tiff, tiff_size
+from lit_coiba.files.regular import clause, open_regular, read_bytes
 
-# Named, because Pillow goes by content: a PostScript file called x.jpg would be handed to an interpreter.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-_SIXTEEN_BITS = ("PNG", "PPM")  # whose 32-bit mode "I" holds 0 ... 65535
+# Endings of image files -> the format. Formats are named when a file is opened, because Pillow goes by content: a
+# PostScript file called x.jpg would be handed to an interpreter.
+_ENDINGS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png", ".apng"),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "AVIF": (".avif",),
+    "JPEG2000": (".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
+}
+EXTENSIONS = tuple(sorted(ending for endings in _ENDINGS.values() for ending in endings))
 
+_BYTES_A_PIXEL = 16  # of a file, at most
+_MOST_DEEP = 1 << 30  # bytes of a PNG in color with 16 bits
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -31,20 +51,27 @@ _UPRIGHT = {
 }
 
 
-def read_image(path: Path) -> Image.Image:
+def read_image(path: Path, maximum: float | None = None) -> Image.Image:
     """The picture in a file as 8-bit RGB, turned as its EXIF orientation says; of an animation, the first frame.
 
-    Gray, palette and CMYK pictures are converted, an alpha channel is dropped, 16-bit gray is scaled to 8 bits.
+    Gray, palette and CMYK pictures are converted, transparent pixels are laid on white, 16-bit gray is scaled to 8
+    bits.
+
+    Args:
+        path: The file.
+        maximum: Value of white in a file of more than 8 bits, such as 4095 for 12; None = 65535.
 
     Raises:
-        OSError: The file cannot be read; the message is one clause that says why.
+        OSError: The file cannot be read, is damaged, or holds more than one picture in color; one clause says why.
     """
-    with _plain_errors(path), Image.open(path, formats=_FORMATS) as image:
-        orientation = _orientation(image)
-        image.load()
-        if image.format in ("JPEG", "MPO") and not _ends(path.read_bytes()):
-            raise ValueError("image file is truncated (no end of image)")
-        upright = _rgb(image)
+    with _opened(path, whole=True) as image:
+        deep_color = maximum is not None and is_deep_color(image)
+        orientation = _orientation(image)  # of which PNGs are decoded
+        if maximum is not None and deep_color:
+            upright = deep_color_to_rgb(image, read_bytes(path, _MOST_DEEP), maximum)
+        else:
+            image.load()
+            upright = to_rgb(image, maximum)
         return upright.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else upright
 
 
@@ -54,7 +81,9 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         OSError: As `read_image`.
     """
-    with _plain_errors(path), Image.open(path, formats=_FORMATS) as image:
+    with _opened(path) as image:
+        if is_tiff(image):
+            return tiff_size(image)
         width, height = image.size
         return (width, height) if _orientation(image) >= 5 else (height, width)  # 5 to 8 lie on their side
 
@@ -65,57 +94,87 @@ def read_mask(path: Path) -> Tensor:
     Raises:
         OSError: As `read_image`.
     """
-    with _plain_errors(path), Image.open(path, formats=["PNG"]) as image:
-        return torch.from_numpy(np.array(image if image.mode in ("L", "P") else image.convert("L")))
+    with _opened(path, whole=True, formats=("PNG",)) as image:
+        orientation = _orientation(image)
+        plane = image if image.mode in ("L", "P") else image.convert("L")
+        return torch.from_numpy(np.array(plane.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else plane))
+
+
+def largest_value(path: Path) -> int | None:
+    """The largest value in a picture of 16 bits a channel, of a color picture to its upper 8 bits; None of others.
+
+    Raises:
+        OSError: As `read_image`.
+    """
+    with _opened(path) as image:
+        if image.mode.startswith("I;16") or (image.mode == "I" and not is_tiff(image)):
+            return int(np.asarray(image).max(initial=0))
+        if is_deep_color(image):
+            return int(np.asarray(image.convert("RGB")).max(initial=0)) * 256 + 255
+        return None
 
 
 @contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
+def _opened(path: Path, whole: bool = False, formats: Sequence[str] = ()) -> Iterator[Image.Image]:
+    """An image file with its header read, closed afterwards.
+
+    Args:
+        path: The file.
+        whole: Whether to refuse a file that is cut off or damaged, as far as its bytes show it.
+        formats: Formats that it may have; none = all that are read.
+
+    Raises:
+        OSError: It cannot be read, or whatever a decoder raises until it is closed, as one clause.
+    """
+    try:
+        file = open_regular(path)
+    except FileNotFoundError:
+        raise FileNotFoundError("the file does not exist") from None
+    except OSError as error:
+        raise OSError(f"the file cannot be read: {clause(error)}") from None
+    with file, _plain_errors(file):
+        if whole:
+            check_whole(file)
+        bounded = Bounded(file, extent(file))
+        check_tiff(bounded)
+        with Image.open(bounded, formats=list(formats) or list(_formats())) as image:  # type: ignore[arg-type]
+            bounded.budget += _BYTES_A_PIXEL * image.width * image.height
+            yield image
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """The formats that this Pillow can decode."""
+    Image.init()
+    return tuple(name for name in _ENDINGS if name in Image.OPEN)
+
+
+@contextmanager
+def _plain_errors(file: BinaryIO) -> Iterator[None]:
     """Turns whatever a decoder raises into an OSError with one clause; silences what it warns about."""
     tolerant, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except FileNotFoundError:
-        raise FileNotFoundError("the file does not exist") from None
     except UnidentifiedImageError:
-        size = path.stat().st_size
-        what = "the file is empty" if size == 0 else "the file is not an image of a supported format"
-        raise OSError(f"{what} ({', '.join(_FORMATS)})") from None
+        empty = os.fstat(file.fileno()).st_size == 0
+        what = "the file is empty" if empty else "the file is not an image of a supported format"
+        raise OSError(f"{what} ({', '.join(_formats())})") from None
     except Image.DecompressionBombError:
         raise OSError("the image is larger than Pillow decodes safely (see PIL.Image.MAX_IMAGE_PIXELS)") from None
     except Exception as error:  # decoders raise SyntaxError, struct.error, EOFError, zlib.error, ... on broken files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = printable(str(error).strip().splitlines()[0], 200) if str(error).strip() else type(error).__name__
         raise OSError(f"the image cannot be decoded: {reason}") from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
 
 
-def _ends(jpeg: bytes) -> bool:
-    """Whether the marker that ends a JPEG comes after its first scan.
-
-    A download broken off in a file of the full length ends in zeros, and the decoder takes these for gray pixels.
-    """
-    at = 2
-    while jpeg[at : at + 1] == b"\xff" and jpeg[at + 1 : at + 2] != b"\xda":  # segments, each with its length
-        filled = jpeg[at + 1 : at + 2] == b"\xff"
-        at += 1 if filled else 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
-    return jpeg.find(b"\xff\xd9", at) >= 0
-
-
 def _orientation(image: Image.Image) -> int:
+    """How a picture has to be turned when it is loaded, by EXIF; Pillow turns a TIFF itself."""
+    if is_tiff(image):
+        return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # a broken EXIF block does not spoil the picture
         return 1
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or (image.mode == "I" and image.format not in _SIXTEEN_BITS):
-        raise ValueError(f"pixels of mode {image.mode!r} have no defined range: save the image with 8 or 16 bits")
-    if image.mode.startswith("I"):
-        image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
-    if image.mode == "P":  # a palette may hold alpha, which only RGBA takes without complaint
-        image = image.convert("RGBA")
-    return image.convert("RGB")

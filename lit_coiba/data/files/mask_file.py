@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from lit_coiba.data.files.image_file import image_size, read_mask
+from lit_coiba.data.fingerprint import ABSENT, files_version
 
 
 def mask_of(picture: Path, mask: Path) -> Tensor | None:
@@ -24,3 +25,9 @@ def mask_of(picture: Path, mask: Path) -> Tensor | None:
         theirs = f"{values.shape[1]} x {values.shape[0]}"
         raise OSError(f"the mask {mask} has {theirs} pixels, but its image has {size[1]} x {size[0]}")
     return values
+
+
+def mask_version(picture: Path) -> str:
+    """Version of the mask that has the name of a picture, in the folder of masks; empty where there is none."""
+    version = files_version([picture.with_suffix(".png")])
+    return "" if version == ABSENT else version

@@ -6,30 +6,30 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import printable
+from lit_coiba.data.files.mat_reader import read_variables
+from lit_coiba.files.regular import MEGABYTE, clause, read_bytes
+
+_MOST = 64 * MEGABYTE
 
 
-def read_mat(path: Path, names: Iterable[str]) -> list[NDArray[Any]]:
-    """Variables of a MATLAB file as arrays ``(N,)``: of numbers, of str, or with named fields.
+def read_mat(path: Path, names: Iterable[str]) -> list[list[Any]]:
+    """Variables of a MATLAB file, a list each: of numbers, of texts, or of structs as dictionaries.
 
     Raises:
         InputError: The file cannot be read, or lacks one of them.
     """
-    from scipy.io import loadmat  # costs a quarter of a second, and most data have no such files
-
     wanted = list(names)
     try:
-        content = loadmat(path, squeeze_me=True, variable_names=wanted)
-    except Exception as error:  # whatever a parser of binary files raises on a damaged one
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        content = read_variables(read_bytes(path, _MOST), wanted)
+    except (OSError, ValueError) as error:
+        reason = clause(error) if isinstance(error, OSError) else printable(error, 200)
         raise InputError(f"root: cannot read {path} as a MATLAB file: {reason}") from error
     missing = [name for name in wanted if name not in content]
     if missing:
         raise InputError(f"root: {path} has no variable {', '.join(missing)}: it is not the file that its name says")
-    return [np.atleast_1d(content[name]) for name in wanted]
+    return [content[name] if isinstance(content[name], list) else [content[name]] for name in wanted]
 
 
 def whole(value: Any, where: str) -> int:
@@ -43,7 +43,18 @@ def whole(value: Any, where: str) -> int:
             return int(value)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise InputError(f"root: {where} is {value}, but must be a whole number")
+    raise InputError(f"root: {where} is {printable(value, 60)}, but must be a whole number")
+
+
+def text(value: Any, where: str) -> str:
+    """A text from a MATLAB file.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"root: {where} is {printable(value, 60)}, but must be a text")
+    return value
 
 
 def read_structs(path: Path, name: str, fields: Iterable[str]) -> list[tuple[Any, ...]]:
@@ -52,9 +63,10 @@ def read_structs(path: Path, name: str, fields: Iterable[str]) -> list[tuple[Any
     Raises:
         InputError: As `read_mat`, or the variable lacks one of the fields.
     """
-    (array,) = read_mat(path, [name])
+    (found,) = read_mat(path, [name])
     wanted = list(fields)
-    missing = [field for field in wanted if field not in (array.dtype.names or ())]
+    records: list[dict[str, Any]] = [record if isinstance(record, dict) else {} for record in found]
+    missing = [field for field in wanted if not all(field in record for record in records)]
     if missing:
         raise InputError(f"root: {name} in {path} has no field {', '.join(missing)}")
-    return list(zip(*(array[field].tolist() for field in wanted)))
+    return [tuple(record[field] for field in wanted) for record in records]

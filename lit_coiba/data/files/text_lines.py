@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import printable
+from lit_coiba.files.regular import read_text
 
 Form = Mapping[str, Callable[[str], Any]]  # name of a field -> what makes its value of the text
 
@@ -19,7 +21,7 @@ def number(text: str) -> float:
         ValueError: It is none.
     """
     value = float(text)
-    if not math.isfinite(value):
+    if not math.isfinite(value) or "_" in text:  # which Python takes for a separator of digits
         raise ValueError(text)
     return value
 
@@ -45,10 +47,7 @@ def read_lines(path: Path, form: Form) -> dict[int, tuple[Any, ...]]:
     Raises:
         InputError: The file cannot be read or has no record, or a line has another form; the message names it.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"root: cannot read {path}: {error}") from error
+    text = read_text(path, "root")
     makers = list(form.values())
     records: dict[int, tuple[Any, ...]] = {}
     for line, content in enumerate(text.split("\n"), start=1):
@@ -58,7 +57,7 @@ def read_lines(path: Path, form: Form) -> dict[int, tuple[Any, ...]]:
         try:
             records[line] = tuple([make(field) for make, field in zip(makers, fields, strict=True)])
         except ValueError:
-            given = content.strip()
+            given = printable(content.strip(), 100)
             raise InputError(f"root: line {line} of {path} is {given!r}, but must be: {' '.join(form)}") from None
     if not records:
         raise InputError(f"root: {path} is empty; it should have lines of: {' '.join(form)}")
@@ -74,6 +73,8 @@ def read_keyed(path: Path, form: Form) -> dict[Any, tuple[Any, ...]]:
     keyed: dict[Any, tuple[Any, ...]] = {}
     for line, (key, *rest) in read_lines(path, form).items():
         if key in keyed:
-            raise InputError(f"root: line {line} of {path} has {next(iter(form))} {key}, like an earlier line")
+            raise InputError(
+                f"root: line {line} of {path} has {next(iter(form))} {printable(key, 100)}, like an earlier line"
+            )
         keyed[key] = tuple(rest)
     return keyed

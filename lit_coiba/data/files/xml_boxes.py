@@ -8,10 +8,13 @@ from typing import NamedTuple
 from xml.parsers.expat import ExpatError, ParserCreate
 
 from lit_coiba.core.errors import InputError
-from lit_coiba.data.files.file_table import Box
+from lit_coiba.core.printable import printable
+from lit_coiba.data.files.boxes import Box
+from lit_coiba.files.regular import open_regular
 
 _LARGEST = 1 << 20  # bytes; the annotations of a picture are a few hundred
 _BOX = ("annotation", "object", "bndbox")
+_DEEPEST = 32  # elements inside one another
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -49,7 +52,7 @@ def read_boxes(path: Path) -> list[Box]:
         InputError: The file is refused, is no XML, or a box is not four numbers in order.
         OSError: It cannot be read.
     """
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         content = stream.read(_LARGEST + 1)
     if len(content) > _LARGEST:
         raise InputError(f"annotation {path} is larger than 1 MiB: it is not a description of boxes")
@@ -61,7 +64,9 @@ def read_boxes(path: Path) -> list[Box]:
     parser.CharacterDataHandler = reader.text
     try:
         parser.Parse(content, True)
-    except ExpatError as error:
+    except InputError:
+        raise
+    except (ExpatError, ValueError, LookupError) as error:  # the latter two for encodings
         raise InputError(f"annotation {path} is not XML ({error}); fix the file or remove it") from error
     return reader.boxes
 
@@ -82,6 +87,10 @@ class _Reader:
 
     def start(self, tag: str, _: dict[str, str]) -> None:
         self._open.append(tag)
+        if len(self._open) > _DEEPEST:
+            raise InputError(
+                f"annotation {self.path} has elements {len(self._open)} deep: it is no description of boxes"
+            )
         if tuple(self._open) == _BOX:
             self._sides = {}
 
@@ -99,7 +108,9 @@ class _Reader:
         try:
             box = Box(*(math.floor(float(text)) for text in texts))
         except (ValueError, OverflowError):
-            raise InputError(f"annotation {self.path}: the box {', '.join(texts)} is not four numbers") from None
+            shown = printable(", ".join(texts), 100)
+            raise InputError(f"annotation {self.path}: the box {shown} is not four numbers") from None
         if box.x_max < box.x_min or box.y_max < box.y_min:
-            raise InputError(f"annotation {self.path}: the box {', '.join(texts)} ends before it begins")
+            shown = printable(", ".join(texts), 100)
+            raise InputError(f"annotation {self.path}: the box {shown} ends before it begins")
         return box

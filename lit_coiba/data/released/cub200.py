@@ -11,11 +11,11 @@ from typing import Any
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.data.files.boxes import Box
 from lit_coiba.data.files.expected_tree import Entry, Tree
 from lit_coiba.data.files.file_dataset import FileDataset
-from lit_coiba.data.files.file_table import Box
 from lit_coiba.data.files.listed_files import check_listed, check_numbered, some
-from lit_coiba.data.files.mask_file import mask_of
+from lit_coiba.data.files.mask_file import mask_of, mask_version
 from lit_coiba.data.files.text_lines import Form, flag, number, read_keyed
 from lit_coiba.data.keypoints import Keypoints
 from lit_coiba.data.released.part_places import PartPlaces
@@ -167,6 +167,12 @@ class CUB200Dataset(FileDataset):
             if levels is not None:
                 return levels >= _AGREED
         return super().region(index)
+
+    def region_version(self, index: int) -> str:
+        """That of the file of the mask; else the box."""
+        if self.masks is not None and (version := mask_version(self.masks / self.names[index])):
+            return version
+        return super().region_version(index)
 
     def parts(self, index: int) -> Keypoints | None:
         """The fifteen parts of the bird in pixels of `image`; None if the folder lacks them.

@@ -9,9 +9,11 @@ from typing import Literal
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.files.expected_tree import Entry, Tree
-from lit_coiba.data.files.file_dataset import BoxTable, FileDataset, find_images, subfolders
+from lit_coiba.data.files.file_dataset import BoxTable, FileDataset
 from lit_coiba.data.files.listed_files import check_listed, some
+from lit_coiba.data.files.listing import find_images, subfolders
 from lit_coiba.data.files.xml_boxes import XmlBoxes
+from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.released.published import PublishedDataset
 from lit_coiba.data.released.synsets import Devkit, Solution, read_mapping
 from lit_coiba.data.subset import LimitOrder
@@ -81,8 +83,9 @@ class ImageNet(PublishedDataset):
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",
+        fingerprint: Noticing = "time",
     ) -> None:
-        super().__init__(root, split, 0.0, augment, batch_size, num_workers, limit, limit_order)
+        super().__init__(root, split, 0.0, augment, batch_size, num_workers, limit, limit_order, fingerprint)
 
     def read(self, part: str) -> FileDataset:
         """The pictures of ``train`` or ``val``."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from lit_coiba.data.files.expected_tree import Entry, Tree
 from lit_coiba.data.files.file_dataset import FileDataset
 from lit_coiba.data.files.listed_files import check_listed, names_by_label
-from lit_coiba.data.files.mask_file import mask_of
+from lit_coiba.data.files.mask_file import mask_of, mask_version
 from lit_coiba.data.files.text_lines import read_keyed
 from lit_coiba.data.released.published import PublishedDataset
 
@@ -97,3 +97,7 @@ class PetsDataset(FileDataset):
             return None
         values = mask_of(self.root / name, (self.masks / name).with_suffix(".png"))
         return None if values is None else values == _ANIMAL
+
+    def region_version(self, index: int) -> str:
+        """That of the file of the trimap."""
+        return "" if self.masks is None else mask_version(self.masks / self.names[index])

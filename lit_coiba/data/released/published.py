@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.files.expected_tree import Tree, locate
+from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.module import BlockDataModule, Examples, Split
 from lit_coiba.data.released.hold_out import held_out
@@ -30,6 +31,7 @@ class PublishedDataset(BlockDataModule):
         InputError: An argument is out of its range, or files of the dataset are missing; the message shows the layout.
     """
 
+    excluded_from_identity = BlockDataModule.excluded_from_identity | {"root", "split", "validation", "augment"}
     trees: ClassVar[tuple[Tree, ...]]
     official: ClassVar[tuple[str, ...]] = ("train", "test")  # the splits of the release
 
@@ -43,8 +45,9 @@ class PublishedDataset(BlockDataModule):
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",
+        fingerprint: Noticing = "time",
     ) -> None:
-        super().__init__(batch_size, num_workers, limit, limit_order)
+        super().__init__(batch_size, num_workers, limit, limit_order, fingerprint)
         if not 0 <= validation < 1:
             raise InputError(f"validation is {validation}, but must be a share from 0 to less than 1")
         self.split = split
@@ -89,7 +92,8 @@ class PublishedDataset(BlockDataModule):
 
     def examples(self, split: Split) -> Examples:
         """Files with their labels, for training and evaluation."""
-        return LabelledImages(self.dataset(split), self.transform, self.augment and split == "train")
+        augment = self.augment and split == "train"
+        return LabelledImages(self.dataset(split), self.transform, augment, self.model_classes)
 
     def val_dataloader(self) -> Any:
         """Batches of the validation split; fitting goes without where none is held out."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import printable
+from lit_coiba.data.files.boxes import Box
+from lit_coiba.data.files.csv_file import read_csv
 from lit_coiba.data.files.expected_tree import Entry, Tree
-from lit_coiba.data.files.file_dataset import FileDataset, class_folders, find_images
-from lit_coiba.data.files.file_table import Box
+from lit_coiba.data.files.file_dataset import FileDataset
 from lit_coiba.data.files.listed_files import check_listed, some
-from lit_coiba.data.files.mat_file import read_mat, read_structs, whole
+from lit_coiba.data.files.listing import find_images, subfolders
+from lit_coiba.data.files.mat_file import read_mat, read_structs, text, whole
 from lit_coiba.data.files.text_lines import read_lines
 from lit_coiba.data.released.published import PublishedDataset
 
@@ -82,25 +84,28 @@ class StanfordCars(PublishedDataset):
         if self.place.tree is _COMBINED:
             source = names = self.place.need(_ALL)
             records = read_structs(source, "annotations", ["test", "relative_im_path", *_FIELDS])
-            records = [tuple(rest) for test, *rest in records if bool(test) == (part == "test")]
+            flag = f"a test in {source}"
+            records = [tuple(rest) for test, *rest in records if bool(whole(test, flag)) == (part == "test")]
         else:
             source, names = self.place.need(_LABELS[part]), self.place.need(_META)
             folder = self.place.need(_FOLDERS[part]).relative_to(self.place.folder).as_posix()
             records = [
-                (f"{folder}/{name}", *rest) for name, *rest in read_structs(source, "annotations", ["fname", *_FIELDS])
+                (f"{folder}/{text(name, f'an fname in {source}')}", *rest)
+                for name, *rest in read_structs(source, "annotations", ["fname", *_FIELDS])
             ]
-        return self._listed(records, read_mat(names, ["class_names"])[0].tolist(), source)
+        return self._listed(records, read_mat(names, ["class_names"])[0], source)
 
-    def _listed(self, records: Iterable[Any], classes: list[str], source: Path) -> FileDataset:
+    def _listed(self, records: Iterable[Any], named: list[Any], source: Path) -> FileDataset:
+        classes = [text(name, f"a name of a class beside {source}") for name in named]
         labels: dict[str, int] = {}
         boxes: dict[str, list[Box]] = {}
         files = []
         for number, (name, label, *sides) in enumerate(records, start=1):
-            files.append(name)
             where = f"annotation {number} of {source}"
+            files.append(text(name, f"the file in {where}"))
             labels[name] = whole(label, f"the class in {where}") - 1
             if not 0 <= labels[name] < len(classes):
-                raise InputError(f"root: {where}: class {label} is not one of 1 to {len(classes)}")
+                raise InputError(f"root: {where}: class {labels[name] + 1} is not one of 1 to {len(classes)}")
             boxes[name] = [_box(sides, where)]
         check_listed(self.place.folder, files, source)
         return FileDataset(self.place.folder, files, [labels[name] for name in files], classes, boxes)
@@ -108,10 +113,12 @@ class StanfordCars(PublishedDataset):
     def _read_class_folders(self, part: str) -> FileDataset:
         """Pictures in folders that are called as their class; a slash in its name is a hyphen there."""
         folder, source, table = self.place.folder, self.place.path(_NAMES), self.place.path(_TABLES[part])
-        classes = class_folders(folder / "train")
+        classes = subfolders(folder / "train")
         if source is not None:
             classes = [name.strip('"') for (name,) in read_lines(source, {"name": str}).values()]
         indices = {name.replace("/", "-"): index for index, name in enumerate(classes)}
+        if len(indices) < len(classes):
+            raise InputError(f"root: {source} has two classes with the same folder: it is not the file of the release")
         names = find_images(folder / part)
         unknown = sorted({name.partition("/")[0] for name in names} - indices.keys())
         if unknown:
@@ -129,20 +136,15 @@ class StanfordCars(PublishedDataset):
 
 def _read_boxes(table: Path) -> dict[str, Box]:
     """Boxes by file name, from lines ``file,x1,y1,x2,y2,class`` with or without a header."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.reader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"root: cannot read {table}: {error}") from error
     boxes: dict[str, Box] = {}
-    for line, row in enumerate(rows, start=1):
+    for line, row in read_csv(table, "root"):
         where = f"line {line} of {table}"
-        if not row or (line == 1 and len(row) == 6 and not row[1].isdecimal()):
+        if line == 1 and len(row) == 6 and not row[1].isdecimal():
             continue
         if len(row) != 6:
             raise InputError(f"root: {where} has {len(row)} fields, but must be: file,x1,y1,x2,y2,class")
         if row[0] in boxes:
-            raise InputError(f"root: {where} is about {row[0]}, like an earlier line")
+            raise InputError(f"root: {where} is about {printable(row[0], 60)}, like an earlier line")
         boxes[row[0]] = _box(row[1:5], where)
     return boxes
 
@@ -152,8 +154,12 @@ def _box(sides: Iterable[Any], where: str) -> Box:
     given = list(sides)
     try:
         box = Box(*(int(side) - 1 for side in given))
-    except (TypeError, ValueError):
-        raise InputError(f"root: {where}: the box {', '.join(map(str, given))} is not four numbers") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"root: {where}: the box {_shown(given)} is not four numbers") from None
     if box.x_max < box.x_min or box.y_max < box.y_min:
-        raise InputError(f"root: {where}: the box {', '.join(map(str, given))} ends before it begins")
+        raise InputError(f"root: {where}: the box {_shown(given)} ends before it begins")
     return box
+
+
+def _shown(sides: Iterable[Any]) -> str:
+    return printable(", ".join(map(str, sides)), 100)

@@ -8,7 +8,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.data.files.expected_tree import Entry, Tree
 from lit_coiba.data.files.file_dataset import FileDataset
 from lit_coiba.data.files.listed_files import check_listed, names_by_label
-from lit_coiba.data.files.mat_file import read_mat, whole
+from lit_coiba.data.files.mat_file import read_mat, text, whole
 from lit_coiba.data.files.xml_boxes import XmlBoxes
 from lit_coiba.data.released.published import PublishedDataset
 
@@ -56,11 +56,14 @@ class StanfordDogs(PublishedDataset):
         lists = {}
         for part, shown in _LISTS.items():
             source = self.place.need(shown)
-            files, numbers = (array.tolist() for array in read_mat(source, ["file_list", "labels"]))
+            files, numbers = read_mat(source, ["file_list", "labels"])
             if len(files) != len(numbers):
                 raise InputError(f"root: {source} has {len(files)} files, but {len(numbers)} labels")
             where = f"a label in {source}"
-            lists[part] = (list(map(str, files)), [whole(number, where) for number in numbers])
+            lists[part] = (
+                [text(file, f"a file in {source}") for file in files],
+                [whole(number, where) for number in numbers],
+            )
         return lists
 
     @cached_property

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from functools import cached_property
 from pathlib import Path
 
 from lit_coiba.core.errors import InputError
-from lit_coiba.data.files.file_table import Box
-from lit_coiba.data.files.mat_file import read_structs, whole
+from lit_coiba.core.printable import printable
+from lit_coiba.data.files.boxes import Box
+from lit_coiba.data.files.csv_file import read_csv
+from lit_coiba.data.files.mat_file import read_structs, text, whole
 from lit_coiba.data.files.text_lines import read_keyed, read_lines
 
 _HEADER = ["ImageId", "PredictionString"]
+_SHOWN = 100  # characters of a line in a message
 _STRIDE = 5  # words for a box: wnid x_min y_min x_max y_max
 
 
@@ -59,8 +61,8 @@ class Devkit:
         """Number -> WordNet id and names; groups of classes are left out."""
         records = read_structs(self.meta, "synsets", ["ILSVRC2012_ID", "WNID", "words", "num_children"])
         leaves = [record for record in records if record[-1] == 0]
-        where = f"an ILSVRC2012_ID in {self.meta}"
-        return {whole(number, where): (str(wnid), str(words)) for number, wnid, words, _ in leaves}
+        where, told = f"an ILSVRC2012_ID in {self.meta}", f"a WNID or words in {self.meta}"
+        return {whole(number, where): (text(wnid, told), text(words, told)) for number, wnid, words, _ in leaves}
 
 
 class Solution:
@@ -91,26 +93,25 @@ class Solution:
                 _, *sides = fields[start : start + _STRIDE]
                 boxes.append(Box(*map(int, sides)))
         except (TypeError, ValueError):
-            raise InputError(f"root: line {line} of {self.path}: {words!r} is not: wnid x y x y ...") from None
+            given = printable(words, _SHOWN)
+            raise InputError(f"root: line {line} of {self.path}: {given!r} is not: wnid x y x y ...") from None
         return boxes or None
 
     @cached_property
     def _rows(self) -> dict[str, tuple[int, str]]:
         """Name of an image -> line and what it says."""
         rows: dict[str, tuple[int, str]] = {}
-        try:
-            with self.path.open(encoding="utf-8-sig", newline="") as stream:
-                reader = csv.reader(stream)
-                header = next(reader, [])
-                if header != _HEADER:
-                    raise InputError(f"root: {self.path} begins with {','.join(header)}, not {','.join(_HEADER)}")
-                for line, row in enumerate(reader, start=2):
-                    if len(row) != len(_HEADER) or not row[1].strip():
-                        told = f"line {line} of {self.path} is {','.join(row)!r}"
-                        raise InputError(f"root: {told}, but must be: {','.join(_HEADER)}")
-                    if row[0] in rows:
-                        raise InputError(f"root: line {line} of {self.path} is about {row[0]}, like an earlier line")
-                    rows[row[0]] = (line, row[1])
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"root: cannot read {self.path}: {error}") from error
+        lines = read_csv(self.path, "root")
+        header = next(lines, (0, []))[1]
+        if header != _HEADER:
+            given = printable(",".join(header), _SHOWN)
+            raise InputError(f"root: {self.path} begins with {given}, not {','.join(_HEADER)}")
+        for line, row in lines:
+            where = f"root: line {line} of {self.path}"
+            if len(row) != len(_HEADER) or not row[1].strip():
+                given = printable(",".join(row), _SHOWN)
+                raise InputError(f"{where} is {given!r}, but must be: {','.join(_HEADER)}")
+            if row[0] in rows:
+                raise InputError(f"{where} is about {printable(row[0], _SHOWN)}, like an earlier line")
+            rows[row[0]] = (line, row[1])
         return rows

@@ -72,6 +72,14 @@ class SyntheticPartsDataset(ImageDataset):
         """20."""
         return NUM_CLASSES
 
+    def identity(self) -> dict[str, Any]:
+        """Class, size and seed: a sample is a function of these and its number."""
+        return {**super().identity(), "size": self.size, "seed": self.seed}
+
+    def region_version(self, index: int) -> str:
+        """Known: the region goes with the sample."""
+        return "drawn"
+
     def image(self, index: int) -> Image.Image:
         """The sample as an RGB picture."""
         return Image.fromarray(self.pixels(index).permute(1, 2, 0).contiguous().numpy())

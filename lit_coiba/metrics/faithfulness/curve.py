@@ -190,6 +190,10 @@ class PerturbationCurve(Metric):
         curves = torch.cat([others, clean] if self.inserts else [clean, others], 1)
         return curves.masked_fill(not_finite(maps).unsqueeze(1), torch.nan)
 
+    def forwards(self, size: tuple[int, int]) -> int:
+        """See `Metric.forwards`: one for each step, and the one before them."""
+        return len(self._counts(self._grid(size), size))
+
     def check(self, size: tuple[int, int]) -> None:
         """Refuse images of `size`, height and width, that have too few pixels for these settings.
 

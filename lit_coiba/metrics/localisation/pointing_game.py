@@ -11,8 +11,8 @@ from lit_coiba.metrics.localisation.localisation import Localisation
 class PointingGame(Localisation):
     """1 where the highest pixel lies on the object, else 0.
 
-    Zhang et al., "Top-down Neural Attention by Excitation Backprop", 2016 (arXiv 1608.00507). Of equal maxima the first
-    in row-major order counts. `compute` is the mean over samples; the paper averages per class first.
+    Zhang et al., "Top-down Neural Attention by Excitation Backprop", 2016 (arXiv 1608.00507). Of equal maxima it
+    is the share that hits. `compute` is the mean over samples; the paper averages per class first.
 
     Args:
         tolerance: Pixels by which a hit may miss, at the resolution of the regions; 15 in the paper.
@@ -32,7 +32,7 @@ class PointingGame(Localisation):
         "localisation",
         "Zhang et al., Excitation Backprop, 2016 (arXiv 1608.00507)",
         higher_is_better=True,
-        range="0 or 1",
+        range="0 or 1; between them where equal maxima hit and miss",
         cost="none",
         undefined="the region is empty or the map is not finite",
     )

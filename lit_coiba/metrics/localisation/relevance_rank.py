@@ -11,7 +11,7 @@ class RelevanceRank(Localisation):
     """Share of the n highest pixels that lie inside an object of n pixels.
 
     Arras, Osman and Samek, "CLEVR-XAI", 2022 (arXiv 2003.07258). 1 is best; a random map scores the region's share of
-    the area. Of equal pixels the first in row-major order is higher.
+    the area. Of equal pixels, not all of which are among the n, each counts in part.
 
     Args:
         keep_samples: Whether every score is kept.

@@ -80,8 +80,8 @@ def test_how_a_parameter_is_told():
 
     assert dict(parameters(function, "x", frozenset({"count"}))) == {
         "x.size": "In pixels. (int, required)",
-        "x.names": " (list[str] | null)",
-        "x.flag": " (bool, default false)",
+        "x.names": "([str, ...] | null)",
+        "x.flag": "(bool, default false)",
         "x.kind": "One of two. (str, default a)",
     }
 
@@ -93,7 +93,7 @@ def test_what_bases_say_of_a_parameter_need_not_be_repeated():
     assert len(modules) >= 7
     for module in modules:
         for key, text in parameters(module):
-            assert not text.startswith(" ("), f"{module.__name__}.{key}"
+            assert not text.startswith("("), f"{module.__name__}.{key}"
     texts = {name: dict(parameters(getattr(data, name))) for name in ("CUB200", "StanfordDogs", "SyntheticParts")}
     assert texts["CUB200"]["root"].startswith("Folder CUB_200_2011;")
     assert texts["StanfordDogs"]["root"].startswith("Folder of the dataset; a folder above")

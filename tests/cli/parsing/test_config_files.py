@@ -118,7 +118,7 @@ def test_a_file_for_a_section_is_no_class(file):
             "config file method/saliency.yaml does not exist: did you mean configs/method/saliency",
         ),
         (["-c"], "-c needs a file, such as -c configs/method/coiba.yaml"),
-        (["-c", "."], "config file . cannot be read: Is a directory"),
+        (["-c", "."], "config file . cannot be read: a folder, not a regular file"),
         (["-c", "binary"], "config file binary cannot be read: 'utf-8' codec can't decode"),
         (["-c", "open.yaml"], "config file open.yaml, line 3: did not find expected"),
         (["-c", "tab.yaml"], "config file tab.yaml, line 2: found character that cannot start any token"),

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from lit_coiba.cli.parsing.messages import did_you_mean, one_line
+from lit_coiba.cli.parsing.messages import one_line
+from lit_coiba.cli.parsing.near_names import did_you_mean
 from lit_coiba.core.errors import InputError
 
 CASES = {
     # misspelt keys, on the command line and in a file
-    "--modle.x 3": "unknown key modle: did you mean model?",
+    "--modle.x 3": "unknown key modle.x: did you mean model?",
     "--model.targetz 3": "unknown key model.targetz: did you mean model.targets?",
     "--model.method.copiez 3": "unknown key model.method.copiez: did you mean model.method.copies?",
     "--model.method.zebra 3": "unknown key model.method.zebra: model.method has layers, statistics, steps, copies,",
     "--model.backbone.nam x": "unknown key model.backbone.nam: did you mean model.backbone.name?",
     "--data.rooot x": "unknown key data.rooot: did you mean data.root?",
     "--trainer.max_epoch 3": "unknown key trainer.max_epoch: did you mean trainer.max_epochs or",
-    "--zebra 3": "unknown key zebra (--help lists the keys)",
+    "--zebra 3": "unknown key zebra (lit-coiba explain --help lists the keys)",
     "zebra": "zebra is not --KEY VALUE",
     "-c {trainer: {max_epoch: 3}}": "unknown key trainer.max_epoch in {trainer: {max_epoch: 3}}: did you mean",
     "-c key.yaml": "unknown key model.methd in key.yaml: did you mean model.method?",
@@ -27,11 +28,11 @@ CASES = {
     # what must be given
     "--store=": "--model.backbone.name must be given (--help has examples)",
     # values
-    "--model.method.copies many": "model.method.copies is many, but must be int",
-    "--model.method.information second": "model.method.information is second, but must be first or mean",
-    "--limit x": "limit is x, but must be int or null",
-    "--data.split x": "data.split is x, but must be train or val or test",
-    "--model.backbone.image_size big": "model.backbone.image_size is big, but must be int or tuple",
+    "--model.method.copies many": "--model.method.copies expects an integer, got 'many' (Number",
+    "--model.method.information second": "--model.method.information expects first or mean, got 'second' (",
+    "--limit x": "--limit expects an integer, or null, got 'x' (Number of images to explain)",
+    "--data.split x": "--data.split expects train or val or test, or null, got 'x' (Split to explain)",
+    "--model.backbone.image_size big": "--model.backbone.image_size expects an integer or 2 integers in a list",
     # classes
     "--model.method CoIBAA": "model.method: class CoIBAA does not exist: did you mean CoIBA or IBA?",
     "--data Nix": "data: class Nix does not exist: choose ",
@@ -79,7 +80,9 @@ def test_debugging_shows_where_it_was_raised(command, monkeypatch):
     outcome = command("explain", "--zebra", "3")
     assert outcome.status == 2
     assert "Traceback (most recent call last)" in outcome.err
-    assert outcome.err.splitlines()[-1] == "lit-coiba: error: unknown key zebra (--help lists the keys)"
+    assert (
+        outcome.err.splitlines()[-1] == "lit-coiba: error: unknown key zebra (lit-coiba explain --help lists the keys)"
+    )
 
 
 def test_an_error_from_a_process_that_reads_data_is_what_was_raised_there():

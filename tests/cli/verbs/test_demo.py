@@ -36,8 +36,8 @@ def test_arguments_and_status(calls):
     ("words", "said"),
     [
         (["--outptu", "x"], "unknown key outptu: did you mean output?"),
-        (["--images", "many"], "images is many, but must be int"),
-        (["here"], "here is not --KEY VALUE"),
+        (["--images", "many"], "--images expects an integer, got 'many'"),
+        (["here"], "here is not --KEY VALUE (a value with spaces in it needs quotes)"),
     ],
 )
 def test_mistakes(calls, words, said, capsys):

@@ -53,7 +53,7 @@ def test_export(shards, command):
         (["merge", "out", "none", "--ouput", "x"], "unknown key ouput (--help lists the keys)"),
         (["export"], "write lit-coiba export STORE --format npz|png [--output DIR] (--help has examples)"),
         (["export", "none"], "--format must be given (--help has examples)"),
-        (["export", "none", "--format", "jpg"], "format is jpg, but must be npz or png"),
+        (["export", "none", "--format", "jpg"], "--format expects npz or png, got 'jpg'"),
         (["export", "none", "--outptu", "x"], "unknown key outptu: did you mean output?"),
         (["export", "none", "--format", "png"], "none is not a store (there is no such folder): give a folder "),
         (["export", "a", "b", "--format", "png"], "b is not --KEY VALUE"),

@@ -44,13 +44,14 @@ class TestTheValue:
             ("top3", Class("top3"), "top3"),
             ("top-3", Class("top3"), "top3"),
             ("class:tench", Class("tench"), {**Class("tench").to_json(), "version": 1}),
+            ("bull mastiff", Class("bull mastiff"), {**Class("bull mastiff").to_json(), "version": 1}),
         ],
     )
     def test_short_text_and_what_a_store_remembers(self, text, target, identity):
         assert parse_target(text) == target
         assert parse_target(text).identity() == identity
 
-    @pytest.mark.parametrize("text", ["best", "top", "top0", "class:", "value:0", True, 1.5])
+    @pytest.mark.parametrize("text", ["", " ", "top0", "class:", "value:0", True, 1.5])
     def test_other_text_is_refused(self, text):
         with pytest.raises(InputError, match=r"^targets(:| is) "):
             parse_target(text)

@@ -56,7 +56,8 @@ def test_autograd_may_keep_what_was_made_in_inference_mode():
         ([1, 2], r"shape \(2,\): give one class index for each of the 3 images"),
         ([True, False, True], "targets is of type list: give a tensor of class indices"),
         ([0.0, 1.0, 2.0], "targets is of type list: give a tensor of class indices"),
-        ("012", "targets is of type str: give a tensor of class indices"),
+        ("012", "targets: class 12 is outside the model's range"),
+        ("tench", "targets: 'tench' can only be the name of a class, and the class names are unknown"),
     ],
 )
 def test_what_is_not_one_class_per_image_is_refused(targets, sentence):

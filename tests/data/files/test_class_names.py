@@ -55,8 +55,8 @@ def test_what_is_no_class_is_refused(names, numbers, text, message):
         ("a.txt", "\n", "is empty; it should have one class name per line"),
         ("a.csv", "index,name\n", "has no rows"),
         ("a.csv", "index,name\n0,a\n2,b\n", "the index column of .* does not have each of 0 to 1 once"),
-        ("a.csv", "index,name\n0,great, white\n", "row 1 of .* does not have as many fields as the header"),
-        ("a.csv", "index,name\n0\n", "row 1 of .* does not have as many fields as the header"),
+        ("a.csv", "index,name\n0,great, white\n", "line 2 of .* does not have as many fields as the header"),
+        ("a.csv", "index,name\n0\n", "line 2 of .* does not have as many fields as the header"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_refused(name, text, message, tmp_path):
@@ -65,10 +65,10 @@ def test_a_file_that_makes_no_sense_is_refused(name, text, message, tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"classes: cannot read .*none.txt"):
+    with pytest.raises(InputError, match=r"classes: .*none.txt cannot be read"):
         ClassNames.read(tmp_path / "none.txt")
     (tmp_path / "latin.txt").write_bytes("Kühe".encode("latin-1"))
-    with pytest.raises(InputError, match=r"classes: cannot read .*latin.txt: 'utf-8' codec"):
+    with pytest.raises(InputError, match=r"classes: .*latin.txt is not UTF-8 text"):
         ClassNames.read(tmp_path / "latin.txt")
 
 

@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 from lit_coiba.core.errors import InputError
-from lit_coiba.data.files.file_dataset import FileDataset, class_folders, find_images, subfolders
-from lit_coiba.data.files.file_table import Box
+from lit_coiba.data.files.boxes import Box
+from lit_coiba.data.files.file_dataset import FileDataset
+from lit_coiba.data.files.listing import class_folders, find_images, holds, subfolders
 
 
 def touch(root, *names):
@@ -41,11 +42,12 @@ def test_only_what_can_be_read_as_a_file_is_found(tmp_path):
     assert find_images(tmp_path) == ["folder.jpg/1.jpg"]
 
 
-def test_class_folders_hold_images_or_nothing(tmp_path):
+def test_class_folders_hold_images(tmp_path):
     touch(tmp_path, "dog/deep/1.jpg", "cat/1.jpg", "notes/readme.txt", ".git/x.jpg", "stray.jpg")
     (tmp_path / "empty").mkdir()
     assert subfolders(tmp_path) == ["cat", "dog", "empty", "notes"]
-    assert class_folders(tmp_path) == ["cat", "dog", "empty"]
+    assert class_folders(tmp_path) == ["cat", "dog"]
+    assert [holds(tmp_path / name) for name in subfolders(tmp_path)] == ["images", "images", "nothing", "files"]
 
 
 def test_a_folder_that_cannot_be_listed_is_refused(tmp_path):
@@ -70,7 +72,7 @@ def test_a_name_that_is_not_utf8_gets_a_printable_id_and_is_read(tmp_path):
 def test_the_region_is_the_union_of_the_boxes_both_ends_included(tmp_path):
     Image.new("RGB", (6, 4)).save(tmp_path / "a.png")
     Image.new("RGB", (6, 4)).save(tmp_path / "b.png")
-    boxes = {"a.png": [Box(1, 1, 2, 1), Box(4, 2, 99, 99), Box(-5, -5, -1, -1)]}
+    boxes = {"a.png": [Box(1, 1, 2, 1), Box(4, 2, 6, 4)]}
     dataset = FileDataset(tmp_path, ["a.png", "b.png"], [0, 0], boxes=boxes)
     expected = torch.tensor([[0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1]])
     assert torch.equal(dataset.region(0), expected.bool())

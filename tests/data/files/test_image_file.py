@@ -128,5 +128,5 @@ def test_what_is_not_an_image_is_refused_whatever_its_name(content, reason, tmp_
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"^the file does not exist$"):
         read_image(tmp_path / "none.jpg")
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(OSError, match="a folder, not a regular file"):
         read_image(tmp_path)

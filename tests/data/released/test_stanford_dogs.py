@@ -6,6 +6,8 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.data import StanfordDogs
 from tests._testers.releases import annotation, cells, stanford_dogs
 
+pytestmark = pytest.mark.filterwarnings("ignore:boxes reach beyond their images")
+
 release = stanford_dogs  # which the tests of configs/data use too
 A, B = "n02085620-Chihuahua/n02085620", "n02099601-golden_retriever/n02099601"
 

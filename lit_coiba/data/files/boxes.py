@@ -1,0 +1,75 @@
+"""Boxes around objects, in pixels or in shares of a picture, and the region that they cover."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_EXACT = 1e-6  # pixels by which a product of a share and a size may be off
+_ENDS = 1  # pixels that a box may stick out without a word: tools count from 1, or give ends that are not included
+
+
+class Box(NamedTuple):
+    """A box in pixels, columns `x_min` to `x_max` and rows `y_min` to `y_max`, both ends included."""
+
+    x_min: int
+    y_min: int
+    x_max: int
+    y_max: int
+
+
+class Shares(NamedTuple):
+    """A box in shares of the picture: 0 is its left (upper) edge, 1 its right (lower) one."""
+
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+    def in_pixels(self, height: int, width: int) -> Box:
+        """The pixels of a picture that the box touches.
+
+        Example:
+            >>> Shares(0.25, 0.25, 0.75, 0.75).in_pixels(height=64, width=256)
+            Box(x_min=64, y_min=16, x_max=191, y_max=47)
+        """
+        return Box(
+            math.floor(self.x_min * width + _EXACT),
+            math.floor(self.y_min * height + _EXACT),
+            math.ceil(self.x_max * width - _EXACT) - 1,
+            math.ceil(self.y_max * height - _EXACT) - 1,
+        )
+
+
+def covered(boxes: Sequence[Box | Shares], height: int, width: int) -> tuple[Tensor, Box | None]:
+    """The union of boxes in a picture, ``(H, W)`` bool, and one of the boxes that reach beyond it, if any does.
+
+    Args:
+        boxes: The boxes.
+        height: Height of the picture in pixels.
+        width: Its width.
+
+    Raises:
+        ValueError: A box lies outside the picture; one clause.
+    """
+    mask = torch.zeros(height, width, dtype=torch.bool)
+    beyond = None
+    for given in boxes:
+        box = given.in_pixels(height, width) if isinstance(given, Shares) else given
+        top, bottom = max(box.y_min, 0), min(box.y_max + 1, height)
+        left, right = max(box.x_min, 0), min(box.x_max + 1, width)
+        if top >= bottom or left >= right:
+            raise ValueError(f"the box {shown(given)} lies outside the image, which has {width} x {height} pixels")
+        mask[top:bottom, left:right] = True
+        out = max(-box.x_min, -box.y_min, box.x_max + 1 - width, box.y_max + 1 - height)
+        beyond = box if out > _ENDS else beyond
+    return mask, beyond
+
+
+def shown(box: Box | Shares) -> str:
+    """The sides of a box as text."""
+    return ", ".join(f"{side:g}" for side in box)

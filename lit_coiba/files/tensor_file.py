@@ -1,0 +1,144 @@
+"""Files of tensors: safetensors, and what ``torch.save`` writes. Nothing in them runs, and nothing is endless."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import printable
+from lit_coiba.files.inflation import FACTOR, SPARE, check_inflation
+from lit_coiba.files.regular import MEGABYTE, clause, open_regular
+
+SAFE = ".safetensors"
+WEIGHTS = "give the path of a safetensors, .pth or .ckpt file"  # the remedy where there is no such file
+DEPTH, VALUES = 64, 4_000_000  # of containers in one another, and of values in all of them together
+_LEAVES = (str, bytes, bytearray, bool, float, complex, type(None), torch.dtype, torch.device, torch.layout)
+_BITS = 256  # of a number
+
+
+class TensorFile(NamedTuple):
+    """What a file of tensors holds."""
+
+    content: Any  # a mapping of names to tensors, or whatever was saved, of plain values and tensors
+    metadata: dict[str, str]  # of safetensors
+
+
+def read_tensor_file(file: str | os.PathLike[str], what: str = "checkpoint", remedy: str = WEIGHTS) -> TensorFile:
+    """The content of a file of tensors on the CPU; no code in it runs.
+
+    Args:
+        file: safetensors if it is called so, else a file of ``torch.save``.
+        what: What to call it in an error.
+        remedy: What to do where there is none.
+
+    Raises:
+        InputError: There is no such file, it is not one of tensors, holds more than tensors and plain values, or
+            becomes far larger in memory than it is.
+    """
+    if os.fspath(file).endswith(SAFE):
+        return read_safe_tensors(file, what, remedy)
+    with _reading(file, what, remedy) as path:
+        check_inflation(path)
+        with warnings.catch_warnings():  # of torch about formats that it is going to give up
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        _check(content, path.stat().st_size)
+        return TensorFile(content, {})
+
+
+def read_safe_tensors(file: str | os.PathLike[str], what: str = "checkpoint", remedy: str = WEIGHTS) -> TensorFile:
+    """The content of a safetensors file, whatever its name.
+
+    Args:
+        file: The file.
+        what: What to call it in an error.
+        remedy: What to do where there is none.
+
+    Raises:
+        InputError: There is no such file, or it is no safetensors.
+    """
+    with _reading(file, what, remedy) as path, safe_open(path, framework="pt") as opened:
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+        return TensorFile(tensors, opened.metadata() or {})
+
+
+def read_metadata(file: str | os.PathLike[str], what: str = "checkpoint") -> dict[str, str]:
+    """The metadata of a safetensors file, without its tensors.
+
+    Raises:
+        InputError: There is no such file, or it is no safetensors.
+    """
+    with _reading(file, what, WEIGHTS) as path, safe_open(path, framework="pt") as opened:
+        return opened.metadata() or {}
+
+
+def _check(content: Any, size: int) -> None:
+    """Refuse what has no end or becomes far larger than its file; each way to a value counts as one.
+
+    Raises:
+        ValueError: Saying what.
+    """
+    values, memory, limit = 0, 0, FACTOR * size + SPARE
+    stack: list[tuple[Any, int]] = [(content, 0)]
+    while stack:
+        value, depth = stack.pop()
+        values += 1
+        if values > VALUES or depth > DEPTH:
+            raise ValueError("its values are nested without end")
+        if isinstance(value, Tensor):
+            memory += value.numel() * value.element_size() if value.layout == torch.strided else 0
+            if memory > limit:
+                raise ValueError(f"its {size / MEGABYTE:.1f} MB become more than {limit / MEGABYTE:,.0f} MB of tensors")
+        elif isinstance(value, Mapping):
+            for key, part in value.items():
+                if not isinstance(key, (str, int, float, tuple)):
+                    raise ValueError(f"it has a {type(key).__name__} as a key")
+                stack.append((key, depth + 1))
+                stack.append((part, depth + 1))
+        elif isinstance(value, (list, tuple, set)):
+            stack.extend((part, depth + 1) for part in value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            if value.bit_length() > _BITS:
+                raise ValueError(f"it has a number of {value.bit_length():,} bits")
+        elif not isinstance(value, _LEAVES):
+            raise ValueError(f"it has a {type(value).__name__}, which is no plain value")
+
+
+@contextmanager
+def _reading(file: str | os.PathLike[str], what: str, remedy: str) -> Iterator[Path]:
+    """The path of a file that is there; what reading it raises becomes one sentence."""
+    name = printable(file, 200)
+    if not os.fspath(file):
+        raise InputError(f"{what} is empty: {remedy}")
+    try:
+        path = Path(file).expanduser()
+        open_regular(path).close()
+    except (FileNotFoundError, NotADirectoryError, RuntimeError) as error:  # the latter: no such user
+        raise InputError(f"{what} {name} does not exist: {remedy}") from error
+    except OSError as error:
+        raise InputError(f"{what} {name} cannot be read ({clause(error)}): {remedy}") from error
+    try:
+        yield path
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{what} {name} has more than plain weights, and loading the rest could run code, so it was refused: "
+            "save only its state_dict, preferably as safetensors"
+        ) from error
+    except InputError:
+        raise
+    except Exception as error:  # whatever torch and safetensors make of bytes that are something else
+        reason = clause(error) if isinstance(error, OSError) else printable((str(error).splitlines() or [""])[0], 160)
+        kind = " as weights" if remedy == WEIGHTS else ""
+        raise InputError(
+            f"{what} {name} cannot be read{kind} ({reason or type(error).__name__}): check that the file is complete"
+        ) from error

@@ -1,0 +1,67 @@
+"""What a run is about and what it costs, in a sentence that is told before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lit_coiba.core.printable import counted, listed
+from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.scorer import Scorer
+
+if TYPE_CHECKING:
+    from lit_coiba.trainer.block_run import BlockRun
+
+
+def explaining(run: BlockRun[Explainer], blocks: Sequence[int]) -> str:
+    """The plan of `explain`."""
+    card, name = run.model.method.card, type(run.model.method).__name__
+    ranks = getattr(run.model.target, "ranks", None) or 1
+    maps = f"{ranks} maps an image" if ranks > 1 else "a map an image"
+    return f"explaining {_images(run, blocks)} with {name}, {maps}; cost of a map: {card.cost}; {_device(run)}"
+
+
+def estimating(run: BlockRun[Explainer], blocks: Sequence[int]) -> str:
+    """The plan of `statistics`."""
+    return f"estimating activation statistics from {_images(run, blocks)}, 1 forward each; {_device(run)}"
+
+
+def searching(run: BlockRun[Any], blocks: Sequence[int]) -> str:
+    """The plan of `prototypes`."""
+    return f"searching {_images(run, blocks)} for prototypes, 1 forward each; {_device(run)}"
+
+
+def scoring(run: BlockRun[Scorer], rows: Sequence[str], explanations: int) -> str:
+    """The plan of `benchmark`.
+
+    Args:
+        run: The run.
+        rows: Names of the rows of the table.
+        explanations: Number of explanations of each row.
+    """
+    metrics = run.model.metrics
+    size = run.model.preprocessing.size
+    each = sum(metric.forwards(size) if hasattr(metric, "forwards") else 0 for metric in metrics.values())
+    forwards = each * explanations * len(rows)
+    told = (
+        f"scoring {counted(explanations, 'explanation')} in each of {counted(len(rows), 'row')} ({listed(rows, 6)}) by"
+        f" {listed(metrics, 6)}: about {counted(each, 'forward')} a score, {counted(forwards, 'forward')} in all;"
+        f" {_device(run)}"
+    )
+    cheaper = "; fewer steps cost less, as in -c configs/benchmark/cells.yaml" if each > _MANY else ""
+    return told + cheaper
+
+
+_MANY = 100  # forwards a score
+
+
+def _images(run: BlockRun[Any], blocks: Sequence[int]) -> str:
+    size = run.datamodule.batch_size
+    images = sum(min(size, len(run.images) - block * size) for block in blocks)
+    return counted(images, "image")
+
+
+def _device(run: BlockRun[Any]) -> str:
+    """Where it runs: the processes and the kind of device."""
+    kind = run.trainer.strategy.root_device.type.upper()
+    return f"on {counted(run.trainer.world_size, f'{kind} process', f'{kind} processes')}"

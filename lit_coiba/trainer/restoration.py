@@ -1,0 +1,138 @@
+"""How a run takes up a checkpoint: what does not fit it is one sentence, whatever part of the checkpoint it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
+from torch import Tensor
+
+from lit_coiba.backbones.weight_values import check_values
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import described, printable
+from lit_coiba.training.checkpoint_file import CheckpointGate
+
+
+def close_gate(trainer: Trainer) -> None:
+    """Have a trainer read and remove checkpoints by `CheckpointGate`, unless it was given a way of its own."""
+    strategy = trainer.strategy
+    if type(strategy.checkpoint_io) is TorchCheckpointIO:
+        strategy.checkpoint_io = CheckpointGate()
+
+
+class Restoration(_CheckpointConnector):
+    """Lightning's, with every fault of a checkpoint as one sentence; what is restored is compared first."""
+
+    def resume_start(self, checkpoint_path: Any = None, weights_only: bool | None = None) -> None:
+        """Read the checkpoint."""
+        self._sentence(lambda: super(Restoration, self).resume_start(checkpoint_path, weights_only))
+
+    def restore_model(self) -> None:
+        """Take up the weights; those that are not finite or of another kind of number are refused."""
+        if weights := self._loaded_checkpoint.get("state_dict"):
+            check_values(weights, self.trainer.lightning_module.state_dict(), self._name)
+        self._sentence(super().restore_model)
+
+    def restore_callbacks(self) -> None:
+        """Take up the state of callbacks."""
+        self._sentence(super().restore_callbacks)
+
+    def restore_loops(self) -> None:
+        """Take up where the loops were."""
+        told = self._loaded_checkpoint.get("loops")
+        if told is not None and "fit_loop" in told:
+            _check_like(told["fit_loop"], self.trainer.fit_loop.state_dict(), "loops", self._name)
+        self._sentence(super().restore_loops)
+
+    def restore_optimizers(self) -> None:
+        """Take up the state of optimizers."""
+        self._sentence(super().restore_optimizers)
+        for optimizer in self.trainer.optimizers:
+            _check_optimizer(optimizer, self._name)
+
+    def restore_lr_schedulers(self) -> None:
+        """Take up the state of schedulers."""
+        configs, told = self.trainer.lr_scheduler_configs, self._loaded_checkpoint["lr_schedulers"]
+        if len(configs) != len(told):
+            raise _unfit(self._name, f"it has {len(told)} schedulers of the learning rate, and this fit {len(configs)}")
+        for config, state in zip(configs, told):
+            _check_like(state, config.scheduler.state_dict(), "lr_schedulers", self._name)
+        self._sentence(super().restore_lr_schedulers)
+
+    def restore_optimizers_and_schedulers(self) -> None:
+        """Take up optimizers and schedulers."""
+        self._sentence(super().restore_optimizers_and_schedulers)
+
+    @property
+    def _name(self) -> str:
+        return printable(self._ckpt_path, 200)
+
+    def _sentence(self, restore: Callable[[], None]) -> None:
+        try:
+            restore()
+        except (InputError, MisconfigurationException):
+            raise
+        except Exception as error:  # whatever Lightning and torch make of states of something else
+            reason = printable(" ".join(str(error).split()), 200)
+            raise _unfit(self._name, f"{type(error).__name__}: {reason}") from error
+
+
+def _unfit(file: str, why: str) -> InputError:
+    return InputError(
+        f"checkpoint {file} does not fit this run ({why}): give the model, data and trainer that it was trained with,"
+        " or only its weights, as model.backbone.checkpoint"
+    )
+
+
+def _check_like(told: Any, own: Any, where: str, file: str) -> None:
+    """Refuse a state whose values are of other kinds than those of the state that is there.
+
+    Raises:
+        InputError: Naming the first of them.
+    """
+    if isinstance(own, Mapping):
+        if not isinstance(told, Mapping):
+            raise _unfit(file, f"{where} is {described(told)}")
+        for name, value in told.items():
+            if name in own:
+                _check_like(value, own[name], f"{where}.{printable(name, 40)}", file)
+            elif own:
+                raise _unfit(file, f"{where} has {described(name)}")
+        if missing := [name for name in own if name not in told]:
+            raise _unfit(file, f"{where} has no {printable(missing[0], 40)}")
+    elif isinstance(own, list):
+        if not isinstance(told, list) or len(told) != len(own):
+            raise _unfit(file, f"{where} is {described(told)}")
+        for value, mine in zip(told, own):
+            _check_like(value, mine, where, file)
+    elif isinstance(own, (bool, int, float)):
+        number = isinstance(told, (bool, int, float)) and told == told and abs(told) < 2**62
+        whole = isinstance(told, (bool, int)) or isinstance(own, float)
+        if not number or not whole or (isinstance(own, int) and told < 0):
+            raise _unfit(file, f"{where} is {described(told)}")
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer, file: str) -> None:
+    """Refuse the state of an optimizer that is not of its weights: each tensor has their shape, or is one number.
+
+    Raises:
+        InputError: Naming what is of another kind.
+    """
+    for group in optimizer.param_groups:
+        if not isinstance(group.get("lr"), (int, float)) or not 0 <= group["lr"] < 1e6:
+            raise _unfit(file, f"the learning rate of its optimizer is {described(group.get('lr'))}")
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items() if isinstance(state, Mapping) else [("state", state)]:
+            if isinstance(value, Tensor):
+                fits = value.layout == torch.strided and value.shape in (parameter.shape, torch.Size())
+                if fits and value.isfinite().all():
+                    continue
+            elif isinstance(value, (bool, int, float)) and value == value:
+                continue
+            shown = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else described(value)
+            raise _unfit(file, f"{printable(name, 40)} of its optimizer is {shown}")
