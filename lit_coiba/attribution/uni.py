@@ -144,6 +144,8 @@ class UNI(AttributionMethod):
             raise InputError("UNI unlearns in the weights: give a torch module, such as a Backbone")
         if (behavior := behavior_of(model)) is not None:
             behavior.refuse_needs("UNI", ("modules",))  # whose weights are changed
+        if not any(True for _ in model.parameters()):
+            raise InputError("UNI unlearns in the weights, and the model has none: use IntegratedGradients")
         classes = targets.classes("UNI")
         refuse_one_logit(getattr(targets, "num_classes", 0), "nothing is there to unlearn: the probability is")
 

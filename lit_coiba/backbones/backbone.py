@@ -128,9 +128,9 @@ class Backbone(nn.Module):
         """Wrap any module from images ``(B, 3, H, W)`` to logits ``(B, K)``.
 
         Args:
-            module: The module, used as it is; layers have the names of its submodules. What is compiled or runs in
-                parallel is taken out of its wrapper; a scripted or exported one has logits only, no layers.
-            preprocessing: Preprocessing of its input; None = timm's, or 224 pixels with ImageNet's mean and std.
+            module: The module, out of its wrapper if it is compiled or parallel; layers have the names of its
+                submodules. A scripted, exported or quantized one has no layers.
+            preprocessing: Preprocessing of its input; None = 224 pixels, ImageNet's mean and std, or timm's own.
             num_classes: Number of classes K, for a check; None = the width of its output.
             image_size: Size of the input in pixels, in place of that of `preprocessing`; one number or two.
             look: Whether the model is run on a few images of noise to see how it behaves; see `report`.
@@ -142,10 +142,11 @@ class Backbone(nn.Module):
         module, around = unwrapped(module)
         backbone = cls.__new__(cls)
         nn.Module.__init__(backbone)
-        backbone.measured_cells = measured_cells
-        found = preprocessing or preprocessing_of(module)
-        backbone._adopt(module, replace(found, size=pair(image_size) or found.size), {}, around)
-        backbone._meet(num_classes, look)
+        preprocessing = preprocessing or preprocessing_of(module)
+        preprocessing = replace(preprocessing, size=pair(image_size) or preprocessing.size)
+        backbone.measured_cells, backbone.look = measured_cells, look
+        backbone._adopt(module, preprocessing, {}, around)
+        backbone._meet(num_classes)
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:
@@ -156,8 +157,7 @@ class Backbone(nn.Module):
     def report(self) -> ModelReport:
         """What a look at the model shows, in a dozen forwards of one or two images at most; `print` makes it readable.
 
-        Each forward is made when it is needed, and anew when weights have changed. ``model.look = False`` switches it
-        off: nothing is checked then, and default layers are chosen by name.
+        ``model.look = False`` switches it off: nothing is checked then, and default layers are chosen by name.
         """
         return self._looked().report
 
@@ -174,10 +174,10 @@ class Backbone(nn.Module):
         """The grid before pooling ``(B, C, h, w)``, after the final norm, without prefix tokens."""
         if hasattr(self.model, "forward_features"):
             return timm_features(self.model, images.clone() if self._writes_input else images)
-        layer = next(reversed(self._grids()), None)
-        if layer is None:
+        if not (grids := self._looked().grids):
             raise InputError(f"{self._title} has no layer with a spatial grid, hence no features")
-        return self.grid(layer).to_spatial(captured(self.model.get_submodule(layer), self, images))
+        layer, grid = list(grids.items())[-1]
+        return grid.to_spatial(captured(self.model.get_submodule(layer), self, images))
 
     @property
     def head(self) -> nn.Module | None:
@@ -202,12 +202,13 @@ class Backbone(nn.Module):
 
     def places(self, layer: str = "") -> Places | None:
         """The pixels that the cells of a layer's grid, or of `features`, cover; None = equal parts of the image."""
-        there = layer_activation(self.model, self._grids()[layer]) if layer else self.features
+        part = self.model.get_submodule(layer)
+        there = layer_activation(part, self, self._looked().grids[layer]) if layer else self.features
         return self._measured.of(layer, self.model, there, self.preprocessing.size) if self.measured_cells else None
 
     def layers(self) -> list[str]:
         """Names of the modules that methods can use as layers, in the order of execution."""
-        return list(self._grids())
+        return list(self._looked().grids)
 
     def grid(self, layer: str) -> Grid:
         """The grid of the activations of `layer`.
@@ -215,10 +216,9 @@ class Backbone(nn.Module):
         Raises:
             InputError: No such layer, or it has no spatial grid.
         """
-        found = self._grids()
-        if layer in found:
-            return replace(found[layer], places=self.places(layer))
-        raise self._looked().unusable(layer)
+        if layer not in (seen := self._looked()).grids:
+            raise seen.unusable(layer)
+        return replace(seen.grids[layer], places=self.places(layer))
 
     @property
     def misplaced(self) -> dict[str, str]:
@@ -231,10 +231,9 @@ class Backbone(nn.Module):
         Raises:
             InputError: A layer cannot be used, or is given twice.
         """
-        links = chain(self.model)
+        links, chosen = chain(self.model), [self.grid(layer) for layer in layers]
         seen = self._probes.of(self.model, self.preprocessing.size, links)
-        seen = seen._replace(writes_input=seen.writes_input | {0} if self._writes_input else seen.writes_input)
-        return ChainSplit(self.model, links, seen, [self.grid(layer) for layer in layers])
+        return ChainSplit(self.model, links, seen.writing({0} if self._writes_input else set()), chosen)
 
     def default_layers(self) -> list[str]:
         """Default bottleneck layers; see `lit_coiba.backbones.defaults`."""
@@ -280,13 +279,11 @@ class Backbone(nn.Module):
         self._measured = MeasuredCells()
         self._writes_input = False  # no model of timm does
 
-    def _meet(self, num_classes: int | None, look: bool) -> None:
+    def _meet(self, num_classes: int | None) -> None:
         """Look at a wrapped module."""
-        self.look = look
         if isinstance(self.model, Box):
             self.model.adapt(noise_pair(self.model, self.preprocessing.size))
-        seen = self._looked()
-        behavior, count = seen.behavior, seen.outputs
+        behavior, count = self.behavior, self._looked().outputs
         if num_classes not in (None, count):
             raise InputError(f"num_classes is {num_classes}, but {self._title} returns {count} logits: leave it out")
         self._writes_input = behavior is None or behavior.writes_input
@@ -294,6 +291,3 @@ class Backbone(nn.Module):
 
     def _looked(self) -> Look:
         return self._looks.at(self.model, self.preprocessing.size, self._probes, self.look)
-
-    def _grids(self) -> dict[str, Grid]:
-        return self._looked().grids

@@ -16,6 +16,7 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 
 from lit_coiba.backbones.chains import Link
 from lit_coiba.backbones.grid_head import attached
+from lit_coiba.core.plain_forward import is_compiled
 
 _PER_TOKEN = (nn.LayerNorm, RmsNorm, nn.Identity)
 
@@ -30,7 +31,7 @@ def cls_only_last_block(model: Any, links: list[Link], targets: Sequence[tuple[s
             needs all tokens.
     """
     rows = _rows_read(model)
-    if not rows or links[-1].forward != model.forward_head:
+    if not rows or links[-1].forward != model.forward_head or is_compiled(model.blocks):
         return links
     block, last = model.blocks[-1], f"blocks.{len(model.blocks) - 1}"
     position = next((k for k, link in enumerate(links) if last in link.outputs), 0)

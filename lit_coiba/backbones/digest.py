@@ -41,10 +41,18 @@ def once_while_unchanging(digest: Callable[[Any, bool], str]) -> Callable[..., s
     return remembered
 
 
-def digest_of(architecture: Any, weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of an architecture, as plain values, and of every weight's name, dtype, shape and bytes."""
+def digest_of(architecture: Any, weights: Mapping[str, Tensor], without: str = "") -> str:
+    """SHA-256 of an architecture, as plain values, and of every weight's name, dtype, shape and bytes.
+
+    Args:
+        architecture: Plain values.
+        weights: Names and tensors.
+        without: Beginning of the names that do not count; empty = all do.
+    """
     digest = hashlib.sha256(json.dumps(architecture, sort_keys=True, default=str).encode())
     for name, tensor in sorted(weights.items()):
+        if without and name.startswith(without):
+            continue
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

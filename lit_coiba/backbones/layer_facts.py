@@ -33,7 +33,6 @@ def layer_facts(model: nn.Module, size: tuple[int, int], grids: dict[str, Grid])
         grids: Its layers.
     """
     plants = Plants(size, reference_grid(grids))
-    images = planted(noise_pair(model, size), plants)
     edges: dict[str, GradientEdge] = {}
     energies: dict[str, Tensor] = {}
 
@@ -51,7 +50,7 @@ def layer_facts(model: nn.Module, size: tuple[int, int], grids: dict[str, Grid])
             if name in grids:
                 stack.callback(module.register_forward_hook(watch(name)).remove)
         with torch.enable_grad():
-            start = images.requires_grad_()
+            start = planted(noise_pair(model, size), plants).requires_grad_()
             logits = model(start.clone())
         found = routes(logits, start, edges)
         if not found.reaches:

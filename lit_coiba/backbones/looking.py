@@ -17,7 +17,12 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import kept_randomness
 from lit_coiba.core.plain_forward import plain_forward
 
-SURE = 24  # numbers in [0, 1] from which on that is no accident
+SURE = 24  # classes from which on it is no accident that all outputs are in [0, 1]
+_BOUNDED = ("Sigmoid", "Softmax", "SafeSoftmax", "Hardsigmoid")  # of autograd's names of operations
+_PASSED = (
+    *("View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "ToCopy", "Clone", "Copy", "Slice", "Select", "Index"),
+    *("Permute", "Transpose", "T", "Expand", "Alias", "AsStrided", "Cat", "Stack", "Mean", "Sum", "Add", "Div", "Mul"),
+)
 ROUNDING = 1e-3  # relative differences that rounding may explain, in single precision
 
 Forward = Callable[[Tensor], Any]
@@ -26,8 +31,9 @@ Forward = Callable[[Tensor], Any]
 def noise_pair(model: nn.Module, size: tuple[int, int]) -> Tensor:
     """Two images ``(2, 3, H, W)`` of normal noise, always the same."""
     own = like(model)
-    drawn = torch.randn((2, 3, *size), generator=torch.Generator().manual_seed(0))
-    return drawn.to(own.device, own.dtype)
+    with torch.inference_mode(False):
+        drawn = torch.randn((2, 3, *size), generator=torch.Generator().manual_seed(0))
+        return drawn.to(own.device, own.dtype)
 
 
 @contextmanager
@@ -57,7 +63,7 @@ def behave(model: nn.Module, title: str, size: tuple[int, int], classifies: bool
             first = checked_logits(model(handed), 2, title)
         flows = routes(first, given, {}).reaches
         writes = not torch.equal(handed.detach(), images)
-        activation = _last_activation(first)
+        bounded = _bounded(first)
         logits = first.detach()
         again = checked_logits(model(images.clone()), 2, title)
         alone = checked_logits(model(images[:1].clone()), 1, title)
@@ -70,7 +76,7 @@ def behave(model: nn.Module, title: str, size: tuple[int, int], classifies: bool
         writes_input=writes,
         batch=0.0 if chance else difference(logits[:1], alone, logits),
         chance=chance,
-        scale=_scale(torch.cat([logits, again, alone]), activation),
+        scale=_scale(torch.cat([logits, again, alone]), bounded) if classifies else "logits",
         gradients=flows,
         around=around,
         opaque=isinstance(model, Box),
@@ -108,21 +114,25 @@ def difference(one: Tensor, other: Tensor, pair: Tensor) -> float:
     return found / scale if scale and found > least else 0.0
 
 
-def _last_activation(output: Tensor) -> str:
-    """Name of the operation that made the output, changes of shape and type left out; empty where it is unknown."""
-    node: Any = output.grad_fn
-    while node is not None and any(word in node.name() for word in ("View", "Reshape", "Squeeze", "Copy", "Clone")):
-        node = next((other for other, _ in node.next_functions if other is not None), None)
-    return "" if node is None else node.name()
+def _bounded(output: Tensor) -> bool:
+    """Whether a sigmoid or a softmax made the output, but for what moves, joins or averages numbers."""
+    nodes, depth = [output.grad_fn], 0
+    while nodes and depth < 12:
+        if any(node.name().startswith(_BOUNDED) for node in nodes if node is not None):
+            return True
+        passed = [
+            node for node in nodes if node is not None and node.name().removesuffix("Backward0").startswith(_PASSED)
+        ]
+        nodes, depth = [other for node in passed for other, _ in node.next_functions], depth + 1
+    return False
 
 
-def _scale(outputs: Tensor, activation: str) -> Literal["logits", "softmax", "sigmoid"]:
+def _scale(outputs: Tensor, bounded: bool) -> Literal["logits", "softmax", "sigmoid"]:
     """Whether outputs ``(n, K)`` are probabilities already; small logits may lie in [0, 1] by accident."""
-    inside = bool(((outputs >= 0) & (outputs <= 1)).all())
-    if not inside or outputs.shape[1] == 0:
+    if not bool(((outputs >= 0) & (outputs <= 1)).all()):
         return "logits"
-    sums = bool(((outputs.float().sum(1) - 1).abs() < 0.01).all())
-    if outputs.shape[1] > 1 and sums:
+    classes = outputs.shape[1]
+    if classes > 1 and bool(((outputs.float().sum(1) - 1).abs() < 0.01).all()):
         return "softmax"
     constant = bool((outputs == outputs[:1, :1]).all())
-    return "sigmoid" if "Sigmoid" in activation or (outputs.numel() >= SURE and not constant) else "logits"
+    return "sigmoid" if bounded or (classes >= SURE and not constant) else "logits"

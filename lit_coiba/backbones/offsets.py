@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lit_coiba.backbones.forwards import captured
 from lit_coiba.backbones.probe import like
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.grid import Grid
@@ -33,8 +34,8 @@ def measured_places(model: nn.Module, activation: Callable[[Tensor], Tensor], si
         size: Height and width of the images in pixels.
     """
     with frozen(model), torch.enable_grad(), torch.inference_mode(False):
-        own = like(model)
-        images = torch.stack([noise(0, image, 0, (3, *size)) for image in range(IMAGES)]).to(own).requires_grad_()
+        drawn = torch.stack([noise(0, image, 0, (3, *size)) for image in range(IMAGES)])
+        images = drawn.to(like(model)).requires_grad_()
         found = activation(images)
         grid = (int(found.shape[-2]), int(found.shape[-1]))
         rows, columns = ([(cells - 1) // 2, cells // 2] for cells in grid)
@@ -68,20 +69,15 @@ class MeasuredCells:
         return self._found[layer]
 
 
-def layer_activation(model: nn.Module, grid: Grid) -> Callable[[Tensor], Tensor]:
-    """Function of images that gives the activation of a layer in space, ``(B, C, h, w)``."""
+def layer_activation(layer: nn.Module, forward: Callable[[Tensor], Tensor], grid: Grid) -> Callable[[Tensor], Tensor]:
+    """Function of images that gives the activation of a layer in space, ``(B, C, h, w)``.
 
-    def activation(images: Tensor) -> Tensor:
-        found: list[Tensor] = []
-        layer = model.get_submodule(grid.layer)
-        handle = layer.register_forward_hook(lambda _, __, output: found.append(output))
-        try:
-            model(images)
-        finally:
-            handle.remove()
-        return grid.to_spatial(found[0])
-
-    return activation
+    Args:
+        layer: The layer.
+        forward: The model, which leaves images as they are.
+        grid: How the layer's output lies in space.
+    """
+    return lambda images: grid.to_spatial(captured(layer, forward, images))
 
 
 def _beside(shares: Tensor, pixels: int, cells: int) -> float:

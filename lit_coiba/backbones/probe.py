@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lit_coiba.backbones.chains import Link
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.frozen import kept_randomness
 from lit_coiba.core.plain_forward import plain_forward
 
 REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError)  # of images of some size or order in memory
@@ -37,6 +38,10 @@ class Probe(NamedTuple):
     writes_input: frozenset[int]  # links that write into the tensor they are given
     output: tuple[int, ...] | None  # shape of the last link's output, without the batch axis
     channels_last: bool  # it runs with the channels of feature maps last in memory; `view` may not
+
+    def writing(self, links: set[int]) -> Probe:
+        """The same with more links known to write into what they are given."""
+        return self._replace(writes_input=self.writes_input | links)
 
     def ordered(self, stream: Tensor) -> Tensor:
         """Images or feature maps ``(B, C, H, W)`` in the order in memory in which convolutions are fastest.
@@ -83,10 +88,10 @@ def _probe(
         return record
 
     order: list[str] = []
-    with evaluated(model), torch.inference_mode(False), torch.no_grad():
+    own = like(model)
+    with evaluated(model), kept_randomness(own.device), torch.inference_mode(False), torch.no_grad():
         handles = [m.register_forward_hook(recorder(name)) for name, m in model.named_modules() if name]
         try:
-            own = like(model)
             stream = torch.zeros((BATCH, channels, *size), dtype=own.dtype, device=own.device)
             stream = stream.contiguous(memory_format=layout)
             for position, link in enumerate(links):

@@ -56,7 +56,7 @@ DIFFERENCES = spellings({*kinds.SUBTRACTIONS.names - kinds.ALIASES.names, "sub_"
 PRODUCTS = spellings({*kinds.MULTIPLICATIONS.names - kinds.ALIASES.names, "mul_"})
 QUOTIENTS = spellings({*kinds.DIVISIONS.names - kinds.ALIASES.names, "div_"})
 # torch.dropout decides by an argument, not by the mode of a module, whether it drops anything.
-SAME = spellings([*_of_images(kinds.DROPOUTS.names), "contiguous"]) - {torch.dropout}
+SAME = spellings([*_of_images(kinds.DROPOUTS.names), "contiguous", "clone"]) - {torch.dropout}
 POOLS = spellings(_of_images(kinds.AVERAGE_POOLS.names))
 MEANS = spellings(["mean"])
 FLATTENINGS = spellings(["flatten"])
