@@ -16,6 +16,7 @@ from lit_coiba.core.printable import printable
 from lit_coiba.data.files.class_names import ClassNames
 from lit_coiba.data.files.image_file import read_image
 from lit_coiba.data.transforms import Transform
+from lit_coiba.files.owned import check_apart, given_path
 from lit_coiba.pictures.about import explains_predictions, method_name
 from lit_coiba.pictures.names import class_name
 from lit_coiba.pictures.numbers import percent, rounded
@@ -57,7 +58,7 @@ def export_overlays(
     Raises:
         InputError: There is no such folder of pictures, none of them can be read, or `output` cannot be written.
     """
-    folder = Path(images).expanduser()
+    folder = given_path(images, "images").expanduser()
     if not folder.is_dir():
         raise InputError(f"images: {printable(folder, 200)} is not a folder: give the folder that was data.root")
     transform, always = Transform(_recipe(store)), explains_predictions(store.manifest)
@@ -74,7 +75,8 @@ def export_overlays(
             return None
         return _page(row, transform, picture, names, method_name(store.manifest), always)
 
-    target = store.path / FOLDER if output is None else Path(output)
+    target = store.path / FOLDER if output is None else given_path(output, "output")
+    check_apart(target, "output", [folder])
     written = export_store(iter(store), len(store), store.manifest.digest, "overlay", target, progress, draw)
     if missing and not written:
         raise InputError(

@@ -19,10 +19,10 @@ from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.fingerprint import Fingerprint, difference, same_version
 from lit_coiba.data.shard import Shard
 from lit_coiba.store import ExplanationStore, Manifest
+from lit_coiba.store.folder import STATISTICS
 from lit_coiba.store.manifest import FILE_NAME
 from lit_coiba.store.revision import STALE, forget, relabel
 from lit_coiba.store.samples import read_samples
-from lit_coiba.store.store import STATISTICS
 from lit_coiba.trainer.block_run import BlockRun
 
 IfChanged = Literal["refuse", "recompute"]

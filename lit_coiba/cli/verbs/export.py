@@ -33,9 +33,10 @@ def export(
     """
     check_folders([store])  # before seconds are spent on imports
     from lit_coiba.core.errors import InputError
+    from lit_coiba.files.owned import given_path
     from lit_coiba.store.store import ExplanationStore
 
-    opened = ExplanationStore(store)
+    opened = ExplanationStore(given_path(store, "store"))
     if format == "overlay":
         from lit_coiba.pictures.overlay_export import export_overlays
 
