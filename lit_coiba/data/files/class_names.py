@@ -53,7 +53,8 @@ class ClassNames:
             InputError: The file is missing, unreadable or empty, or its indices are not 0 ... K-1.
         """
         if path.suffix.lower() != ".csv":
-            names = [line.strip() for line in read_text(path, "classes").split("\n") if line.strip()]
+            lines = read_text(path, "classes").replace("\r", "\n").split("\n")
+            names = [line.strip() for line in lines if line.strip()]
             if not names:
                 raise InputError(f"classes: {path} is empty; it should have one class name per line")
             return cls(names)
