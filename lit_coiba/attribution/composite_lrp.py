@@ -18,6 +18,7 @@ from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved
+from lit_coiba.functional import working_dtype
 from lit_coiba.functional.channels import Reduce, over_colours
 from lit_coiba.propagation.attention import attention_layers, other_attention
 from lit_coiba.propagation.operations import CONVOLUTIONS
@@ -95,9 +96,13 @@ class CompositeLRP(AttributionMethod):
             with rules.context(network) as listening:
                 out = listening(pixels)
                 last = out.detach().requires_grad_()
-                slope = torch.autograd.grad(targets.score(last).sum(), last)[0]
-                values = torch.autograd.grad(out, pixels, last.detach() * slope)[0]
-        return Explanation(over_colours(values, self.reduce), {})
+                start = last.detach() * torch.autograd.grad(targets.score(last).sum(), last)[0]
+                values = torch.autograd.grad(out, pixels, start)[0]
+        sums = {"attribution_sum": values, "relevance": start}
+        return Explanation(
+            over_colours(values, self.reduce),
+            {name: part.flatten(1).sum(1, dtype=working_dtype(part)) for name, part in sums.items()},
+        )
 
     def _rules(self, model: Network, images: Tensor) -> Any:
         """zennit's composite, for layers."""

@@ -126,6 +126,27 @@ def trained_on_imagenet(rows: Tensor) -> bool:
 
 
 @lru_cache(maxsize=2)
+def imagenet_aliases(num_classes: int) -> Mapping[str, int]:
+    """What else ImageNet's classes are called, and their numbers: WordNet's ids, and lemmas that only one class has.
+
+    Example:
+        >>> [imagenet_aliases(1000)[name] for name in ("n01440764", "Tinca tinca", "tench, Tinca tinca")]
+        [0, 0, 0]
+    """
+    known = ImageNetInfo(IMAGENET[num_classes])
+    texts = known.label_descriptions()
+    lemmas = [(lemma, index) for index, text in enumerate(texts) for lemma in {text, *text.split(", ")}]
+    counts = Counter(lemma for lemma, _ in lemmas)
+    wordnet = {name: index for index, name in enumerate(known.label_names())}
+    return {**{lemma: index for lemma, index in lemmas if counts[lemma] == 1}, **wordnet}
+
+
+def is_imagenet(names: Sequence[str]) -> bool:
+    """Whether these are the names that `imagenet_names` gives."""
+    return len(names) in IMAGENET and tuple(names) == imagenet_names(len(names))
+
+
+@lru_cache(maxsize=2)
 def imagenet_names(num_classes: int) -> tuple[str, ...]:
     """Names of ImageNet's classes: WordNet's first lemma, with the number where several have the same one.
 

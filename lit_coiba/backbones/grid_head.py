@@ -12,7 +12,7 @@ from lit_coiba.backbones.grids import Metadata, grid_of
 from lit_coiba.backbones.probe import evaluated, like
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.grid import Grid
-from lit_coiba.functional import precise
+from lit_coiba.functional import noise, precise
 
 PLACE = "forward_head"  # timm's verb from features to logits, in all its models
 
@@ -61,9 +61,25 @@ def attach(model: Any, head: nn.Module, grid: Grid, size: tuple[int, int]) -> No
         )
     norm = pooled_norm(model)
     if not isinstance(getattr(model, PLACE), GridHead):
+        _check_function(model, head, size)
         model.reset_classifier(0)
     _put(model, GridHead(head, grid, norm).to(like(model).device))
     _without_unused(model, size)
+
+
+def _check_function(model: Any, head: Any, size: tuple[int, int]) -> None:
+    """Let a head that promises the classifier's own function look at that once, on images of noise."""
+    if not hasattr(head, "check_function"):
+        return
+    try:
+        weight, bias = linear_classifier(model)
+    except InputError:
+        return
+    images = torch.stack([noise(0, image, 0, (3, *size)) for image in range(2)]).to(like(model))
+    with evaluated(model), torch.no_grad():
+        logits = model(images)
+        if isinstance(logits, Tensor):
+            head.check_function(logits, timm_features(model, images), weight, bias)
 
 
 def _put(model: nn.Module, placed: GridHead) -> None:

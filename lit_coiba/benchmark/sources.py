@@ -126,8 +126,6 @@ class DatasetRegions:
     def _knows(self, index: int) -> bool:
         try:
             return self.dataset.region(index) is not None
-        except (OSError, ValueError):  # it is told, in a way that makes no sense: a failure of this image
-            return True
         except Exception:  # whatever a user's dataset raises: the image fails where it is scored, if it is
             return False
 

@@ -13,6 +13,16 @@ class Failure(NamedTuple):
     id: str
     reason: str
 
+    @classmethod
+    def of(cls, name: str, error: Exception) -> Failure:
+        """The failure of a sample, with the first line of an error as the reason."""
+        lines = str(error).strip().splitlines()
+        if not lines:
+            return cls(name, type(error).__name__)
+        return cls(
+            name, lines[0] if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {lines[0]}"
+        )
+
 
 class Batch(NamedTuple):
     """One block of samples: what a data module of this project yields when a dataset is explained."""

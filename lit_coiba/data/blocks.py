@@ -63,7 +63,7 @@ class BlockDataset(Dataset[Batch]):
             image = self.dataset.image(index)
             pixels = self.transform.pixels(image)
         except Exception as error:  # whatever a user's dataset raises: recorded, and the run goes on
-            return Failure(self.dataset.ids[index], _reason(error))
+            return Failure.of(self.dataset.ids[index], error)
         self.enlarged.look(image, self.dataset.ids[index])
         return pixels
 
@@ -100,11 +100,3 @@ class BlockSampler(DistributedSampler):
 
     def __len__(self) -> int:
         return len(self.blocks)
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an error, as the reason of a failure."""
-    message = str(error).strip().splitlines()
-    if not message:
-        return type(error).__name__
-    return message[0] if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: {message[0]}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import Image
 from torch import Tensor
 
+from lit_coiba.backbones.class_names import imagenet_aliases, is_imagenet
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset
@@ -41,7 +42,9 @@ def class_order(data: Sequence[str], model: Sequence[str] | None) -> ClassOrder 
     """How the classes of data go with those of a model by name; None = only by number.
 
     That is where one of them has no names, or where there are as many of both and no name is common to them: folders
-    named by WordNet's ids, say, and a model whose classes have English names.
+    named in one language, say, and a model whose classes have names of another one. Classes of ImageNet are also known
+    by WordNet's ids and by all their lemmas; and a list of as many names, of which those that are known stand at their
+    places, is another spelling of the same list.
 
     Example:
         >>> class_order(["cat", "dog"], ["ant", "dog", "cat"])
@@ -52,9 +55,12 @@ def class_order(data: Sequence[str], model: Sequence[str] | None) -> ClassOrder 
     """
     if not data or not model or len(set(model)) < len(model) or len(set(data)) < len(data):
         return None
-    numbers = {name: number for number, name in enumerate(model)}
+    numbers: Mapping[str, int] = {name: number for number, name in enumerate(model)}
+    if imagenet := is_imagenet(model):
+        numbers = {**imagenet_aliases(len(model)), **numbers}
     places = [numbers.get(name, -1) for name in data]
-    if max(places) < 0 and len(data) == len(model):
+    another = imagenet and all(place in (-1, number) for number, place in enumerate(places))
+    if len(data) == len(model) and (max(places) < 0 or another):
         return None
     return ClassOrder(places, [name for name, place in zip(data, places) if place < 0])
 
@@ -117,6 +123,8 @@ def in_order_of(dataset: ImageDataset, network: Any) -> ImageDataset:
     names = getattr(network, "class_names", None)
     order = class_order(dataset.classes, names)
     if order is None or names is None or (order.identical and len(names) == len(dataset.classes)):
+        return dataset
+    if max(order.places) < 0:  # class folders of something else
         return dataset
     if order.unknown and len(names) == len(dataset.classes) and not _told(network):
         return dataset

@@ -70,14 +70,12 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
     def _pixels(self, index: int) -> Tensor:
         try:
             image = self.dataset.image(index)
-        except OSError as error:
+            pixels: Tensor = (self.augmentation or self.transform.pixels)(image)
+        except (OSError, InputError) as error:
             name = printable(self.dataset.ids[index], 100)
             raise InputError(f"sample {name}: {error}; fix the file or remove it") from error
         self.enlarged.look(image, self.dataset.ids[index])
-        if self.augmentation is None:
-            return self.transform.pixels(image)
-        cut: Tensor = self.augmentation(image)
-        return cut
+        return pixels
 
     def _label(self, index: int) -> int:
         label = self.dataset.labels[index]

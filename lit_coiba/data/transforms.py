@@ -82,27 +82,35 @@ class Transform:
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of a picture of this size after the resize, before the crop.
 
-        As in timm, of a center crop a square target rounds the longer side down, any other target rounds to nearest.
+        Raises:
+            InputError: The picture is so elongated that its resized copy would not fit in memory.
         """
-        target = [math.floor(side / self.preprocessing.crop_pct) for side in self.preprocessing.size]
-        mode = self.preprocessing.crop_mode
-        if mode == "squash":
-            size = (target[0], target[1])
-        elif mode == "center" and target[0] == target[1]:
-            short, long = sorted((height, width))
-            longer = int(target[0] * long / short)
-            size = (target[0], longer) if height <= width else (longer, target[0])
-        else:
-            ratio = (max if mode == "border" else min)(height / target[0], width / target[1])
-            size = (max(round(height / ratio), 1), max(round(width / ratio), 1))
+        size = self._resized(height, width)
         if size[0] * size[1] > MAX_PIXELS:
-            raise InputError(f"an image of {width} x {height} pixels is too elongated to be resized to {target}")
+            raise InputError(
+                f"an image of {width} x {height} pixels is too elongated to be resized to {self._target()}"
+            )
         return size
 
     def enlargement(self, height: int, width: int) -> float:
         """How many times larger a picture of this size becomes, along the side that grows most."""
-        resized = self.resized(height, width)
+        resized = self._resized(height, width)
         return max(resized[0] / height, resized[1] / width)
+
+    def _target(self) -> list[int]:
+        return [math.floor(side / self.preprocessing.crop_pct) for side in self.preprocessing.size]
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        """As in timm, of a center crop a square target rounds the longer side down, any other one rounds to nearest."""
+        target, mode = self._target(), self.preprocessing.crop_mode
+        if mode == "squash":
+            return target[0], target[1]
+        if mode == "center" and target[0] == target[1]:
+            short, long = sorted((height, width))
+            longer = int(target[0] * long / short)
+            return (target[0], longer) if height <= width else (longer, target[0])
+        ratio = (max if mode == "border" else min)(height / target[0], width / target[1])
+        return max(round(height / ratio), 1), max(round(width / ratio), 1)
 
     def _crop(self, image: Image.Image, fill: list[int]) -> Image.Image:
         """The middle of a picture, with `fill` beside it where the picture is smaller."""

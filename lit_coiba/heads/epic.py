@@ -13,12 +13,15 @@ from lit_coiba.functional import precise, spatial_average
 from lit_coiba.heads.head import Head, Terms, exact_linear
 from lit_coiba.heads.rotation import Form, Parametrization, Rotation
 
+TOLERANCE = 0.02  # of the largest logit: bf16 rounds as much
+
 
 class EPICHead(Head):
     """Average pooling and the classifier's own last layer; units are the channels of G = U F, weights W' = W U^-1.
 
-    The logits are those of the classifier, whatever U is: W' avg(G) + b = W avg(F) + b. Only U is trained, for purity,
-    see `modules.purity_training`.
+    The logits are those of the classifier, whatever U is: W' avg(G) + b = W avg(F) + b. That holds for classifiers that
+    average their features and have one linear layer behind it; a transformer that reads a CLS token is refused when the
+    head is attached. Only U is trained, for purity, see `training.purity_training`.
 
     Args:
         in_channels: Number of input channels D.
@@ -47,6 +50,7 @@ class EPICHead(Head):
         super().__init__(in_channels, num_classes)
         self.form: Form = form
         self.parametrization: Parametrization = parametrization
+        self._off = 0.0  # by how much it would change the logits of the model that it is attached to
         self.rotate = Rotation(in_channels, form, parametrization)
         self.weight = nn.Parameter(torch.zeros(num_classes, in_channels), requires_grad=False)
         self.bias = nn.Parameter(torch.zeros(num_classes), requires_grad=False)
@@ -61,13 +65,43 @@ class EPICHead(Head):
         """Take W ``(K, D)`` and b ``(K,)`` from the classifier: `backbones.grid_head.linear_classifier` gives them.
 
         Raises:
-            InputError: Weights of another shape.
+            InputError: Weights of another shape, or this head stands where the model computes something else with them.
         """
+        self._refuse()
         if weight.shape != self.weight.shape:
             raise InputError(f"weights have shape {tuple(weight.shape)}: this head takes {tuple(self.weight.shape)}")
         self.weight.copy_(weight)
         if bias is not None:
             self.bias.copy_(bias)
+
+    @torch.no_grad()
+    def check_function(self, logits: Tensor, features: Tensor, weight: Tensor, bias: Tensor) -> None:
+        """Compare with the classifier whose place this head is about to take: U keeps its function, or there is none.
+
+        Args:
+            logits: What the classifier says of some images, ``(B, K)``.
+            features: The grid that this head will read for them, ``(B, D, h, w)``.
+            weight: The classifier's weights, ``(K, D)``.
+            bias: The classifier's biases, ``(K,)``.
+
+        Raises:
+            InputError: This head has the classifier's weights, and its logits are others.
+        """
+        if weight.shape != self.weight.shape:
+            return
+        kept = exact_linear(precise(spatial_average(self._checked(features))), precise(weight), precise(bias))
+        off = (kept - logits).abs().max() / logits.abs().max().clamp_min(torch.finfo(kept.dtype).tiny)
+        self._off = 0.0 if off <= TOLERANCE else float(off)
+        if torch.equal(self.weight.to(weight), weight):
+            self._refuse()
+
+    def _refuse(self) -> None:
+        if self._off:
+            raise InputError(
+                "EPIC keeps the function of classifiers that average their features and have one linear layer behind"
+                f" it; this model does otherwise, as transformers that read a CLS token: its logits would change by"
+                f" {self._off:.2g} of the largest one. Take another model, or train another head"
+            )
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits ``(B, K)``."""

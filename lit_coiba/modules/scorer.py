@@ -161,8 +161,8 @@ class Scorer(BlockModule):
         for name in batch.ids:
             try:
                 found[name] = self.regions.of(name) if self.source.targets(name) else None
-            except (OSError, ValueError) as error:  # noqa: PERF203 - each has its own reason
-                failures.append(Failure(name, str(error).splitlines()[0]))
+            except Exception as error:  # noqa: PERF203 - whatever a user's dataset raises, each has its own reason
+                failures.append(Failure.of(name, error))
         kept = [i for i, name in enumerate(batch.ids) if name in found]
         if len(kept) < len(batch.ids):
             ids = tuple(batch.ids[i] for i in kept)

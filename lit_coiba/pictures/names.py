@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
+
+_WORDNET_ID = re.compile(r"n\d{8}")
 
 
 class Names(NamedTuple):
@@ -17,11 +20,12 @@ class Names(NamedTuple):
     def of(cls, data: Sequence[str], model: Sequence[str] | None, num_classes: int) -> Names:
         """The names for data with the class names `data`, and a model of `num_classes` classes.
 
-        As many names as classes are those of the model. Otherwise the model's own are used, where they are known, and
-        labels are compared with them by name.
+        As many names as classes are those of the model; WordNet's ids give way to its names. Otherwise the model's own
+        are used, where they are known, and labels are compared with them by name.
         """
         if len(data) == num_classes:
-            return cls(data, data)
+            named = model if model and all(map(_WORDNET_ID.fullmatch, data)) else data
+            return cls(named, named)
         return cls(model or (), data or model or (), not data)
 
     def target(self, index: int) -> str:

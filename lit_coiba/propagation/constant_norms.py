@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from lit_coiba.functional import precise
+from lit_coiba.propagation.operations import operation_name
 
 
 def layer_norm(
@@ -74,6 +76,38 @@ def _normalized(centred: Tensor, axes: tuple[int, ...], eps: float | None) -> Te
     mean_square = precise(centred.detach()).square().mean(axes, keepdim=True)
     within = torch.finfo(centred.dtype).eps if eps is None else eps
     return centred * (mean_square + within).rsqrt().to(centred.dtype)
+
+
+class ConstantNorms(TorchFunctionMode):
+    """Norms over the input keep their values inside, and have the gradient of the same norms with constants."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """One operation."""
+        output, rule = func(*args, **(kwargs or {})), CONSTANT_NORMS.get(operation_name(func))
+        return output if rule is None else valued(output, rule(*args, **(kwargs or {})))
+
+
+def with_constants(norm: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    """What `norm` makes of values, as a linear function of them: its statistics count as constants."""
+    with ConstantNorms():
+        return norm(values)
+
+
+def valued(value: Tensor, gradient: Tensor) -> Tensor:
+    """A tensor with the values of one and the gradient of another."""
+    return _Valued.apply(gradient, value.detach())
+
+
+class _Valued(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, value: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
 
 
 CONSTANT_NORMS: dict[str, Callable[..., Tensor]] = {

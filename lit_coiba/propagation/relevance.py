@@ -19,7 +19,7 @@ from lit_coiba.backbones.forwards import override_forward
 from lit_coiba.core.errors import Unsupported
 from lit_coiba.propagation import operations as kinds
 from lit_coiba.propagation.attention import explicit_multihead
-from lit_coiba.propagation.constant_norms import CONSTANT_NORMS
+from lit_coiba.propagation.constant_norms import CONSTANT_NORMS, valued
 from lit_coiba.propagation.operations import is_activation, is_gate, operation_name
 
 TINY = 1e-6  # the ratio of an activation's output to its input is taken here where the input is smaller
@@ -148,11 +148,6 @@ def shared(product: Tensor, factors: int) -> Tensor:
     return product
 
 
-def valued(value: Tensor, gradient: Tensor) -> Tensor:
-    """A tensor with the values of one and the gradient of another."""
-    return _Valued.apply(gradient, value.detach())
-
-
 def _multiplied(func: Callable[..., Tensor], called: str, x: Tensor, y: Tensor, **kwargs: Any) -> Tensor:
     """All relevance goes to the numerator of a quotient, and to the value of a product with a broadcast gate."""
     if "div" in called or y.numel() < x.numel():
@@ -195,13 +190,3 @@ def _flat(values: tuple[Any, ...]) -> Iterator[Any]:
             yield from value
         else:
             yield value
-
-
-class _Valued(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor, value: Tensor) -> Tensor:
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return gradients[0], None

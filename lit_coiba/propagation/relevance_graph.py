@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lit_coiba.core.errors import Unsupported
 from lit_coiba.propagation import operations as kinds
+from lit_coiba.propagation.constant_norms import with_constants
 from lit_coiba.propagation.max_pools import SharedMaxPool, Windows, windows_of
 from lit_coiba.propagation.operations import is_activation, is_gate, operation_name
 from lit_coiba.propagation.relevance_steps import Gate, PassThrough, Proportional, Sum
@@ -184,6 +185,8 @@ def _give_rule_to_layer(module: fx.GraphModule, node: fx.Node, epsilon: float) -
         _replace(module, node, PassThrough(layer))
     elif isinstance(layer, (kinds.MAX_POOLS | kinds.ADAPTIVE_MAX_POOLS).modules) and not layer.return_indices:
         _replace(module, node, SharedMaxPool(layer, windows_of(layer)))
+    elif isinstance(layer, kinds.INPUT_NORMS.modules) and _without_activation(layer):
+        _replace(module, node, Proportional(partial(with_constants, layer), epsilon))
     elif isinstance(layer, kinds.RESIZING.modules):
         _replace(module, node, Proportional(layer, epsilon))
     elif not _known(layer):
@@ -208,6 +211,12 @@ def _max_pool(name: str, function: Callable[..., Tensor], node: fx.Node) -> Shar
         raise Unsupported("a max pool that returns places", place(node))
     windows = Windows.of(int(name[-2]), **{key: value for key, value in given.items() if key != "ceil_mode"})
     return SharedMaxPool(partial(function, **given), windows)
+
+
+def _without_activation(norm: nn.Module) -> bool:
+    """Whether a norm of torch or timm does nothing else: some of timm's have an activation behind them."""
+    own = type(norm).__module__.split(".")[0] in ("torch", "timm")
+    return own and isinstance(getattr(norm, "act", nn.Identity()), nn.Identity)
 
 
 def _is_call(node: fx.Node) -> bool:

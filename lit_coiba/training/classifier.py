@@ -108,7 +108,7 @@ class Classifier(LightningModule):
         self.teacher = Teacher(**teacher) if isinstance(teacher, dict) else teacher
         saved["teacher"] = self.teacher.arguments() if self.teacher is not None else None
         self.save_hyperparameters(saved)
-        self._classes = NamedClasses(class_names, self.backbone.num_classes)
+        self._classes = NamedClasses(class_names, self.backbone)
         if frozen:
             self._freeze()
 
@@ -176,16 +176,12 @@ class Classifier(LightningModule):
         return self._classes.names
 
     def setup(self, stage: str) -> None:
-        """Compare the classes with those of the data by name, or learn their names.
-
-        Raises:
-            InputError: The data have a class or a label that this classifier does not have.
-        """
+        """Learn the names of the data's classes, or compare them; data of other classes are refused."""
         data = getattr(self.trainer, "datamodule", None)
         images = samples_of(data.data if isinstance(data, CachedFeatures) else data, stage)
         if images is not None and stage != "predict":
             self._classes.meet(images, fitting=stage == "fit")
-            self.hparams["class_names"] = self._classes.names
+            self.hparams["class_names"] = self.backbone.class_names = self._classes.names
 
     def in_own_order(self, targets: Tensor) -> Tensor:
         """Targets of the data, class indices ``(B,)`` or probabilities ``(B, K)``, in the order of this classifier."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lit_coiba.backbones import Backbone
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.class_order import check_labels, class_order
 from lit_coiba.data.dataset import ImageDataset
@@ -19,7 +20,7 @@ class NamedClasses:
 
     Args:
         names: Names in index order; None = not known yet.
-        count: Number of classes.
+        backbone: Network that has these classes; it is told their names.
 
     Raises:
         InputError: There are more or fewer names.
@@ -27,12 +28,15 @@ class NamedClasses:
 
     names: list[str] | None
 
-    def __init__(self, names: Sequence[str] | None, count: int) -> None:
+    def __init__(self, names: Sequence[str] | None, backbone: Backbone) -> None:
+        count = backbone.num_classes
         if names is not None and len(names) != count:
             raise InputError(
                 f"class_names has {len(names)} names, but the model has {count} classes: give one for each"
             )
         self.names = None if names is None else list(names)
+        if names is not None:
+            backbone.class_names = names
         self.count = count
         self._places: Tensor | None = None  # of each class of the data, its number here; None = the same
 

@@ -64,7 +64,7 @@ def rescale_twin(chain, image, target):
 
 
 def pool_twin(pool, image, reference, multiplier):
-    """Window by window: the winner of the image has what it rises above the reference's, and the other way round."""
+    """Window by window: the winners of the image share what it rises above the reference's, and the other way round."""
     contributions, (height, width) = torch.zeros_like(image), image.shape[-2:]
     for index in torch.cartesian_prod(*[torch.arange(size) for size in multiplier.shape]).tolist():
         b, channel, row, column = index
@@ -74,10 +74,14 @@ def pool_twin(pool, image, reference, multiplier):
             for x in range(column * pool.stride - pool.padding, column * pool.stride - pool.padding + pool.kernel_size)
             if 0 <= y < height and 0 <= x < width
         ]
-        winner, loser = (max(places, key=lambda place: float(values[place])) for values in (image, reference))
-        highest = max(image[winner], reference[loser])
-        contributions[winner] += multiplier[tuple(index)] * (highest - reference[loser])
-        contributions[loser] += multiplier[tuple(index)] * (image[winner] - highest)
+        here, there = (max(float(values[place]) for place in places) for values in (image, reference))
+        for values, largest, effect in (
+            (image, here, max(here, there) - there),
+            (reference, there, here - max(here, there)),
+        ):
+            winners = [place for place in places if values[place] == largest]
+            for winner in winners:
+                contributions[winner] += multiplier[tuple(index)] * effect / len(winners)
     change = image - reference
     return torch.where(change == 0, 0, contributions / change)
 

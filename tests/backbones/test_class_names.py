@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from lit_coiba import Backbone
+from lit_coiba import Backbone, Classifier, Trainer
 from lit_coiba.backbones.class_names import IMAGENET, imagenet_names, trained_on_imagenet
 from lit_coiba.backbones.random_weights import has_random_weights
 from lit_coiba.core.errors import InputError
 from lit_coiba.heads import LinearHead
 from tests._testers import tiny
+from tests._testers.runs import NoiseData
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +125,15 @@ def test_random_weights_are_known_as_such(tmp_path):
     assert not has_random_weights(model)  # trained
     linear = nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten())
     assert not has_random_weights(Backbone.wrap(linear, image_size=8))  # of which nothing is known
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_classifier_tells_its_backbone_the_names_of_its_classes():
+    names = [f"kind {k}" for k in range(tiny.CLASSES)]
+    model = Classifier(tiny.vit(), class_names=names)
+    assert model.backbone.class_names == names
+    trainer = Trainer(max_steps=1, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    fitted, data = Classifier(tiny.vit()), NoiseData(4, 2)
+    data.pictures.classes = names
+    trainer.fit(fitted, datamodule=data)
+    assert fitted.backbone.class_names == names

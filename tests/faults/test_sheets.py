@@ -263,3 +263,28 @@ def test_the_store_has_the_models_name_and_class_names(tmp_path):
     store = explain(model, tmp_path / "s", NoiseData(2), Shade())
     assert store.manifest.recorded["model"] == "vit_tiny_patch16_224"
     assert store.manifest.recorded["class_names"] == model.class_names
+
+
+def test_folders_named_by_wordnets_ids_are_imagenets_classes():
+    from lit_coiba.backbones.class_names import imagenet_names
+    from lit_coiba.data.class_order import class_order
+
+    names = imagenet_names(1000)
+    order = class_order(["n01440764", "n02108422", "pug"], names)  # three folders: tench, bull mastiff, pug
+    assert order.places == [0, 243, 254]
+    assert class_order(["tench, Tinca tinca", "mine"], names).places == [0, -1]
+    ids = [f"n{k:08d}" for k in range(1000)]
+    assert Names.of(ids, names, 1000).target(243) == "bull mastiff"
+    assert Names.of(ids, None, 1000).target(243) == "n00000243"
+
+
+def test_another_spelling_of_imagenets_names_stays_in_order():
+    from lit_coiba.backbones.class_names import imagenet_names
+    from lit_coiba.data.class_order import class_order
+
+    names = imagenet_names(1000)
+    spelled = [name if number % 2 else f"{name}!" for number, name in enumerate(names)]
+    assert class_order(spelled, names) is None  # by number
+    moved = class_order([*spelled[1:], spelled[0]], names)
+    assert moved is not None
+    assert moved.places[:2] == [1, -1]

@@ -14,7 +14,7 @@ from lit_coiba.files.regular import read_text
 
 _NO_LABEL = ("", "-1", "-1.0")  # .0 is what pandas makes of an integer column with gaps
 _MOST_CLASSES = 1_000_000
-_WHOLE = re.compile(r"[0-9]{1,18}(\.0)?")
+_WHOLE = re.compile(r"[0-9]+(\.0)?")
 _SHOWN = 60  # characters of a name in a message
 
 
@@ -53,7 +53,8 @@ class ClassNames:
             InputError: The file is missing, unreadable or empty, or its indices are not 0 ... K-1.
         """
         if path.suffix.lower() != ".csv":
-            names = [line.strip() for line in read_text(path, "classes").split("\n") if line.strip()]
+            lines = read_text(path, "classes").replace("\r", "\n").split("\n")
+            names = [line.strip() for line in lines if line.strip()]
             if not names:
                 raise InputError(f"classes: {path} is empty; it should have one class name per line")
             return cls(names)
@@ -110,7 +111,8 @@ class ClassNames:
             return cls(sorted(labels))
         largest = max(numbers, key=float, default="0")
         if float(largest) >= _MOST_CLASSES:
-            raise InputError(f"{labels[largest]}: class {largest} is larger than any class number: check it")
+            shown = printable(largest, _SHOWN)
+            raise InputError(f"{labels[largest]}: class {shown} is larger than any class number: check it")
         return cls([])
 
     def index(self, text: str) -> int:
@@ -135,12 +137,11 @@ class ClassNames:
             more = ", ..." if len(self.names) > 5 else ""
             told = f"none of the {len(self.names)} classes ({known}{more})" if self.names else "not a class number"
             raise InputError(f"{shown} is {told}: check it, or give a file with all class names as classes")
-        number = int(text.removesuffix(".0"))
-        if self.names and number >= len(self.names):
-            raise InputError(f"class {number} is outside 0 to {len(self.names) - 1}")
-        if number >= _MOST_CLASSES:
-            raise InputError(f"class {number} is larger than any class number: check it")
-        return number
+        if self.names and float(text) >= len(self.names):
+            raise InputError(f"class {printable(text, _SHOWN)} is outside 0 to {len(self.names) - 1}")
+        if float(text) >= _MOST_CLASSES:
+            raise InputError(f"class {printable(text, _SHOWN)} is larger than any class number: check it")
+        return int(float(text))
 
     def has(self, name: str) -> bool:
         """Whether a class has this name."""

@@ -85,6 +85,8 @@ def _find(header: list[str], given: dict[str, str], path: Path) -> dict[str, int
         known = [alias for alias in aliases if alias in folded]
         if known:
             found.setdefault(role, folded[known[0]])
+    if "file" not in found and len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        raise InputError(f"csv: the fields of {path} are not separated by commas ({names[0]}): save it with commas")
     if "file" not in found:
         raise InputError(
             f"csv: no column has the file names; {present}: rename one to file, or give its name in columns"

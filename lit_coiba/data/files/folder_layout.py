@@ -80,8 +80,8 @@ def classes_in(folder: Path, model_classes: int | None, told: list[str]) -> Clas
     names = [name for name, what in held.items() if what != "nothing"]
     if empty := [name for name in names if held[name] == "files"]:
         told.append(
-            f"root: no image in {_named(empty)} of {folder} can be read, and the class number is kept: remove what is"
-            " no class"
+            f"root: no image in {_named(empty)} of {folder} can be read, and the class number is kept: remove what is "
+            "no class"
         )
     if nothing := [name for name, what in held.items() if what == "nothing"]:
         told.append(f"root: {_named(nothing)} of {folder} is empty, and counts as no class")

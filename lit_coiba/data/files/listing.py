@@ -95,18 +95,27 @@ def holds(folder: Path) -> str:
 
 def _walk(folder: str) -> Iterator[tuple[str, bool]]:
     """Relative POSIX path of each file, and whether it is an image."""
-    waiting: list[tuple[str, str, frozenset[str]]] = [(folder, "", frozenset())]
+    waiting: list[tuple[str, str, frozenset[object]]] = [(folder, "", frozenset())]
     while waiting:
         path, below, above = waiting.pop()
-        real = os.path.realpath(path)
-        if real in above:
+        itself = _identity(path)
+        if itself in above:
             continue
-        inside = above | {real}
+        inside = above | {itself}
         for entry in _entries(path):
             if _is_folder(entry):
                 waiting.append((entry.path, f"{below}{entry.name}/", inside))
             else:
                 yield below + entry.name, entry.name.lower().endswith(EXTENSIONS) and _may_be_read(entry)
+
+
+def _identity(folder: str) -> object:
+    """What a folder is, whichever links lead to it."""
+    try:
+        found = os.stat(folder)
+    except OSError:  # told when it is listed
+        return folder
+    return (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(folder)
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
