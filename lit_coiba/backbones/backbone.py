@@ -92,7 +92,7 @@ class Backbone(nn.Module):
         model = build(name, pretrained, num_classes, pair(image_size), **(timm_kwargs or {}))
         remove_strides(model, unstrided_stages)
         if checkpoint is not None:
-            load_weights(model, checkpoint, checkpoint_match, new_head, checkpoint_key)
+            load_weights(model, checkpoint, checkpoint_match, new_head, checkpoint_key, sized=bool(image_size))
         recipe = preprocessing_of(model, pair(image_size), mean, std, interpolation, crop_pct, crop_mode)
         self._adopt(model, recipe, arguments, inside(model))
         self.measured_cells, self.num_classes = measured_cells, int(model.num_classes)  # type: ignore[arg-type]

@@ -37,11 +37,16 @@ def layer_facts(model: nn.Module, size: tuple[int, int], grids: dict[str, Grid])
     energies: dict[str, Tensor] = {}
 
     def watch(name: str) -> Any:
-        def seen(module: nn.Module, args: Any, output: Any) -> None:
+        def seen(module: nn.Module, args: Any, output: Any) -> Any:
+            if any(
+                output is given for given in args
+            ):  # as others may read it: an edit of the layer reaches none of them
+                output = output.clone()
             if (edge := edge_of(output)) is not None:
                 edges[name] = edge
             moved = (output[0] - output[1]).detach().float().square()
             energies[name] = grids[name].to_map(grids[name].over_channels(moved[None]))[0]
+            return output
 
         return seen
 

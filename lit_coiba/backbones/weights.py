@@ -11,6 +11,7 @@ from torch import nn
 
 from lit_coiba.backbones.class_names import names_in, tell_names
 from lit_coiba.backbones.grid_head import PLACE
+from lit_coiba.backbones.image_sizes import warn_of_size
 from lit_coiba.backbones.mismatch import Mismatch
 from lit_coiba.backbones.twins import warn_of_twin
 from lit_coiba.backbones.weight_sets import Candidate, chosen, containers, named, parts
@@ -27,6 +28,7 @@ def load_weights(
     new_head: bool = False,
     key: str | None = None,
     found: WeightsFile | None = None,
+    sized: bool = True,
 ) -> None:
     """Copy the weights in `file` into `model`, in the model's dtype.
 
@@ -43,6 +45,7 @@ def load_weights(
         new_head: Leave the model's classifier as it is, whatever the file has.
         key: Key of the set of weights in a file that has several, such as ``state_dict_ema``; None = the one that fits.
         found: Content of the file, where it has been read.
+        sized: Whether somebody has chosen the size of images; else a resampled position embedding is told.
 
     Raises:
         InputError: No such file, not a file of weights, the weights of another model, several sets that fit equally
@@ -61,8 +64,10 @@ def load_weights(
         fitting = [part for one in sets for part in parts(one, own)]
         if key is not None:
             fitting = [one for one in fitting if one.key == key] or fitting
-        fitting = [Candidate(one.key, _fitted(one.weights, model)) for one in fitting]
-        weights = chosen(fitting, own, name, remedy).weights
+        fitted = [Candidate(one.key, _fitted(one.weights, model)) for one in fitting]
+        weights = chosen(fitted, own, name, remedy).weights
+        for raw in [raw for raw, one in zip(fitting, fitted) if one.weights is weights and not sized]:
+            warn_of_size(raw.weights, model, name)
     heads = _heads(model)
     if new_head:
         kept = {name: tensor for name, tensor in own.items() if _below(name, heads)}

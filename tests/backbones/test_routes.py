@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.routes import edge_of, routes
 
 
@@ -82,3 +83,22 @@ def test_deep_graphs_do_not_exhaust_anything():
     for _ in itertools.repeat(None, 3000):
         stream = stream + stream.tanh() * 1e-3
     assert routes(stream, x, {"x": edge_of(stream)}).cuts == {"x"}
+
+
+@pytest.mark.filterwarnings("ignore:.*goes round")
+def test_a_layer_that_hands_on_its_input_is_no_cut_where_that_is_read_elsewhere():
+    """timm's Xception: an identity in one of two branches is the tensor that both read."""
+
+    class Branches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Conv2d(3, 4, 1)
+            self.same = nn.Identity()
+            self.act = nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            x = self.stem(x)
+            return (self.same(x).tanh() + self.act(x)).mean((2, 3))
+
+    backbone = Backbone.wrap(Branches().eval(), image_size=8)
+    assert backbone.report.cuts == ("stem",)

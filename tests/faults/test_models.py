@@ -233,7 +233,7 @@ def test_classes_and_plain_modules_in_the_place_of_objects():
         Saliency().attribute(Net(), images())
     with pytest.raises(InputError, match="the class Net: give a model of it"):
         Saliency().attribute(Net, images())
-    with pytest.raises(InputError, match=r"method is the class Saliency: give an object, such as Saliency\(\)"):
+    with pytest.raises(InputError, match=r"method is the class Saliency: give an instance, Saliency\(\)"):
         Explainer(wrapped(Net()), Saliency)
     with pytest.raises(InputError, match="backbone is a Net: give a Backbone"):
         Explainer(Net(), Saliency())
@@ -254,3 +254,17 @@ def test_a_copy_of_a_model_is_looked_at_anew():
     twin = copy.deepcopy(model)
     assert torch.equal(twin(images()), model(images()))
     assert str(twin.report) == str(model.report)
+
+
+@pytest.mark.parametrize("size", [None, 32])
+def test_weights_for_another_size_of_images_are_told_where_none_was_chosen(tmp_path, size):
+    """DINOv2 is built for 518 pixels by timm; a file for 32 was resampled without a word."""
+    small = {"embed_dim": 12, "depth": 1, "num_heads": 2}
+    file = str(tmp_path / "weights.pth")
+    torch.save(Backbone("vit_tiny_patch16_224", timm_kwargs=small, image_size=32).model.state_dict(), file)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        Backbone("vit_tiny_patch16_224", timm_kwargs=small, checkpoint=file, image_size=size)
+    found = [str(one.message) for one in told if "position embedding is resampled" in str(one.message)]
+    assert len(found) == (size is None)
+    assert all("for images of 32 x 32 pixels, and the model is built for 224 x 224" in one for one in found)
