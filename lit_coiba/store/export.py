@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +32,7 @@ from lit_coiba.store.records import Row
 Format = Literal["npz", "png", "overlay"]
 FORMATS = ("npz", "png", "overlay")
 Draw = Callable[[Row], Image.Image | None]  # None = there is no picture of this row
-TABLE = "explanations.csv"  # file, id, label, target, probability; there when all files are
+TABLE = "explanations.csv"  # file, id, label, target, probability, class; there when all files are
 SIDE = 224  # pixels, of the longer side of a picture, unless the map is larger
 
 _BEGINNINGS: dict[str, tuple[bytes, ...]] = {"npz": (b"PK", b"\0"), "png": (b"\x89PNG", b"\0")}  # of torn ones
@@ -51,6 +51,7 @@ def export_store(
     output: Path,
     progress: bool = False,
     draw: Draw | None = None,
+    names: Sequence[str] = (),
 ) -> int:
     """Write each row to ``<id>.target<N>.<format>``, folders as in the id; and a table, ``explanations.csv``.
 
@@ -71,6 +72,7 @@ def export_store(
         output: Folder for the files.
         progress: Whether to show a progress bar on stderr.
         draw: Draws a row as an overlay.
+        names: Names of the model's classes, for the table; empty = unknown.
 
     Returns:
         How many rows have a file.
@@ -85,12 +87,13 @@ def export_store(
     try:
         _claim(output, {"identity": identity, "format": format})
         with progress_bar(f"Exporting {format}", progress) as tell, atomically(output / TABLE) as table:
-            table.write(_line("file", "id", "label", "target", "probability"))
+            table.write(_line("file", "id", "label", "target", "probability", "class"))
             for done, row in enumerate(rows, 1):
                 name = file_name(row.id, row.target, _ENDINGS.get(format, format))
                 if _write(output / name, row, format, draw):
                     label = "" if row.label < 0 else row.label
-                    table.write(_line(name, csv_cell(row.id), label, row.target, row.probability))
+                    called = csv_cell(names[row.target]) if 0 <= row.target < len(names) else ""
+                    table.write(_line(name, csv_cell(row.id), label, row.target, row.probability, called))
                     written += 1
                 tell(done, total)
     except OSError as error:

@@ -171,7 +171,8 @@ class ExplanationStore:
             InputError: It holds something else, or cannot be written.
         """
         folder = self.path / format if output is None else given_path(output, "output")
-        export_store(self._index.rows(), len(self), self.manifest.digest, format, folder, progress)
+        names, rows = self.manifest.class_names, self._index.rows()
+        export_store(rows, len(self), self.manifest.digest, format, folder, progress, names=names)
         return folder
 
     def write(self, record: BlockRecord, keep: bool = True) -> None:
