@@ -141,7 +141,7 @@ class TestMetricWords:
             "b",
         ]
         assert metrics_last(words) == [
-            *("-c", "cells.yaml", "--x", "b"),
+            *("-c", "cells.yaml"),
             *("--model.metrics.best", "Insertion", "--model.metrics.best.steps=4"),
         ]
 
@@ -196,7 +196,7 @@ class TestPython:
             Explainer(tiny, GradCAM)
         with pytest.raises(InputError, match="method is the text 'GradCAM': give an instance of a method"):
             Explainer(tiny, "GradCAM")
-        with pytest.raises(InputError, match="backbone is a Linear: wrap it first"):
+        with pytest.raises(InputError, match="backbone is a Linear: give a Backbone"):
             Explainer(torch.nn.Linear(2, 2), Saliency())
 
     def test_an_argument_that_is_not_kept(self):
