@@ -131,15 +131,7 @@ class TestMetricWords:
 
     def test_a_config_behind_them_takes_none_of_them_away(self):
         """`-c configs/benchmark/cells.yaml` after `--model.metrics.NAME` silently dropped that metric."""
-        words = [
-            "--model.metrics.best",
-            "Insertion",
-            "-c",
-            "cells.yaml",
-            "--model.metrics.best.steps=4",
-            "--output",
-            "b",
-        ]
+        words = ["--model.metrics.best", "Insertion", "-c", "cells.yaml", "--model.metrics.best.steps=4"]
         assert metrics_last(words) == [
             *("-c", "cells.yaml"),
             *("--model.metrics.best", "Insertion", "--model.metrics.best.steps=4"),
