@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, warn
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.printable import printable
 from lit_coiba.data.files.class_names import ClassNames
@@ -90,7 +89,7 @@ def export_overlays(
             " give the folder that was data.root"
         )
     if missing:
-        warnings.warn(f"{len(missing)} pictures cannot be read and have no overlay, such as {missing[0]}", stacklevel=2)
+        warn(f"{len(missing)} pictures cannot be read and have no overlay, such as {missing[0]}", stacklevel=2)
     return target
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.callbacks.unwritable import unwritable_is_a_warning
-from lit_coiba.core.errors import InputError, check_count
+from lit_coiba.core.errors import InputError, check_count, warn
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.fingerprint import Fingerprint
 from lit_coiba.data.module import BlockDataModule, Split
@@ -150,7 +150,7 @@ def _discard_damaged(folder: Path) -> None:
             warnings.simplefilter("ignore")
             Prototypes(folder)
     except InputError as error:
-        warnings.warn(f"{error}: they are made again", stacklevel=2)
+        warn(f"{error}: they are made again", stacklevel=2)
         for name in (SUMMARY, EVALUATION, PAGE):
             (folder / name).unlink(missing_ok=True)
 

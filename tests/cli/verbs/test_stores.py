@@ -51,10 +51,7 @@ def test_export(shards, command):
         (["merge", "out"], "write lit-coiba merge OUT STORE [STORE ...] (--help has examples)"),
         (["merge", "out", "none"], "none is not a store (there is no such folder): give a folder written by explain"),
         (["merge", "out", "none", "--ouput", "x"], "unknown key ouput (--help lists the keys)"),
-        (
-            ["export"],
-            "write lit-coiba export STORE --format npz|png|overlay [--output DIR] [--images DIR] (--help has examples)",
-        ),
+        (["export"], "write lit-coiba export STORE --format npz|png|overlay [--output DIR]"),
         (["export", "none"], "--format must be given (--help has examples)"),
         (["export", "none", "--format", "jpg"], "--format expects npz or png or overlay, got 'jpg'"),
         (["export", "none", "--outptu", "x"], "unknown key outptu: did you mean output?"),
