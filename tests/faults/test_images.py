@@ -82,6 +82,16 @@ def test_lengths_in_a_file_are_not_believed(tmp_path):
             read(path)
 
 
+def test_a_header_that_asks_for_memory_which_the_file_cannot_fill_is_refused(tmp_path):
+    path = saved(tmp_path / "a.gif")
+    whole = bytearray(path.read_bytes())
+    whole[6:10] = struct.pack("<HH", 12_000, 12_000)
+    path.write_bytes(whole)
+    for read in (read_image, image_size):
+        with pytest.raises(OSError, match=r"it says that it has 12000 x 12000 pixels, in \d+ bytes"):
+            read(path)
+
+
 @pytest.mark.parametrize("mode", ["pipe", "loop", "nowhere", "long", "folder"])
 def test_what_is_no_file_is_a_failure_of_one_image(mode, tmp_path):
     """reliability.md 4 and 7: a link to a pipe was waited for; a link to itself ended the run."""

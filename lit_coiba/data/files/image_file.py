@@ -38,6 +38,7 @@ _ENDINGS = {
 EXTENSIONS = tuple(sorted(ending for endings in _ENDINGS.values() for ending in endings))
 
 _BYTES_A_PIXEL = 16  # of a file, at most
+_PIXELS_A_BYTE, _LARGE = 4096, 32_000_000  # of a file with more pixels than cameras have, at most
 _MOST_DEEP = 1 << 30  # bytes of a PNG in color with 16 bits
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = {
@@ -139,7 +140,14 @@ def _opened(path: Path, whole: bool = False, formats: Sequence[str] = ()) -> Ite
         check_tiff(bounded)
         with Image.open(bounded, formats=list(formats) or list(_formats())) as image:  # type: ignore[arg-type]
             bounded.budget += _BYTES_A_PIXEL * image.width * image.height
+            _check_size(image, os.fstat(file.fileno()).st_size)
             yield image
+
+
+def _check_size(image: Image.Image, size: int) -> None:
+    """Refuse a header that asks for memory which the file cannot fill."""
+    if _LARGE < image.width * image.height > _PIXELS_A_BYTE * size:
+        raise ValueError(f"it says that it has {image.width} x {image.height} pixels, in {size} bytes")
 
 
 @cache

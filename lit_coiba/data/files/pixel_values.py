@@ -82,5 +82,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     if image.mode == "P" or "A" in image.mode or "a" in image.mode or "transparency" in image.info:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            white = Image.new("RGB", image.size, "white")
+            white.paste(image, mask=image.getchannel("A"))
+            return white
     return image.convert("RGB")
