@@ -13,7 +13,8 @@ from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
 from lit_coiba.data import ImageFolder
 from lit_coiba.data.blocks import BlockDataset
-from lit_coiba.data.files.xml_boxes import read_boxes
+from lit_coiba.data.files.file_dataset import FileDataset
+from lit_coiba.data.files.xml_boxes import XmlBoxes, read_boxes
 from lit_coiba.metrics import EnergyPointing
 from lit_coiba.modules.scorer import Scorer
 
@@ -95,6 +96,25 @@ def test_in_a_benchmark_only_the_image_fails(tmp_path):
     assert [(failure.id, failure.reason[:27]) for failure in record.failures] == [
         ("a.png", "the box 600, 200, 900, 400 ")
     ]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((80, 40), [10, 10, 19, 19]), ((40, 20), [5, 5, 9, 9]), ((160, 80), [20, 20, 39, 39]), ((40, 80), None)],
+)
+def test_boxes_of_an_annotation_are_of_the_picture_whose_size_it_tells(size, expected, tmp_path):
+    """Another unit: ImageNet's boxes beside resized or turned copies of its pictures."""
+    Image.new("RGB", size).save(tmp_path / "a.png")
+    (tmp_path / "a.xml").write_text(
+        "<annotation><size><width>80</width><height>40</height></size><object><bndbox><xmin>10</xmin><ymin>10</ymin>"
+        "<xmax>19</xmax><ymax>19</ymax></bndbox></object></annotation>"
+    )
+    found = FileDataset(tmp_path, ["a.png"], [0], boxes=XmlBoxes(tmp_path, depth=1))
+    if expected is not None:
+        assert corners(found.region(0)) == expected
+    else:
+        with pytest.raises(OSError, match="its boxes are of an image of 80 x 40 pixels, but it has 40 x 80"):
+            found.region(0)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 _EXACT = 1e-6  # pixels by which a product of a share and a size may be off
+_SAME = 0.02  # by which the proportions of a resized copy may differ
 _ENDS = 1  # pixels that a box may stick out without a word: tools count from 1, or give ends that are not included
 
 
@@ -45,7 +46,38 @@ class Shares(NamedTuple):
         )
 
 
-def covered(boxes: Sequence[Box | Shares], height: int, width: int) -> tuple[Tensor, Box | None]:
+class Sized(NamedTuple):
+    """A box in pixels of a picture whose size is told with it; the file at hand may be a resized copy."""
+
+    box: Box
+    height: int
+    width: int
+
+    def in_pixels(self, height: int, width: int) -> Box:
+        """The pixels of a picture that the box touches.
+
+        Raises:
+            ValueError: The picture has other proportions, so that it is another one, or turned; one clause.
+
+        Example:
+            >>> Sized(Box(10, 10, 19, 19), height=40, width=80).in_pixels(height=20, width=40)
+            Box(x_min=5, y_min=5, x_max=9, y_max=9)
+        """
+        if (height, width) == (self.height, self.width):
+            return self.box
+        if abs(height * self.width - width * self.height) > _SAME * width * self.height:
+            raise ValueError(
+                f"its boxes are of an image of {self.width} x {self.height} pixels, but it has {width} x {height}"
+            )
+        x_min, y_min, x_max, y_max = self.box
+        sides = (x_min / self.width, y_min / self.height, (x_max + 1) / self.width, (y_max + 1) / self.height)
+        return Shares(*sides).in_pixels(height, width)
+
+
+AnyBox = Box | Shares | Sized
+
+
+def covered(boxes: Sequence[AnyBox], height: int, width: int) -> tuple[Tensor, Box | None]:
     """The union of boxes in a picture, ``(H, W)`` bool, and one of the boxes that reach beyond it, if any does.
 
     Args:
@@ -59,11 +91,12 @@ def covered(boxes: Sequence[Box | Shares], height: int, width: int) -> tuple[Ten
     mask = torch.zeros(height, width, dtype=torch.bool)
     beyond = None
     for given in boxes:
-        box = given.in_pixels(height, width) if isinstance(given, Shares) else given
+        box = given if isinstance(given, Box) else given.in_pixels(height, width)
         top, bottom = max(box.y_min, 0), min(box.y_max + 1, height)
         left, right = max(box.x_min, 0), min(box.x_max + 1, width)
         if top >= bottom or left >= right:
-            raise ValueError(f"the box {shown(given)} lies outside the image, which has {width} x {height} pixels")
+            sides = shown(given if isinstance(given, Shares) else box)
+            raise ValueError(f"the box {sides} lies outside the image, which has {width} x {height} pixels")
         mask[top:bottom, left:right] = True
         out = max(-box.x_min, -box.y_min, box.x_max + 1 - width, box.y_max + 1 - height)
         beyond = box if out > _ENDS else beyond

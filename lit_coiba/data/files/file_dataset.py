@@ -13,7 +13,7 @@ from torch import Tensor
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset
-from lit_coiba.data.files.boxes import Box, Shares, covered, shown
+from lit_coiba.data.files.boxes import AnyBox, covered, shown
 from lit_coiba.data.files.image_file import image_size, read_image
 from lit_coiba.data.once import Once
 
@@ -21,7 +21,7 @@ from lit_coiba.data.once import Once
 class BoxTable(Protocol):
     """Boxes around the objects in image files, such as a dict."""
 
-    def get(self, name: str, /) -> Sequence[Box | Shares] | None:
+    def get(self, name: str, /) -> Sequence[AnyBox] | None:
         """Those of a file; None where it has none."""
 
 

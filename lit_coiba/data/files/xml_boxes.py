@@ -9,11 +9,12 @@ from xml.parsers.expat import ExpatError, ParserCreate
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
-from lit_coiba.data.files.boxes import Box
+from lit_coiba.data.files.boxes import Box, Sized
 from lit_coiba.files.regular import open_regular
 
 _LARGEST = 1 << 20  # bytes; the annotations of a picture are a few hundred
 _BOX = ("annotation", "object", "bndbox")
+_SIZE = ("annotation", "size")
 _DEEPEST = 32  # elements inside one another
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -29,7 +30,7 @@ class XmlBoxes(NamedTuple):
     depth: int  # how many of the last parts of an image's path an annotation's has
     suffix: str = ".xml"
 
-    def get(self, name: str) -> list[Box] | None:
+    def get(self, name: str) -> list[Box | Sized] | None:
         """The boxes around the objects of an image; None where it has no annotation, or one without an object.
 
         Raises:
@@ -42,8 +43,8 @@ class XmlBoxes(NamedTuple):
             return None
 
 
-def read_boxes(path: Path) -> list[Box]:
-    """The boxes around the objects in an annotation, as they stand there.
+def read_boxes(path: Path) -> list[Box | Sized]:
+    """The boxes around the objects in an annotation, with the size of their picture where it is told.
 
     Refused are files with a document type (the place where XML declares entities, so none is ever expanded or fetched)
     and those larger than 1 MiB.
@@ -68,7 +69,10 @@ def read_boxes(path: Path) -> list[Box]:
         raise
     except (ExpatError, ValueError, LookupError) as error:  # the latter two for encodings
         raise InputError(f"annotation {path} is not XML ({error}); fix the file or remove it") from error
-    return reader.boxes
+    width, height = (reader.size.get(side, "").strip() for side in ("width", "height"))
+    if not (width.isdecimal() and height.isdecimal() and int(width[:9]) > 0 and int(height[:9]) > 0):
+        return [*reader.boxes]
+    return [Sized(box, int(height[:9]), int(width[:9])) for box in reader.boxes]
 
 
 class _Reader:
@@ -78,6 +82,7 @@ class _Reader:
         self.path = path
         self.boxes: list[Box] = []
         self._open: list[str] = []
+        self.size: dict[str, str] = {}
         self._sides: dict[str, str] = {}
 
     def refuse(self, *_: object) -> None:
@@ -95,6 +100,8 @@ class _Reader:
             self._sides = {}
 
     def text(self, text: str) -> None:
+        if tuple(self._open[:-1]) == _SIZE:
+            self.size[self._open[-1]] = self.size.get(self._open[-1], "") + text
         if tuple(self._open[:-1]) == _BOX:
             self._sides[self._open[-1]] = self._sides.get(self._open[-1], "") + text
 
