@@ -79,6 +79,8 @@ class UNI(AttributionMethod):
         ("gradients",),
     )
 
+    may_be_infinite = frozenset({"eps", "norm"})
+
     def __init__(
         self,
         eta: float = 1.0,

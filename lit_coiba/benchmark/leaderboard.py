@@ -23,6 +23,7 @@ from torch import Tensor
 from lit_coiba.benchmark.sources import REFERENCE
 from lit_coiba.core.printable import counted, csv_cell, markdown_cell, printable
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.owned import begins, check_own_file
 from lit_coiba.functional import paired_intervals
 from lit_coiba.store import ExplanationStore
 
@@ -37,6 +38,8 @@ _UNBOUNDED = 10_000  # characters: the narrowest that a table can be does not de
 TITLE = "Which explanation to believe"
 # Where both are measured. Their baselines differ, so this is not the symmetric relevance gain, and not called so.
 DIFFERENCE = "insertion - deletion"
+# The files of a table, and how they begin: under these names nothing else is replaced.
+TABLES = {"leaderboard.md": begins("| method |"), "leaderboard.csv": begins("method,metric,")}
 
 
 class Cell(NamedTuple):
@@ -211,9 +214,14 @@ class Leaderboard:
         console.print(escape(self.note()), highlight=False, soft_wrap=narrow)
 
     def save(self, folder: Path) -> list[Path]:
-        """Write ``leaderboard.md`` and ``leaderboard.csv``; the files."""
+        """Write ``leaderboard.md`` and ``leaderboard.csv``; the files.
+
+        Raises:
+            InputError: Something else has their names.
+        """
+        check_tables(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / "leaderboard.md", folder / "leaderboard.csv"]
+        files = [folder / name for name in TABLES]
         with atomically(files[0]) as out:
             out.write(self.markdown().encode())
         with atomically(files[1]) as out, _text_of(out) as text:
@@ -222,6 +230,16 @@ class Leaderboard:
             for (method, metric), cell in self.cells().items():
                 writer.writerow([csv_cell(method), csv_cell(metric), *cell, csv_cell(self.reference)])
         return files
+
+
+def check_tables(folder: Path) -> None:
+    """Refuse a folder in which something else has the name of a table.
+
+    Raises:
+        InputError: It has.
+    """
+    for name, ours in TABLES.items():
+        check_own_file(folder / name, "output", ours)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,7 @@ def names_of(folders: Sequence[str]) -> dict[str, str]:
         raise InputError("stores: give at least one folder that `lit-coiba explain` wrote")
     if len(set(folders)) < len(folders):
         raise InputError(f"stores: {', '.join(folders)} names a folder twice: keep one")
-    names = [Path(folder).name for folder in folders]
+    names = [Path(os.path.abspath(folder)).name for folder in folders]  # of ".." too
     if len(set(names)) < len(names):
         names = [folder.strip("/").replace("/", "-") for folder in folders]
     if len(set(names)) < len(names):  # a/b-c and a-b/c

@@ -125,7 +125,7 @@ class ActivationStatistics:
         """
         told, parts, digest = read_statistics_file(file)
         mean, std, active = (parts[name] for name in PARTS)
-        found = cls(mean, std, active, told.count, told.model, told.preprocessing, told.leak)
+        found = cls(mean, std, active, told.count, told.model, told.preprocessing, told.leak, told.samples)
         if digest is None:
             warn_undigested(f"statistics: {file}", "estimate them again to be sure")
         elif digest != found.digest():

@@ -37,6 +37,7 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
     model: str
     preprocessing: str
     leak: LeakTest | None = None
+    samples: str = ""
 
 
 def read_statistics_file(file: str | Path) -> tuple[Header, Parts, str | None]:

@@ -6,7 +6,10 @@ import hashlib
 import json
 
 from lit_coiba.callbacks.store_callback import Explained, StoreCallback
+from lit_coiba.callbacks.unwritable import unwritable_is_a_warning
 from lit_coiba.core.errors import check_choice, check_count
+from lit_coiba.files.owned import check_own_file
+from lit_coiba.files.png import is_our_png
 from lit_coiba.pictures.contact_sheet import contact_sheet
 from lit_coiba.pictures.order import Order
 from lit_coiba.pictures.page import note_of
@@ -36,17 +39,19 @@ class ContactSheet(StoreCallback):
         note = self._note(explained)
         if explained.changed or note_of(file) != note:
             preprocessing = explained.transform.preprocessing
-            contact_sheet(
-                store,
-                explained.images,
-                preprocessing,
-                file,
-                count=self.count,
-                order=self.order,
-                common_scale=self.common_scale,
-                about=about,
-                note=note,
-            )
+            with unwritable_is_a_warning(file):
+                check_own_file(file, "the contact sheet", is_our_png)
+                contact_sheet(
+                    store,
+                    explained.images,
+                    preprocessing,
+                    file,
+                    count=self.count,
+                    order=self.order,
+                    common_scale=self.common_scale,
+                    about=about,
+                    note=note,
+                )
 
     def _note(self, explained: Explained) -> str:
         """A digest of what decides the sheet, beside the explanations themselves."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lit_coiba.attribution import HeadAttribution
 from lit_coiba.callbacks.store_callback import Explained, StoreCallback
+from lit_coiba.callbacks.unwritable import unwritable_is_a_warning
 from lit_coiba.pictures.decision import DECISIONS, draw_decisions
 from lit_coiba.prototypes import Prototypes
 
@@ -25,8 +26,9 @@ class Decisions(StoreCallback):
         method, folder = explained.method, explained.store.path / FOLDER
         if not isinstance(method, HeadAttribution) or method.prototypes is None:
             return
-        if explained.changed or not folder.exists():
+        if explained.changed or not folder.is_dir():
             preprocessing, known = explained.transform.preprocessing, Prototypes(method.prototypes)
-            draw_decisions(
-                explained.store, explained.images, preprocessing, known, folder, explained.about.names, self.count
-            )
+            with unwritable_is_a_warning(folder):
+                draw_decisions(
+                    explained.store, explained.images, preprocessing, known, folder, explained.about.names, self.count
+                )

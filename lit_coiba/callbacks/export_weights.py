@@ -24,11 +24,16 @@ from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import DESCRIPTION
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.module import BlockDataModule, Split
-from lit_coiba.files.atomic import atomically
+from lit_coiba.files.atomic import atomically, remove_leftovers, temporary_folder
+from lit_coiba.files.owned import HEAD, begins, check_own_file, given_path
+from lit_coiba.files.regular import clause
 from lit_coiba.heads.description import describe
 from lit_coiba.heads.head import Head
 from lit_coiba.training.feature_cache import CachedFeatures
 from lit_coiba.training.hits import hits
+
+# How a card begins, by which it is told from others' files.
+_MEASURED, _UNMEASURED = "Accuracies are those of the weights in the file.", "No accuracy was measured."
 
 
 class Accuracy(NamedTuple):
@@ -60,8 +65,29 @@ class ExportWeights(Callback):
     def __init__(self, file: str, command: str | None = None) -> None:
         if Path(file).suffix != ".safetensors":
             raise InputError(f"file is {file}, but weights are exported as safetensors: name it {file}.safetensors")
-        self.file = Path(file)
+        self.file = given_path(file, "file")
         self.command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Look at the place of the file and its card before anything is trained.
+
+        Raises:
+            InputError: They cannot be written, or something else has their names.
+        """
+        if stage != "fit" or not trainer.is_global_zero:
+            return
+        card = self.file.with_suffix(".md")
+        check_own_file(self.file, "file", begins(f'"{DESCRIPTION}":', within=HEAD))
+        check_own_file(
+            card, "file", begins(f"# {self.file.stem}\n\n{_MEASURED}", f"# {self.file.stem}\n\n{_UNMEASURED}")
+        )
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.file.parent)
+            with temporary_folder(self.file):
+                pass
+        except OSError as error:
+            raise InputError(f"file {self.file} cannot be written ({clause(error)}): choose another folder") from error
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export and measure, on the first process."""
@@ -75,7 +101,8 @@ class ExportWeights(Callback):
         own = getattr(pl_module, "in_own_order", lambda targets: targets)
         found = {name: accuracy(network, loader, own) for name, loader in _loaders(trainer).items()}
         trained = f"{trainer.current_epoch} epochs, {trainer.global_step:,} steps, precision {trainer.precision}"
-        self.file.with_suffix(".md").write_text(card(self.file, network, digest, self.command, trained, found))
+        with atomically(self.file.with_suffix(".md")) as out:
+            out.write(card(self.file, network, digest, self.command, trained, found).encode())
 
 
 def save_half(model: nn.Module, file: Path, arguments: dict[str, Any] | None = None) -> str:
@@ -138,7 +165,7 @@ def card(
         "versions": ", ".join(f"{package} {version(package)}" for package in ("torch", "timm", "lightning")),
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    about = "Accuracies are those of the weights in the file." if accuracies else "No accuracy was measured."
+    about = _MEASURED if accuracies else _UNMEASURED
     return f"# {file.stem}\n\n{about}\n\n| | |\n|---|---|\n{table}\n"
 
 

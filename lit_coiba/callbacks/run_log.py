@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +15,7 @@ from lit_coiba.callbacks.store_callback import Explained, StoreCallback
 from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
+from lit_coiba.files.regular import clause
 from lit_coiba.pictures.about import explains_predictions
 from lit_coiba.pictures.card import Unreadable, card_of, card_picture
 from lit_coiba.pictures.names import Names
@@ -77,6 +80,7 @@ class RunLog(StoreCallback):
         self._writer: _Writer | None = None
         self._logged: set[int] = set()  # blocks
         self._began = self._looked = 0.0
+        self._failed = False
         self._images = 0  # that this process has done in this run
 
     @property
@@ -88,7 +92,8 @@ class RunLog(StoreCallback):
         """Begin a file of events, on the first process."""
         if trainer.is_global_zero:
             self._began = self._looked = time.monotonic()
-            self.open()
+            with self._unless_it_fails():
+                self.open()
 
     def on_predict_batch_end(
         self,
@@ -104,18 +109,21 @@ class RunLog(StoreCallback):
             return
         self._images += len(batch.ids)
         if time.monotonic() - self._looked >= SECONDS:
-            self._progress(trainer.world_size)
-            self.catch_up()
+            with self._unless_it_fails():
+                self._progress(trainer.world_size)
+                self.catch_up()
             self._looked = time.monotonic()
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the speed of this process's last blocks."""
         if self._writer is not None and self._images:
-            self._progress(trainer.world_size)
+            with self._unless_it_fails():
+                self._progress(trainer.world_size)
 
     def on_explain_end(self, explained: Explained) -> None:
         """Log what is left when all processes have ended."""
-        self.close()
+        with self._unless_it_fails():
+            self.close()
 
     def open(self) -> None:
         """Begin a file of events, after those of the runs before."""
@@ -135,13 +143,27 @@ class RunLog(StoreCallback):
     def close(self) -> None:
         """Log what is left when all processes have ended, also of a run that was killed here, and end the file."""
         if self._writer is None:
-            if self._done() <= logged_blocks(self.folder):
+            if self._failed or self._done() <= logged_blocks(self.folder):
                 return
             self.open()
         self.catch_up()
         assert self._writer is not None
         self._writer.close()
         self._writer = None
+
+    @contextmanager
+    def _unless_it_fails(self) -> Iterator[None]:
+        """Within this, what goes wrong with event files ends the log, and not the run."""
+        try:
+            yield
+        except Exception as error:  # TensorBoard raises whatever its files and its thread do
+            self._failed, self._writer = True, None
+            told = clause(error) if isinstance(error, OSError) else printable(error, 100)
+            warnings.warn(
+                f"the TensorBoard log {printable(self.folder, 150)} cannot be written and is left out: {told}; all "
+                "explanations are there",
+                stacklevel=4,
+            )
 
     def _done(self) -> set[int]:
         return set(range(self.total_blocks)).difference(self.store.missing(self.total_blocks, verify=False))

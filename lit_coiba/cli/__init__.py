@@ -1,20 +1,16 @@
-"""The command line. Nothing heavy is imported before a verb needs it, so that ``lit-coiba --help`` comes at once.
+"""The command line. Nothing is imported before it is needed, so that ``lit-coiba --help`` comes at once.
 
-Exit status: 0 = done; 2 = something given is wrong, one line says what; 3 = finished, but some samples failed; 130 =
-interrupted, 143 = terminated; 1 = a bug, with its traceback.
+How a verb ends is in docs/guide/exit_statuses.md: 0 = done; 2 = something given is wrong, one line says what; 3 =
+finished, but not everything could be done; 130, 143, 129 = ended by Ctrl-C, SIGTERM, SIGHUP; 141 = whoever read the
+output has gone; 1 = a bug, with its traceback.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-import warnings
 from typing import Any
-
-from lit_coiba.cli import terminal
-from lit_coiba.cli.outcome import run_verb
-from lit_coiba.cli.pages.overview import misspelt, overview, version
-from lit_coiba.cli.verbs import all_verbs
 
 
 def main(args: list[str] | None = None) -> int:
@@ -26,6 +22,11 @@ def main(args: list[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    from lit_coiba.cli import terminal
+    from lit_coiba.cli.outcome import run_verb
+    from lit_coiba.cli.pages.overview import misspelt, overview, version
+    from lit_coiba.cli.verbs import all_verbs
+
     args = sys.argv[1:] if args is None else list(args)
     if args and args[0] == "--version":
         print(version())
@@ -42,13 +43,12 @@ def main(args: list[str] | None = None) -> int:
 
 def run() -> None:
     """Entry point of the command ``lit-coiba``."""
-    terminal.accept_any_text()
-    warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # between Lightning and torch
-    warnings.showwarning = _show_warning
-    sys.path.append(os.getcwd())  # the user's own classes, as `python -m` finds them; after everything installed
-    sys.exit(main())
+    signal.signal(signal.SIGINT, _at_once)  # until a verb runs there is nothing to clear up
+    from lit_coiba.cli.process import run_process
+
+    sys.exit(run_process(main))
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning in one line, without the line of code that it comes from."""
-    terminal.warn(message)
+def _at_once(number: int, frame: Any) -> None:
+    os.write(2, b"lit-coiba: interrupted\n")
+    os._exit(128 + number)

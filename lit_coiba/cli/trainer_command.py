@@ -31,8 +31,11 @@ from lit_coiba.cli.verb import TrainerVerb
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.image_folder import ImageFolder
 from lit_coiba.data.module import BlockDataModule
+from lit_coiba.files.atomic import atomically, temporary_folder
+from lit_coiba.files.owned import begins, check_own_file
 from lit_coiba.resources import resource
 from lit_coiba.trainer import Trainer
+from lit_coiba.trainer.processes import together
 from lit_coiba.trainer.quiet import without_seed
 
 # Arguments of the Trainer's methods that are no keys, and those that are given here.
@@ -97,7 +100,8 @@ class TrainerCommand(LightningCLI):
             for about_the_checkpoint_callback in ("Be aware that when using `ckpt_path`", "The dirpath has changed"):
                 warnings.filterwarnings("ignore", about_the_checkpoint_callback)
             method = getattr(self.trainer, self.verb.name)
-            return method(model=self.model, datamodule=self.datamodule, **arguments, **fixed)
+            with together(self.trainer):
+                return method(model=self.model, datamodule=self.datamodule, **arguments, **fixed)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The arguments of the Trainer's method."""
@@ -121,6 +125,7 @@ class TrainerCommand(LightningCLI):
             known = list(dict.fromkeys([*parser.get_defaults().keys(), *arguments.all()]))
             raise InputError(parsing_message(error, known, configs, arguments)) from error
         check_values(self.config, arguments)
+        _refuse_empty(self.config)
 
     def before_instantiate_classes(self) -> None:
         """Find weights that come with the package, and the number of classes where the data have it.
@@ -205,8 +210,14 @@ class _SaveConfig(SaveConfigCallback):
         """Write it, on the first process."""
         folder = trainer.log_dir  # asked for on every process: Lightning broadcasts it
         if folder is not None and trainer.is_global_zero:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.parser.save(self.config, Path(folder) / self.config_filename, overwrite=True, multifile=False)
+            file = Path(folder) / self.config_filename
+            check_own_file(file, "config", begins("# lightning.pytorch=="))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with temporary_folder(file) as aside:
+                self.parser.save(self.config, aside / file.name, overwrite=True, multifile=False)
+                content = (aside / file.name).read_bytes()
+            with atomically(file) as out:
+                out.write(content)
 
 
 class _Training(Callback):
@@ -221,6 +232,23 @@ class _Training(Callback):
         terminal.remark(f"training {trained:,} of {sum(size for size, _ in sizes):,} parameters")
         if trainer.val_dataloaders == []:
             terminal.warn("the data have no validation images, so the fit goes without val/accuracy")
+
+
+def _refuse_empty(config: Any, key: str = "") -> None:
+    """Refuse an empty text in a config file, as an unset variable leaves it; a logger may have an empty name.
+
+    Raises:
+        InputError: There is one.
+    """
+    values = (
+        config.items() if isinstance(config, dict) else vars(config).items() if isinstance(config, Namespace) else ()
+    )
+    for name, value in values:
+        where = f"{key}.{name}".lstrip(".")
+        if value == "" and not where.startswith("trainer.logger"):
+            raise InputError(f"{where} is empty: give a value, or leave it out")
+        if name != "trainer":
+            _refuse_empty(value, where)
 
 
 def _listed(args: list[str], option: str) -> list[str]:

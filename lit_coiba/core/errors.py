@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, get_args
 
-from lit_coiba.core.printable import sentence
+from lit_coiba.core.printable import a_kind, sentence
 
 _WORKER = "\nOriginal Traceback (most recent call last):\n"  # how torch hands on what a process that reads data raised
 
@@ -144,4 +144,4 @@ def check_not_negative(**values: float) -> None:
 
 def described(given: Any) -> str:
     """What someone gave in the place of something else: an object of its type, or a class."""
-    return f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+    return f"the class {given.__name__}" if isinstance(given, type) else a_kind(given)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, final
 import torch
 from torch import Tensor
 
+from lit_coiba.core.arguments import checks_arguments
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.behavior import behavior_of, refuse_without_classes
 from lit_coiba.core.class_identity import kept_arguments
@@ -58,6 +59,7 @@ class AttributionMethod(ABC):
 
     card: ClassVar[Card] = Card("", "not stated")
     excluded_from_identity: ClassVar[frozenset[str]] = frozenset({"chunk"})  # arguments that do not decide the maps
+    may_be_infinite: ClassVar[frozenset[str]] = frozenset()  # arguments that take infinities
     advice: ClassVar[str] = ""  # what to do where a model has what the method does not support, such as "take RISE"
 
     def prepare(self, model: Any, loader: Iterable[Any]) -> None:
@@ -160,6 +162,7 @@ class AttributionMethod(ABC):
         super().__init_subclass__(**kwargs)
         if "explain" in vars(cls):
             raise TypeError(f"{cls.__name__} defines explain, which is the same for all methods: define _explain")
+        checks_arguments(cls)
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import os
 import re
-import warnings
 from functools import cached_property
 from typing import Any, Literal
 
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, warn
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.files.class_names import ClassNames
 from lit_coiba.data.files.file_dataset import FileDataset
@@ -179,7 +178,7 @@ class ImageFolder(BlockDataModule):
         for sentence in told:
             if sentence not in self._said:
                 self._said.add(sentence)
-                warnings.warn(sentence, stacklevel=3)
+                warn(sentence, stacklevel=3)
 
     def _part(self, split: Split) -> str:
         parts = self._index.parts

@@ -27,6 +27,7 @@ from lit_coiba.data.dataset import ImageDataset, picture_of
 from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.subset import LimitOrder, limited
+from lit_coiba.data.training_order import TrainingOrder
 from lit_coiba.data.transforms import Transform
 from lit_coiba.data.workers import check_workers, spare_cores
 
@@ -220,7 +221,8 @@ class BlockDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Shuffled batches; a last batch that is not full is left out."""
         examples = self.examples("train")
-        return self._batches(examples, shuffle=True, drop_last=_length(examples) > self.batch_size)
+        order = TrainingOrder(examples, self.batch_size, self.trainer)
+        return self._batches(examples, order, drop_last=_length(examples) > self.batch_size)
 
     def val_dataloader(self) -> Any:
         """Batches of the validation split, in order."""
@@ -246,13 +248,13 @@ class BlockDataModule(LightningDataModule, ABC):
         return DataLoader(self._block_dataset(), sampler=sampler, batch_size=None, **self._loading())
 
     def _batches(
-        self, examples: Examples, shuffle: bool = False, drop_last: bool = False
+        self, examples: Examples, sampler: TrainingOrder | None = None, drop_last: bool = False
     ) -> DataLoader[tuple[Tensor, Tensor]]:
         loading = self._loading()
         return DataLoader(
             examples,
             self.batch_size,
-            shuffle=shuffle,
+            sampler=sampler,
             drop_last=drop_last,
             persistent_workers=loading["num_workers"] > 0,
             **loading,

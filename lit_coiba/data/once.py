@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
+
+from lit_coiba.core.errors import warn
 
 
 class Once:
@@ -17,4 +17,4 @@ class Once:
         """Give the warning, unless it was given."""
         if not self._given:
             self._given.fill_(True)
-            warnings.warn(text, stacklevel=3)
+            warn(text, stacklevel=3)

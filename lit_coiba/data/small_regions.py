@@ -16,7 +16,7 @@ def keep_small(mask: Tensor, resized: Tensor) -> Tensor:
     any other shape, the pixel of its center.
 
     Args:
-        mask: Where the objects are, ``(H, W)`` bool; an object is what hangs together.
+        mask: Where the objects are, ``(H, W)`` bool; an object is what hangs together, also by corners.
         resized: The same by nearest neighbor, ``(h, w)`` bool.
 
     Returns:
@@ -34,7 +34,7 @@ def keep_small(mask: Tensor, resized: Tensor) -> Tensor:
         return resized
     from scipy.ndimage import find_objects, label  # a tenth of a second to import, and most runs have no regions
 
-    parts, _ = label(mask.numpy())
+    parts, _ = label(mask.numpy(), np.ones((3, 3)))
     height, width = resized.shape
     numbered = Image.fromarray(parts.astype(np.int32)).resize((width, height), Image.Resampling.NEAREST)
     seen = set(np.unique(np.asarray(numbered)).tolist())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+# Of what an older version left in a folder without a marker.
+NAMES = ("synthetic_parts_", "infodisent", "photographs", "tensorboard", "demo.png")
 
 
 def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps: int = 10, heads: bool = True) -> int:
@@ -32,10 +33,12 @@ def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps
     from lit_coiba.demo import heads as interpretable
     from lit_coiba.demo import photographs, report, synthetic
     from lit_coiba.demo.runs import Runner
+    from lit_coiba.files.owned import claim_folder, given_path
 
     if images < 1 or steps < 2:
         raise InputError(f"the demo needs at least 1 image and 2 steps, not {images} and {steps}")
-    console, folder = Console(), Path(output)
+    console, folder = Console(), given_path(output, "output")
+    claim_folder(folder, "output", "demo", lambda entry: entry.name.startswith(NAMES))
     runner = Runner(console, steps)
     explained = synthetic.explain(runner, folder, images)
     trained = interpretable.explain(runner, folder / "infodisent") if heads else None

@@ -13,10 +13,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lit_coiba.demo.heads import Trained
 from lit_coiba.demo.runs import Explained
+from lit_coiba.files.owned import check_own_file
+from lit_coiba.files.png import is_our_png
 from lit_coiba.pictures import Comparison, comparison
 from lit_coiba.pictures.names import class_name
 from lit_coiba.pictures.numbers import percent
 
+EVENTS = ".lit-coiba"  # how the names of event files end that are replaced
 EXAMPLES = 2  # of each model on SyntheticParts, in the picture of all methods
 
 
@@ -88,9 +91,9 @@ def predictions(explained: Sequence[Explained]) -> list[str]:
 
 def log(explained: Sequence[Explained], folder: Path) -> None:
     """Scores and speeds as scalars, contact sheets as images; in place of the logs of an earlier call."""
-    for old in folder.glob("events.out.tfevents.*"):
-        old.unlink()
-    with SummaryWriter(str(folder)) as writer:
+    for old in folder.glob(f"events.out.tfevents.*{EVENTS}"):
+        old.unlink(missing_ok=True)
+    with SummaryWriter(str(folder), filename_suffix=EVENTS) as writer:
         for one in explained:
             for (method, metric), cell in one.board.cells().items() if one.board is not None else ():
                 for name, value in {"mean": cell.mean, "low": cell.low, "high": cell.high}.items():
@@ -118,4 +121,5 @@ def side_by_side(explained: Sequence[Explained], file: Path) -> Path:
             title = f"{class_name(row.target, one.dataset.classes)} {percent(row.probability)}"
             maps = {method: store[sample].map for method, store in one.stores.items()}
             examples.append(Comparison(pixels, title, f"{one.model}, {sample}", maps))
+    check_own_file(file, "output", is_our_png)
     return comparison(examples, file)

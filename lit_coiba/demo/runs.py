@@ -15,6 +15,9 @@ from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.transforms import Transform
+from lit_coiba.files.atomic import atomically
+from lit_coiba.files.owned import begins, is_foreign
+from lit_coiba.files.regular import read_bytes
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.scorer import Scorer
@@ -122,6 +125,10 @@ class Runner:
     def _rate(self, store: ExplanationStore) -> float | None:
         """Images per second of this run or, where there was nothing left to do, of the run before."""
         file = store.path / SPEED
-        if self.watch.rate is not None:
-            file.write_text(f"{self.watch.rate:.6g}\n")
-        return float(file.read_text()) if file.exists() else None
+        if self.watch.rate is not None and not is_foreign(file, begins(*"0123456789")):
+            with atomically(file) as out:
+                out.write(f"{self.watch.rate:.6g}\n".encode())
+        try:
+            return float(read_bytes(file))
+        except (OSError, ValueError):  # of a run that was killed, or nobody's: a speed is no result
+            return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import itertools
 import os
 import platform
 import re
+import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,15 +17,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 _UNTOUCHED = 3600.0  # seconds after which a temporary file has no writer any more, wherever that ran
-_TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d{1,10})-\d+\.tmp")
-_count = itertools.count()
+_LONGEST = 120  # characters of a name that its temporary file takes over: no name may have more than 255 bytes
+_TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d{1,10})-[0-9a-f]+\.tmp")
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # what is there, or a link, is an error
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # errors of a write, which do not name its file
 
 
 @contextmanager
 def atomically(path: Path, exclusive: bool = False, durable: bool = True) -> Iterator[BinaryIO]:
     """A file to write that takes the name `path` when the block ends, and leaves nothing behind when it raises.
 
-    The bytes are on disk before the name is, and the name is on disk before this returns.
+    The bytes are on disk before the name is, and the name is on disk before this returns. The temporary name is drawn
+    at random, and nobody else's file is opened under it.
 
     Args:
         path: The final name; the temporary file lies in the same folder.
@@ -36,9 +40,9 @@ def atomically(path: Path, exclusive: bool = False, durable: bool = True) -> Ite
         FileExistsError: `exclusive`, and another process was faster.
         OSError: The disk is full, the folder is read-only, ...
     """
-    temporary = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{next(_count)}.tmp")
+    temporary = _aside(path)
     try:
-        with open(temporary, "wb") as file:
+        with os.fdopen(os.open(temporary, _NEW, 0o666), "wb") as file:
             yield file
             file.flush()
             if durable:
@@ -48,10 +52,25 @@ def atomically(path: Path, exclusive: bool = False, durable: bool = True) -> Ite
         else:
             os.replace(temporary, path)
         if durable:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
+    except OSError as error:
+        if error.filename == str(temporary) or (error.filename is None and error.errno in _DISK):
+            error.filename = str(path)
+        raise
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` that nobody else has, and that is gone when the block ends, whatever is in it then."""
+    folder = _aside(path)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -67,7 +86,25 @@ def remove_leftovers(folder: Path) -> None:
         with suppress(OSError):  # another process was faster, or may not be meddled with
             dead = match["machine"] == _machine() and not _alive(int(match["pid"]))
             if dead or time.time() - path.stat().st_mtime > _UNTOUCHED:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def writer() -> str:
+    """Who this is: the machine and the number of the process."""
+    return f"{_machine()}-{os.getpid()}"
+
+
+def is_writing(name: str) -> bool:
+    """Whether a `writer` of that name may be alive: one of another machine may always be."""
+    machine, _, pid = name.strip().partition("-")
+    if not machine:  # what a power cut left
+        return False
+    return machine != _machine() or not pid.isdigit() or _alive(int(pid))
+
+
+def _aside(path: Path) -> Path:
+    """A name beside `path` that nobody can foresee, and that says who is writing."""
+    return path.with_name(f".{path.name[:_LONGEST]}.{writer()}-{secrets.token_hex(8)}.tmp")
 
 
 def _link(temporary: Path, path: Path) -> None:
@@ -82,7 +119,7 @@ def _link(temporary: Path, path: Path) -> None:
         os.replace(temporary, path)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Put the names in a folder on disk."""
     if os.name == "nt":  # Windows has no way to open a folder for this
         return

@@ -54,7 +54,7 @@ def read_bytes(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> bytes:
         OSError: As `open_regular`, or the file is larger.
     """
     with open_regular(path) as file:
-        content = file.read(limit + 1)
+        content = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)  # which is how much memory is taken
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"the file has more than {limit // MEGABYTE} MB, which is refused", os.fspath(path))
     return content

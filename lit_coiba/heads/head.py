@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lit_coiba.core.arguments import checks_arguments
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import HeadExplanation
 from lit_coiba.core.targets import Targets, resolve
@@ -45,6 +46,10 @@ class Head(nn.Module, ABC):
         super().__init__()
         self.in_channels = at_least_one(in_channels, "in_channels")
         self.num_classes = at_least_one(num_classes, "num_classes")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        checks_arguments(cls)
 
     @property
     @abstractmethod

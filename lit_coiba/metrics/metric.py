@@ -10,12 +10,14 @@ import torchmetrics
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
+from lit_coiba.core.arguments import checks_arguments
 from lit_coiba.core.class_identity import class_identity, kept_arguments
 from lit_coiba.core.errors import InputError
 from lit_coiba.metrics.batch import ScoredBatch
 from lit_coiba.metrics.card import MetricCard
 
 
+@checks_arguments
 class Metric(torchmetrics.Metric):
     """Mean of per-sample scores; NaN = undefined: left out of the mean and counted in `undefined`.
 
@@ -49,6 +51,10 @@ class Metric(torchmetrics.Metric):
         self.add_state("undefined", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         if keep_samples:
             self.add_state("kept", [], dist_reduce_fx="cat")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        checks_arguments(cls)
 
     @abstractmethod
     def score(self, *args: Any, **kwargs: Any) -> Tensor:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 from lightning import LightningModule
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.trained import load_trained
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
-from lit_coiba.core.errors import InputError, described
+from lit_coiba.core.errors import InputError, described, warn
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.class_order import Reordered
 from lit_coiba.data.dataset import ImageDataset
@@ -67,7 +65,7 @@ class BlockModule(LightningModule):
         if (behavior := self.network.behavior) is not None:
             behavior.refuse_batches()
         if unknown := self.unknown_classes(images):
-            warnings.warn(f"{unknown}: their images count as without a label", stacklevel=2)
+            warn(f"{unknown}: their images count as without a label", stacklevel=2)
 
     def unknown_classes(self, images: ImageDataset) -> str:
         """Which classes of the images the model does not have by name, as a clause; empty if it has all."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from lit_coiba.pictures.card import Card, Unreadable, card_of
 from lit_coiba.pictures.names import Names
 from lit_coiba.pictures.numbers import percent, rounded_signed
 from lit_coiba.pictures.page import ALERT, FADED, Page, fitted
+from lit_coiba.pictures.page_folder import page_folder
 from lit_coiba.pictures.prototype_page import FRAME, SIDE, draw_patch, framed
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.prototypes.patches import Box, around, cell_box, cut
@@ -52,20 +52,19 @@ def draw_decisions(
 
     Returns:
         The files.
+
+    Raises:
+        InputError: Pictures of others have names of pages in the folder.
     """
-    unfinished = folder.with_name(f".{folder.name}")
-    for old in (folder, unfinished):
-        shutil.rmtree(old, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    keys, transform, files = store.keys(), Transform(preprocessing), []
+    keys, transform, files = store.keys(), Transform(preprocessing), list[Path]()
     count = min(count, len(keys))
-    for number, (sample, target) in enumerate(keys[k * len(keys) // count] for k in range(count)):
-        index = bisect_left(dataset.ids, sample)
-        if index < len(dataset.ids) and dataset.ids[index] == sample:
-            with suppress(Unreadable):
-                page = decision(store[sample, target], dataset, index, transform, prototypes, names)
-                files.append(folder / page.save(unfinished / f"{number:02d}.png").name)
-    unfinished.rename(folder)
+    with page_folder(folder) as drawn:
+        for number, (sample, target) in enumerate(keys[k * len(keys) // count] for k in range(count)):
+            index = bisect_left(dataset.ids, sample)
+            if index < len(dataset.ids) and dataset.ids[index] == sample:
+                with suppress(Unreadable):
+                    page = decision(store[sample, target], dataset, index, transform, prototypes, names)
+                    files.append(folder / page.save(drawn / f"{number:02d}.png").name)
     return files
 
 

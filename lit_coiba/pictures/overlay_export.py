@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, warn
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.printable import printable
 from lit_coiba.data.files.class_names import ClassNames
 from lit_coiba.data.files.image_file import read_image
 from lit_coiba.data.transforms import Transform
+from lit_coiba.files.owned import check_apart, given_path
 from lit_coiba.pictures.about import explains_predictions, method_name
 from lit_coiba.pictures.names import class_name
 from lit_coiba.pictures.numbers import percent, rounded
@@ -35,7 +35,7 @@ _BAR = (120, 8)
 
 def export_overlays(
     store: ExplanationStore,
-    images: str | os.PathLike[str],
+    images: str | os.PathLike[str] | None,
     output: str | os.PathLike[str] | None = None,
     classes: str | os.PathLike[str] | None = None,
     progress: bool = False,
@@ -46,7 +46,8 @@ def export_overlays(
 
     Args:
         store: The store.
-        images: Folder of the pictures that were explained, which ids are relative to.
+        images: Folder of the pictures that were explained, which ids are relative to; it has to be given, since a store
+            may be someone else's.
         output: Folder for the files; None = ``overlay`` in the store.
         classes: File with the model's class names; None = those that the store has.
         progress: Whether to show a progress bar on stderr.
@@ -57,11 +58,16 @@ def export_overlays(
     Raises:
         InputError: There is no such folder of pictures, none of them can be read, or `output` cannot be written.
     """
-    folder = Path(images).expanduser()
+    if images is None:
+        data = store.manifest.recorded.get("data")
+        root = data.get("root") if isinstance(data, dict) else None
+        told = f"; they were in {printable(root, 200)}" if root else ""
+        raise InputError(f"overlays need the pictures that were explained: give their folder, --images DIR{told}")
+    folder = given_path(images, "images").expanduser()
     if not folder.is_dir():
         raise InputError(f"images: {printable(folder, 200)} is not a folder: give the folder that was data.root")
     transform, always = Transform(_recipe(store)), explains_predictions(store.manifest)
-    names = ClassNames.read(Path(classes).expanduser()).names if classes is not None else _names(store)
+    names = ClassNames.read(Path(classes).expanduser()).names if classes is not None else store.manifest.class_names
     missing: list[str] = []
 
     def draw(row: Row) -> Image.Image | None:
@@ -74,15 +80,16 @@ def export_overlays(
             return None
         return _page(row, transform, picture, names, method_name(store.manifest), always)
 
-    target = store.path / FOLDER if output is None else Path(output)
-    written = export_store(iter(store), len(store), store.manifest.digest, "overlay", target, progress, draw)
+    target = store.path / FOLDER if output is None else given_path(output, "output")
+    check_apart(target, "output", [folder])
+    written = export_store(iter(store), len(store), store.manifest.digest, "overlay", target, progress, draw, names)
     if missing and not written:
         raise InputError(
             f"none of the {len(missing)} pictures can be read below {printable(folder, 100)} ({missing[0]}):"
             " give the folder that was data.root"
         )
     if missing:
-        warnings.warn(f"{len(missing)} pictures cannot be read and have no overlay, such as {missing[0]}", stacklevel=2)
+        warn(f"{len(missing)} pictures cannot be read and have no overlay, such as {missing[0]}", stacklevel=2)
     return target
 
 
@@ -128,10 +135,3 @@ def _recipe(store: ExplanationStore) -> Preprocessing:
         raise InputError(
             f"store {printable(store.path, 200)} does not say how its pictures became model input: explain them again"
         ) from error
-
-
-def _names(store: ExplanationStore) -> list[str]:
-    """The class names that a store has; empty if none."""
-    told = [store.manifest.recorded, *store.manifest.resumed]
-    names: Any = next((one["class_names"] for one in reversed(told) if one.get("class_names")), [])
-    return [str(name) for name in names] if isinstance(names, list) else []

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.png import our_mark
 from lit_coiba.files.regular import open_regular
 
 INK, FADED, ALERT = "#1b1b1f", "#6f6f7a", "#b3261e"
@@ -106,13 +106,10 @@ class Page:
             file: The file.
             note: Text that `note_of` finds in it.
         """
-        about = PngInfo()
-        if note:
-            about.add_text(_NOTE, note)
         path = Path(file)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomically(path) as out:
-            pil_of(self.pixels()).save(out, "PNG", pnginfo=about)
+            pil_of(self.pixels()).save(out, "PNG", pnginfo=our_mark(**({_NOTE: note} if note else {})))
         return path
 
 

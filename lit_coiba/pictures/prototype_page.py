@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from lit_coiba.pictures.names import class_name
 from lit_coiba.pictures.numbers import rounded_signed
 from lit_coiba.pictures.page import ALERT, FADED, Page, fitted
+from lit_coiba.pictures.page_folder import page_folder
 from lit_coiba.prototypes import Patch, Prototypes
 from lit_coiba.prototypes.patches import Box
 
@@ -43,19 +43,19 @@ def draw_pages(
     important = prototypes.important
     parts = [important[start : start + ROWS] for start in range(0, len(important), ROWS)][:pages]
     own = (prototypes.summary["own"] or [])[:pages]
-    for kind in (UNITS, CLASSES):
-        shutil.rmtree(folder / kind, ignore_errors=True)
-    for number, units in enumerate(parts):
-        first = number * ROWS
-        order = "their strongest patch" if prototypes.summary["users"] is None else "what they can add to a logit"
-        title = f"Units {first + 1} to {first + len(units)} of {prototypes.units}, by {order}"
-        unit_page(prototypes, units, title).save(folder / UNITS / f"{number + 1:02d}.png")
-        report_progress(number + 1, len(parts) + len(own))
-    for number, strongest in enumerate(own):
-        units, weights = [unit for unit, _ in strongest[:OF_CLASS]], [weight for _, weight in strongest[:OF_CLASS]]
-        title = f"{class_name(number, prototypes.classes)}: the units of largest weight"
-        unit_page(prototypes, units, title, weights).save(folder / CLASSES / f"{_stem(number, prototypes.classes)}.png")
-        report_progress(len(parts) + number + 1, len(parts) + len(own))
+    with page_folder(folder / UNITS) as drawn:
+        for number, units in enumerate(parts):
+            first = number * ROWS
+            order = "their strongest patch" if prototypes.summary["users"] is None else "what they can add to a logit"
+            title = f"Units {first + 1} to {first + len(units)} of {prototypes.units}, by {order}"
+            unit_page(prototypes, units, title).save(drawn / f"{number + 1:02d}.png")
+            report_progress(number + 1, len(parts) + len(own))
+    with page_folder(folder / CLASSES) as drawn:
+        for number, strongest in enumerate(own):
+            units, weights = [unit for unit, _ in strongest[:OF_CLASS]], [weight for _, weight in strongest[:OF_CLASS]]
+            title = f"{class_name(number, prototypes.classes)}: the units of largest weight"
+            unit_page(prototypes, units, title, weights).save(drawn / f"{_stem(number, prototypes.classes)}.png")
+            report_progress(len(parts) + number + 1, len(parts) + len(own))
 
 
 def unit_page(prototypes: Prototypes, units: Sequence[int], title: str, weights: Sequence[float] | None = None) -> Page:

@@ -24,7 +24,7 @@ from lit_coiba.store.records import COLUMNS, VERSION, BlockRecord, Columns, from
 
 _ONE = re.compile(r"\d{6,}\.parquet")
 _MANY = re.compile(r"(\d{6,})-(\d{6,})\.[0-9a-f]{12}\.parquet")  # first and last block, and what it was made of
-_BLOCKS = b"lit_coiba.blocks"  # JSON list of block numbers
+BLOCKS = b"lit_coiba.blocks"  # JSON list of block numbers
 _ROWS = b"lit_coiba.rows"  # JSON list, rows of each of them; absent where there is one block
 _IDENTITY = b"lit_coiba.identity"  # digest of the manifest's identity
 PARQUET: dict[str, Any] = {
@@ -112,7 +112,7 @@ def write_block(folder: Path, record: BlockRecord, identity: str) -> Path:
 def described(identity: str, blocks: list[int], rows: list[int] | None = None) -> dict[bytes, bytes]:
     """The metadata of a file of blocks; `rows` of each where there are several."""
     several = {} if rows is None else {_ROWS: json.dumps(rows).encode()}
-    return {_BLOCKS: json.dumps(blocks).encode(), _IDENTITY: identity.encode(), **several}
+    return {BLOCKS: json.dumps(blocks).encode(), _IDENTITY: identity.encode(), **several}
 
 
 def list_blocks(folder: Path) -> dict[str, Signature]:
@@ -146,11 +146,11 @@ def read_keys(path: Path, signature: Signature, identity: str) -> BlockFile:
         metadata = schema.metadata or {}
         types = dict(zip(schema.names, schema.types))
         columns = {**COLUMNS, **({VERSION: pa.string()} if VERSION in types else {})}
-        if _BLOCKS not in metadata or any(types.get(name) != type for name, type in columns.items()):
+        if BLOCKS not in metadata or any(types.get(name) != type for name, type in columns.items()):
             raise DamagedBlock(path, "it is not a block of explanations")
         if metadata.get(_IDENTITY) != identity.encode():
             raise DamagedBlock(path, "it belongs to a run with other arguments")
-        blocks: list[int] = decode_json(metadata[_BLOCKS], Numbers)
+        blocks: list[int] = decode_json(metadata[BLOCKS], Numbers)
         rows: list[int] = decode_json(metadata[_ROWS], Numbers) if _ROWS in metadata else [file.metadata.num_rows]
         if not blocks or blocks != sorted(set(blocks)) or path.name not in (_one(blocks[0]), *_many(path, blocks)):
             raise DamagedBlock(path, f"it holds block {blocks[0]}")

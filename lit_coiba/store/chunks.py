@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +11,11 @@ from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.shard import Shard
+from lit_coiba.files.owned import check_own_file, is_foreign, remove_made
+from lit_coiba.files.regular import open_regular
 from lit_coiba.files.tensor_file import read_safe_tensors
 
+_OURS = re.compile(r"\d{3,}\.safetensors|statistics\.safetensors")  # parts, and what was made of them
 CHUNKS = 16  # files, at most, where nothing else is asked for
 
 
@@ -38,8 +41,13 @@ class Chunks:
         """Blocks of the chunks that are not on disk yet, in order.
 
         Of jobs that share the folder each does its own chunks first, then one at a time that nobody has done yet.
+
+        Raises:
+            InputError: Something else has the name of a chunk.
         """
-        missing = [number for number in range(len(self.chunks)) if not self.file(number).exists()]
+        for number in range(len(self.chunks)):
+            check_own_file(self.file(number), "parts", _is_safetensors)
+        missing = [number for number in range(len(self.chunks)) if not self._is_there(self.file(number))]
         numbers = shard.share(missing)
         if missing and not numbers:
             numbers = [missing[shard.number * len(missing) // shard.total]]
@@ -52,7 +60,12 @@ class Chunks:
 
     def remove(self) -> None:
         """Delete everything here; another run may do so at the same time."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_chunks(self.folder)
+
+    @staticmethod
+    def _is_there(file: Path) -> bool:
+        """Whether a file is there, and not what a power cut leaves of one."""
+        return file.exists() and file.stat().st_size > 0
 
     def content(self, chunk: int) -> dict[str, Tensor]:
         """The tensors that a chunk left.
@@ -73,3 +86,17 @@ class Chunks:
     def file(self, chunk: int) -> Path:
         """What a chunk leaves."""
         return self.folder / f"{chunk:03d}.safetensors"
+
+
+def remove_chunks(folder: Path) -> None:
+    """Delete the files that chunks leave, and their folder, where nothing else is in it."""
+    remove_made(folder, lambda file: _OURS.fullmatch(file.name) is not None and not is_foreign(file, _is_safetensors))
+
+
+def _is_safetensors(file: Path) -> bool:
+    """Whether a file begins as a chunk does: eight bytes for the length of a header in JSON."""
+    try:
+        with open_regular(file) as stream:
+            return stream.read(9)[8:] == b"{"
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ the small one counts (see `BlockIndex`), which is why large ones are removed fir
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from bisect import bisect_left
@@ -19,7 +20,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lit_coiba.files.atomic import atomically
-from lit_coiba.store.blocks import PARQUET, BlockFile, StaleBlock, check_same, described, read_group, read_schema
+from lit_coiba.store.blocks import (
+    PARQUET,
+    BlockFile,
+    StaleBlock,
+    check_same,
+    described,
+    read_group,
+    read_schema,
+)
+from lit_coiba.store.foreign import is_ours
 from lit_coiba.store.index import BlockIndex, Piece
 from lit_coiba.store.progress import Tell, silent
 
@@ -110,8 +120,10 @@ def _write(index: BlockIndex, target: list[Piece], wrote: Callable[[], None]) ->
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:12]
     blocks, rows = [part.block for _, part in target], [part.length for _, part in target]
     path = index.folder / f"{blocks[0]:06d}-{blocks[-1]:06d}.{digest}.parquet"
-    if path.exists():
+    if path.name in index.files:  # whole, as far as is known: what only has the name would cost the blocks
         return path
+    if path.exists() and not is_ours(path):
+        raise OSError(errno.EEXIST, "it is not a file of this store", str(path))
     file, _ = next((piece for piece in target if piece[1].keys), target[0])
     schema = read_schema(file).with_metadata(described(index.identity, blocks, rows))
     with atomically(path) as out:

@@ -7,7 +7,9 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -17,10 +19,12 @@ import numpy as np
 from PIL import Image
 
 from lit_coiba.core.errors import InputError, check_choice
-from lit_coiba.core.printable import csv_cell
-from lit_coiba.files.atomic import atomically
+from lit_coiba.core.printable import csv_cell, printable
+from lit_coiba.files.atomic import atomically, remove_leftovers
 from lit_coiba.files.json_text import read_json
-from lit_coiba.files.regular import MEGABYTE
+from lit_coiba.files.owned import begins, check_own_file, check_own_folder, nobody
+from lit_coiba.files.png import KEY, NAME, our_mark
+from lit_coiba.files.regular import MEGABYTE, clause, open_regular
 from lit_coiba.functional import resize_map
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.records import Row
@@ -28,9 +32,10 @@ from lit_coiba.store.records import Row
 Format = Literal["npz", "png", "overlay"]
 FORMATS = ("npz", "png", "overlay")
 Draw = Callable[[Row], Image.Image | None]  # None = there is no picture of this row
-TABLE = "explanations.csv"  # file, id, label, target, probability; there when all files are
+TABLE = "explanations.csv"  # file, id, label, target, probability, class; there when all files are
 SIDE = 224  # pixels, of the longer side of a picture, unless the map is larger
 
+_BEGINNINGS: dict[str, tuple[bytes, ...]] = {"npz": (b"PK", b"\0"), "png": (b"\x89PNG", b"\0")}  # of torn ones
 _MARK = "export.json"  # which store and format
 _ENDINGS = {"overlay": "png"}  # of files, where that is not the format
 _LONGEST = 120  # characters of a part of a file's name
@@ -46,6 +51,7 @@ def export_store(
     output: Path,
     progress: bool = False,
     draw: Draw | None = None,
+    names: Sequence[str] = (),
 ) -> int:
     """Write each row to ``<id>.target<N>.<format>``, folders as in the id; and a table, ``explanations.csv``.
 
@@ -66,6 +72,7 @@ def export_store(
         output: Folder for the files.
         progress: Whether to show a progress bar on stderr.
         draw: Draws a row as an overlay.
+        names: Names of the model's classes, for the table; empty = unknown.
 
     Returns:
         How many rows have a file.
@@ -78,21 +85,21 @@ def export_store(
         raise InputError("format overlay needs the pictures that were explained: use export_overlays, or --images DIR")
     written = 0
     try:
-        output.mkdir(parents=True, exist_ok=True)
         _claim(output, {"identity": identity, "format": format})
         with progress_bar(f"Exporting {format}", progress) as tell, atomically(output / TABLE) as table:
-            table.write(_line("file", "id", "label", "target", "probability"))
+            table.write(_line("file", "id", "label", "target", "probability", "class"))
             for done, row in enumerate(rows, 1):
                 name = file_name(row.id, row.target, _ENDINGS.get(format, format))
                 if _write(output / name, row, format, draw):
                     label = "" if row.label < 0 else row.label
-                    table.write(_line(name, csv_cell(row.id), label, row.target, row.probability))
+                    called = csv_cell(names[row.target]) if 0 <= row.target < len(names) else ""
+                    table.write(_line(name, csv_cell(row.id), label, row.target, row.probability, called))
                     written += 1
                 tell(done, total)
     except OSError as error:
         raise InputError(
-            f"output {output} cannot be written ({error.strerror or error}); fix the cause and rerun the same "
-            "command: finished files are kept"
+            f"output {output} cannot be written ({clause(error)}{_of(error, output)}); fix the cause and rerun the "
+            "same command: finished files are kept"
         ) from error
     return written
 
@@ -130,9 +137,13 @@ def _part(text: str) -> str:
 def _claim(output: Path, mark: dict[str, str]) -> None:
     """Refuse a folder with the export of another store or in another format."""
     file = output / _MARK
-    if not os.path.lexists(file):
-        with atomically(file) as out:
-            out.write(json.dumps(mark).encode())
+    check_own_folder(output, "output", lambda folder: (folder / _MARK).is_file())
+    check_own_file(output / TABLE, "output", begins("file,id,label,target,"))
+    output.mkdir(parents=True, exist_ok=True)
+    for folder in (output, *(below for below in output.rglob("*") if below.is_dir() and not below.is_symlink())):
+        remove_leftovers(folder)
+    with suppress(FileExistsError), atomically(file, exclusive=True) as out:
+        out.write(json.dumps(mark).encode())
     try:
         found = read_json(file, Any, _MARK, MEGABYTE)
     except InputError:
@@ -142,19 +153,47 @@ def _claim(output: Path, mark: dict[str, str]) -> None:
 
 
 def _write(path: Path, row: Row, format: Format, draw: Draw | None) -> bool:
-    """Write the file of a row, unless it is there; whether there is one."""
-    if path.exists():
-        return True
+    """Write the file of a row, unless it is there and whole; whether there is one.
+
+    What has its name and is none of ours is left alone.
+    """
+    if os.path.lexists(path):
+        whole = _is_whole(path, row, format)
+        if whole:
+            return True
+        check_own_file(path, "output", begins(*_BEGINNINGS[_ENDINGS.get(format, format)]) if whole is None else nobody)
     picture = draw(row) if draw is not None else _picture(row) if format == "png" else None
     if picture is None and format != "npz":
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomically(path, durable=False) as file:
+    with atomically(path) as file:
         if picture is not None:
-            picture.save(file, "PNG")
+            picture.save(file, "PNG", pnginfo=our_mark())
         else:
             np.savez_compressed(file, **_arrays(row))
     return True
+
+
+def _is_whole(path: Path, row: Row, format: Format) -> bool | None:
+    """Whether a file is the one of this row; None = it cannot be read, as what a power cut leaves."""
+    try:
+        with open_regular(path) as file:
+            if format != "npz":
+                with Image.open(file, formats=["PNG"]) as picture:
+                    palette, marked = picture.palette, picture.info.get(KEY) == NAME
+                    picture.verify()
+                    return marked or (palette is not None and palette.palette == _palette())  # of version 0.1.0
+            with np.load(file, allow_pickle=False) as found:
+                told = str(found["id"]), int(found["target"]), found["map"].shape
+            return told == (row.id.rstrip("\0"), row.target, tuple(row.map.shape))  # NumPy drops these
+    except Exception:  # Pillow, zipfile and NumPy raise anything for what is torn
+        return None
+
+
+def _of(error: OSError, output: Path) -> str:
+    """The file that an error is about, below the folder."""
+    name = os.path.relpath(error.filename, output) if isinstance(error.filename, str) else "."
+    return "" if name == "." else f": {printable(name, 100)}"
 
 
 def _arrays(row: Row) -> dict[str, Any]:
@@ -173,5 +212,10 @@ def _picture(row: Row) -> Image.Image:
     factor = max(1.0, SIDE / max(height, width))
     shares = resize_map((values / (scale or 1.0)).clamp_max(1.0)[None], (round(height * factor), round(width * factor)))
     picture = Image.fromarray((shares[0] * 255).round().byte().numpy())
-    picture.putpalette((matplotlib.colormaps[_COLOURS](np.arange(256), bytes=True)[:, :3]).tobytes())
+    picture.putpalette(_palette())
     return picture
+
+
+@lru_cache(maxsize=1)
+def _palette() -> bytes:
+    return (matplotlib.colormaps[_COLOURS](np.arange(256), bytes=True)[:, :3]).tobytes()

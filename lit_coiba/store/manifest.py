@@ -77,6 +77,13 @@ class Manifest:
         text = json.dumps(self.identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the model's classes, as the last run that knew them recorded them; empty = unknown."""
+        told = [one.get("class_names") for one in (self.recorded, *self.resumed) if isinstance(one, dict)]
+        names: Any = next((names for names in reversed(told) if names), [])
+        return [str(name) for name in names] if isinstance(names, list) else []
+
     @classmethod
     def load(cls, folder: Path) -> Manifest:
         """Read the manifest of a store.

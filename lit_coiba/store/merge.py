@@ -8,15 +8,17 @@ from pathlib import Path
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.owned import given_path
 from lit_coiba.files.regular import read_bytes
 from lit_coiba.store.blocks import DamagedBlock
 from lit_coiba.store.compaction import consolidate
+from lit_coiba.store.folder import FOLDER, STATISTICS
 from lit_coiba.store.index import BlockIndex, Piece
 from lit_coiba.store.manifest import FILE_NAME, Manifest
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.same_samples import check_same_samples
 from lit_coiba.store.samples import read_samples, write_samples
-from lit_coiba.store.store import FOLDER, STATISTICS, ExplanationStore
+from lit_coiba.store.store import ExplanationStore
 
 LARGEST = 2**32  # bytes of a file of statistics
 PathLike = str | os.PathLike[str]
@@ -38,7 +40,8 @@ def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> 
     """
     if not stores:
         raise InputError("stores is empty: give the folders of the stores to merge")
-    sources = [ExplanationStore(store) for store in stores]
+    given_path(out, "out")
+    sources = [ExplanationStore(given_path(store, "stores")) for store in stores]
     for source in [*sources[1:], *([ExplanationStore(out)] if (Path(out) / FILE_NAME).exists() else [])]:
         if told := sources[0].manifest.told(source.manifest):
             raise InputError(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, warn
 from lit_coiba.core.printable import printable
 from lit_coiba.core.targets.strings import explains_labels
 from lit_coiba.data.fingerprint import difference, same_version
@@ -48,7 +47,7 @@ def check_same_samples(stores: Sequence[ExplanationStore]) -> None:
                 relabelled[name] = first.label, known.label
     if relabelled:
         name, (one, other) = next(iter(relabelled.items()))
-        warnings.warn(
+        warn(
             f"{len(relabelled):,} images have other labels in some of the stores, such as {printable(name, _ID)} "
             f"({one} and {other}): lit-coiba explain with the joined store brings them up to date",
             stacklevel=3,

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from lit_coiba.data.fingerprint import Fingerprint
 from lit_coiba.files.atomic import atomically
 from lit_coiba.files.json_text import decode_json
+from lit_coiba.files.owned import begins, check_own_file
 from lit_coiba.files.regular import is_regular, open_regular
 
 SAMPLES = "samples.parquet"
@@ -55,6 +56,7 @@ def write_samples(folder: Path, samples: Fingerprint, kept: Mapping[str, str] | 
         return
     labels = pa.array(now.labels, pa.int32(), mask=_unlabelled(now))
     schema = _SCHEMA.with_metadata({_CLASSES: json.dumps(now.classes).encode()})
+    check_own_file(folder / SAMPLES, "samples", begins("PAR1"))
     with atomically(folder / SAMPLES) as out:
         table = pa.table([pa.array(now.ids, pa.string()), pa.array(versions, pa.string()), labels], schema=schema)
         pq.write_table(table, out, compression="zstd", write_statistics=False, write_page_checksum=True)

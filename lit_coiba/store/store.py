@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from lit_coiba.core.batch import Failure
 from lit_coiba.core.errors import InputError
 from lit_coiba.files.atomic import remove_leftovers
+from lit_coiba.files.owned import given_path
 from lit_coiba.store.blocks import DamagedBlock, Part, is_block, list_blocks, write_block
 from lit_coiba.store.compaction import consolidate
 from lit_coiba.store.digest import content_digest
 from lit_coiba.store.export import Format, export_store
+from lit_coiba.store.folder import FOLDER, STATISTICS, check_blocks, check_folder
 from lit_coiba.store.index import BlockIndex
 from lit_coiba.store.manifest import FILE_NAME, Manifest, refuse_inside
 from lit_coiba.store.progress import progress_bar
@@ -25,9 +27,6 @@ from lit_coiba.store.wording import absent, listed
 
 if TYPE_CHECKING:
     import pandas
-
-FOLDER = "blocks"
-STATISTICS = "statistics.safetensors"  # in a store whose run estimated them
 
 
 class ExplanationStore:
@@ -79,11 +78,9 @@ class ExplanationStore:
         Raises:
             InputError: The store there has another identity or blocks of unknown origin, or it cannot be written.
         """
-        path = Path(path)
+        path = check_folder(path)
         blocks = path / FOLDER
         try:
-            if path.exists() and not path.is_dir():
-                raise NotADirectoryError(None, "it is a file, not a folder")
             begun = (path / FILE_NAME).exists()
             if not begun:
                 refuse_inside(path)
@@ -100,6 +97,8 @@ class ExplanationStore:
             blocks.mkdir(exist_ok=True)
             remove_leftovers(path)
             remove_leftovers(blocks)
+            store._index.refresh()
+            check_blocks(blocks, store._index.files)
             if manifest.recorded not in [store.manifest.recorded, *store.manifest.resumed]:
                 store.manifest.resumed.append(manifest.recorded)
                 store.manifest.save(path)
@@ -171,8 +170,9 @@ class ExplanationStore:
         Raises:
             InputError: It holds something else, or cannot be written.
         """
-        folder = self.path / format if output is None else Path(output)
-        export_store(self._index.rows(), len(self), self.manifest.digest, format, folder, progress)
+        folder = self.path / format if output is None else given_path(output, "output")
+        names, rows = self.manifest.class_names, self._index.rows()
+        export_store(rows, len(self), self.manifest.digest, format, folder, progress, names=names)
         return folder
 
     def write(self, record: BlockRecord, keep: bool = True) -> None:
@@ -217,6 +217,8 @@ class ExplanationStore:
 
     def clear(self) -> None:
         """Remove all blocks, and statistics that were estimated for them: a run with other arguments may begin here."""
+        self._index.refresh()
+        check_blocks(self.path / FOLDER, self._index.files)
         for name in filter(is_block, list_blocks(self.path / FOLDER)):
             (self.path / FOLDER / name).unlink(missing_ok=True)
         (self.path / STATISTICS).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from lit_coiba.benchmark import (
@@ -15,13 +16,17 @@ from lit_coiba.benchmark import (
     reference_row,
     references,
 )
+from lit_coiba.benchmark.leaderboard import TABLES, check_tables
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.targets.strings import explains_labels
 from lit_coiba.data.fingerprint import Fingerprint
+from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.shard import Shard
+from lit_coiba.files.owned import claim_folder, given_path, is_foreign, is_marked
 from lit_coiba.modules.scorer import Scorer, Source
 from lit_coiba.store import ExplanationStore, Manifest
+from lit_coiba.store.folder import is_store
 from lit_coiba.store.manifest import FILE_NAME
 from lit_coiba.store.samples import write_samples
 from lit_coiba.store.writer import StoreWriter
@@ -39,21 +44,40 @@ from lit_coiba.trainer.changes import (
 )
 from lit_coiba.trainer.costs import scoring
 from lit_coiba.trainer.identity import data_identity, scores_identity
-from lit_coiba.trainer.places import check_place
+from lit_coiba.trainer.places import place_of
 from lit_coiba.trainer.provenance import provenance
 
+VERB = "benchmark"
 
-def open_stores(stores: list[str], output: Path) -> dict[str, ExplanationStore]:
+
+def open_stores(stores: list[str]) -> dict[str, ExplanationStore]:
     """The stores to score, by the names of their rows.
 
     Raises:
-        InputError: One of them is no store, or the output cannot be written or is a store itself.
+        InputError: One of them is no store.
     """
-    opened = {name: ExplanationStore(path) for name, path in names_of(stores).items()}
-    check_place(output, "output")
-    if (output / FILE_NAME).exists():
+    return {name: ExplanationStore(given_path(path, "stores")) for name, path in names_of(stores).items()}
+
+
+def benchmark_place(output: str | os.PathLike[str], stores: list[str], data: BlockDataModule) -> Path:
+    """The folder for scores and table.
+
+    Raises:
+        InputError: It cannot be written, is not the verb's own, or is a store itself.
+    """
+    if (given_path(output, "output") / FILE_NAME).exists():
         raise InputError(f"output {output} is itself one of the stores: give another folder for the table")
-    return opened
+    folder = place_of(output, "output", data, lambda found: is_marked(found, VERB), _known)
+    for name in names_of(stores):
+        if name in TABLES:
+            raise InputError(f"stores: the row {name} would have the name of the table: rename the store's folder")
+    check_tables(folder)
+    return folder
+
+
+def _known(entry: Path) -> bool:
+    """Whether an entry of a folder without marker is one of a table, as an older version wrote it."""
+    return is_store(entry) or (entry.name in TABLES and not is_foreign(entry, TABLES[entry.name]))
 
 
 def benchmark(
@@ -83,6 +107,7 @@ def benchmark(
     model.check_metrics(regions)
     if any("regions" in metric.needs for metric in model.metrics.values()) or oracle is not None:
         now = run.on_rank_zero(lambda: now.with_regions(run.images))
+    run.on_rank_zero(lambda: claim_folder(output, "output", VERB, _known))
     asked = sum(map(len, keys.values()))
     plan, scored = scoring(run, list(sources), asked), dict[str, ExplanationStore]()
     for done, (name, source) in enumerate(sources.items()):

@@ -24,9 +24,17 @@ from lit_coiba.data.fingerprint import Fingerprint, fingerprint_of
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.trainer.precision import check_precision
-from lit_coiba.trainer.processes import exit_status, launch, terminate_children
+from lit_coiba.trainer.processes import (
+    exit_status,
+    is_launched,
+    launch,
+    others_run,
+    raise_loss,
+    tell_others,
+    together,
+)
 from lit_coiba.trainer.quiet import quiet
-from lit_coiba.trainer.termination import Termination, ends_on_sigterm
+from lit_coiba.trainer.termination import PATIENCE, SOON, Termination, ends_on_signals
 
 Result = TypeVar("Result")
 Module = TypeVar("Module", bound=BlockModule)
@@ -134,6 +142,7 @@ class BlockRun(Generic[Module]):
                 error = raised
         result, error = self.trainer.strategy.broadcast((result, error))
         if error is not None:
+            vars(error)["told"] = not self.trainer.is_global_zero  # by the first process, and need not be again
             raise error
         return result
 
@@ -199,7 +208,14 @@ def block_run(
     check_precision(str(trainer.precision))
     with (
         quiet(),
-        ends_on_sigterm(partial(terminate_children, trainer), exit_status(trainer)) as termination,
+        ends_on_signals(
+            partial(tell_others, trainer),
+            exit_status(trainer),
+            partial(others_run, trainer),
+            partial(raise_loss, trainer),
+            SOON if is_launched(trainer) else PATIENCE,
+        ) as termination,
+        together(trainer, termination),
         preserve_state(model),
         unchanging(model.network),
         datamodule.passing(through),

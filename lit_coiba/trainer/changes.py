@@ -7,22 +7,21 @@ folder.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, warn
 from lit_coiba.core.printable import printable
 from lit_coiba.core.targets.class_target import NO_LABEL, OUTSIDE
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.fingerprint import Fingerprint, difference, same_version
 from lit_coiba.data.shard import Shard
 from lit_coiba.store import ExplanationStore, Manifest
+from lit_coiba.store.folder import STATISTICS
 from lit_coiba.store.manifest import FILE_NAME
 from lit_coiba.store.revision import STALE, forget, relabel
 from lit_coiba.store.samples import read_samples
-from lit_coiba.store.store import STATISTICS
 from lit_coiba.trainer.block_run import BlockRun
 
 IfChanged = Literal["refuse", "recompute"]
@@ -112,7 +111,7 @@ def renew_samples(
     if not known:
         warn_of_old(store.path)
     if kept:
-        warnings.warn(
+        warn(
             f"{printable(next(iter(kept)), _ID)} cannot be read now ({len(kept):,} of the files in {store.path}): what "
             "was made of it before is kept",
             stacklevel=2,
@@ -171,7 +170,7 @@ def changed_samples(
 
 def warn_of_old(folder: Path) -> None:
     """Say what cannot be known of results of version 0.1.0."""
-    warnings.warn(
+    warn(
         f"{folder} has results of version 0.1.0, which did not note the size and time of files or the seed of "
         "generated images: whether they were made of these images cannot be told",
         stacklevel=3,
@@ -184,7 +183,7 @@ def refresh_labels(store: ExplanationStore, now: Fingerprint) -> bool:
     changed = relabel(store, dict(zip(now.ids, now.labels)))
     if changed:
         name, (old, new) = next(iter(changed.items()))
-        warnings.warn(
+        warn(
             f"labels in {store.path} were brought up to date, {len(changed):,} in all, such as that of "
             f"{printable(name, _ID)}: {old} -> {new}",
             stacklevel=2,

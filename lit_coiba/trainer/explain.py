@@ -20,9 +20,9 @@ from lit_coiba.data.shard import Shard
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.pictures.about import About
 from lit_coiba.store import ExplanationStore, Manifest
+from lit_coiba.store.folder import STATISTICS
 from lit_coiba.store.manifest import FILE_NAME
 from lit_coiba.store.samples import write_samples
-from lit_coiba.store.store import STATISTICS
 from lit_coiba.store.writer import StoreWriter
 from lit_coiba.trainer.block_run import BlockRun
 from lit_coiba.trainer.changes import (

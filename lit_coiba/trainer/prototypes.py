@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -14,46 +15,65 @@ import torch
 from PIL import Image
 
 from lit_coiba.callbacks import BlockProgress
-from lit_coiba.core.errors import InputError, check_count
+from lit_coiba.callbacks.unwritable import unwritable_is_a_warning
+from lit_coiba.core.errors import InputError, check_count, warn
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.fingerprint import Fingerprint
-from lit_coiba.data.module import Split
+from lit_coiba.data.module import BlockDataModule, Split
 from lit_coiba.files.atomic import atomically, remove_leftovers
 from lit_coiba.files.digests import is_file_sealed, is_sealed, seal_of_file, sealed, warn_undigested
 from lit_coiba.files.json_text import read_json
+from lit_coiba.files.owned import begins, check_own_file, has_keys
 from lit_coiba.files.regular import is_regular
 from lit_coiba.modules.prototype_search import ChunkedPrototypes, PrototypeSearch
 from lit_coiba.pictures.names import Names
+from lit_coiba.pictures.page_folder import check_pages
 from lit_coiba.pictures.prototype_page import CLASSES, UNITS, draw_pages
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.prototypes.evaluation import PrototypePatches, evaluate_prototypes
 from lit_coiba.prototypes.table import SUMMARY, TABLE, relabel_table, summary, write_summary, write_table
 from lit_coiba.store import Manifest
+from lit_coiba.store.folder import is_store
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.samples import read_samples, write_samples
 from lit_coiba.trainer.block_run import BlockRun
 from lit_coiba.trainer.changes import INPUTS, RECOMPUTE, IfChanged, other_images, warn_of_old
 from lit_coiba.trainer.costs import searching
 from lit_coiba.trainer.identity import data_identity, prototypes_identity
-from lit_coiba.trainer.places import check_place
+from lit_coiba.trainer.places import place_of
 from lit_coiba.trainer.provenance import provenance
 
 EVALUATION, PAGE, PARTS = "evaluation.json", "evaluation.md", "parts"
+EVENTS = ".lit-coiba"  # how the names of event files end that are replaced
 _PAGE_SEAL = "page"  # of the page, in the evaluation
+_FILES = {  # that are replaced, and how they are told from others'
+    TABLE: begins("PAR1"),
+    SUMMARY: has_keys("units", "sides"),
+    EVALUATION: has_keys("images", "units"),
+    PAGE: begins("| measure |"),
+}
 
 
-def check_prototypes_arguments(output: Path, split: Split, pages: int, evaluate: bool) -> None:
-    """Refuse what prototypes cannot be searched with.
+def check_prototypes_arguments(
+    output: str | os.PathLike[str], split: Split, pages: int, evaluate: bool, data: BlockDataModule
+) -> Path:
+    """The folder for the results; what prototypes cannot be searched with is refused.
 
     Raises:
-        InputError: A folder that cannot be written, a negative number of pages, or an evaluation on other images.
+        InputError: A folder that cannot be written or has others' files in it, a negative number of pages, or an
+            evaluation on other images.
     """
-    check_place(output, "output")
+    folder = place_of(output, "output", data, is_store)
+    for name, ours in _FILES.items():
+        check_own_file(folder / name, "output", ours)
+    for kind in (UNITS, CLASSES) if pages else ():
+        check_pages(folder / kind)
     check_count(0, pages=pages)
     if evaluate and split != "train":
         raise InputError(
             f"evaluate measures prototypes of the training split, but split is {split}: leave out evaluate or split"
         )
+    return folder
 
 
 def search_prototypes(
@@ -130,7 +150,7 @@ def _discard_damaged(folder: Path) -> None:
             warnings.simplefilter("ignore")
             Prototypes(folder)
     except InputError as error:
-        warnings.warn(f"{error}: they are made again", stacklevel=2)
+        warn(f"{error}: they are made again", stacklevel=2)
         for name in (SUMMARY, EVALUATION, PAGE):
             (folder / name).unlink(missing_ok=True)
 
@@ -171,8 +191,7 @@ def _measure(run: BlockRun[PrototypeSearch], folder: Path) -> None:
     for entry in (scores["part_purity"] or {"each": ()})["each"]:
         unit, negative = divmod(entry.pop("prototype"), 2)
         entry |= {"unit": unit, "side": -1 if negative else 1}
-    (folder / EVALUATION).unlink(missing_ok=True)  # of other images: what follows are two files
-    with atomically(folder / PAGE) as out:
+    with atomically(folder / PAGE) as out:  # the other file is the last: a rerun goes by what it says
         out.write(f"{found}\n".encode())
     content = sealed({**scores, _PAGE_SEAL: seal_of_file(folder / PAGE)})
     with atomically(folder / EVALUATION) as out:
@@ -221,16 +240,25 @@ def _patches(prototypes: Prototypes) -> PrototypePatches:
 
 
 def _log(prototypes: Prototypes, folder: Path) -> None:
-    """Pages as images, counts as scalars; in place of the logs of an earlier call."""
+    """Pages as images, counts as scalars; in place of the logs of an earlier call.
+
+    Logs are no result: where they cannot be written, the prototypes are there nevertheless.
+    """
     from torch.utils.tensorboard import SummaryWriter  # takes a second
 
-    for old in (folder / "tensorboard").glob("events.out.tfevents.*"):
-        old.unlink()
-    with SummaryWriter(str(folder / "tensorboard")) as writer:
-        counts = {name: len(prototypes.summary[name]) for name in ("dead", "unused", "duplicate")}
-        for name, count in {"units": prototypes.units, **counts}.items():
-            writer.add_scalar(f"prototypes/{name}", count, 0)
-        for kind in (UNITS, CLASSES):
-            for file in sorted((folder / kind).glob("*.png")):
-                with Image.open(file) as picture:
-                    writer.add_image(f"{kind}/{file.stem}", np.asarray(picture.convert("RGB")), 0, dataformats="HWC")
+    with unwritable_is_a_warning("the TensorBoard log"), suppress(FileNotFoundError):  # another run draws it anew
+        for old in (folder / "tensorboard").glob(f"events.out.tfevents.*{EVENTS}"):
+            old.unlink(missing_ok=True)
+        with SummaryWriter(str(folder / "tensorboard"), filename_suffix=EVENTS) as writer:
+            _add(writer, prototypes, folder)
+
+
+def _add(writer: Any, prototypes: Prototypes, folder: Path) -> None:
+    """The counts and the pages."""
+    counts = {name: len(prototypes.summary[name]) for name in ("dead", "unused", "duplicate")}
+    for name, count in {"units": prototypes.units, **counts}.items():
+        writer.add_scalar(f"prototypes/{name}", count, 0)
+    for kind in (UNITS, CLASSES):
+        for file in sorted((folder / kind).glob("*.png")):
+            with Image.open(file) as picture:
+                writer.add_image(f"{kind}/{file.stem}", np.asarray(picture.convert("RGB")), 0, dataformats="HWC")

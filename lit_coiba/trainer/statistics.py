@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
-import shutil
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,29 +15,39 @@ from lit_coiba.bottlenecks import ActivationStatistics, BottleneckMethod
 from lit_coiba.bottlenecks.leak import SAMPLE
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.core.errors import InputError
+from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.shard import Shard
+from lit_coiba.files.owned import check_apart, check_own_file, given_path
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
-from lit_coiba.store.store import STATISTICS
+from lit_coiba.store.chunks import remove_chunks
+from lit_coiba.store.folder import STATISTICS, is_parts, is_statistics
 from lit_coiba.trainer.block_run import BlockRun
 from lit_coiba.trainer.costs import estimating
-from lit_coiba.trainer.places import check_place, has_statistics
+from lit_coiba.trainer.places import check_place, has_statistics, image_folders
 
 ENOUGH_IMAGES = 10_000  # more change little: what IBA's authors advise
 _FEW = 5  # times as many images for the statistics as are explained: then it is said
 
 
-def check_statistics_arguments(file: Path, images: int) -> None:
+def check_statistics_arguments(file: str | os.PathLike[str], images: int, data: BlockDataModule) -> Path:
     """Refuse what statistics cannot be estimated from or kept in.
 
+    Returns:
+        The file to write.
+
     Raises:
-        InputError: Too few images, or a file that cannot be written.
+        InputError: Too few images, or a file that cannot be written, or has something else in it.
     """
+    path = given_path(file, "file")
     if images < 2:
         raise InputError(f"images is {images}, but a standard deviation needs at least 2")
-    check_place(file.parent, "file")
-    if file.is_dir():
-        raise InputError(f"file {file} is a folder: give the name of a file")
+    check_place(path.parent, "file")
+    if path.is_dir():
+        raise InputError(f"file {path} is a folder: give the name of a file")
+    check_apart(path, "file", image_folders(data))
+    check_own_file(path, "file", is_statistics)
+    return path
 
 
 def estimate(
@@ -132,5 +143,6 @@ def _say_how_many(run: BlockRun[Explainer], explained: int, blocks: int) -> None
 
 def remove_parts(file: Path) -> None:
     """Remove what statistics were made of."""
-    for folder in file.parent.glob(f"{file.name}.*.parts"):
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in file.parent.glob(f"{glob.escape(file.name)}.*.parts"):
+        if is_parts(folder, file.name):
+            remove_chunks(folder)

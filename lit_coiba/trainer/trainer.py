@@ -15,22 +15,28 @@ from lit_coiba.callbacks import PredictionTable
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.data.shard import Shard
+from lit_coiba.files.owned import is_marked
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.prototype_search import PrototypeSearch
 from lit_coiba.modules.scorer import Scorer
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.store import ExplanationStore
-from lit_coiba.trainer.benchmark import benchmark, open_stores
+from lit_coiba.trainer.benchmark import benchmark, benchmark_place, open_stores
 from lit_coiba.trainer.block_run import BlockRun, Module, block_run
 from lit_coiba.trainer.changes import IfChanged
+from lit_coiba.trainer.checkpoint_files import own_checkpoint_files
 from lit_coiba.trainer.explain import explain
+from lit_coiba.trainer.fit import fit_run, own_signals
+from lit_coiba.trainer.places import place_of, store_place
 from lit_coiba.trainer.precision import automatic_precision
+from lit_coiba.trainer.processes import own_launcher
 from lit_coiba.trainer.prototypes import check_prototypes_arguments, measure_prototypes, search_prototypes
 from lit_coiba.trainer.quiet import quiet, without_tips
 from lit_coiba.trainer.restoration import Restoration, close_gate
 from lit_coiba.trainer.statistics import ENOUGH_IMAGES, check_statistics_arguments, estimate, remove_parts
 from lit_coiba.training.classifier import Classifier
-from lit_coiba.training.feature_cache import CachedFeatures
+from lit_coiba.training.feature_cache import VERB as CACHE
+from lit_coiba.training.feature_cache import CachedFeatures, is_feature_file
 
 
 class Trainer(lightning.Trainer):
@@ -54,6 +60,9 @@ class Trainer(lightning.Trainer):
             super().__init__(*args, precision=chosen, **kwargs)
         self._checkpoint_connector = Restoration(self)
         close_gate(self)
+        own_launcher(self)
+        own_signals(self)
+        own_checkpoint_files(self)
         self._logger_given = kwargs.get("logger") not in (None, True)  # else Lightning makes one, and it stays empty
 
     def fit(
@@ -83,11 +92,13 @@ class Trainer(lightning.Trainer):
         Raises:
             InputError: The backbone of a cache is not frozen, or the data module is not one of lit-coiba.
         """
+        data = datamodule
         if cache is not None:
             if not isinstance(datamodule, BlockDataModule):
                 raise InputError("cache needs a data module of lit-coiba: give one as datamodule, such as ImageFolder")
-            datamodule = CachedFeatures(datamodule, cache, views)
-        with without_tips():
+            folder = place_of(cache, "cache", datamodule, lambda found: is_marked(found, CACHE), is_feature_file)
+            datamodule = CachedFeatures(datamodule, str(folder), views)
+        with without_tips(), fit_run(self, data):
             super().fit(model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only)
 
     def predict(
@@ -142,10 +153,10 @@ class Trainer(lightning.Trainer):
         Raises:
             InputError: The method needs no statistics, or there are fewer than two readable images.
         """
-        check_statistics_arguments(Path(file), images)
+        path = check_statistics_arguments(file, images, datamodule)
         with self._block_run(model, datamodule, Pass()) as run:
-            found = estimate(run, Path(file), images)
-            run.on_rank_zero(lambda: remove_parts(Path(file)))
+            found = estimate(run, path, images)
+            run.on_rank_zero(lambda: remove_parts(path))
             return found
 
     def explain(
@@ -187,9 +198,9 @@ class Trainer(lightning.Trainer):
         Raises:
             InputError: The folder has a store that was made with other arguments, or these images cannot be explained.
         """
-        share = Shard.of(shard)
+        share, folder = Shard.of(shard), store_place(store, datamodule)
         with self._block_run(model, datamodule, Pass(limit=_limit(datamodule, limit))) as run:
-            return explain(run, Path(store), share, retry_failed, pictures, if_changed)
+            return explain(run, folder, share, retry_failed, pictures, if_changed)
 
     def benchmark(
         self,
@@ -225,9 +236,10 @@ class Trainer(lightning.Trainer):
         Raises:
             InputError: A store belongs to another model or other images, or the stores have no explanation in common.
         """
-        opened, share = open_stores(stores, Path(output)), Shard.of(shard)
+        folder, share = benchmark_place(output, stores, datamodule), Shard.of(shard)
+        opened = open_stores(stores)
         with self._block_run(model, datamodule, Pass(limit=_limit(datamodule, limit))) as run:
-            return benchmark(run, opened, Path(output), share, if_changed)
+            return benchmark(run, opened, folder, share, if_changed)
 
     def prototypes(
         self,
@@ -267,8 +279,7 @@ class Trainer(lightning.Trainer):
         Raises:
             InputError: The folder has prototypes that were made with other arguments, or no image can be read.
         """
-        folder = Path(output)
-        check_prototypes_arguments(folder, split, pages, evaluate)
+        folder = check_prototypes_arguments(output, split, pages, evaluate, datamodule)
         with self._block_run(model, datamodule, Pass(split, limit)) as run:
             search_prototypes(run, folder, pages, if_changed)
         if evaluate:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,15 @@ from lit_coiba.core.frozen import frozen
 from lit_coiba.core.plain_values import is_plain
 from lit_coiba.data.fingerprint import fingerprint_of
 from lit_coiba.data.module import BlockDataModule, Split
+from lit_coiba.data.training_order import TrainingOrder
 from lit_coiba.files.atomic import atomically
 from lit_coiba.files.digests import seal_of_file
+from lit_coiba.files.owned import begins, check_own_file, claim_folder, has_keys
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.training.feature_file import DIGESTS, DTYPE, FEATURES, TARGETS, FeatureFile, Features, is_whole, opened
+
+VERB = "fit --cache"  # what the marker of a folder says
+_NAME = re.compile(r"[0-9a-f]{24}(" + "|".join(map(re.escape, (FEATURES, TARGETS, DIGESTS))) + ")")
 
 
 class CachedFeatures(LightningDataModule):
@@ -75,7 +81,8 @@ class CachedFeatures(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Features]:
         """Shuffled batches; a last batch that is not full is left out."""
         (samples,) = self._files["train"].values()
-        return self._batches(samples, shuffle=True, drop_last=len(samples) > self.data.batch_size)
+        order = TrainingOrder(samples, self.data.batch_size, self.trainer)
+        return self._batches(samples, order, drop_last=len(samples) > self.data.batch_size)
 
     def val_dataloader(self) -> Any:
         """Batches in order; several loaders by name, or none, as the data module has them."""
@@ -86,11 +93,13 @@ class CachedFeatures(LightningDataModule):
         """The data module's own: images."""
         return self.data.test_dataloader()
 
-    def _batches(self, samples: FeatureFile, shuffle: bool = False, drop_last: bool = False) -> DataLoader[Features]:
+    def _batches(
+        self, samples: FeatureFile, sampler: TrainingOrder | None = None, drop_last: bool = False
+    ) -> DataLoader[Features]:
         size = self.data.batch_size
-        # All by name: for several processes Lightning recreates the loader, and does not see a positional `shuffle`.
+        # All by name: for several processes Lightning recreates a loader, and does not see what is positional.
         return DataLoader(
-            samples, batch_size=size, shuffle=shuffle, drop_last=drop_last, num_workers=0, collate_fn=_as_it_is
+            samples, batch_size=size, sampler=sampler, drop_last=drop_last, num_workers=0, collate_fn=_as_it_is
         )
 
     def _connect(self) -> None:
@@ -154,7 +163,9 @@ class CachedFeatures(LightningDataModule):
         # What comes after it, such as the order of training samples, is the same where the features are there already.
         draws = torch.random.fork_rng(devices=[])
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            claim_folder(self.folder, "cache", VERB, is_feature_file)
+            for kind, ours in _OURS.items():
+                check_own_file(file.with_suffix(kind), "cache", ours)
             with (
                 progress_bar(about, shown) as tell,
                 atomically(file) as out,
@@ -186,6 +197,15 @@ class CachedFeatures(LightningDataModule):
                 f"cache {self.folder} cannot be written ({error.strerror or error}): fix the permissions or the disk, "
                 "or choose another folder"
             ) from error
+
+
+_ARRAY = begins(np.lib.format.MAGIC_PREFIX)
+_OURS = {FEATURES: _ARRAY, TARGETS: _ARRAY, DIGESTS: has_keys(FEATURES, TARGETS)}  # what is replaced
+
+
+def is_feature_file(entry: Path) -> bool:
+    """Whether an entry of a folder has the name of features or of their targets."""
+    return _NAME.fullmatch(entry.name) is not None
 
 
 def examples_identity(examples: Any) -> list[Any]:

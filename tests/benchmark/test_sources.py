@@ -23,13 +23,13 @@ def test_what_all_stores_explain_is_scored(tmp_path):
     two = store(tmp_path / "two", [("a", 2), ("a", 1), ("b", 2), ("c", 3), ("d", 1)])
     with pytest.warns(
         UserWarning,
-        match="3 explanations compared, others of 2 images left out, such as b .class 1.: .* classes for 1 image",
+        match="3 explanations compared, others of 2 images left out, such as b .class 1.: they are not in all",
     ):
         assert common_keys([one, two], ["a", "b", "c", "d"]) == {"a": [1, 2], "c": [3]}
     with pytest.warns(UserWarning, match="1 explanation compared, others of 1 image left out"):
         assert common_keys([one, two], ["b", "c"]) == {"c": [3]}
     assert common_keys([one], ["b"]) == {"b": [1]}
-    with pytest.raises(InputError, match=r"one and .*two have no image of the data and class in common"):
+    with pytest.raises(InputError, match=r"one, .*two: no explanation is of the data.s images and of the same class"):
         common_keys([one, two], ["b", "d"])
 
 

@@ -176,7 +176,7 @@ class TestExplain:
         def interrupted(*_):
             raise signal
 
-        monkeypatch.setattr("lit_coiba.attribution.saliency.Saliency.explain", interrupted)
+        monkeypatch.setattr("lit_coiba.attribution.saliency.Saliency.explain_cells", interrupted)
         outcome = explain("--data.root", str(photos), "--store", "x")
         assert outcome.status == status
         assert outcome.err.splitlines()[-1] == "lit-coiba: interrupted; the same command continues where it stopped"
@@ -185,7 +185,7 @@ class TestExplain:
         def wrong(*_):
             raise RuntimeError("a bug")
 
-        monkeypatch.setattr("lit_coiba.attribution.saliency.Saliency.explain", wrong)
+        monkeypatch.setattr("lit_coiba.attribution.saliency.Saliency.explain_cells", wrong)
         with pytest.raises(RuntimeError, match="a bug"):
             explain("--data.root", str(photos), "--store", "x")
 
@@ -193,7 +193,7 @@ class TestExplain:
         def hungry(*_):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-        monkeypatch.setattr("lit_coiba.attribution.saliency.Saliency.explain", hungry)
+        monkeypatch.setattr("lit_coiba.attribution.saliency.Saliency.explain_cells", hungry)
         outcome = explain("--data.root", str(photos), "--store", "x")
         assert outcome.status == 2
         assert outcome.error == "the accelerator is out of memory: set a smaller data.batch_size (CUDA out of memory)"

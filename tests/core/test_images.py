@@ -12,7 +12,7 @@ def test_images_that_are_no_tensor_are_refused_in_one_sentence():
     with pytest.raises(InputError, match="images is of type ndarray: give a tensor"):
         check_images(tiny.vit(), IMAGES.numpy())
     for pixels in (IMAGES.byte(), IMAGES.numpy()):
-        with pytest.raises(InputError, match="give a floating-point tensor .*with values in "):
+        with pytest.raises(InputError, match=r"give a floating-point tensor .*with values in "):
             tiny.vit().normalize(pixels)
 
 

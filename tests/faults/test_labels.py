@@ -331,9 +331,9 @@ class TestArguments:
         ("values", "message"),
         [
             ({"num_workers": 1_000_000}, "num_workers is 1000000, and this machine has .* cores: give at most"),
-            ({"batch_size": None}, "batch_size is None, but must be a whole number, at least 1"),
-            ({"batch_size": 2.5}, "batch_size is 2.5, but must be a whole number"),
-            ({"limit": True}, "limit is True, but must be a whole number"),
+            ({"batch_size": None}, "batch_size is None: give a whole number, 1 or more"),
+            ({"batch_size": 2.5}, "batch_size is 2.5: give a whole number"),
+            ({"limit": True}, "limit is True: give a whole number"),
         ],
     )
     def test_counts(self, values, message, tmp_path):

@@ -251,7 +251,7 @@ class TestBenchmark:
     )
     def test_says_why_explanations_are_left_out(self, tmp_path, key, values, told):
         stores = [Told(tmp_path / name, {key: value}) for name, value in zip("ab", values)]
-        with pytest.warns(UserWarning, match=f"1 explanations are compared, 2 are left out, .*{told}"):
+        with pytest.warns(UserWarning, match=f"1 explanation compared, others of 1 image left out, .*{told}"):
             assert common_keys(stores, ["0.bmp", "1.bmp"]) == {"0.bmp": [0]}
 
     def test_regions_of_some_images_are_enough_for_the_oracle(self, model):

@@ -245,6 +245,9 @@ def test_7_pictures_that_cannot_be_read_are_said(tmp_path, pictures):
         export_overlays(store, tmp_path / "none")
     with pytest.raises(InputError, match="format overlay needs the pictures that were explained"):
         store.export("overlay")
+    store.manifest.recorded = {"data": {"root": "images"}}
+    with pytest.raises(InputError, match="give their folder, --images DIR; they were in images"):
+        export_overlays(store, None)
 
 
 def test_7_ids_of_a_strangers_store_do_not_leave_the_folder(tmp_path, pictures):
@@ -263,6 +266,10 @@ def test_the_store_has_the_models_name_and_class_names(tmp_path):
     store = explain(model, tmp_path / "s", NoiseData(2), Shade())
     assert store.manifest.recorded["model"] == "vit_tiny_patch16_224"
     assert store.manifest.recorded["class_names"] == model.class_names
+    folder = store.export("npz")
+    with open(folder / "explanations.csv", newline="", encoding="utf-8") as table:
+        rows = list(csv.DictReader(table))
+    assert [row["class"] for row in rows] == [f"kind {row['target']}" for row in rows]
 
 
 def test_folders_named_by_wordnets_ids_are_imagenets_classes():

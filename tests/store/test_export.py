@@ -63,7 +63,7 @@ def test_the_table_lists_every_file(tmp_path: Path) -> None:
 
 
 def test_png_shows_shares_of_the_full_scale_in_colours(tmp_path: Path) -> None:
-    values = torch.tensor([[-1.0, 0.0], [1.0, 2.0], [4.0, float("nan")]])
+    values = torch.tensor([[-1.0, 0.0], [1.0, 2.0], [4.0, -2.0]])
     folder = filled(tmp_path / "store", [one("x", values)]).export("png", tmp_path / "out")
     with Image.open(folder / "x.target3.png") as picture:
         assert picture.size == (149, 224)

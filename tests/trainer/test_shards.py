@@ -13,8 +13,8 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.data.shard import Shard
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.store import ExplanationStore, merge
+from lit_coiba.store.folder import STATISTICS
 from lit_coiba.store.samples import SAMPLES
-from lit_coiba.store.store import STATISTICS
 from tests._testers import tiny
 from tests._testers.runs import NoiseData, Shade, coiba, explain, passing_for
 

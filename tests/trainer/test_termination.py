@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from lit_coiba.trainer.termination import ends_on_sigterm
+from lit_coiba.trainer.termination import ends_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -19,14 +19,14 @@ def terminate():
 
 
 def test_ends_with_the_status_that_shells_give():
-    with pytest.raises(SystemExit) as stop, ends_on_sigterm():
+    with pytest.raises(SystemExit) as stop, ends_on_signals():
         terminate()
     assert stop.value.code == 143
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_is_over_when_the_block_is():
-    with ends_on_sigterm():
+    with ends_on_signals():
         assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
@@ -38,7 +38,7 @@ def test_a_handler_of_the_users_own_stays():
         heard.append(number)
 
     signal.signal(signal.SIGTERM, own)
-    with ends_on_sigterm():
+    with ends_on_signals():
         terminate()
     assert heard == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGTERM) is own
@@ -49,7 +49,7 @@ def test_threads_that_may_not_set_handlers_do_without():
 
     def run():
         try:
-            with ends_on_sigterm():
+            with ends_on_signals():
                 pass
         except BaseException as error:
             errors.append(error)
@@ -63,7 +63,7 @@ def test_threads_that_may_not_set_handlers_do_without():
 
 def left(run, **arguments):
     """The status that `run`, given the termination, leaves with."""
-    with pytest.raises(SystemExit) as stop, ends_on_sigterm(**arguments) as termination:
+    with pytest.raises(SystemExit) as stop, ends_on_signals(**arguments) as termination:
         run(termination)
     return stop.value.code
 
@@ -103,7 +103,7 @@ def test_others_are_told_once_and_the_status_can_be_another():
         assert told == ["go"]
         termination.end()
 
-    assert left(run, asked=lambda: told.append("go"), status=0) == 0
+    assert left(run, asked=lambda number: told.append("go"), status=0) == 0
     assert told == ["go"]
 
 
@@ -118,6 +118,6 @@ def test_the_signal_is_taken_back_from_who_took_it():
 
 def test_a_handler_of_the_users_own_is_not_taken_over_later():
     signal.signal(signal.SIGTERM, own := lambda number, frame: None)
-    with ends_on_sigterm() as termination:
+    with ends_on_signals() as termination:
         termination.listen()
         assert signal.getsignal(signal.SIGTERM) is own

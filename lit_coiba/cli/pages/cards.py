@@ -17,6 +17,9 @@ from docstring_parser import Docstring, parse
 
 from lit_coiba.cli.pages.docstrings import argument_texts
 from lit_coiba.core.errors import InputError
+from lit_coiba.files.atomic import atomically, remove_leftovers
+from lit_coiba.files.owned import begins, check_own_file, check_own_folder
+from lit_coiba.files.regular import clause
 from lit_coiba.resources import resource
 
 _WIDEST, _NARROWEST = 200, 30  # characters of a line
@@ -130,11 +133,25 @@ def index(title: str, text: str, head: Sequence[str], rows: Sequence[Sequence[st
 
 
 def write_pages(folder: Path, pages: Sequence[CardPage], readme: str) -> list[Path]:
-    """A Markdown file for each class, and README.md; the files."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """A Markdown file for each class, and README.md; the files.
+
+    Raises:
+        InputError: The folder has others' files in it, or cannot be written.
+    """
     texts = {f"{page.name}.md": page.markdown() for page in pages} | {"README.md": readme}
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    beginnings = {name: text.partition("\n\n")[0] for name, text in texts.items()}
+    beginnings["README.md"] = readme[: readme.index(" --output")]  # and not only the title
+    check_own_folder(folder, "output", lambda found: begins(beginnings["README.md"])(found / "README.md"))
+    for name, beginning in beginnings.items():
+        check_own_file(folder / name, "output", begins(beginning))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        for name in sorted(texts, key="README.md".__eq__, reverse=True):  # the one that marks the folder is the first
+            with atomically(folder / name) as out:
+                out.write(texts[name].encode())
+    except OSError as error:
+        raise InputError(f"output {folder} cannot be written ({clause(error)}): choose another folder") from error
     return [folder / name for name in texts]
 
 

@@ -32,15 +32,13 @@ def export(
         classes: File with the model's class names, for overlays; None = those that the store has.
     """
     check_folders([store])  # before seconds are spent on imports
-    from lit_coiba.core.errors import InputError
+    from lit_coiba.files.owned import given_path
     from lit_coiba.store.store import ExplanationStore
 
-    opened = ExplanationStore(store)
+    opened = ExplanationStore(given_path(store, "store"))
     if format == "overlay":
         from lit_coiba.pictures.overlay_export import export_overlays
 
-        if images is None:
-            raise InputError("format overlay needs the pictures that were explained: give their folder, --images DIR")
         folder = export_overlays(opened, images, output, classes, progress=sys.stderr.isatty())
     else:
         folder = opened.export(format, output, progress=sys.stderr.isatty())

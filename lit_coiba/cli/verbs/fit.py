@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 
 def report(result: Any, command: TrainerCommand) -> int:
     """Say where the checkpoint is."""
-    if saved := getattr(command.trainer.checkpoint_callback, "best_model_path", ""):
-        terminal.say(f"The checkpoint is {os.path.relpath(saved)}")
+    saved = getattr(command.trainer.checkpoint_callback, "best_model_path", "")
+    if not saved:
+        return 0
+    if "://" not in saved and not os.path.isfile(saved):
+        terminal.fail(f"the checkpoint {os.path.relpath(saved)} is gone")
+        return 2
+    terminal.say(f"The checkpoint is {saved if '://' in saved else os.path.relpath(saved)}")
     return 0
 
 

@@ -30,7 +30,8 @@ def merge(out: str, stores: list[str]) -> int:
     identity = store.manifest.identity
     total = count_blocks(identity.get("samples", 0), identity.get("block_size", 1))
     if missing := len(store.missing(total, verify=False)):
-        terminal.remark(f"{missing} of {total} blocks are missing from all stores")
+        terminal.remark(f"finished, but {missing} of {total} blocks are missing from all stores")
+        return 3
     return 0
 
 

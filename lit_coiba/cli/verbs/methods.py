@@ -13,12 +13,11 @@ def methods(name: str | None = None, output: str | None = None) -> int:
         name: Show one method: what its map says, when to trust it, its arguments.
         output: Write a Markdown page for each method to this folder, as in docs/methods.
     """
-    from pathlib import Path
-
     from lit_coiba.cli.pages.method_cards import find_page, pages, table, write_pages
+    from lit_coiba.files.owned import given_path
 
     if output is not None:
-        files = write_pages(Path(output))
+        files = write_pages(given_path(output, "output"))
         terminal.say(f"{len(files)} pages are in {output}")
     elif name is None:
         terminal.page(table(pages()))

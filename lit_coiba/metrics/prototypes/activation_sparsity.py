@@ -8,9 +8,12 @@ import torch
 import torchmetrics
 from torch import Tensor
 
+from lit_coiba.core.arguments import checks_arguments
+from lit_coiba.core.errors import check_count
 from lit_coiba.metrics.card import MetricCard
 
 
+@checks_arguments
 class ActivationSparsity(torchmetrics.Metric):
     """Histogram over images and channels of the share of positions where a channel is above 10% of its maximum.
 
@@ -47,6 +50,7 @@ class ActivationSparsity(torchmetrics.Metric):
 
     def __init__(self, bins: int = 20, threshold: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_count(bins=bins)
         self.bins, self.threshold = bins, threshold
         self.add_state("histogram", torch.zeros(bins, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")

@@ -8,10 +8,13 @@ import torch
 import torchmetrics
 from torch import Tensor
 
+from lit_coiba.core.arguments import checks_arguments
+from lit_coiba.core.errors import check_count
 from lit_coiba.functional.rv import ChannelRV, rv_of_products
 from lit_coiba.metrics.card import MetricCard
 
 
+@checks_arguments
 class ChannelCorrelation(torchmetrics.Metric):
     """Mean RV coefficient over pairs of different channels: low = disentangled; see `functional.channel_rv`.
 
@@ -40,6 +43,7 @@ class ChannelCorrelation(torchmetrics.Metric):
 
     def __init__(self, channels: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_count(channels=channels)
         self.add_state("rows", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("sums", torch.zeros(channels, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("products", torch.zeros(channels, channels, dtype=torch.float64), dist_reduce_fx="sum")

@@ -8,9 +8,12 @@ import torch
 import torchmetrics
 from torch import Tensor
 
+from lit_coiba.core.arguments import checks_arguments
+from lit_coiba.core.errors import check_count
 from lit_coiba.metrics.card import MetricCard
 
 
+@checks_arguments
 class Consistency(torchmetrics.Metric):
     """Share of prototypes that lie on one part in at least 80% of the images of their class that show it.
 
@@ -42,6 +45,7 @@ class Consistency(torchmetrics.Metric):
 
     def __init__(self, prototypes: Tensor, parts: int, threshold: float = 0.8, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_count(parts=parts)
         self.threshold = threshold
         self.exists = prototypes >= 0
         self.add_state("inside", torch.zeros(*prototypes.shape, parts, dtype=torch.int64), dist_reduce_fx="sum")

@@ -8,6 +8,8 @@ import torch
 import torchmetrics
 from torch import Tensor
 
+from lit_coiba.core.arguments import checks_arguments
+from lit_coiba.core.errors import check_count
 from lit_coiba.metrics.card import MetricCard
 
 
@@ -19,6 +21,7 @@ class Sizes(NamedTuple):
     per_image: float  # units that decide about an image, mean over images; NaN without images
 
 
+@checks_arguments
 class ExplanationSize(torchmetrics.Metric):
     """Units that matter, for the whole model, for a class and for an image.
 
@@ -60,6 +63,7 @@ class ExplanationSize(torchmetrics.Metric):
 
     def __init__(self, weights: Tensor | None, units: int, threshold: float = 0.2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_count(units=units)
         self.threshold = threshold
         used = torch.ones(1, units, dtype=torch.bool) if weights is None else above_share(weights, threshold)
         self.everywhere = int(used.any(0).sum())

@@ -8,9 +8,11 @@ import torch
 import torchmetrics
 from torch import Tensor
 
+from lit_coiba.core.arguments import checks_arguments
 from lit_coiba.metrics.card import MetricCard
 
 
+@checks_arguments
 class Stability(torchmetrics.Metric):
     """Share of images of its class in which noise leaves the parts that a prototype lies on as they are.
 

@@ -8,10 +8,13 @@ import torch
 import torchmetrics
 from torch import Tensor
 
+from lit_coiba.core.arguments import checks_arguments
+from lit_coiba.core.errors import check_count
 from lit_coiba.functional import channel_purity
 from lit_coiba.metrics.card import MetricCard
 
 
+@checks_arguments
 class StrongestPurity(torchmetrics.Metric):
     """Mean purity of each channel on its strongest images, then over channels.
 
@@ -41,6 +44,7 @@ class StrongestPurity(torchmetrics.Metric):
 
     def __init__(self, channels: int, images: int = 5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_count(channels=channels, images=images)
         self.count = images
         self.add_state("scores", torch.full((images, channels), -torch.inf), dist_reduce_fx="cat")
         self.add_state("purities", torch.zeros(images, channels), dist_reduce_fx="cat")

@@ -26,7 +26,7 @@ CASES = {
     "-c nested.yaml": "unknown key model.method.copiez in nested.yaml: did you mean model.method.copies?",
     "-c beside.yaml": "model.method: the arguments of a class belong under init_args, beside class_path",
     # what must be given
-    "--store=": "--model.backbone.name must be given (--help has examples)",
+    "--store=": "--store is empty: give a value (a variable of the shell may not be set)",
     # values
     "--model.method.copies many": "--model.method.copies expects an integer, got 'many' (Number",
     "--model.method.information second": "--model.method.information expects first or mean, got 'second' (",

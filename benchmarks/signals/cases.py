@@ -1,0 +1,248 @@
+"""What is stopped, by what, and how what it leaves is compared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("slowly.py")
+PAUSE, PATIENCE = 0.15, 240.0  # seconds: before each piece of work, and until a run counts as hanging
+PIECES = 8  # that are done when the signal comes
+
+TINY = [
+    *("--model.backbone.name", "vit_tiny_patch16_224", "--model.backbone.image_size", "32"),
+    *("--model.backbone.num_classes", "2", "--model.backbone.checkpoint", "weights.pt"),
+    *("--model.backbone.timm_kwargs", "{depth: 2, embed_dim: 12, num_heads: 2, patch_size: 8}"),
+]
+CALM = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--data.batch_size", "1"]
+HEAD = ["--model.head", "InfoDisentHead", "--model.frozen", "true"]
+FIT = ["fit", *TINY, *CALM, *HEAD, "--data.root", "cl", "--trainer.max_epochs", "3", "--trainer.logger", "false"]
+FIT += ["--trainer.enable_model_summary", "false", "--data.batch_size", "2"]
+
+VERBS = {
+    "explain": ["explain", *TINY, *CALM, "--model.method", "Saliency", "--data.root", "im", "--store", "s"],
+    "statistics": [
+        *("statistics", *TINY, *CALM, "--model.method", "CoIBA", "--data.root", "im"),
+        *("--file", "statistics.safetensors"),
+    ],
+    "fit": FIT,
+    "fit with cache": [*FIT, "--cache", "cache"],
+    "prototypes": [
+        *("prototypes", *TINY[:4], *TINY[4:6], *TINY[8:], *CALM, "--model.weights", "trained.ckpt"),
+        *("--data.root", "cl", "--output", "p", "--pages", "1"),
+    ],
+    "benchmark": [
+        *("benchmark", *TINY, *CALM, "--data.root", "im", "--stores", "made", "--output", "b"),
+        *("--model.metrics.insertion.steps", "2", "--model.metrics.deletion.steps", "2"),
+    ],
+    "merge": ["merge", "merged", "made"],
+    "export": ["export", "made", "--format", "npz", "--output", "x"],
+}
+ALONE = ("merge", "export")  # verbs of one process, without workers
+SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGHUP": signal.SIGHUP}
+ENDINGS = (*SIGNALS, "worker", "rank")
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    status: int | None  # None = it had to be killed
+    seconds: float  # from the signal to the end
+    said: str  # the last line on stderr that is ours
+    stderr: str  # all of it
+    left: list[str]  # temporary files and processes
+    again: int | None  # status of the command that goes on
+    same: bool  # whether that gave what an undisturbed run gives
+
+
+def prepare(folder: Path) -> None:
+    """Images, weights, a trained head and a store, for all verbs."""
+    from lit_coiba.backbones import Backbone
+
+    draw = np.random.default_rng(0)
+    places = [f"im/{k:02d}.png" for k in range(24)]
+    places += [
+        f"cl/{part}/{name}/{k}.png" for part, n in (("train", 12), ("val", 2)) for name in "ab" for k in range(n)
+    ]
+    for place in places:
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / place)
+    torch.manual_seed(0)
+    small: dict[str, Any] = {"depth": 2, "embed_dim": 12, "num_heads": 2, "patch_size": 8}
+    backbone = Backbone("vit_tiny_patch16_224", num_classes=2, image_size=32, timm_kwargs=small)
+    torch.save(backbone.model.state_dict(), folder / "weights.pt")
+    finish(folder, [*VERBS["explain"][:-1], "made"])
+    finish(folder, [*FIT, "--trainer.default_root_dir", "trained"])
+    (trained,) = (folder / "trained").rglob("*.ckpt")
+    trained.rename(folder / "trained.ckpt")
+
+
+def words(verb: str, processes: int, workers: int = 0) -> list[str]:
+    """The command."""
+    if verb in ALONE:
+        return VERBS[verb]
+    strategy = ["--trainer.strategy", "ddp"] if processes > 1 else []
+    return [
+        *VERBS[verb],
+        *("--trainer.devices", str(processes), *strategy, "--data.num_workers", str(workers)),
+    ]
+
+
+def start(folder: Path, command: list[str], pause: float = 0.0) -> subprocess.Popen[str]:
+    """A command in a process group of its own."""
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GLOO_SOCKET_IFNAME": "lo"}
+    environment = {**os.environ, **threads, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(pause), *command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=open(folder / "stderr", "w"),
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(folder: Path, command: list[str]) -> None:
+    """Run a command to its end."""
+    run = start(folder, command)
+    if run.wait(PATIENCE) != 0:
+        raise RuntimeError(f"{' '.join(command)}: {(folder / 'stderr').read_text()}")
+
+
+def children(parent: int) -> list[int]:
+    """Processes that a process has started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = status.read_text().rpartition(") ")[2].split()
+            if int(fields[1]) == parent and fields[0] != "Z":
+                found.append(int(status.parent.name))
+    return sorted(found)
+
+
+def group(run: subprocess.Popen[str]) -> bool:
+    """Whether any process of a run is left."""
+    with suppress(ProcessLookupError):
+        os.killpg(run.pid, 0)
+        return True
+    return False
+
+
+def stopped(folder: Path, verb: str, ending: str, processes: int, expected: str) -> Outcome:
+    """Stop a run in the middle, and run the command again.
+
+    Args:
+        folder: A folder that `prepare` made; what the verb leaves is put in it.
+        verb: A key of `VERBS`.
+        ending: One of `ENDINGS`.
+        processes: Number of processes.
+        expected: What `result` says of an undisturbed run.
+    """
+    workers = 1 if ending == "worker" else 0
+    command = words(verb, processes, workers)
+    (folder / "progress").write_bytes(b"")
+    run = start(folder, command, PAUSE)
+    until = time.monotonic() + PATIENCE
+    while run.poll() is None and (folder / "progress").stat().st_size < PIECES and time.monotonic() < until:
+        time.sleep(0.01)
+    began = time.monotonic()
+    target = run.pid
+    if ending in ("worker", "rank"):
+        ranks = [pid for pid in children(run.pid) if b"slowly.py" in cmdline(pid) and is_rank(pid)]
+        others = [pid for pid in children(run.pid) if pid not in ranks]
+        target = (ranks if ending == "rank" else others)[-1]
+    os.kill(target, SIGNALS.get(ending, signal.SIGKILL))
+    status = None
+    with suppress(subprocess.TimeoutExpired):
+        status = run.wait(PATIENCE)
+    seconds = time.monotonic() - began
+    time.sleep(0.5)
+    left = ["a process"] if group(run) else []
+    with suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
+    left += [str(file.relative_to(folder)) for file in folder.rglob(".*.tmp")]
+    stderr = (folder / "stderr").read_text()
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if line.startswith("lit-coiba:")), lines[-1] if lines else "")
+    continued = re.search(r"--ckpt_path (\S+)", said)
+    again = start(folder, [*command, *(["--ckpt_path", continued[1]] if continued else [])])
+    code = again.wait(PATIENCE)
+    same = code == 0 and result(folder, verb) == expected
+    return Outcome(status, seconds, said, stderr, left, code, same)
+
+
+def cmdline(pid: int) -> bytes:
+    """The command of a process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def is_rank(pid: int) -> bool:
+    """Whether Lightning started a process: a worker is a fork, with the environment of its parent's start."""
+    try:
+        return b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+
+
+def undisturbed(folder: Path, verb: str, processes: int) -> str:
+    """What a run gives that nobody stops."""
+    finish(folder, words(verb, processes))
+    return result(folder, verb)
+
+
+def result(folder: Path, verb: str) -> str:
+    """A digest of what a verb has left."""
+    from lit_coiba.bottlenecks import ActivationStatistics
+    from lit_coiba.prototypes import Prototypes
+    from lit_coiba.store import ExplanationStore
+
+    read: dict[str, Callable[[], str]] = {
+        "explain": lambda: ExplanationStore(folder / "s").digest(),
+        "statistics": lambda: ActivationStatistics.load(folder / "statistics.safetensors").digest(),
+        "fit": lambda: last_weights(folder),
+        "fit with cache": lambda: last_weights(folder),
+        "prototypes": lambda: Prototypes(folder / "p").digest(),
+        "benchmark": lambda: (folder / "b" / "leaderboard.csv").read_text(),
+        "merge": lambda: ExplanationStore(folder / "merged").digest(),
+        "export": lambda: exported(folder / "x"),
+    }
+    return read[verb]()
+
+
+def last_weights(folder: Path) -> str:
+    """The weights after the last epoch."""
+    files = [file for file in (folder / "checkpoints").glob("epoch=*.ckpt") if file.is_file()]
+    file = max(files, key=lambda file: (torch.load(file, weights_only=True)["global_step"], file.stat().st_mtime))
+    saved = torch.load(file, weights_only=True)
+    sha = hashlib.sha256(str(saved["global_step"]).encode())
+    for name, tensor in sorted(saved["state_dict"].items()):
+        sha.update(name.encode() + tensor.numpy().tobytes())
+    return sha.hexdigest()
+
+
+def exported(folder: Path) -> str:
+    """All numbers of an export."""
+    found = {}
+    for file in sorted(folder.rglob("*.npz")):
+        with np.load(file) as arrays:
+            found[str(file.relative_to(folder))] = [arrays["map"].tolist(), float(arrays["probability"])]
+    return json.dumps([found, (folder / "explanations.csv").read_text()])
