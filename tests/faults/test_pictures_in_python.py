@@ -1,5 +1,8 @@
 """Pictures in Python take what people have in hand, or say in one sentence what is wrong (use.md, H and "Pictures")."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +17,7 @@ from lit_coiba.store import Row
 from tests._testers import tiny
 from tests._testers.runs import NoiseData
 
+README = Path(__file__).parents[2] / "README.md"
 RECIPE = Preprocessing(size=(32, 32), crop_pct=1.0)
 GENERATOR = np.random.default_rng(0)
 BYTES = GENERATOR.integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -262,3 +266,21 @@ def test_a_data_module_gives_the_picture_of_a_sample(tmp_path):
     ):
         with pytest.raises(InputError, match=sentence):
             data[key]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of four equal images
+def test_the_readme_goes_from_a_picture_to_an_overlay(tmp_path, monkeypatch):
+    """In at most six lines; on a small network of random weights in the place of the user's."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line for line in blocks[0].splitlines() if line.strip()]
+    assert len(lines) <= 6
+    Image.fromarray(GENERATOR.integers(0, 256, (90, 120, 3), dtype=np.uint8)).save("tom.jpg")
+    own = '"resnet18", num_classes=3, image_size=64'
+    names = {"files": ["tom.jpg"] * 4}
+    for block in blocks[:2]:
+        text = block.replace('"resnet50", checkpoint="weights.safetensors"', own).replace("antithetic=True", "steps=2")
+        exec(compile(text, "README.md", "exec"), names)
+    with Image.open("overlay.png") as opened:
+        assert opened.size == (64, 64)
+    assert names["bits"].dim() == 3
