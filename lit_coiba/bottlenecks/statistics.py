@@ -25,6 +25,7 @@ from lit_coiba.core.network import Network, SplitNetwork
 from lit_coiba.core.printable import printable
 from lit_coiba.files.atomic import atomically
 from lit_coiba.files.digests import warn_undigested
+from lit_coiba.files.tensor_file import in_order
 from lit_coiba.functional import Moments
 
 _BATCH = 16  # images, where all of them are one tensor
@@ -114,7 +115,7 @@ class ActivationStatistics:
         target = Path(file)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomically(target) as handle:
-            handle.write(save(self._tensors(), {HEADER: self._header(), DIGEST: self.digest()}))
+            handle.write(in_order(save(self._tensors(), {HEADER: self._header(), DIGEST: self.digest()})))
 
     @classmethod
     def load(cls, file: str | Path) -> ActivationStatistics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import warnings
@@ -70,6 +71,20 @@ def read_safe_tensors(file: str | os.PathLike[str], what: str = "checkpoint", re
     with _reading(file, what, remedy) as path, safe_open(path, framework="pt") as opened:
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
         return TensorFile(tensors, opened.metadata() or {})
+
+
+def in_order(content: bytes) -> bytes:
+    """Safetensors with their metadata in alphabetical order: the library writes them in another order each time.
+
+    Args:
+        content: What `safetensors.torch.save` gave.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # as the format has it
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def read_metadata(file: str | os.PathLike[str], what: str = "checkpoint") -> dict[str, str]:

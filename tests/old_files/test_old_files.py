@@ -28,7 +28,7 @@ from tests.cli.conftest import command  # noqa: F401 - a fixture
 OLD = Path(__file__).parent / "0.1.0"
 DIGEST = "75311b2debad229ce4720e058226f5ca1ef5ed51b0a54616a943565b0dca0d44"  # of the store's content
 IDENTITY = "3c2556cfb7a9f6a5a655b230e9234307d94bbb4b169a9d9fb368e8e2eaccaa84"
-OLDER = pytest.mark.filterwarnings("ignore:.*did not note the size and time")
+OLDER = pytest.mark.filterwarnings("ignore:.*did not note the size and time", "ignore:.*carries no digest")
 DATA = ["--data", "SyntheticParts", "--data.batch_size", "2", "--data.limit", "4"]
 CALM = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
 MODEL = [

@@ -28,7 +28,7 @@ class Counted:
 
 
 def test_lists_the_data_once_reads_the_weights_once_and_freezes_twice_a_block(model, tmp_path, monkeypatch):
-    hashed = Counted(monkeypatch, backbone, "digest_of")
+    hashed = Counted(monkeypatch, backbone, "network_digest")
     entered = Counted(monkeypatch, frozen, "right_norm_gradients")  # whenever `frozen` is entered
     within = {Explainer: [], StatisticsModule: []}
 
