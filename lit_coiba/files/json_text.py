@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import msgspec
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
 from lit_coiba.files.regular import TEXT_LIMIT, clause, read_bytes
+
+_SURROGATE = "surrogate"  # in msgspec's message about one that stands alone
 
 
 def decode_json(content: bytes | str, kind: Any = Any) -> Any:
@@ -32,7 +35,25 @@ def decode_json(content: bytes | str, kind: Any = Any) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except (msgspec.MsgspecError, ValueError) as error:
+        if _SURROGATE in str(error):  # a name of bytes that are no text, as Python holds it
+            return typed(_with_surrogates(content), kind)
         raise ValueError(printable(error, 200)) from None
+
+
+def _with_surrogates(content: bytes | str) -> Any:
+    """The value in a JSON text with lone surrogates, which msgspec refuses.
+
+    Raises:
+        ValueError: It is no JSON, or is nested too deeply.
+    """
+    try:
+        return json.loads(content, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def typed(value: Any, kind: Any) -> Any:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from lit_coiba.benchmark import Leaderboard
 from lit_coiba.cli import main, terminal
+from lit_coiba.cli.verbs import all_verbs
 from lit_coiba.core.errors import InputError, warn
 from lit_coiba.core.printable import SENTENCE, csv_cell, listed, markdown_cell, printable, sentence
 from lit_coiba.store.export import export_store
@@ -188,22 +189,23 @@ def test_a_terminal_of_any_encoding(encoding, tmp_path):
     board.show(Console(file=stream, width=80))
 
 
-@pytest.mark.parametrize("columns", ["1", "10", "30", "34", "80", "1000", "0"])
+@pytest.mark.parametrize("columns", ["1", "30", "1000", "0"])
 def test_a_terminal_of_any_width(columns, monkeypatch, capsys):
     """`COLUMNS=30 lit-coiba explain --help`: ValueError, invalid width (any verb, up to 34 columns)."""
     monkeypatch.setenv("COLUMNS", columns)
-    for words in (
-        *([verb, "--help"] for verb in ("explain", "fit", "predict", "benchmark", "merge", "export", "demo")),
-        ["methods"],
-        ["metrics"],
-        ["methods", "GradCAM"],
-        [],
-    ):
+    for words in (["explain", "--help"], ["merge", "--help"], ["methods"], ["methods", "GradCAM"], []):
         assert main(words) == 0
     board = Leaderboard({"a" * 30: {f"metric {k}": torch.rand(3) for k in range(6)}})
     board.show(Console(width=max(int(columns), 1)))
     told = capsys.readouterr().out
     assert all(f"metric {k}" in " ".join(told.split()) for k in range(6))
+
+
+@pytest.mark.parametrize("verb", all_verbs())
+def test_the_help_of_every_verb_on_a_narrow_terminal(verb, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "20")
+    assert main([verb, "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: lit-coiba")
 
 
 def test_a_sentence_is_what_the_two_limits_say():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import re
 import types
 from collections.abc import Callable, Iterator
@@ -91,6 +92,8 @@ def type_name(hint: Any) -> str:
         return f"[{type_name(inner[0])}, ...]"
     if origin is dict:
         return f"{{{type_name(inner[0])}: {type_name(inner[1])}}}"
+    if origin is collections.abc.Callable:
+        return "class or function"
     if origin is type:
         return f"class of a {type_name(inner[0])}"
     return hint.__name__ if isinstance(hint, type) else "any"

@@ -36,7 +36,8 @@ TRAINING = {
     "default_root_dir": "folder for lightning_logs, with checkpoints and logs (default: the working directory)",
     "gradient_clip_val": "largest norm of the gradient (default null: no limit)",
 }
-CKPT_PATH = "checkpoint of lit-coiba fit: fit continues from it, other verbs use its weights; it has the model's keys"
+CONTINUED = "Checkpoint of lit-coiba fit to continue from; the model's keys need not be repeated."
+USED = "Checkpoint of lit-coiba fit whose weights are used; it has the model's keys."
 _GENERAL = """\
   -c FILE            Keys from a YAML file; several are merged, and later ones override earlier ones. Lists and
                      mappings are written as in YAML, also on the command line:
@@ -75,7 +76,9 @@ def help_page(verb: TrainerVerb) -> str:
     keys, arguments = signature(method).parameters, signature(module).parameters
     ours = method.__module__.startswith("lit_coiba.")  # else its arguments but for these are Lightning's own
     own = parameters(method, skip=LOADERS | {"ckpt_path", "weights_only", "return_predictions"}) if ours else ()
-    page.keys("run", iter([*([("ckpt_path", CKPT_PATH)] if "ckpt_path" in keys else []), *own]))
+    page.keys(
+        "run", iter([*([("ckpt_path", CONTINUED if verb.trains else USED)] if "ckpt_path" in keys else []), *own])
+    )
     page.keys("model from timm", parameters(Backbone, "model.backbone"))
     page.section("or any other model", _ANY_MODULE)
     hidden = {"backbone", "method"} | (set() if verb.listed is None else set(arguments) - set(verb.listed))
