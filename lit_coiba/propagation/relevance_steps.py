@@ -105,5 +105,6 @@ class _Proportional(torch.autograd.Function):
         with torch.enable_grad():
             values = saved.detach().requires_grad_()
             output = ctx.function(values)
-        stable = output.detach() + torch.where(output.detach() < 0, -ctx.epsilon, ctx.epsilon)
+        epsilon = torch.full_like(output.detach(), ctx.epsilon)  # in the precision of the model
+        stable = output.detach() + torch.where(output.detach() < 0, -epsilon, epsilon)
         return None, None, values.detach() * torch.autograd.grad(output, values, relevance[0] / stable)[0]

@@ -234,6 +234,7 @@ def test_an_activation_that_changes_what_is_used_again_is_refused():
     assert DeepLift().attribute(model, tiny.images(2, (8, 8)), 1).isfinite().all()
 
 
+@pytest.mark.filterwarnings("ignore:Model returns a softmax of its logits")
 @pytest.mark.parametrize(
     ("operation", "name"),
     [

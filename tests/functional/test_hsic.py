@@ -20,7 +20,7 @@ def slow_hsic(inputs, scores, kernel, bandwidth):
         width = float(scores.quantile(0.5))
     else:
         apart = sorted(abs(y[j] - y[k]) for j in range(n) for k in range(j) if y[j] != y[k])
-        width = apart[(len(apart) - 1) // 2]
+        width = (apart[(len(apart) - 1) // 2] + apart[len(apart) // 2]) / 2
     centring = torch.eye(n, dtype=torch.float64) - 1 / n
     out = torch.tensor([[math.exp(-((p - q) ** 2) / (2 * width**2)) for q in y] for p in y], dtype=torch.float64)
     found = []

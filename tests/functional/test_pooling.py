@@ -85,11 +85,15 @@ def test_signed_max_is_the_papers_mx_pool(values, expected):
 
 
 @pytest.mark.parametrize("maps", [some_maps(), some_maps().round(), some_maps().abs().ceil()], ids=["", "ties", "ones"])
-def test_at_most_two_positions_of_a_map_get_gradient(maps):
+def test_the_largest_value_of_each_side_gets_gradient_which_equal_ones_share(maps):
     maps = maps.clone().requires_grad_()
     signed_max(maps).sum().backward()
-    reached = (maps.grad != 0).flatten(2).sum(-1)
-    assert torch.equal(reached, (maps > 0).flatten(2).any(-1).int() + (maps < 0).flatten(2).any(-1).int())
+    flat, gradient = maps.detach().flatten(2), maps.grad.flatten(2)
+    for sign in (1, -1):
+        side = (sign * flat).clamp_min(0)
+        winners = ((side == side.amax(-1, keepdim=True)) & (side > 0)).double()
+        expected = winners / winners.sum(-1, keepdim=True).clamp_min(1)
+        torch.testing.assert_close(gradient * (sign * flat > 0), expected)
 
 
 @pytest.mark.parametrize("tau", [0.1, 1.0, 3.0])

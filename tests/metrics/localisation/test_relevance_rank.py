@@ -23,9 +23,9 @@ def test_by_hand():
     assert RelevanceRank().score(maps.double(), regions).item() == 2 / 3  # 0.9 and 0.8 of the three highest
 
 
-def test_a_constant_map_ranks_in_row_major_order():
+def test_a_constant_map_scores_the_share_of_the_area():
     regions = torch.tensor([[[True, True, False, False]], [[False, False, True, True]]])
-    assert RelevanceRank().score(torch.zeros(2, 1, 4), regions).tolist() == [1, 0]
+    assert RelevanceRank().score(torch.zeros(2, 1, 4), regions).tolist() == [0.5, 0.5]
 
 
 def test_random_maps_score_the_area_share():
