@@ -19,7 +19,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lit_coiba.attribution import CoIBA
 from lit_coiba.backbones import Backbone
 from lit_coiba.cli.parsing.any_module import Parser, with_backbone
-from lit_coiba.cli.parsing.checkpoints import saved_arguments
+from lit_coiba.cli.parsing.checkpoints import saved_arguments, told_otherwise
 from lit_coiba.cli.parsing.classes import BASES, check_short_name, import_named
 from lit_coiba.cli.parsing.config_files import read_configs
 from lit_coiba.cli.parsing.messages import instantiation_message, parsing_message
@@ -56,6 +56,7 @@ class TrainerCommand(LightningCLI):
         self._parameters = signature(getattr(Trainer, verb.name)).parameters
         self._arguments: list[str] = []  # of the Trainer's method
         self._listed: BlockDataModule | None = None
+        self._saved: dict[str, Any] = {}  # what the checkpoint says of the model
         leaves_nothing = ("logger", "enable_checkpointing", "enable_model_summary")  # but its own files
         super().__init__(
             verb.module_class(),
@@ -106,6 +107,11 @@ class TrainerCommand(LightningCLI):
             self.config = parser.parse_args(words)
         except Exception as error:
             raise InputError(parsing_message(error, self._keys(parser), configs)) from error
+        if otherwise := told_otherwise(self._saved, self.config.model):
+            _warn(
+                "the command differs from the checkpoint, whose weights may mean something else then:"
+                f" {'; '.join(otherwise[:4])}"
+            )
 
     def before_instantiate_classes(self) -> None:
         """Find weights that come with the package, and the number of classes where the data have it.
@@ -162,7 +168,8 @@ class TrainerCommand(LightningCLI):
         """What a config file would say that comes before those of the user."""
         model = dict(self.verb.defaults)
         if "ckpt_path" in self._parameters:
-            model |= saved_arguments(args, self.verb.trains)
+            self._saved = saved_arguments(args, self.verb.trains)
+            model |= self._saved
         if not self.verb.trains:
             model.pop("teacher", None)
         return {"data": {"class_path": ImageFolder.__name__}, "model": model}
