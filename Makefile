@@ -11,7 +11,7 @@ PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest
 TWO := -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 DOCS := tests/docs
 
-.PHONY: demo test test-docs test-slow lint bench clean
+.PHONY: demo test test-docs test-slow fuzz lint bench clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("lit-coiba needs Python 3.10 or newer, this is " + sys.version.split()[0] + ": set PYTHON=...") if sys.version_info < (3, 10) else None'
@@ -32,6 +32,10 @@ test-docs: $(READY)
 
 test-slow: $(READY)
 	$(PYTEST) -m slow
+
+# Damaged and hostile files of every kind that is read, 20 minutes at most; what is a fault is kept in runs/fuzz.
+fuzz: $(READY)
+	$(ONE_THREAD) $(QUIET) $(BIN)/python -m benchmarks.fuzz --cases 6000 --minutes 20
 
 lint: $(READY)
 	$(BIN)/ruff check .

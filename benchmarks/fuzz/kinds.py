@@ -29,7 +29,7 @@ from lit_coiba.training.classifier import Classifier
 NETWORK = {
     "name": "resnet18",
     "num_classes": 3,
-    "image_size": 32,
+    "image_size": 64,
     "timm_kwargs": {"channels": [4, 4, 4, 4], "layers": [1, 1, 1, 1]},
 }
 
@@ -45,6 +45,7 @@ class Kind(NamedTuple):
     read: Callable[[Path], Any]  # what reading the folder gives, as anything that can be compared
     mutations: list[m.Mutation]  # besides those of any file
     sealed: bool = False  # whether damage is never taken for other content
+    rewritable: bool = False  # but what a program has written anew, with checksums of its own
     share: float = 1.0  # of the cases
     sentences: tuple[type[Exception], ...] = (InputError,)  # what a refusal is
 
@@ -173,7 +174,7 @@ def make_checkpoint(folder: Path) -> None:
 
     torch.manual_seed(0)
     model = Classifier(network(), lambda channels, classes: heads.LinearHead(channels, classes), frozen=True)
-    data = [(torch.randn(2, 3, 32, 32), torch.tensor([0, 1]))] * 2
+    data = [(torch.randn(2, 3, 64, 64), torch.tensor([0, 1]))] * 2
     plain = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     trainer = Trainer(max_epochs=1, default_root_dir=folder / "run", **plain)
     trainer.fit(model, data)
@@ -228,7 +229,7 @@ def read_resumed(folder: Path) -> Any:
     plain = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     torch.manual_seed(0)
     model = Classifier(network(), lambda channels, classes: heads.LinearHead(channels, classes), frozen=True)
-    data = [(torch.randn(2, 3, 32, 32), torch.tensor([0, 1]))] * 2
+    data = [(torch.randn(2, 3, 64, 64), torch.tensor([0, 1]))] * 2
     trainer = Trainer(max_epochs=2, default_root_dir=folder / "run", **plain)
     trainer.fit(model, data, ckpt_path=file, weights_only=True)
     return model.network.digest()
@@ -237,7 +238,7 @@ def read_resumed(folder: Path) -> Any:
 def make_statistics(folder: Path) -> None:
     """Activation statistics of two layers."""
     model = network()
-    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     estimate_statistics(model, ["layer2", "layer3"], [images]).save(folder / "s.safetensors")
 
 
@@ -333,7 +334,7 @@ def make_evaluation(folder: Path) -> None:
     from lit_coiba.files.digests import seal_of_file, sealed
 
     (folder / "evaluation.md").write_text("| measure | value |\n")
-    told = {"ids": "i", "images": 3, "consistency": 0.5}
+    told = {"of": "i", "images": 3, "consistency": 0.5}
     content = sealed({**told, "page": seal_of_file(folder / "evaluation.md")})
     (folder / "evaluation.json").write_text(json.dumps(content))
 
@@ -415,7 +416,7 @@ def all_kinds() -> list[Kind]:
         Kind("prototypes", make_prototypes, ["*.json"], read_prototypes, [m.values] * 8, sealed=True),
         Kind("prototype table", make_prototypes, ["*.parquet"], read_prototypes, [m.cells] * 4, sealed=True),
         Kind("manifest", make_store, ["*/manifest.json"], read_store, [m.values] * 6),
-        Kind("block", make_store, ["*/blocks/*"], read_store, [m.cells] * 4, sealed=True),
+        Kind("block", make_store, ["*/blocks/*"], read_store, [m.cells] * 4, sealed=True, rewritable=True),
         Kind("evaluation", make_evaluation, ["*"], read_evaluation, m.TEXT[:2], sealed=True),
         Kind("masks", make_masks, ["*"], read_masks, [m.parts, m.parts, m.inflated]),
     ]

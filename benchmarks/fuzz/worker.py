@@ -83,7 +83,8 @@ class Worker:
                 chosen = self.mutations.bits
                 chosen(file, chance)
         mutation = f"{chosen.__name__} of {file.relative_to(place)}"
-        outcome, told = self._outcome(kind, place, expected)
+        sealed = kind.sealed and not (kind.rewritable and chosen in kind.mutations)
+        outcome, told = self._outcome(kind, place, expected, sealed)
         if outcome in FAULTS and keep is not None:
             target = keep / f"{name.replace(' ', '_')}-{number}"
             target.mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,7 @@ class Worker:
             self.sound[name] = place, self.kinds[name].read(copy)
         return self.sound[name]
 
-    def _outcome(self, kind: Any, place: Path, expected: Any) -> tuple[str, str]:
+    def _outcome(self, kind: Any, place: Path, expected: Any, sealed: bool) -> tuple[str, str]:
         noise = io.StringIO()
         before = _memory(reset=True)
         with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stderr(noise):
@@ -132,7 +133,7 @@ class Worker:
                 return "long", text[:1000]
         if outcome == "differs" and ours:
             return "warned", ours[0]
-        if outcome == "differs" and kind.sealed:
+        if outcome == "differs" and sealed:
             return "unnoticed", repr(found)[:500]
         return outcome, told
 

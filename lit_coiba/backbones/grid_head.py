@@ -59,6 +59,12 @@ def attach(model: Any, head: nn.Module, grid: Grid, size: tuple[int, int]) -> No
         raise InputError(
             f"a head needs a timm model, and {type(model).__name__} is not one: it lacks forward_features or {PLACE}"
         )
+    wanted = getattr(head, "in_channels", grid.channels)
+    if wanted != grid.channels:
+        raise InputError(
+            f"the head {type(head).__name__} is for features of {wanted} channels, and {type(model).__name__} has"
+            f" {grid.channels}: give the network that it was trained on"
+        )
     norm = pooled_norm(model)
     if not isinstance(getattr(model, PLACE), GridHead):
         _check_function(model, head, size)

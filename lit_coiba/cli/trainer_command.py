@@ -21,7 +21,7 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.callbacks.log_progress import LogProgress
 from lit_coiba.cli import terminal
 from lit_coiba.cli.parsing.any_module import Parser, with_backbone
-from lit_coiba.cli.parsing.checkpoints import saved_arguments
+from lit_coiba.cli.parsing.checkpoints import saved_arguments, told_otherwise
 from lit_coiba.cli.parsing.classes import BASES, check_short_name, find_class, import_named
 from lit_coiba.cli.parsing.config_files import read_configs
 from lit_coiba.cli.parsing.expected_values import KeyArguments, check_values
@@ -65,6 +65,7 @@ class TrainerCommand(LightningCLI):
         self._parameters = signature(getattr(Trainer, verb.name)).parameters
         self._arguments: list[str] = []  # of the Trainer's method
         self._listed: BlockDataModule | None = None
+        self._saved: dict[str, Any] = {}  # what the checkpoint says of the model
         defaults: dict[str, Any] = {"enable_model_summary": False}  # Lightning's, of one layer and no FLOPs
         if verb.trains:
             defaults |= {"callbacks": [_Training()]}
@@ -126,6 +127,11 @@ class TrainerCommand(LightningCLI):
             raise InputError(parsing_message(error, known, configs, arguments)) from error
         check_values(self.config, arguments)
         _refuse_empty(self.config)
+        if otherwise := told_otherwise(self._saved, self.config.model):
+            terminal.warn(
+                "the command differs from the checkpoint, whose weights may mean something else then:"
+                f" {'; '.join(otherwise[:4])}"
+            )
 
     def before_instantiate_classes(self) -> None:
         """Find weights that come with the package, and the number of classes where the data have it.
@@ -197,7 +203,8 @@ class TrainerCommand(LightningCLI):
         """What a config file would say that comes before those of the user."""
         model = dict(self.verb.defaults)
         if "ckpt_path" in self._parameters:
-            model |= saved_arguments(args, self.verb.trains)
+            self._saved = saved_arguments(args, self.verb.trains)
+            model |= self._saved
         if not self.verb.trains:
             model.pop("teacher", None)
         return {"data": {"class_path": ImageFolder.__name__}, "model": model}

@@ -174,8 +174,8 @@ class Columns:
         self._probabilities = rows["probability"].to_pylist()
         self._sizes = list(zip(rows["height"].to_pylist(), rows["width"].to_pylist()))
         self._maps = _values(rows["map"])
-        if any(side < 0 for size in self._sizes for side in size) or None in self._targets:
-            raise ValueError("a height, width or target is missing or negative")
+        if any(side < 0 for size in self._sizes for side in size) or None in [*self._targets, *self._probabilities]:
+            raise ValueError("a height, width, target or probability is missing or negative")
         self._ends = np.cumsum([0, *(height * width for height, width in self._sizes)])
         if self._ends[-1] != len(self._maps):
             raise ValueError("its maps do not have the size that height and width say")

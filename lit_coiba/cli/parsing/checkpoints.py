@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
 from lit_coiba.cli.parsing.named_classes import named_classes
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.printable import printable
+from lit_coiba.core.printable import described, printable
 from lit_coiba.files.regular import is_regular
 from lit_coiba.training.checkpoint_file import read_checkpoint
 from lit_coiba.training.classifier import Classifier
@@ -36,3 +37,30 @@ def saved_arguments(args: list[str], teaches: bool) -> dict[str, Any]:
         return {}
     keys = {key.removeprefix("--") for key, _, _ in given}
     return config_arguments(told, signature(Classifier).parameters, path, named_classes(args), teaches, keys)
+
+
+def told_otherwise(saved: Mapping[str, Any], model: Any) -> list[str]:
+    """What a command says of the network and its head that a checkpoint says otherwise, as texts ``key is X, not Y``.
+
+    Args:
+        saved: What `saved_arguments` found.
+        model: The parsed arguments of the model.
+    """
+    found = []
+    for key in ("backbone", "head"):
+        told = saved.get(key)
+        if not isinstance(told, Mapping):
+            continue
+        for name, value in (told.get("init_args") or {} if "class_path" in told else told).items():
+            given = model.get(f"{key}.init_args.{name}", value)
+            given = given.as_dict() if hasattr(given, "as_dict") else given
+            if _plain(given) != _plain(value):
+                found.append(f"model.{key}.{name} is {described(given)}, not {described(value)}")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """With lists in the place of tuples, and numbers as they compare."""
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value

@@ -36,6 +36,7 @@ _UNRECOGNIZED = re.compile(r"unrecognized arguments: (\S+)")
 _UNKNOWN = re.compile(r"(?:Group '([^']+)' does not accept option|Option) '([^']+)'")
 _REQUIRED = re.compile(r"the following arguments are required: (.+)")
 _NO_CLASS = re.compile(r"Expected a dot import path string: (\S+)")
+_NESTED = re.compile(r"Expected a dot import path string: NestedArg\(key='(\w+)'")
 _NOT_FOUND = re.compile(r"given class_path '([^']+)':\s+(No module named .+|module .+ has no attribute .+)")
 _NO_SUBCLASS = re.compile(r"Import path (\S+) does not correspond to a subclass of (\w+)")
 _EXPECTED = re.compile(r"Expected an? (.+?)(?:\. Got value: (.*))?$", re.MULTILINE)
@@ -138,12 +139,19 @@ def _interpolation(error: OmegaConfBaseException, known: list[str], configs: lis
 
 def _class(text: str, key: str) -> str | None:
     """About a class that does not exist, or that is of another kind."""
+    if found := _NESTED.search(text):
+        return (
+            f"{key} names a class and takes no arguments, so --{key}.{found[1]} is not known here: the file of weights"
+            " has them, leave it out"
+        )
     if found := _NO_CLASS.search(text):
         from lit_coiba import heads, metrics  # here, since listing them imports all
 
         scoring = [name for name in metrics.__all__ if issubclass(getattr(metrics, name), metrics.Metric)]
         offered = {"metrics": scoring, "head": heads.__all__}
         known: list[str] = next((offered[part] for part in key.split(".") if part in offered), [])
+        if found[1] in known:
+            return f"{key}: {found[1]} is a class of lit-coiba, which a file names itself: leave --{key} out"
         own = "; give its path, module.Class"
         timm = f", or --{key}.name {found[1]} for a timm model" if key.endswith("backbone") else ""
         return f"{key}: class {found[1]} does not exist" + did_you_mean(found[1], known, own + timm)
