@@ -138,7 +138,7 @@ def _write_caption(page: Page, card: Card, names: Names, found: Predicted, x: in
     told = names.same and row.label == row.target  # the label is what is explained
     if row.label >= 0 and wrong is not False and (wrong or not names.same) and not told:
         others.append(f"label: {names.label(row.label)}")
-    color = ALERT if wrong or found.cls not in (-1, row.target) else FADED
+    color = ALERT if wrong else FADED
     taken = 0.0
     if text := ", ".join(others):
         taken = page.text(right, y + 27, text, 0.6 * width, 8, color, align="right") + 10
