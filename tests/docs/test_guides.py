@@ -17,7 +17,13 @@ from lit_coiba.store import ExplanationStore
 GUIDES = sorted((Path(__file__).parents[2] / "docs" / "guide").glob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROSE = ("limits", "python_api")  # guides without a command
-NOISE = ("survive pure noise", "in eval mode at the start", "smaller than the logging interval", "by the model summary")
+NOISE = (
+    "are read first for activation statistics",
+    "survive pure noise",
+    "in eval mode at the start",
+    "smaller than the logging interval",
+    "by the model summary",
+)
 pytestmark = pytest.mark.filterwarnings(*(f"ignore:.*{words}" for words in NOISE))
 
 
