@@ -18,7 +18,7 @@ def content_digest(rows: Iterable[Row], failed: Iterable[str]) -> str:
     versions, which do not change what a run found. So is what the model predicts beside what is explained, which
     older stores do not have.
     """
-    entries = sorted(((row.id, row.target), _row_digest(row)) for row in rows)
+    entries = sorted(((row.id, row.target), row_digest(row)) for row in rows)
     total = hashlib.sha256()
     for _, digest in entries:
         total.update(digest)
@@ -26,7 +26,7 @@ def content_digest(rows: Iterable[Row], failed: Iterable[str]) -> str:
     return total.hexdigest()
 
 
-def _row_digest(row: Row) -> bytes:
+def row_digest(row: Row) -> bytes:
     """SHA-256 of one row: every part with its name, type and shape, numbers as little-endian bytes."""
     parts = {
         "probability": np.array(row.probability, np.float32),

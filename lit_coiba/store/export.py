@@ -26,6 +26,7 @@ from lit_coiba.files.owned import begins, check_own_file, check_own_folder, nobo
 from lit_coiba.files.png import KEY, NAME, our_mark
 from lit_coiba.files.regular import MEGABYTE, clause, open_regular
 from lit_coiba.functional import resize_map
+from lit_coiba.store.digest import row_digest
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.records import Row
 
@@ -36,6 +37,7 @@ TABLE = "explanations.csv"  # file, id, label, target, probability, class; there
 SIDE = 224  # pixels, of the longer side of a picture, unless the map is larger
 
 _BEGINNINGS: dict[str, tuple[bytes, ...]] = {"npz": (b"PK", b"\0"), "png": (b"\x89PNG", b"\0")}  # of torn ones
+_ROW = "explanation"  # text in a picture: digest of what it shows
 _MARK = "export.json"  # which store and format
 _ENDINGS = {"overlay": "png"}  # of files, where that is not the format
 _LONGEST = 120  # characters of a part of a file's name
@@ -62,7 +64,8 @@ def export_store(
     maximum; of a map of single pixels the 99th percentile). It is enlarged to `SIDE` pixels bilinearly. An ``overlay``
     is a PNG of what `draw` makes of a row.
 
-    Existing files are kept, so an interrupted export continues. One row is in memory at a time.
+    Existing files are kept where they are of the same row, so an interrupted export continues. One row is in memory at
+    a time.
 
     Args:
         rows: The explanations.
@@ -90,9 +93,9 @@ def export_store(
             table.write(_line("file", "id", "label", "target", "probability", "class"))
             for done, row in enumerate(rows, 1):
                 name = file_name(row.id, row.target, _ENDINGS.get(format, format))
-                if _write(output / name, row, format, draw):
+                called = csv_cell(names[row.target]) if 0 <= row.target < len(names) else ""
+                if _write(output / name, row, format, draw, called):
                     label = "" if row.label < 0 else row.label
-                    called = csv_cell(names[row.target]) if 0 <= row.target < len(names) else ""
                     table.write(_line(name, csv_cell(row.id), label, row.target, row.probability, called))
                     written += 1
                 tell(done, total)
@@ -152,42 +155,63 @@ def _claim(output: Path, mark: dict[str, str]) -> None:
         raise InputError(f"output {output} has the export of another store or format: choose another folder")
 
 
-def _write(path: Path, row: Row, format: Format, draw: Draw | None) -> bool:
-    """Write the file of a row, unless it is there and whole; whether there is one.
+def _write(path: Path, row: Row, format: Format, draw: Draw | None, called: str) -> bool:
+    """Write the file of a row, unless it is there, whole and of the row as it is now; whether there is one.
 
     What has its name and is none of ours is left alone.
     """
+    shown = hashlib.sha256(row_digest(row) + called.encode()).hexdigest()
     if os.path.lexists(path):
-        whole = _is_whole(path, row, format)
-        if whole:
+        found = _found(path, row, format, shown)
+        if found == "same":
             return True
-        check_own_file(path, "output", begins(*_BEGINNINGS[_ENDINGS.get(format, format)]) if whole is None else nobody)
+        if found != "older":
+            torn = begins(*_BEGINNINGS[_ENDINGS.get(format, format)])
+            check_own_file(path, "output", torn if found == "torn" else nobody)
     picture = draw(row) if draw is not None else _picture(row) if format == "png" else None
     if picture is None and format != "npz":
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomically(path) as file:
         if picture is not None:
-            picture.save(file, "PNG", pnginfo=our_mark())
+            picture.save(file, "PNG", pnginfo=our_mark(**{_ROW: shown}))
         else:
             np.savez_compressed(file, **_arrays(row))
     return True
 
 
-def _is_whole(path: Path, row: Row, format: Format) -> bool | None:
-    """Whether a file is the one of this row; None = it cannot be read, as what a power cut leaves."""
+def _found(path: Path, row: Row, format: Format, shown: str) -> Literal["same", "older", "torn", "foreign"]:
+    """What a file is: of this row, of the row as it was once, unreadable as after a power cut, or none of ours.
+
+    Args:
+        path: The file.
+        row: The row.
+        format: Format of the file.
+        shown: Digest of what a picture of the row shows.
+    """
     try:
         with open_regular(path) as file:
             if format != "npz":
                 with Image.open(file, formats=["PNG"]) as picture:
                     palette, marked = picture.palette, picture.info.get(KEY) == NAME
+                    same = picture.info.get(_ROW) == shown
                     picture.verify()
-                    return marked or (palette is not None and palette.palette == _palette())  # of version 0.1.0
+                if marked and same:
+                    return "same"
+                ours = marked or (palette is not None and palette.palette == _palette())  # of version 0.1.0
+                return "older" if ours else "foreign"
             with np.load(file, allow_pickle=False) as found:
-                told = str(found["id"]), int(found["target"]), found["map"].shape
-            return told == (row.id.rstrip("\0"), row.target, tuple(row.map.shape))  # NumPy drops these
+                if (str(found["id"]), int(found["target"])) != (row.id.rstrip("\0"), row.target):  # NumPy drops these
+                    return "foreign"
+                arrays = {name: np.asarray(value) for name, value in _arrays(row).items() if name != "id"}
+                same = found.files == ["id", *arrays] and all(_equal(found[name], arrays[name]) for name in arrays)
+                return "same" if same else "older"
     except Exception:  # Pillow, zipfile and NumPy raise anything for what is torn
-        return None
+        return "torn"
+
+
+def _equal(first: np.ndarray, second: np.ndarray) -> bool:
+    return first.dtype == second.dtype and np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
 
 
 def _of(error: OSError, output: Path) -> str:

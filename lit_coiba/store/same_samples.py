@@ -73,5 +73,5 @@ def _listed(store: ExplanationStore) -> Iterator[tuple[str, _Known]]:
 def _refuse(name: str, first: _Known, second: _Known, what: str) -> None:
     raise InputError(
         f"{first.store.path} and {second.store.path} cannot be merged: {printable(name, _ID)} is not the same in both "
-        f"({printable(what, 2 * _ID)}); rerun the older one's command with if_changed recompute"
+        f"({printable(what, 2 * _ID)}); rerun the older one's command with --if_changed recompute"
     )

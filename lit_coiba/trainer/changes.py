@@ -30,7 +30,7 @@ IfChanged = Literal["refuse", "recompute"]
 INPUTS = {"model", "data", "ids", "samples", "files", "target class", "class names"}
 INPUTS |= {"statistics", "explanations", "scores of"}
 
-RECOMPUTE = "if_changed recompute"
+RECOMPUTE = "--if_changed recompute"
 _REMEDY = f"choose another folder, or do again what depends on it: {RECOMPUTE}"
 _ID = 80  # characters of an id in a message
 

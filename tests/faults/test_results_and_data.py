@@ -91,6 +91,20 @@ class TestAPictureIsReplaced:
         assert again.ids() == data.dataset("predict").ids
 
 
+class TestExport:
+    @pytest.mark.parametrize("format", ["npz", "png"])
+    def test_files_follow_the_store(self, world, tmp_path, format):
+        def exported(store, name):
+            folder = store.export(format, tmp_path / name)
+            return {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix == f".{format}"}
+
+        before = exported(explain(world, tmp_path / "s", targets=0), "x")
+        draw_pictures(world.root, 1, only=3)
+        after = exported(explain(world, tmp_path / "s", targets=0, if_changed="recompute"), "x")
+        assert [name for name in after if after[name] != before[name]] == [f"3.bmp.target0.{format}"]
+        assert after == exported(explain(world, tmp_path / "new", targets=0), "y")
+
+
 class Dying(Saliency):
     """Saliency in a run that ends before its first block."""
 

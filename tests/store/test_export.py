@@ -110,15 +110,15 @@ def test_any_id_has_a_file_of_its_own_within_the_folder(tmp_path: Path) -> None:
 
 
 def test_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, real, calls = filled(tmp_path / "store", blocks(3)), export._arrays, []
+    store, real, calls = filled(tmp_path / "store", blocks(3)), np.savez_compressed, []
 
-    def stops(row):
-        calls.append(row.id)
+    def stops(file, **arrays):
+        calls.append(arrays["id"])
         if len(calls) == 6:
             raise KeyboardInterrupt
-        return real(row)
+        return real(file, **arrays)
 
-    monkeypatch.setattr(export, "_arrays", stops)
+    monkeypatch.setattr(export.np, "savez_compressed", stops)
     with pytest.raises(KeyboardInterrupt):
         store.export("npz", tmp_path / "out")
     assert len(list((tmp_path / "out").rglob("*.npz"))) == 5

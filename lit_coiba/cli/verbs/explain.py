@@ -47,6 +47,7 @@ EXPLAIN = TrainerVerb(
     labels and boxes from a CSV           --data.csv FILE
     generated images, no data needed      --data SyntheticParts
     images that failed, now fixed         --retry_failed true
+    images or labels that have changed    --if_changed recompute
     no contact sheet, no decisions        --pictures false
     statistics estimated before           --model.method.statistics statistics.safetensors
   Several processes share a run; independent jobs take one shard each, in one store or in one store each:
