@@ -256,7 +256,7 @@ def _named(name: str, names: Sequence[str]) -> int:
         return found[0]
     if found:
         raise InputError(f"targets: classes {listed(found)} are all called {name!r}: give a number")
-    near = get_close_matches(name, [*names, *REFERENCES], n=3, cutoff=0.0)
+    near = get_close_matches(name, REFERENCES, n=1, cutoff=0.7) + get_close_matches(name, names, n=3, cutoff=0.0)
     raise InputError(
         f"targets: class {printable(name, _LONGEST)!r} does not exist: the nearest names are {listed(near)}"
     )
