@@ -37,13 +37,20 @@ OF_PIXELS = ("epsilon_plus_flat", "epsilon_alpha2_beta1_flat", "epsilon_gamma_bo
 
 
 class CompositeLRP(AttributionMethod):
-    """The target's logit, handed back from layer to layer to the pixels, by rules that keep its sum.
+    """The target's logit, handed back from layer to layer to the pixels, by a rule for each kind of layer.
 
     Batch norms are put into their convolutions first; sums of branches and averages share relevance by what each number
-    adds; activations, norms without a convolution in front and constants pass it on, gates leave it to what they let
-    through. What biases hold is lost on the way; with ``epsilon`` that of norms, too. Signed, at pixel resolution. The
-    plain ``epsilon`` rule is input times gradient on networks of ReLUs, as noisy as that; ``plus`` and ``alpha2_beta1``
-    favor positive contributions and are smooth, but hardly know which class they explain; ``gamma`` lies between.
+    adds; activations, batch norms without a convolution in front and constants pass it on, gates leave it to what they
+    let through; the standard deviation of a layer or group norm counts as a constant (Ali et al., 2022, arXiv
+    2202.07304); equal maxima of a pool share. Signed, at pixel resolution. The plain ``epsilon`` rule is input times
+    gradient on networks of ReLUs, as noisy as that; ``plus`` and ``alpha2_beta1`` favor positive contributions and are
+    smooth, but hardly know which class they explain; ``gamma`` lies between, and on some networks hardly knows either:
+    on EfficientNet-Lite0 the maps of two classes have a rank correlation of .96.
+
+    ``extras["relevance"]`` ``(B,)`` is what is handed back, the logit of a class; ``extras["attribution_sum"]`` is what
+    the map sums to. With ``epsilon`` they agree but for what biases hold, which is lost on the way. The z+ rule of
+    ``plus`` also loses, or makes, relevance where convolutions end without a ReLU: .07 of the logit on MobileNetV4, .4
+    on GhostNet and VoVNet, 1.0 on RepViT, 5.4 on MobileOne.
 
     Needs the package zennit, under the LGPL: ``pip install 'lit-coiba[lrp]'``. The LRP family is patented: its
     authors allow personal and scientific use; ask them before any other use.
@@ -79,7 +86,7 @@ class CompositeLRP(AttributionMethod):
 
         Raises:
             InputError: zennit is missing, the model is no CNN whose steps can be listed, or one of them has no rule
-                (norms other than batch norms, convolutions that standardise their weights).
+                (convolutions that standardise their weights, norms with an activation inside).
         """
         if not isinstance(model, nn.Module) or attention_layers(model, True) or other_attention(model, True):
             raise InputError("CompositeLRP has rules for CNNs, but none for attention: use AttnLRP for transformers")

@@ -30,7 +30,8 @@ class ViTCX(AttributionMethod):
     resolution, is the sum of the masks weighted by the score under each, over the sum of the masks, so that places that
     many masks show have no advantage. Works on any layer with a grid, and was made for transformers. Masks are soft: a
     small object shows through nearly all of them, and the map is then worse than none, as on SyntheticParts; it was
-    among the best where objects are large.
+    among the best where objects are large. In bf16 clusters of channels change: the maps of the ViT that this was tried
+    on had a rank correlation of .82 with those in fp32, so take fp32.
 
     Args:
         layer: Layer on a grid. None: of a ViT the output of the last block, else the last with at least 4 x 4 cells.

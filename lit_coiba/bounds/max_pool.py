@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import ClassVar
 
 import torch
@@ -18,7 +19,7 @@ class MaxPool(Operation):
 
     Let i be the entry with the largest lower end l, u its upper end, and U the largest upper end of the others of its
     window. The maximum is at least ``z_i``, and at most ``max(z_i, U)``, which is convex in ``z_i``: the chord from l
-    to u lies above it. Where ``U <= l``, both are ``z_i`` itself.
+    to u lies above it. Where ``U <= l``, both are ``z_i`` itself. Entries of equal l share: the mean of their planes.
     """
 
     affine: ClassVar[bool] = False
@@ -36,22 +37,54 @@ class MaxPool(Operation):
     def backward(self, rows: Tensor, inputs: Sequence[Box], shapes: Sequence[Sequence[int]]) -> Carried:
         """Each row on the entries i."""
         (box,) = inputs
-        lower, index = F.max_pool2d(
+        size = tuple(box.lower.shape[-2:])
+        lower, first = F.max_pool2d(
             box.lower, self.kernel, self.stride, self.padding, self.dilation, return_indices=True
         )
-        upper = box.upper.flatten(2).gather(2, index.flatten(2)).view_as(lower)
-        others = self._others(box.upper, index)
+        carried = rows.new_zeros(*rows.shape[:3], size[0] * size[1])
+        offset, above, below = rows.new_zeros(rows.shape[:2]), rows.clamp_min(0), rows.clamp_max(0)
+        for index, share in self._highest(box.lower, lower, first):
+            slope, level = self._chord(box.upper, lower, index)
+            offset += (above * (share * level).unsqueeze(1)).flatten(2).sum(2)
+            chosen = (above * slope.unsqueeze(1) + below) * share.unsqueeze(1)
+            carried.scatter_add_(3, index.flatten(2).unsqueeze(1).expand(-1, rows.shape[1], -1, -1), chosen.flatten(3))
+        return (carried.unflatten(3, size),), offset
+
+    def _highest(self, lowest: Tensor, lower: Tensor, first: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Entries i of all windows, as numbers of places, and the share that each has: equal ones share evenly.
+
+        Any of them gives valid planes, and so does their mean, which a flip of the image does not change.
+        """
+        tied = [(index, same & inside) for index, same, inside in self._entries(lowest, lower)]
+        count = torch.stack([there for _, there in tied]).sum(0).to(lower)
+        if (count == 1).all():
+            yield first, torch.ones_like(lower)
+            return
+        for index, there in tied:
+            if there.any():
+                yield torch.where(there, index, first), there.to(lower) / count
+
+    def _entries(self, lowest: Tensor, lower: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """For each offset in a window: the number of the place, whether it is as high as `lower`, whether it exists."""
+        height, width = lowest.shape[-2:]
+        (rows, columns), flat = lower.shape[-2:], lowest.flatten(2)
+        y = torch.arange(rows, device=lower.device).view(-1, 1) * self.stride[0] - self.padding[0]
+        x = torch.arange(columns, device=lower.device).view(1, -1) * self.stride[1] - self.padding[1]
+        for i, j in product(range(self.kernel[0]), range(self.kernel[1])):
+            down, right = y + i * self.dilation[0], x + j * self.dilation[1]
+            inside = (down >= 0) & (down < height) & (right >= 0) & (right < width)
+            number = (down.clamp(0, height - 1) * width + right.clamp(0, width - 1)).expand_as(lower)
+            yield number, flat.gather(2, number.flatten(2)).view_as(lower) == lower, inside
+
+    def _chord(self, highest: Tensor, lower: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Slope and level of the plane above, ``slope z_i + level``."""
+        upper = highest.flatten(2).gather(2, index.flatten(2)).view_as(lower)
+        others = self._others(highest, index)
         bottom, top = torch.maximum(lower, others), torch.maximum(upper, others)
         width = upper - lower
         slope = torch.where(width > 0, (top - bottom) / width.clamp_min(torch.finfo(width.dtype).tiny), 0)
         slope = slope.clamp(0, 1)
-        level = torch.maximum(bottom - slope * lower, top - slope * upper)
-        above, below = rows.clamp_min(0), rows.clamp_max(0)
-        offset = (above * level.unsqueeze(1)).flatten(2).sum(2)
-        chosen = above * slope.unsqueeze(1) + below
-        carried = rows.new_zeros(*rows.shape[:3], box.lower.shape[-2] * box.lower.shape[-1])
-        carried.scatter_add_(3, index.flatten(2).unsqueeze(1).expand(-1, rows.shape[1], -1, -1), chosen.flatten(3))
-        return (carried.unflatten(3, tuple(box.lower.shape[-2:])),), offset
+        return slope, torch.maximum(bottom - slope * lower, top - slope * upper)
 
     def _others(self, upper: Tensor, index: Tensor) -> Tensor:
         """Largest value of `upper` in each window, but for the entry `index`; the lowest number where it is alone."""

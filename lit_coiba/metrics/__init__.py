@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.metrics.faithfulness.deletion import Deletion as Deletion
     from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness as Faithfulness
     from lit_coiba.metrics.faithfulness.insertion import Insertion as Insertion
+    from lit_coiba.metrics.localisation.energy_gain import EnergyGain as EnergyGain
     from lit_coiba.metrics.localisation.energy_pointing import EnergyPointing as EnergyPointing
     from lit_coiba.metrics.localisation.localisation import Localisation as Localisation
     from lit_coiba.metrics.localisation.pointing_game import PointingGame as PointingGame

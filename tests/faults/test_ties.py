@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lit_coiba.attribution import CompositeLRP, DeepLift
+from lit_coiba.attribution import EVA, CompositeLRP, DeepLift
 from lit_coiba.functional import pointing_hit, relevance_rank, signed_max
 from lit_coiba.functional.hsic import _median
 from lit_coiba.heads import InfoDisentHead
@@ -159,3 +159,12 @@ def test_a_median_of_an_even_number_is_between_the_two_in_the_middle():
     assert _median(torch.tensor([[1.0, 7.0, 2.0, torch.nan, 4.0]])).item() == 3.0
     assert _median(torch.tensor([[1.0, 7.0, torch.nan, 2.0]])).item() == 2.0
     assert _median(torch.full((1, 3), torch.nan)).isnan().all()
+
+
+@pytest.mark.parametrize("bound", ["ibp", "crown_ibp", "crown"])
+def test_verified_bounds(bound):
+    chain = pooled(*POOLS["apart"])
+    maps = EVA(radius=0.05, patch=4, bound=bound).explain(chain, images(), 2)
+    turned = EVA(radius=0.05, patch=4, bound=bound).explain(flipped(chain), images().flip(-2, -1), 2)
+    assert_near(turned.maps.flip(-2, -1), maps.maps, 1e-8)
+    assert_near(turned.extras["overlap"], maps.extras["overlap"], 1e-10)
