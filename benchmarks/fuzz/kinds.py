@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.fuzz import mutations as m
 from lit_coiba import heads
@@ -174,7 +175,7 @@ def make_checkpoint(folder: Path) -> None:
 
     torch.manual_seed(0)
     model = Classifier(network(), lambda channels, classes: heads.LinearHead(channels, classes), frozen=True)
-    data = [(torch.randn(2, 3, 64, 64), torch.tensor([0, 1]))] * 2
+    data = DataLoader(TensorDataset(torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 0, 1])), batch_size=2)
     plain = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     trainer = Trainer(max_epochs=1, default_root_dir=folder / "run", **plain)
     trainer.fit(model, data)
@@ -229,7 +230,7 @@ def read_resumed(folder: Path) -> Any:
     plain = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     torch.manual_seed(0)
     model = Classifier(network(), lambda channels, classes: heads.LinearHead(channels, classes), frozen=True)
-    data = [(torch.randn(2, 3, 64, 64), torch.tensor([0, 1]))] * 2
+    data = DataLoader(TensorDataset(torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 0, 1])), batch_size=2)
     trainer = Trainer(max_epochs=2, default_root_dir=folder / "run", **plain)
     trainer.fit(model, data, ckpt_path=file, weights_only=True)
     return model.network.digest()

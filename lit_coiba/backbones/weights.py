@@ -55,15 +55,14 @@ def load_weights(
     found = read_weights_file(file) if found is None else found
     own = model.state_dict()
     sets = _candidates(found.content, name)
-    sets = sets if key is None else named(sets, key, name)
     remedy = "say which is meant, model.backbone.checkpoint_key"
     if match == "order":
-        fit = [one for one in sets if len(one.weights) == len(own)] or sets
-        weights = _by_order(chosen(fit, own, name, remedy).weights, own, name)
+        sets = sets if key is None else named(sets, key, name)
+        weights = chosen(_ordered(sets, own, name), own, name, remedy).weights
     else:
         fitting = [part for one in sets for part in parts(one, own)]
         if key is not None:
-            fitting = [one for one in fitting if one.key == key] or fitting
+            fitting = [part for one in named([*sets, *fitting], key, name) for part in parts(one, own)]
         fitted = [Candidate(one.key, _fitted(one.weights, model)) for one in fitting]
         weights = chosen(fitted, own, name, remedy).weights
         for raw in [raw for raw, one in zip(fitting, fitted) if one.weights is weights and not sized]:
@@ -112,6 +111,25 @@ def _fitted(weights: Weights, model: nn.Module) -> Weights:
     except Exception:  # written for the files that its authors know; what it makes of others is not ours to list
         return weights
     return converted if len(Mismatch.between(converted, own).names) < len(before.names) else weights
+
+
+def _ordered(sets: list[Candidate], own: Weights, file: str) -> list[Candidate]:
+    """The sets that can be matched by order, under the model's names.
+
+    Raises:
+        InputError: There is none.
+    """
+    fit = [one for one in sets if _pairs(one.weights, own)] or sets[:1]
+    return [Candidate(one.key, _by_order(one.weights, own, file)) for one in fit]
+
+
+def _pairs(weights: Weights, own: Weights) -> bool:
+    """Whether tensors have the model's shapes in the model's order; its counters may be missing."""
+    for left_out in ("", "num_batches_tracked"):
+        shapes = [tensor.shape for name, tensor in own.items() if not left_out or not name.endswith(left_out)]
+        if shapes == [tensor.shape for tensor in weights.values()]:
+            return True
+    return False
 
 
 def _by_order(weights: Weights, own: Weights, file: str) -> Weights:

@@ -80,12 +80,12 @@ def read_json(path: str | os.PathLike[str], kind: Any, what: str, limit: int = T
         limit: The most bytes that it may have.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError, NotADirectoryError: There is no such file.
         InputError: It cannot be read, is no JSON, or has another type.
     """
     try:
         return decode_json(read_bytes(Path(path), limit), kind)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise InputError(f"{what}: {printable(path)} cannot be read: {clause(error)}") from error

@@ -56,7 +56,8 @@ def read_bytes(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> bytes:
     with open_regular(path) as file:
         content = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)  # which is how much memory is taken
     if len(content) > limit:
-        raise OSError(errno.EFBIG, f"the file has more than {limit // MEGABYTE} MB, which is refused", os.fspath(path))
+        most = f"{limit // MEGABYTE} MB" if limit >= MEGABYTE else f"{limit // 1024} KB"
+        raise OSError(errno.EFBIG, f"the file has more than {most}, which is refused", os.fspath(path))
     return content
 
 

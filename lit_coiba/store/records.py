@@ -179,8 +179,6 @@ class Columns:
         self._ends = np.cumsum([0, *(height * width for height, width in self._sizes)])
         if self._ends[-1] != len(self._maps):
             raise ValueError("its maps do not have the size that height and width say")
-        if not np.isfinite(self._maps).all():
-            raise ValueError("its maps are not finite")
 
     def __len__(self) -> int:
         return len(self.ids)

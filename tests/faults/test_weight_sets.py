@@ -80,12 +80,13 @@ def test_the_order_of_tensors_is_that_of_one_set(tmp_path):
     assert torch.equal(found, weights(2)["fc.weight"])
 
 
+@pytest.fixture(scope="module")
+def state():
+    return timm.create_model("tf_efficientnet_lite0", num_classes=5).state_dict()
+
+
 class TestTwins:
     """``efficientnet_lite0`` takes the weights of ``tf_efficientnet_lite0``, with another padding."""
-
-    @pytest.fixture(scope="class")
-    def state(self):
-        return timm.create_model("tf_efficientnet_lite0", num_classes=5).state_dict()
 
     @pytest.mark.parametrize("by", ["its name", "metadata", "a file beside it", "a key"])
     def test_what_the_file_says_of_its_architecture_is_compared(self, tmp_path, state, by):
