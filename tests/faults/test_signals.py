@@ -1,4 +1,4 @@
-"""Real runs that are stopped by signals, or lose a process: status, nothing left behind, and the same result afterwards.
+"""Real runs stopped by signals, or without a process: status, nothing left behind, the same result afterwards.
 
 All combinations are in `python -m benchmarks.signals`; here are the few that have to be looked at always.
 """
