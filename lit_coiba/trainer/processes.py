@@ -18,11 +18,13 @@ from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from lit_coiba.core.ending import STATUSES, ProcessLost, Stopped
+from lit_coiba.core.errors import InputError
 from lit_coiba.trainer.termination import Termination
 
 LOOK = 0.2  # seconds between two looks at other processes
 NOTICE = 3.0  # seconds in which a process that is gone shows
 HANGING = 20.0  # seconds in which the first process notices by itself that another is gone
+_MOST = 64  # devices that any machine may have
 GRACE = 30.0  # seconds that others get to finish what they have in hand
 
 
@@ -34,6 +36,7 @@ class Launcher(_SubprocessScriptLauncher):
     """
 
     termination: Termination | None = None  # of the run that is going on
+    ending = False  # whether this process has had the others end
     waits_in_hand = False  # whether processes wait for one another within what they have in hand
 
     def launch(self, function: Callable, *args: Any, trainer: Any = None, **kwargs: Any) -> Any:
@@ -59,6 +62,8 @@ class Launcher(_SubprocessScriptLauncher):
 
     def lost(self) -> ProcessLost | None:
         """What has become of a process that should not have ended; None if there is none."""
+        if self.ending:
+            return None
         for rank, process in enumerate(self.procs, 1):
             code = process.poll()
             if code:
@@ -67,6 +72,7 @@ class Launcher(_SubprocessScriptLauncher):
 
     def end(self, grace: float = 0.0) -> None:
         """Have all other processes end: those that have not after `grace` seconds are killed."""
+        self.ending = True
         until = time.monotonic() + grace
         while self.running and time.monotonic() < until:
             time.sleep(LOOK)
@@ -90,6 +96,18 @@ class Launcher(_SubprocessScriptLauncher):
 
     def _asked(self) -> bool:
         return self.termination is not None and self.termination.coming is not None
+
+
+def check_devices(devices: Any) -> None:
+    """Refuse a number of processes that would take the machine down.
+
+    Raises:
+        InputError: There are too many.
+    """
+    count = int(devices) if isinstance(devices, int | str) and str(devices).strip().isdigit() else 0
+    most = max(_MOST, 4 * (os.cpu_count() or 1))
+    if count > most:
+        raise InputError(f"trainer.devices is {count}: a process is started for each, so give at most {most}")
 
 
 def own_launcher(trainer: lightning.Trainer) -> None:

@@ -29,7 +29,7 @@ from lit_coiba.trainer.explain import explain
 from lit_coiba.trainer.fit import fit_run, own_signals
 from lit_coiba.trainer.places import place_of, store_place
 from lit_coiba.trainer.precision import automatic_precision
-from lit_coiba.trainer.processes import own_launcher
+from lit_coiba.trainer.processes import check_devices, own_launcher
 from lit_coiba.trainer.prototypes import check_prototypes_arguments, measure_prototypes, search_prototypes
 from lit_coiba.trainer.quiet import quiet, without_tips
 from lit_coiba.trainer.restoration import Restoration, close_gate
@@ -55,6 +55,7 @@ class Trainer(lightning.Trainer):
     predictions: PredictionTable | None = None  # of the last `predict` of a classifier
 
     def __init__(self, *args: Any, precision: str | int | None = None, **kwargs: Any) -> None:
+        check_devices(kwargs.get("devices"))
         chosen: Any = automatic_precision(kwargs.get("accelerator", "auto")) if precision == "auto" else precision
         with quiet():
             super().__init__(*args, precision=chosen, **kwargs)
