@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.printable import counted, listed
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.scorer import Scorer
@@ -18,7 +19,8 @@ def explaining(run: BlockRun[Explainer], blocks: Sequence[int]) -> str:
     card, name = run.model.method.card, type(run.model.method).__name__
     ranks = getattr(run.model.target, "ranks", None) or 1
     maps = f"{ranks} maps an image" if ranks > 1 else "a map an image"
-    return f"explaining {_images(run, blocks)} with {name}, {maps}; cost of a map: {card.cost}; {_device(run)}"
+    cost = "" if card.cost == AttributionMethod.card.cost else f"; cost of a map: {card.cost}"
+    return f"explaining {_images(run, blocks)} with {name}, {maps}{cost}; {_device(run)}"
 
 
 def estimating(run: BlockRun[Explainer], blocks: Sequence[int]) -> str:

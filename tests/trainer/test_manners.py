@@ -106,8 +106,9 @@ class TestWhatTheUserSees:
         assert [record.getMessage() for record in caplog.records] == []
         out, err = capfd.readouterr()
         assert out == ""
-        assert err.count("\n") == 1
-        assert all(state.startswith("Explaining: ") for state in err.strip("\r\n").split("\r") if state.strip())
+        plan, *bar = err.splitlines()
+        assert plan == "lit-coiba: explaining 10 images with Shade, a map an image; on 1 CPU process"
+        assert all(state.startswith("Explaining: ") for state in bar)
         assert "5/5 blocks, 00:00 left" in err
         assert err.rstrip().endswith("images/s, 1 failed")
 
