@@ -190,7 +190,7 @@ def test_workers_take_the_cores_to_spare(cores, devices, workers, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
     data = Album(3)
     data.preprocessing = SMALL
-    data.trainer = type("Run", (), {"num_devices": devices})()
+    data.trainer = type("Run", (), {"num_devices": devices, "world_size": devices, "global_rank": 0})()
     loader = data.train_dataloader()
     assert isinstance(loader, DataLoader)
     assert loader.num_workers == workers
