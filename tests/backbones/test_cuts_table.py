@@ -50,5 +50,10 @@ def test_timm_s_models_do_nothing_that_is_refused():
 
 
 def test_where_there_is_no_cut_it_is_known():
-    """Two branches to the end (CrossViT), and the pixels beside the patches of TNT."""
-    assert {row["class"] for row in rows() if row["cam_cut"] == "no"} <= {"CrossVit", "TNT"}
+    """Branches to the end (CrossViT, EfficientViM), and the pixels beside the patches of TNT."""
+    assert {row["class"] for row in rows() if row["cam_cut"] == "no"} <= {
+        "CrossVit",
+        "EfficientViM",
+        "EfficientViMDistilled",
+        "TNT",
+    }
