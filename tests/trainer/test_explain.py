@@ -172,7 +172,8 @@ class TestIdentity:
         assert identity["preprocessing"]["size"] == [32, 32]
         assert set(store.manifest.recorded) == {
             *{"versions", "accelerator", "devices", "workers", "threads"},
-            *{"model", "random_weights", "class_names"},
+            *{"model", "random_weights", "class_names", "weights", "data"},
+            *{"command", "folder", "python", "machine"},
         }
         assert Manifest.load(store.path).digest == store.manifest.digest
 
