@@ -107,15 +107,16 @@ def start(folder: Path, command: list[str], pause: float = 0.0) -> subprocess.Po
     """A command in a process group of its own."""
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GLOO_SOCKET_IFNAME": "lo"}
     environment = {**os.environ, **threads, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(pause), *command],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=open(folder / "stderr", "w"),
-        text=True,
-        start_new_session=True,
-    )
+    with open(folder / "stderr", "w") as stderr:
+        return subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(pause), *command],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+        )
 
 
 def finish(folder: Path, command: list[str]) -> None:

@@ -112,7 +112,10 @@ def test_a_temporary_file_is_never_one_that_is_there(tmp_path, monkeypatch):
     assert (tmp_path / "precious").read_bytes() == STRANGER
 
 
-@pytest.mark.parametrize("words", [["--store", ""], ["--store="], ["--data.root", ""], ["--ckpt_path", ""]])
+EMPTY = [["--store", ""], ["--store="], ["--data.root", ""], ["--model.backbone.checkpoint", ""]]
+
+
+@pytest.mark.parametrize("words", EMPTY)
 def test_an_unset_variable_is_no_path(tmp_path, monkeypatch, capsys, words):
     """`--store "$UNSET"` wrote into the working folder."""
     from lit_coiba.cli import main
