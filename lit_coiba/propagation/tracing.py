@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -13,6 +14,8 @@ from torch import Tensor, fx, nn
 from lit_coiba.core.errors import Unsupported
 from lit_coiba.propagation.in_place import refuse_overwriting
 from lit_coiba.propagation.operations import operation_name
+
+_MODULE = {name: getattr(nn.Module, name) for name in ("__call__", "__getattr__")}  # a tracer replaces them
 
 
 def list_steps(model: nn.Module, is_step: Callable[[nn.Module], bool]) -> fx.Graph:
@@ -60,7 +63,7 @@ class _Tracer(fx.Tracer):
             return super().to_bool(obj)
         own = next(chain(self.root.parameters(), self.root.buffers()), torch.zeros(()))
         blank = torch.zeros(1, 3, *size, device=own.device, dtype=own.dtype if own.is_floating_point() else None)
-        with torch.no_grad():
+        with torch.no_grad(), _as_without_tracing():
             for node in self.graph.nodes:
                 if node not in self._values:
                     self._values[node] = self._value(node, blank)
@@ -83,6 +86,19 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return self._is_step(m) or super().is_leaf_module(m, module_qualified_name)
+
+
+@contextmanager
+def _as_without_tracing() -> Iterator[None]:
+    """Within this modules run when they are called, where a tracer would note the call as one more step."""
+    tracing = {name: getattr(nn.Module, name) for name in _MODULE}
+    try:
+        for name, own in _MODULE.items():
+            setattr(nn.Module, name, own)
+        yield
+    finally:
+        for name, method in tracing.items():
+            setattr(nn.Module, name, method)
 
 
 def _of_shapes(node: fx.Node) -> bool:
