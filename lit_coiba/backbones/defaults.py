@@ -61,7 +61,8 @@ class Defaults:
             InputError: There is nothing to choose by.
         """
         norms = self._norms
-        found = norms[len(norms) // 3 :] if norms else self.candidates
+        in_blocks = norms or self._blocks
+        found = in_blocks[len(in_blocks) // 3 :] if in_blocks else self.candidates
         if not norms and (share := self.layers_round(found)):
             self._warn(f"its default bottleneck layers ({_listed(found)})", share)
         return found
@@ -132,10 +133,10 @@ class Defaults:
 
     @cached_property
     def _blocks(self) -> list[str]:
-        """Outputs of a transformer's blocks that are cuts, from a third of its depth on."""
+        """Outputs of a transformer's blocks, where they are cuts."""
         blocks = block_outputs(_token_norms(self._grids))
         known = self._facts is not None and all(name in self._facts.cuts for name in blocks)
-        return blocks[len(blocks) // 3 :] if known else []
+        return blocks if known else []
 
     def _cuts_of(self, layers: list[str]) -> list[str]:
         """Those of some layers through which all leads; where none is, the last with enough cells of all that are."""

@@ -56,7 +56,8 @@ def check_arguments(init: Callable[..., None], given: Mapping[str, Any], may_be_
         hint = hints.get(name, Any)
         if not _fits(value, hint, name in may_be_infinite):
             shown = repr(value)
-            raise InputError(f"{name} is {shown[:80]}{'...' if len(shown) > 80 else ''}: give {_described(hint)}")
+            told = f", [{shown[:80]}]" if isinstance(value, str) and _fits([value], hint, False) else ""
+            raise InputError(f"{name} is {shown[:80]}{'...' if len(shown) > 80 else ''}: give {_described(hint)}{told}")
 
 
 def _checked(init: Callable[..., None]) -> Callable[..., None]:

@@ -113,7 +113,7 @@ class Scorer(BlockModule):
         blind = [name for name, metric in self.metrics.items() if "regions" in metric.needs]
         if not blind or not self._chosen or regions.known:
             return
-        what = f"metrics: {listed(blind)} need boxes or masks of the objects, and the first image has none"
+        what = f"metrics: {listed(blind)} need boxes or masks of the objects, and no image has any"
         if len(blind) == len(self.metrics):
             raise InputError(
                 f"{what}: give them with the data, such as --data.csv with x_min, y_min, x_max, y_max, or choose other"

@@ -86,7 +86,14 @@ def test_channels_of_one_direction_are_one_mask():
     assert torch.equal(joined(torch.zeros(3, 4, 4), 0.1), torch.ones(1, 4, 4))
 
 
-@pytest.mark.parametrize("arguments", [{"delta": -0.1}, {"noise_scale": -1.0}, {"noise_scale": float("nan")}])
-def test_values_out_of_range_are_refused(arguments):
-    with pytest.raises(InputError, match="delta is"):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"delta": -0.1}, "delta is"),
+        ({"noise_scale": -1.0}, "delta is"),
+        ({"noise_scale": float("nan")}, "noise_scale is nan: give a finite number"),
+    ],
+)
+def test_values_out_of_range_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
         ViTCX(**arguments)

@@ -251,7 +251,7 @@ def test_the_order_of_layers_does_not_matter(model, images, build):
 
 
 def test_layers_are_a_list():
-    with pytest.raises(InputError, match=r"layers is the string 'layer1': give a list, \['layer1'\]"):
+    with pytest.raises(InputError, match=r"layers is 'layer1': give a list, each value text or null, \['layer1'\]"):
         CoIBA(layers="layer1")
 
 

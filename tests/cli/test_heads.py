@@ -58,7 +58,7 @@ def test_from_prototypes_to_decisions(command):
     assert table[0].startswith("| measure |")
     assert any(row.startswith("| consistency |") and "8 images" in row for row in table)
     assert [file.name for file in (folder / "units").iterdir()] == ["01.png"]
-    assert [file.name for file in (folder / "classes").iterdir()] == ["0.png"]
+    assert [file.name for file in (folder / "classes").iterdir()] == ["000_hook_diamond_boot_paddle_leaf.png"]
     assert list((folder / "tensorboard").iterdir())
     found = Prototypes(folder)
     assert found.manifest.identity["samples"] == 24

@@ -196,7 +196,7 @@ def test_a_unit_of_evidence_against_shows_where_it_is_negative():
         ({"pooling": "max"}, "pooling is 'max': choose gumbel, hard, average, top_k, log_sum_exp"),
         ({"positive": "square"}, "positive is 'square': choose clamp, relu, softplus, abs, exp, none"),
         ({"parametrization": "qr"}, "parametrization is 'qr': choose"),
-        ({"evidence": "dense"}, "evidence is 'dense': choose peak, spread"),
+        ({"evidence": "dense"}, "evidence is 'dense': give peak or spread"),
         ({"tau": 0.0}, r"tau is 0.0 and tau_end 0.1: give positive temperatures"),
         ({"tau_end": -1.0}, "tau_end -1.0: give positive temperatures"),
         ({"top_k": 0}, "top_k is 0: give 1 or more"),

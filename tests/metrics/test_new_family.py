@@ -100,7 +100,7 @@ def test_what_is_not_known_of_some_leaves_the_others_defined():
 def test_the_scorer_says_beforehand_what_cannot_be_measured():
     scorer = Scorer(resnet(), {"where": PointingGame(), "spread": Complexity()})
     scorer.check_metrics(Left())
-    with pytest.warns(UserWarning, match="metrics: where need to know where the object is"):
+    with pytest.warns(UserWarning, match="metrics: where need boxes or masks of the objects"):
         scorer.check_metrics(Left(unknown=IDS))
     Scorer(resnet()).check_metrics(Left(unknown=IDS))  # nobody asked for the metrics of regions: the table says it
 

@@ -153,7 +153,7 @@ def test_masks_of_fused_attention_are_heard():
     ],
 )
 def test_an_operation_without_a_rule_is_refused_by_its_name(operation, name):
-    model = Backbone.wrap(Operations(operation), image_size=8, num_classes=4)
+    model = Backbone.wrap(Operations(operation), image_size=8)
     with pytest.raises(InputError, match=f"AttnLRP does not support torch's {name}: take InputXGradient or RISE"):
         AttnLRP().attribute(model, tiny.images(1, (8, 8)), 1)
 
@@ -162,6 +162,6 @@ def test_causal_attention_is_refused():
     def causal(x):
         return F.scaled_dot_product_attention(x, x, x, is_causal=True)
 
-    model = Backbone.wrap(Operations(causal), image_size=8, num_classes=4)
+    model = Backbone.wrap(Operations(causal), image_size=8)
     with pytest.raises(InputError, match="AttnLRP does not support attention with a causal mask, grouped queries"):
         AttnLRP().attribute(model, tiny.images(1, (8, 8)), 1)

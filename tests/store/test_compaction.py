@@ -109,7 +109,7 @@ def test_killed_at_any_change_to_the_folder(tmp_path: Path, monkeypatch: pytest.
         record(k, [4 * k], failed=range(4 * k + 1, 4 * k + 4)) if k in torn else made
         for k, made in enumerate(blocks(total))
     ]
-    store = filled(tmp_path, [made for made in first if made.block != 5])
+    store = filled(tmp_path / "store", [made for made in first if made.block != 5])
     store.compact()
     for block in (*torn, 5):
         store.write(blocks(total)[block])
@@ -122,11 +122,11 @@ def test_killed_at_any_change_to_the_folder(tmp_path: Path, monkeypatch: pytest.
             killed = True
         else:
             killed = False
-    reader = ExplanationStore(tmp_path)
+    reader = ExplanationStore(tmp_path / "store")
     assert reader.missing(total) == []
     assert reader.digest() == ExplanationStore(tmp_path / "straight").digest()
     assert reader.failures() == []
-    ExplanationStore.open(tmp_path, manifest()).compact()
+    ExplanationStore.open(tmp_path / "store", manifest()).compact()
     assert reader.digest() == ExplanationStore(tmp_path / "straight").digest()
     assert not [name for name in files(reader) if "-" not in name]
     assert killed or step > 5

@@ -76,11 +76,13 @@ def test_d2_only_the_order_of_a_map_matters(metric):
 
 
 @pytest.mark.parametrize("metric", [Insertion, Deletion])
-@pytest.mark.parametrize(("output", "value"), [("logit", 0.7), ("prob", 1.0), ("logprob", 0.0)])
-def test_d3_a_constant_model_scores_its_constant(metric, output, value):
+def test_d3_a_constant_model_scores_its_constant(metric):
     model = Linear(torch.zeros(3, *SIZE), bias=0.7)
-    score = metric(output=output).score(model, uniform(2, 3, *SIZE), None, uniform(2, 4, 4))
-    assert score.tolist() == pytest.approx([value, value])
+    score = metric(output="logit").score(model, uniform(2, 3, *SIZE), None, uniform(2, 4, 4))
+    assert score.tolist() == pytest.approx([0.7, 0.7])
+    for output in ("prob", "logprob"):  # 1 and 0, whatever the image: of a single output they say nothing
+        with pytest.raises(InputError, match="the model has a single output"):
+            metric(output=output).score(model, uniform(2, 3, *SIZE), None, uniform(2, 4, 4))
 
 
 @pytest.mark.parametrize("output", ["prob", "logit", "logprob"])
@@ -119,7 +121,7 @@ def test_cells_are_exchanged_whole_in_the_order_of_the_map_itself():
     assert halves[0].tolist() == pytest.approx([1, 0.25, 0])
     rows = Deletion(output="logit", grid_size=(2, 3)).curves(model, images, None, cells[None])  # preset: a row of cells
     assert torch.equal(rows, halves)
-    assert Deletion(grid_size=3, steps=9).curves(model, images, None, cells[None]).shape == (1, 10)
+    assert Deletion(output="logit", grid_size=3, steps=9).curves(model, images, None, cells[None]).shape == (1, 10)
 
 
 def test_ties_go_first_or_last():
@@ -277,7 +279,7 @@ def test_settings_show_what_a_preset_filled_in():
     [
         ({"preset": "quantus"}, "preset is 'quantus': choose rise, coiba"),
         ({"output": "softmax"}, "output is 'softmax': choose prob"),
-        ({"baseline": "zeros"}, "baseline is 'zeros': choose zero, .* or a number"),
+        ({"baseline": "zeros"}, "baseline is 'zeros': give zero or .* or a finite number"),
         ({"space": "rgb"}, "space is"),
         ({"order": "down"}, "order is"),
         ({"ties": "any"}, "ties is"),
