@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from numbers import Integral
 from typing import Any, get_args
 
 import timm
@@ -14,6 +15,7 @@ from lit_coiba.backbones.random_weights import mark_random
 from lit_coiba.backbones.wrappers import not_a_name
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import CropMode, Interpolation, Preprocessing
+from lit_coiba.core.printable import printable
 
 
 def build(
@@ -68,6 +70,11 @@ def build(
             ) from error
         listed = ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "its own arguments"
         raise InputError(f"timm cannot build {name} with {listed} ({lines[0]}): change timm_kwargs") from error
+    if not hasattr(model, "num_classes"):  # features_only, or a wrapper of someone's registered model
+        raise InputError(
+            f"timm builds a {type(model).__name__} of {name} with {', '.join(arguments)}, which has no classifier, so"
+            " there is no class to explain: leave features_only out of timm_kwargs"
+        )
     if not pretrained and "checkpoint_path" not in arguments:
         mark_random(model)
     return model
@@ -112,8 +119,17 @@ def _three(name: str, values: Sequence[float]) -> tuple[float, float, float]:
     return float(values[0]), float(values[1]), float(values[2])
 
 
-def pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """Height and width of a size that may be one number for both."""
+def pair(size: Any) -> tuple[int, int] | None:
+    """Height and width of a size that may be one number for both.
+
+    Raises:
+        InputError: It is neither a whole number nor two of them, each 1 or more.
+    """
     if size is None:
         return None
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    sides = list(size) if isinstance(size, Sequence) and not isinstance(size, str) else [size, size]
+    if len(sides) != 2 or any(isinstance(side, bool) or not isinstance(side, Integral) or side < 1 for side in sides):
+        raise InputError(
+            f"image_size is {printable(repr(size), 60)}: give a whole number of pixels, 1 or more, or height and width"
+        )
+    return int(sides[0]), int(sides[1])

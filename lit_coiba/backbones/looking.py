@@ -16,6 +16,7 @@ from lit_coiba.core.behavior import Behavior
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import kept_randomness
 from lit_coiba.core.plain_forward import plain_forward
+from lit_coiba.core.printable import a_kind
 
 SURE = 24  # classes from which on it is no accident that all outputs are in [0, 1]
 _BOUNDED = ("Sigmoid", "Softmax", "SafeSoftmax", "Hardsigmoid")  # of autograd's names of operations
@@ -98,10 +99,19 @@ def checked_logits(output: Any, count: int, title: str) -> Tensor:
             f"{title} returns {tuple(output.shape)} for {image}, not logits ({count}, K), one logit per class{squeezed}"
             ": wrap a module that returns its logits"
         )
-    named = ", ".join(map(str, list(output)[:4])) if isinstance(output, dict) else type(output).__name__
-    what = f"a {type(output).__name__} with {named}" if isinstance(output, dict) else f"a {named}"
+    fields = (
+        output if isinstance(output, dict) else getattr(output, "__dataclass_fields__", getattr(output, "_fields", ()))
+    )
+    names = [str(name) for name in list(fields)[:4]]
+    what = f"{a_kind(output)} with {', '.join(names)}" if names else a_kind(output)
+    pick = ""
+    if "logits" in names:
+        pick = ", model(images)['logits']" if type(output) is dict else ", model(images).logits"
+    elif isinstance(output, (tuple, list)):
+        pick = ", such as model(images)[0]"
     raise InputError(
         f"{title} returns {what}, not logits (B, K), one logit per class: wrap a module whose forward picks the logits"
+        f"{pick}"
     )
 
 

@@ -14,8 +14,10 @@ from lit_coiba.backbones.chains import Link
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import kept_randomness
 from lit_coiba.core.plain_forward import plain_forward
+from lit_coiba.core.printable import printable
 
-REFUSALS = (AssertionError, RuntimeError, ValueError, TypeError)  # of images of some size or order in memory
+_USUAL = (224, 224)  # pixels
+_MULTIPLE = 32  # of which many networks need their images
 _CHANNELS = re.compile(r"to have (\d+) channels?, but got \d+ channels? instead")  # torch's own words
 BATCH = 2  # an output whose first axis is not this is not one entry per image
 
@@ -57,19 +59,35 @@ def probe(model: nn.Module, links: Sequence[Link], size: tuple[int, int], channe
     Raises:
         InputError: The model does not run on images of this size.
     """
-    with suppress(*REFUSALS), plain_forward(model):
+    with suppress(Exception), plain_forward(model):
         return _probe(model, links, size, channels, torch.channels_last)
     try:
         with plain_forward(model):
             return _probe(model, links, size, channels, torch.contiguous_format)
-    except REFUSALS as error:
+    except Exception as error:  # whatever anyone's forward comes across
         if (other := _CHANNELS.search(str(error))) and int(other[1]) != channels:
             raise InputError(_other_channels(type(model).__name__, int(other[1]))) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if not isinstance(error, (AssertionError, RuntimeError, ValueError, TypeError)):
+            reason = f"{type(error).__name__}: {reason}"
         raise InputError(
-            f"{type(model).__name__} does not run on images of {size[0]} x {size[1]} pixels ({reason}): "
-            "choose another image_size"
+            f"{type(model).__name__} does not run on images of {size[0]} x {size[1]} pixels ({printable(reason, 200)}):"
+            f" {_remedy(model, links, size, channels)}"
         ) from error
+
+
+def _remedy(model: nn.Module, links: Sequence[Link], size: tuple[int, int], channels: int) -> str:
+    """What to do with a model that does not run on images of this size: whether it is the size is tried."""
+    rounded = tuple(-(-side // _MULTIPLE) * _MULTIPLE for side in size)
+    for other in dict.fromkeys([(rounded[0], rounded[1]), (max(rounded), max(rounded)), _USUAL]):
+        if other != size:
+            with suppress(Exception), plain_forward(model):
+                _probe(model, links, other, channels, torch.contiguous_format)
+                return f"choose another image_size, such as {other[0]} x {other[1]}, on which it runs"
+    return (
+        "choose another image_size, or, if it is not the size, wrap a module whose forward takes images"
+        f" (B, {channels}, H, W), and nothing else, and returns logits (B, K)"
+    )
 
 
 def _probe(

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from lit_coiba.core.errors import InputError, described
 from lit_coiba.core.plain_forward import is_compiled
@@ -93,6 +94,7 @@ def unwrapped(module: Any) -> tuple[nn.Module, tuple[str, ...]]:
         module = module.module()
     if not isinstance(module, nn.Module):
         raise InputError(no_module(module))
+    _check_made(module)
     if isinstance(module, torch.jit.ScriptModule):
         return Box(module, "TorchScript"), (*around, "TorchScript")
     if isinstance(module, torch.fx.GraphModule) and "eval" in vars(module):  # an export puts its refusal there
@@ -100,6 +102,21 @@ def unwrapped(module: Any) -> tuple[nn.Module, tuple[str, ...]]:
     if QUANTIZED in (found := inside(module)):  # scales of activations are those of a batch: one image at a time
         return Box(module.eval(), QUANTIZED, one_by_one=True), (*around, *found)
     return module, (*around, *found)
+
+
+def _check_made(module: nn.Module) -> None:
+    """Refuse a module whose weights do not exist yet."""
+    weights = [tensor for tensors in (module.parameters(), module.buffers()) for tensor in tensors]
+    if any(isinstance(tensor, (UninitializedParameter, UninitializedBuffer)) for tensor in weights):
+        raise InputError(
+            f"{type(module).__name__} has lazy layers, whose weights are made at the first forward: run it once on a"
+            " batch of images, load its weights, then wrap it"
+        )
+    if any(tensor.is_meta for tensor in weights):
+        raise InputError(
+            f"{type(module).__name__} is on the device meta, which keeps no numbers: load its weights (to_empty, then"
+            " load_state_dict), then wrap it"
+        )
 
 
 def inside(module: nn.Module) -> tuple[str, ...]:

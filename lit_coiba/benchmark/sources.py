@@ -139,7 +139,8 @@ def names_of(folders: Sequence[str]) -> dict[str, str]:
     """
     if not folders:
         raise InputError("stores: give at least one folder that `lit-coiba explain` wrote")
-    if len(set(folders)) < len(folders):
+    folders = [os.fspath(folder) for folder in folders]
+    if len({os.path.realpath(os.path.expanduser(folder)) for folder in folders}) < len(folders):
         raise InputError(f"stores: {', '.join(folders)} names a folder twice: keep one")
     names = [Path(os.path.abspath(folder)).name for folder in folders]  # of ".." too
     if len(set(names)) < len(names):

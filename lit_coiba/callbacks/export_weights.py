@@ -25,7 +25,8 @@ from lit_coiba.backbones.weights_file import DESCRIPTION
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.module import BlockDataModule, Split
 from lit_coiba.files.atomic import atomically, remove_leftovers, temporary_folder
-from lit_coiba.files.owned import HEAD, begins, check_own_file, given_path
+from lit_coiba.files.given_path import given_path
+from lit_coiba.files.owned import HEAD, begins, check_own_file
 from lit_coiba.files.regular import clause
 from lit_coiba.heads.description import describe
 from lit_coiba.heads.head import Head

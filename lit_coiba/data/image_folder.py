@@ -13,7 +13,6 @@ from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.files.class_names import ClassNames
 from lit_coiba.data.files.file_dataset import FileDataset
 from lit_coiba.data.files.file_index import FileIndex, FolderIndex, PictureIndex, TableIndex
-from lit_coiba.data.files.given_path import given_path
 from lit_coiba.data.files.image_file import image_size
 from lit_coiba.data.files.splits import SPLITS, WHOLE
 from lit_coiba.data.files.value_range import small_range
@@ -21,6 +20,7 @@ from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.module import BlockDataModule, Examples, Split
 from lit_coiba.data.subset import LimitOrder
+from lit_coiba.files.given_path import given_path
 from lit_coiba.files.regular import is_regular
 
 _ONE_CLASS = "give the folder that holds the class folders as root, or the labels in a csv"

@@ -33,7 +33,8 @@ def demo(output: str = "runs/demo", images: int = 64, photos: bool = True, steps
     from lit_coiba.demo import heads as interpretable
     from lit_coiba.demo import photographs, report, synthetic
     from lit_coiba.demo.runs import Runner
-    from lit_coiba.files.owned import claim_folder, given_path
+    from lit_coiba.files.given_path import given_path
+    from lit_coiba.files.owned import claim_folder
 
     if images < 1 or steps < 2:
         raise InputError(f"the demo needs at least 1 image and 2 steps, not {images} and {steps}")

@@ -29,17 +29,6 @@ def nobody(path: Path) -> bool:
     return False
 
 
-def given_path(path: str | os.PathLike[str], argument: str) -> Path:
-    """A path that was given for an argument.
-
-    Raises:
-        InputError: It is empty, as a variable of a shell is that was not set.
-    """
-    if not os.fspath(path).strip():
-        raise InputError(f"{argument} is empty: give a path (a variable of the shell may not be set)")
-    return Path(path)
-
-
 def check_own_folder(
     folder: Path, argument: str, made: Callable[[Path], bool], known: Callable[[Path], bool] = nobody
 ) -> None:

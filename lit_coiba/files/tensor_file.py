@@ -25,6 +25,7 @@ WEIGHTS = "give the path of a safetensors, .pth or .ckpt file"  # the remedy whe
 DEPTH, VALUES = 64, 4_000_000  # of containers in one another, and of values in all of them together
 _LEAVES = (str, bytes, bytearray, bool, float, complex, type(None), torch.dtype, torch.device, torch.layout)
 _BITS = 256  # of a number
+_HEAD = 64  # bytes at the start that tell whether a file is text
 
 
 class TensorFile(NamedTuple):
@@ -129,6 +130,14 @@ def _check(content: Any, size: int) -> None:
             raise ValueError(f"it has a {type(value).__name__}, which is no plain value")
 
 
+def _text_at_start(path: Path) -> str | None:
+    """How a file begins that is text: a web page, or what Git keeps in the place of a large file; None if it is not."""
+    with open_regular(path) as file:
+        head = file.read(_HEAD)
+    text = head.decode("ascii", errors="replace")
+    return text[:40] if len(head) == _HEAD and all(sign.isprintable() or sign in "\r\n\t" for sign in text) else None
+
+
 @contextmanager
 def _reading(file: str | os.PathLike[str], what: str, remedy: str) -> Iterator[Path]:
     """The path of a file that is there; what reading it raises becomes one sentence."""
@@ -144,14 +153,20 @@ def _reading(file: str | os.PathLike[str], what: str, remedy: str) -> Iterator[P
         raise InputError(f"{what} {name} cannot be read ({clause(error)}): {remedy}") from error
     try:
         yield path
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{what} {name} has more than plain weights, and loading the rest could run code, so it was refused: "
-            "save only its state_dict, preferably as safetensors"
-        ) from error
     except InputError:
         raise
     except Exception as error:  # whatever torch and safetensors make of bytes that are something else
+        if (start := _text_at_start(path)) is not None:
+            other = "run git lfs pull" if start.startswith("version https://git-lfs") else "download it again"
+            raise InputError(
+                f"{what} {name} is text, not a file of tensors (it begins with {start!r}): {other}, or give another"
+            ) from error
+        if isinstance(error, pickle.UnpicklingError):
+            kind = "arrays of numpy" if "numpy" in str(error) else "more than plain weights"
+            raise InputError(
+                f"{what} {name} has {kind}, and loading them could run code, so it was refused: save only its"
+                " state_dict of tensors, preferably as safetensors"
+            ) from error
         reason = clause(error) if isinstance(error, OSError) else printable((str(error).splitlines() or [""])[0], 160)
         kind = " as weights" if remedy == WEIGHTS else ""
         raise InputError(

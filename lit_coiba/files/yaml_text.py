@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.printable import printable
 
 LIMIT = 256 * 1024  # bytes of a configuration
 DEPTH, VALUES = 40, 20_000  # of mappings and lists in one another, of values in all
@@ -47,6 +48,17 @@ def unshared(value: Any) -> Any:
     return [unshared(part) for part in value] if isinstance(value, list) else value
 
 
+def _check_keys(node: yaml.MappingNode, source: str) -> None:
+    """Refuse a mapping that sets a key twice, of which YAML takes the last one without a word."""
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise InputError(f"{source}, line {line} sets {printable(key.value, 80)} again: leave one of the two")
+            seen.add(key.value)
+
+
 def _values(node: yaml.Node | None, source: str, known: dict[int, int], above: tuple[int, ...]) -> int:
     """How many values a node becomes when each alias is a copy."""
     if node is None:
@@ -57,6 +69,7 @@ def _values(node: yaml.Node | None, source: str, known: dict[int, int], above: t
         total = 1
         if isinstance(node, yaml.MappingNode):
             below = [part for pair in node.value for part in pair]
+            _check_keys(node, source)
         else:
             below = node.value if isinstance(node, yaml.SequenceNode) else []
         for part in below:

@@ -15,7 +15,8 @@ from lit_coiba.core.printable import printable
 from lit_coiba.data.files.class_names import ClassNames
 from lit_coiba.data.files.image_file import read_image
 from lit_coiba.data.transforms import Transform
-from lit_coiba.files.owned import check_apart, given_path
+from lit_coiba.files.given_path import given_path
+from lit_coiba.files.owned import check_apart
 from lit_coiba.pictures.about import explains_predictions, method_name
 from lit_coiba.pictures.names import class_name
 from lit_coiba.pictures.numbers import percent, rounded
@@ -63,11 +64,11 @@ def export_overlays(
         root = data.get("root") if isinstance(data, dict) else None
         told = f"; they were in {printable(root, 200)}" if root else ""
         raise InputError(f"overlays need the pictures that were explained: give their folder, --images DIR{told}")
-    folder = given_path(images, "images").expanduser()
+    folder = given_path(images, "images")
     if not folder.is_dir():
         raise InputError(f"images: {printable(folder, 200)} is not a folder: give the folder that was data.root")
     transform, always = Transform(_recipe(store)), explains_predictions(store.manifest)
-    names = ClassNames.read(Path(classes).expanduser()).names if classes is not None else store.manifest.class_names
+    names = ClassNames.read(given_path(classes, "classes")).names if classes is not None else store.manifest.class_names
     missing: list[str] = []
 
     def draw(row: Row) -> Image.Image | None:

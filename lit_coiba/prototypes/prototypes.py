@@ -15,6 +15,7 @@ from torch import Tensor
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.old_names import current_summary
 from lit_coiba.core.printable import printable
+from lit_coiba.files.given_path import given_path
 from lit_coiba.files.json_text import read_json
 from lit_coiba.files.regular import clause, open_regular
 from lit_coiba.prototypes.patches import Box, decode
@@ -49,7 +50,7 @@ class Prototypes:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.path = Path(folder)
+        self.path = given_path(folder, "prototypes")
         try:
             self.manifest = Manifest.load(self.path)
             told: dict[str, Any] = read_json(self.path / SUMMARY, dict[str, Any], "summary", LARGEST)

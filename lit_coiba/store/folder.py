@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
-from lit_coiba.files.owned import HEAD, begins, check_own_folder, given_path
+from lit_coiba.files.given_path import given_path
+from lit_coiba.files.owned import HEAD, begins, check_own_folder
 from lit_coiba.store.foreign import foreign_blocks
 from lit_coiba.store.manifest import FILE_NAME
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.files.atomic import atomically
-from lit_coiba.files.owned import given_path
+from lit_coiba.files.given_path import given_path
 from lit_coiba.files.regular import read_bytes
 from lit_coiba.store.blocks import DamagedBlock
 from lit_coiba.store.compaction import consolidate
@@ -40,7 +40,7 @@ def merge(out: PathLike, stores: Sequence[PathLike], progress: bool = False) -> 
     """
     if not stores:
         raise InputError("stores is empty: give the folders of the stores to merge")
-    given_path(out, "out")
+    out = given_path(out, "out")
     sources = [ExplanationStore(given_path(store, "stores")) for store in stores]
     for source in [*sources[1:], *([ExplanationStore(out)] if (Path(out) / FILE_NAME).exists() else [])]:
         if told := sources[0].manifest.told(source.manifest):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lit_coiba.core.batch import Failure
 from lit_coiba.core.errors import InputError
 from lit_coiba.files.atomic import remove_leftovers
-from lit_coiba.files.owned import given_path
+from lit_coiba.files.given_path import given_path
 from lit_coiba.store.blocks import DamagedBlock, Part, is_block, list_blocks, write_block
 from lit_coiba.store.compaction import consolidate
 from lit_coiba.store.digest import content_digest
@@ -56,7 +56,7 @@ class ExplanationStore:
     manifest: Manifest
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = given_path(path, "store")
         try:
             self.manifest = Manifest.load(self.path)
         except OSError as error:

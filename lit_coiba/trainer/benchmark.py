@@ -23,7 +23,8 @@ from lit_coiba.core.targets.strings import explains_labels
 from lit_coiba.data.fingerprint import Fingerprint
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.shard import Shard
-from lit_coiba.files.owned import claim_folder, given_path, is_foreign, is_marked
+from lit_coiba.files.given_path import given_path
+from lit_coiba.files.owned import claim_folder, is_foreign, is_marked
 from lit_coiba.modules.scorer import Scorer, Source
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.folder import is_store
@@ -43,7 +44,7 @@ from lit_coiba.trainer.changes import (
     warn_of_old,
 )
 from lit_coiba.trainer.costs import scoring
-from lit_coiba.trainer.identity import data_identity, scores_identity
+from lit_coiba.trainer.identity import check_explains, data_identity, scores_identity
 from lit_coiba.trainer.places import place_of
 from lit_coiba.trainer.provenance import provenance
 
@@ -112,7 +113,7 @@ def benchmark(
     plan, scored = scoring(run, list(sources), asked), dict[str, ExplanationStore]()
     for done, (name, source) in enumerate(sources.items()):
         progress = BlockProgress(f"Scoring {name}", plan, len(sources) - done)
-        manifest = Manifest(scores_identity(run, source.identity, stores.get(name), keys), provenance(run))
+        manifest = Manifest(scores_identity(run, source.identity, keys), provenance(run))
         scored[name] = _score(run, progress, source, output / name, manifest, now, shard, if_changed)
         plan = plan if not progress.told else ""
     higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
@@ -123,13 +124,15 @@ def benchmark(
 
 
 def check_explained(run: BlockRun[Scorer], stores: list[ExplanationStore], now: Fingerprint) -> None:
-    """Refuse stores whose explanations are of other images or other labels than those of a run.
+    """Refuse stores whose explanations are of another model, other images or other labels than those of a run.
 
     Raises:
         InputError: Naming one of them, or what differs in the data.
     """
     remedy = f"explain them again, {RECOMPUTE}"
     data = Manifest({"data": data_identity(run)})
+    for store in stores:
+        check_explains(run, store)  # before anything is scored, and before their samples are compared
     for store in stores:
         made = store.manifest.identity
         if "data" not in made:

@@ -32,38 +32,43 @@ def explanations_identity(run: BlockRun[Explainer]) -> dict[str, Any]:
     }
 
 
-def scores_identity(
-    run: BlockRun[Scorer], source: Any, store: ExplanationStore | None, keys: dict[str, list[int]]
-) -> dict[str, Any]:
+def scores_identity(run: BlockRun[Scorer], source: Any, keys: dict[str, list[int]]) -> dict[str, Any]:
     """The identity of the scores of a source.
 
     Args:
         run: The run that scores.
         source: What decides the maps of the source, as plain values.
-        store: The store that they come from, if they do.
         keys: Sample id -> classes that it is scored for.
-
-    Raises:
-        InputError: The store's explanations belong to another model or another preprocessing.
     """
-    digest, preprocessing = run.model.network.digest(), json.loads(json.dumps(run.preprocessing))
-    if store is not None:
-        made = store.manifest.identity
-        for what, here in (("model", digest), ("preprocessing", preprocessing)):
-            if made.get(what) != here:
-                raise InputError(
-                    f"stores: {store.path} explains another {what} than the one given here: benchmark each model"
-                    " separately, with the arguments of its explanations"
-                )
     return {
-        "model": digest,
+        "model": run.model.network.digest(),
         "scores of": source,
         "metrics": {name: metric.identity() for name, metric in run.model.metrics.items()},
-        "preprocessing": preprocessing,
+        "preprocessing": _plain(run.preprocessing),
         "explanations": hashlib.sha256(json.dumps(keys).encode()).hexdigest(),
         **_images(run),
         "precision": run.precision,
     }
+
+
+def check_explains(run: BlockRun[Scorer], store: ExplanationStore) -> None:
+    """Refuse a store of another model than that of a run.
+
+    Raises:
+        InputError: Its explanations belong to another model or another preprocessing.
+    """
+    made = store.manifest.identity
+    for what, here in (("model", run.model.network.digest()), ("preprocessing", _plain(run.preprocessing))):
+        if made.get(what) != here:
+            raise InputError(
+                f"stores: {store.path} explains another {what} than the one given here: benchmark each model"
+                " separately, with the arguments of its explanations"
+            )
+
+
+def _plain(values: Any) -> Any:
+    """Values as a manifest has them."""
+    return json.loads(json.dumps(values))
 
 
 def prototypes_identity(run: BlockRun[PrototypeSearch]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
 from lit_coiba.data.module import BlockDataModule
-from lit_coiba.files.owned import check_apart, check_own_folder, given_path, nobody
+from lit_coiba.files.given_path import given_path
+from lit_coiba.files.owned import check_apart, check_own_folder, nobody
 from lit_coiba.files.regular import clause
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.folder import STATISTICS, before_manifest, is_store

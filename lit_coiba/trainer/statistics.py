@@ -17,7 +17,8 @@ from lit_coiba.callbacks import BlockProgress
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.shard import Shard
-from lit_coiba.files.owned import check_apart, check_own_file, given_path
+from lit_coiba.files.given_path import given_path
+from lit_coiba.files.owned import check_apart, check_own_file
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.statistics import ChunkedStatistics, StatisticsModule
 from lit_coiba.store.chunks import remove_chunks

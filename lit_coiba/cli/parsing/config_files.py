@@ -113,6 +113,12 @@ def _read(name: str) -> Config:
         raise InputError(f"{source} is not a mapping of keys to values, such as 'trainer: {{max_epochs: 5}}'")
     if strange := [key for key in content if not isinstance(key, str)]:
         raise InputError(f"{source} has the key {described(strange[0])}, but keys are text: quote it")
+    if dotted := [key for key in content if "." in key]:
+        outer, _, inner = dotted[0].partition(".")
+        raise InputError(
+            f"{source} has the key {printable(dotted[0], 100)}, which is for the command line: in a file, keys are"
+            f" nested, {printable(f'{outer}: {{{inner}: ...}}', 100)}"
+        )
     for section in _SECTIONS[:2]:
         if not isinstance(content.get(section) or {}, dict):
             shown = described(content[section])

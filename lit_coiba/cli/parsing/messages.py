@@ -35,6 +35,9 @@ _CLASS = re.compile(r"given class_path '([^']+)'")
 _UNRECOGNIZED = re.compile(r"unrecognized arguments: (\S+)")
 _UNKNOWN = re.compile(r"(?:Group '([^']+)' does not accept option|Option) '([^']+)'")
 _REQUIRED = re.compile(r"the following arguments are required: (.+)")
+_UNTYPED = re.compile(r"Parameter '(\w+)' from '([^']+)' does not specify a type")
+_NO_PATH = re.compile(r"Unexpected import path format: (.+)")
+_ELSEWHERE = {"model.weights": "ckpt_path"}  # a key of some verbs -> what others have in its place
 _NO_CLASS = re.compile(r"Expected a dot import path string: (\S+)")
 _NESTED = re.compile(r"Expected a dot import path string: NestedArg\(key='(\w+)'")
 _NOT_FOUND = re.compile(r"given class_path '([^']+)':\s+(No module named .+|module .+ has no attribute .+)")
@@ -120,6 +123,8 @@ def _unknown(key: str, known: list[str], configs: list[Config], otherwise: str =
     wrong = ".".join(parts[:length])
     if wrong == key and parts[-1] == "class_path":
         return f"{'.'.join(parts[:-1])}: the arguments of a class belong under init_args, beside class_path"
+    if (meant := _ELSEWHERE.get(wrong)) in known:
+        return f"unknown key {wrong}: did you mean {meant}?"
     where = next((f" in {config.name}" for config in configs if config.find(wrong) is not None), "")
     return f"unknown key {wrong}{where}" + did_you_mean(wrong, sorted(prefixes), otherwise)
 
@@ -144,6 +149,11 @@ def _class(text: str, key: str) -> str | None:
             f"{key} names a class and takes no arguments, so --{key}.{found[1]} is not known here: the file of weights"
             " has them, leave it out"
         )
+    if found := _UNTYPED.search(text):
+        return f"{key}: the argument {found[1]} of {found[2]} has no type: write one ({found[1]}: str), or a default"
+    if found := _NO_PATH.search(text):
+        shown = repr(printable(found[1].strip(), _VALUE))
+        return f"{key}: {shown} is no name of a class or function: give module.name, without brackets or slashes"
     if found := _NO_CLASS.search(text):
         from lit_coiba import heads, metrics  # here, since listing them imports all
 

@@ -28,6 +28,8 @@ _LIGHTNINGS = {
 _MEANT = {
     "output": ("--store DIR", ("explain",)),
     "out": ("--store DIR", ("explain",)),
+    "statistics output": ("--file FILE", None),  # of this verb only
+    "statistics store": ("--file FILE", None),
     "store": ("--stores DIR ...", ("benchmark",)),
     "preset": ("-c configs/method/coiba_fast.yaml (lit-coiba methods NAME lists the files of a method)", None),
     "method": ("--model.method NAME", None),
@@ -88,14 +90,19 @@ def check_folders(stores: Iterable[str]) -> None:
         InputError: There is one.
     """
     for store in stores:
-        if not os.path.isdir(store):
+        if not os.path.isdir(os.path.expanduser(store)):
             raise InputError(f"{store} is not a store (there is no such folder): give a folder written by explain")
 
 
 def _hint(verb: TrainerVerb, first: str, known: list[str]) -> str:
-    meant, verbs = _MEANT.get(first.replace("-", "_"), ("", None))
+    word = first.replace("-", "_")
+    meant, verbs = _MEANT.get(f"{verb.name} {word}") or _MEANT.get(word, ("", None))
     if meant and (verbs is None or verb.name in verbs):
         return f": did you mean {meant}?"
+    section, *rest = word.split("_")
+    if section in ("data", "model", "trainer") and rest:  # data-root, as other programs write it
+        inner = [rest.pop(0)] if rest[0] in ("backbone", "method") and len(rest) > 1 else []
+        return f": did you mean --{'.'.join([section, *inner, '_'.join(rest)])}?"
     return did_you_mean(first, known, f" (lit-coiba {verb.name} --help lists the keys)")
 
 

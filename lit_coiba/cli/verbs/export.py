@@ -32,7 +32,7 @@ def export(
         classes: File with the model's class names, for overlays; None = those that the store has.
     """
     check_folders([store])  # before seconds are spent on imports
-    from lit_coiba.files.owned import given_path
+    from lit_coiba.files.given_path import given_path
     from lit_coiba.store.store import ExplanationStore
 
     opened = ExplanationStore(given_path(store, "store"))

@@ -14,7 +14,7 @@ def metrics(name: str | None = None, output: str | None = None) -> int:
         output: Write a Markdown page for each metric to this folder, as in docs/metrics.
     """
     from lit_coiba.cli.pages.metric_cards import find_page, pages, table, write_pages
-    from lit_coiba.files.owned import given_path
+    from lit_coiba.files.given_path import given_path
 
     if output is not None:
         files = write_pages(given_path(output, "output"))

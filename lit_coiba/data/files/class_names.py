@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lit_coiba.core.errors import InputError
@@ -37,6 +37,7 @@ class ClassNames:
                 twice.add(name)
         for name in twice:  # two classes called crane: only their aliases tell them apart
             del self._indices[name]
+        self._twice = frozenset(twice)
         self._composed: dict[str, int | None] = {}  # file systems differ in how they write an accent
         for name, index in self._indices.items():
             key = _composed(name)
@@ -55,6 +56,8 @@ class ClassNames:
         if path.suffix.lower() != ".csv":
             lines = read_text(path, "classes").replace("\r", "\n").split("\n")
             names = [line.strip() for line in lines if line.strip()]
+            if names and names[0].startswith(("[", "{")) and names[-1].endswith(("]", "}")):
+                raise InputError(f"classes: {path} is JSON: write the names in index order, one a line, in a text file")
             if not names:
                 raise InputError(f"classes: {path} is empty; it should have one class name per line")
             return cls(names)
@@ -132,6 +135,8 @@ class ClassNames:
         if (found := self._composed.get(_composed(text))) is not None:
             return found
         shown = repr(printable(text, _SHOWN))
+        if text in self._twice:
+            raise InputError(f"{shown} is the name of several classes: give each class a name of its own as classes")
         if not self.numbers or not self.is_number(text):
             known = ", ".join(printable(name, _SHOWN) for name in self.names[:5])
             more = ", ..." if len(self.names) > 5 else ""
@@ -151,6 +156,20 @@ class ClassNames:
     def is_number(text: str) -> bool:
         """Whether a text stands for a class by its index, or for no class."""
         return text in _NO_LABEL or _WHOLE.fullmatch(text) is not None
+
+
+def told_alike(names: Sequence[str]) -> str | None:
+    """The sentence about two classes whose names look the same, such as Cat and cat; None where all differ."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(" ".join(_composed(name).casefold().split()), name)
+        if other != name:
+            how = "in how their accents are written" if _composed(other) == _composed(name) else "in case or blanks"
+            return (
+                f"{printable(other, _SHOWN)!r} and {printable(name, _SHOWN)!r} differ only {how}, and are two classes:"
+                " give them one name if they are one"
+            )
+    return None
 
 
 def _composed(name: str) -> str:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import listed
-from lit_coiba.data.files.given_path import given_path
 from lit_coiba.data.files.listing import subfolders
+from lit_coiba.files.given_path import given_path
 
 _ABOVE = 3  # folders between a file of a release and its root, at most (ILSVRC/Data/CLS-LOC)
 _CROWD = 32  # subfolders: a folder with more of them is one of classes, and not searched

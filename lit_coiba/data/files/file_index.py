@@ -13,9 +13,9 @@ from typing import NamedTuple
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
 from lit_coiba.data.files.boxes import Box, Shares
-from lit_coiba.data.files.class_names import ClassNames
+from lit_coiba.data.files.class_names import ClassNames, told_alike
 from lit_coiba.data.files.file_dataset import FileDataset
-from lit_coiba.data.files.file_table import read_table
+from lit_coiba.data.files.file_table import Row, read_table, told_unread
 from lit_coiba.data.files.folder_layout import are_numbers, classes_in, left_out, splits_in
 from lit_coiba.data.files.image_file import EXTENSIONS
 from lit_coiba.data.files.listing import list_files, subfolders
@@ -98,8 +98,9 @@ class FileIndex(ABC):
         """The classes, as far as the files show them."""
 
     def _index(self, entry: Entry) -> int:
+        names = self.names  # whose own errors name a line
         try:
-            return self.names.index(entry.label)
+            return names.index(entry.label)
         except InputError as error:
             raise InputError(f"{entry.where}: {error}") from error
 
@@ -209,15 +210,16 @@ class TableIndex(FileIndex):
     ) -> None:
         super().__init__(root, names, pattern)
         rows = read_table(table, columns)
-        if not any(os.path.lexists(root / name) for row in rows for name in (row.file, row.given) if name):
+        if not any(os.path.lexists(root / _written(root, row)) for row in rows):
             raise InputError(
                 f"csv: none of the files in {table} exists below {root} (the first is "
                 f"{printable(rows[0].file, 100)}): give their common folder as root"
             )
+        self._told["columns"] = told_unread(table, columns) if pattern is None else []
         self._entries: dict[str, list[Entry]] = {}
         for row in rows:
             where = f"csv: line {row.line} of {table}"
-            file = row.given if row.given and os.path.lexists(root / row.given) else row.file
+            file = _written(root, row)
             label = row.label
             if label is None:
                 label, where = self._by_pattern(file) if pattern is not None else ("", where)
@@ -238,7 +240,18 @@ class TableIndex(FileIndex):
         labels: dict[str, str] = {}
         for entry in (entry for entries in self._entries.values() for entry in entries):
             labels.setdefault(entry.label, entry.where)
-        return ClassNames.shown_by(labels)
+        names = ClassNames.shown_by(labels)
+        alike = told_alike(names.names)
+        self._told["names"] = [f"csv: of the labels, {alike}"] if alike else []
+        return names
+
+
+def _written(root: Path, row: Row) -> str:
+    """The path of a row as the file system writes it: with its blanks, its slashes, and its accents."""
+    ways = [row.given, row.file, *row.others]
+    if len(ways) == 2 and not row.given:  # one way to write it, as nearly always: whether it exists is found later
+        return row.file
+    return next((way for way in ways if way and os.path.lexists(root / way)), row.file)
 
 
 def _part_called(text: str, where: str) -> str:

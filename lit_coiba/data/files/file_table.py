@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import posixpath
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,11 @@ COLUMNS = {
     "y_max": ("y_max", "ymax", "y2"),
 }
 _BOX = ("x_min", "y_min", "x_max", "y_max")
+_OTHER_BOXES = (  # other ways to write a box, without a leading bbox_
+    *(("x", "y", "w", "h"), ("x", "y", "width", "height"), ("left", "top", "width", "height")),
+    *(("left", "top", "right", "bottom"), ("cx", "cy", "w", "h"), ("x_center", "y_center", "width", "height")),
+    ("bbox",),
+)
 _SHOWN = 60  # characters of a text from the file in a message
 
 
@@ -36,6 +42,7 @@ class Row(NamedTuple):
     split: str | None
     box: Box | Shares | None
     given: str = ""  # the path with the blanks around it, where it has any
+    others: tuple[str, ...] = ()  # other ways to write the path: slashes for backslashes, accents in one sign or two
 
 
 def read_table(path: Path, columns: dict[str, str] | None = None) -> list[Row]:
@@ -67,6 +74,37 @@ def read_table(path: Path, columns: dict[str, str] | None = None) -> list[Row]:
         raise InputError(f"csv: {path} has a header but no rows")
     boxes = _boxes(sides, [row.line for row in rows], path)
     return [row._replace(box=box) for row, box in zip(rows, boxes)]
+
+
+def told_unread(path: Path, columns: dict[str, str] | None = None) -> list[str]:
+    """Sentences about columns of a table that look like labels or boxes and are not read."""
+    header = next(read_csv(path, "csv"), (0, []))[1]
+    found = _find(header, columns or {}, path)
+    unread = [name for place, name in enumerate(header) if place not in found.values() and name.strip()]
+    folded = {name.strip().lower().removeprefix("bbox_").removeprefix("box_"): name for name in unread}
+    told = []
+    box = next((box for box in _OTHER_BOXES if all(name in folded for name in box)), None)
+    if box and "x_min" not in found:
+        sides = [folded[name] for name in box]
+        unread = [name for name in unread if name not in sides]
+        told.append(
+            f"csv: {_named(sides)} of {path} {_are(sides)} not read: boxes are in columns x_min, y_min, x_max, y_max,"
+            " in pixels, both ends included (x_max is x_min + width - 1)"
+        )
+    if "label" not in found and unread:
+        told.append(
+            f"csv: no column of {path} has the labels, and {_named(unread)} {_are(unread)} not read: if one has, rename"
+            ' it to label, or give its name in columns, {"label": ...}'
+        )
+    return told
+
+
+def _are(names: Sequence[str]) -> str:
+    return "are" if len(names) > 1 else "is"
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(printable(name, _SHOWN) for name in names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _find(header: list[str], given: dict[str, str], path: Path) -> dict[str, int]:
@@ -101,16 +139,28 @@ def _find(header: list[str], given: dict[str, str], path: Path) -> dict[str, int
 
 
 def _row(texts: dict[str, str], line: int, where: str) -> Row:
-    file = posixpath.normpath(texts["file"].strip())
+    file, *others = _ways(texts["file"].strip())
     if not texts["file"].strip():
         raise InputError(f"{where} has no file name")
-    if file == ".." or file.startswith(("/", "../")):
+    if _is_outside(file):
         raise InputError(
             f"{where}: {printable(texts['file'], _SHOWN)!r} is outside the root: give paths relative to it"
         )
     label, split = (texts[role].strip() if role in texts else None for role in ("label", "split"))
     blanks = texts["file"] != texts["file"].strip()
-    return Row(line, file, label, split, None, posixpath.normpath(texts["file"]) if blanks else "")
+    return Row(line, file, label, split, None, posixpath.normpath(texts["file"]) if blanks else "", tuple(others))
+
+
+def _ways(text: str) -> list[str]:
+    """A path as it is written, then as another system would write it."""
+    slashed = [text, text.replace("\\", "/")]
+    composed = [unicodedata.normalize(form, way) for form in ("NFC", "NFD") for way in slashed]
+    ways = list(dict.fromkeys(posixpath.normpath(way) for way in (*slashed, *composed)))
+    return ways[:1] + [way for way in ways[1:] if not _is_outside(way)]
+
+
+def _is_outside(path: str) -> bool:
+    return path == ".." or path.startswith(("/", "../"))
 
 
 def _sides(texts: list[str], where: str) -> list[float] | None:

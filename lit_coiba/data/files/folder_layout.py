@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
-from lit_coiba.data.files.class_names import ClassNames
+from lit_coiba.data.files.class_names import ClassNames, told_alike
 from lit_coiba.data.files.listed_files import some
 from lit_coiba.data.files.listing import class_folders, holds, subfolders
 from lit_coiba.data.files.splits import SPLITS, split_called
@@ -87,6 +87,8 @@ def classes_in(folder: Path, model_classes: int | None, told: list[str]) -> Clas
         told.append(f"root: {_named(nothing)} of {folder} is empty, and counts as no class")
     if are_numbers(names):
         return _numbered(names, model_classes, told)
+    if alike := told_alike(names):
+        told.append(f"root: of the class folders in {folder}, {alike}")
     if len(names) == 1:
         below = _named(class_folders(folder / names[0]))
         advice = f"; it holds the folders {below}: give {folder / names[0]} as root if these are" if below else ""

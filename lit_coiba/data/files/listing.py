@@ -80,22 +80,24 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def holds(folder: Path) -> str:
-    """What there is in a folder and below it: ``images``, other ``files``, or ``nothing``.
+    """What `list_files` of the folder above finds in one: ``images``, other ``files``, or ``nothing``.
+
+    A link back to the folder above holds nothing: it is a circle.
 
     Raises:
         InputError: A folder cannot be listed.
     """
     found = "nothing"
-    for _, is_image in _walk(str(folder)):
+    for _, is_image in _walk(str(folder), frozenset({_identity(str(folder.parent))})):
         if is_image:
             return "images"
         found = "files"
     return found
 
 
-def _walk(folder: str) -> Iterator[tuple[str, bool]]:
-    """Relative POSIX path of each file, and whether it is an image."""
-    waiting: list[tuple[str, str, frozenset[object]]] = [(folder, "", frozenset())]
+def _walk(folder: str, above: frozenset[object] = frozenset()) -> Iterator[tuple[str, bool]]:
+    """Relative POSIX path of each file, and whether it is an image; folders that are `above` are not entered."""
+    waiting: list[tuple[str, str, frozenset[object]]] = [(folder, "", above)]
     while waiting:
         path, below, above = waiting.pop()
         itself = _identity(path)

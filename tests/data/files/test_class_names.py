@@ -25,7 +25,7 @@ def test_a_csv_is_ordered_by_its_index_and_knows_other_names(tmp_path):
 def test_a_name_of_two_classes_is_not_guessed():
     classes = ClassNames(["crane", "crane"], [("n01", 0), ("n02", 1)])
     assert (classes.index("n01"), classes.index("n02")) == (0, 1)
-    with pytest.raises(InputError, match="'crane' is none of the 2 classes"):
+    with pytest.raises(InputError, match="'crane' is the name of several classes"):
         classes.index("crane")
 
 
