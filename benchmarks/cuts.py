@@ -32,7 +32,7 @@ from lit_coiba.backbones.report import Look
 
 FILE = Path(__file__).parents[1] / "tests" / "backbones" / "data" / "cuts.csv"
 LARGEST = 100e6
-SECONDS = 120
+SECONDS = 15
 SIZES = (112, 128, 160)  # tried before the model's own
 COLUMNS = (
     *("model", "class", "parameters", "size", "cam_layer", "cam_cut", "cam_round", "first", "last", "count"),
