@@ -7,11 +7,15 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from lit_coiba.backbones.lookalikes import lookalikes, padded
 from lit_coiba.backbones.probe import Probe
 from lit_coiba.core.grid import Grid
 
 # Their token axis is not in reading order, so a shape that fits would still be a wrong map.
 _SHUFFLED_TOKENS = frozenset({"Hiera", "Nest"})
+
+# Their tokens are hidden states of a state space, 49, 25 and 9 of them, and no places; their feature maps are.
+_STATES = frozenset({"EfficientViM", "EfficientViMDistilled"})
 
 Shape = tuple[int, ...]  # of one image's output, without the batch axis
 
@@ -23,6 +27,7 @@ class Metadata(NamedTuple):
     patches: tuple[int, int] | None  # grid of the patch embedding
     channels_last: bool
     shuffled: bool
+    states: bool = False
 
     @classmethod
     def of(cls, model: Any, size: tuple[int, int]) -> Metadata:
@@ -37,6 +42,7 @@ class Metadata(NamedTuple):
             patches=tuple(patches) if patches is not None else None,
             channels_last=str(getattr(model, "output_fmt", "")) == "NHWC",
             shuffled=type(model).__name__ in _SHUFFLED_TOKENS,
+            states=type(model).__name__ in _STATES,
         )
 
 
@@ -49,15 +55,16 @@ def grids(model: nn.Module, first: Probe, second: Probe | None = None) -> dict[s
         second: A probe of twice the width, which shows which axis is the width if a shape alone does not.
     """
     metadata = Metadata.of(model, first.size)
-    found = {}
+    found, others = {}, lookalikes(model, first)
     for name, record in first.records.items():
-        if record.calls != 1 or record.shape is None or _per_head(name, record.shape, first):
+        if record.calls != 1 or record.shape is None or name in others:
             continue
         other = second.records[name].shape if second is not None and name in second.records else None
         grid = grid_of(name, record.shape, first.size, metadata, other)
         if grid is not None:
             found[name] = grid
-    return found
+    wider = padded(found, first)
+    return {name: grid for name, grid in found.items() if name not in wider}
 
 
 def grid_of(
@@ -72,7 +79,7 @@ def grid_of(
         metadata: What timm says about the model.
         wider: The shape for images of twice the width, if known.
     """
-    if len(shape) == 2 and not metadata.shuffled:
+    if len(shape) == 2 and not metadata.shuffled and not metadata.states:
         return _token_grid(layer, shape, size, metadata)
     if len(shape) != 3 or (metadata.shuffled and not metadata.channels_last):
         return None
@@ -82,13 +89,6 @@ def grid_of(
     if last:
         return Grid(layer, "channels_last", shape[0], shape[1], shape[2])
     return Grid(layer, "channels_first", shape[1], shape[2], shape[0]) if first else None
-
-
-def _per_head(name: str, shape: Shape, seen: Probe) -> bool:
-    """Whether this is ``(heads, T, T)`` or ``(heads, T, C)`` inside a module that puts out T tokens."""
-    parents = [name[:i] for i, letter in enumerate(name) if letter == "."]
-    around = [seen.records[parent].shape for parent in parents if parent in seen.records]
-    return len(shape) == 3 and any(s is not None and len(s) == 2 and s[0] == shape[1] for s in around)
 
 
 def ambiguous(shape: Shape, size: tuple[int, int]) -> bool:

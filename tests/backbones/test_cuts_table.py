@@ -50,7 +50,11 @@ def test_timm_s_models_do_nothing_that_is_refused():
 
 
 def test_where_there_is_no_cut_it_is_known():
-    """Branches to the end (CrossViT, EfficientViM), and the pixels beside the patches of TNT."""
+    """Branches to the end, and the pixels beside the patches of TNT.
+
+    CrossViT has two sizes of patches. EfficientViM adds up four classifiers, three of which read hidden states that
+    have no places; the last layers that all of it passes are in its stem.
+    """
     assert {row["class"] for row in rows() if row["cam_cut"] == "no"} <= {
         "CrossVit",
         "EfficientViM",
