@@ -83,7 +83,8 @@ class Worker:
                 chosen = self.mutations.bits
                 chosen(file, chance)
         mutation = f"{chosen.__name__} of {file.relative_to(place)}"
-        sealed = kind.sealed and not (kind.rewritable and chosen in kind.mutations)
+        rewritten = kind.rewritable and chosen in kind.mutations
+        sealed = kind.sealed and not rewritten and os.path.lexists(file)  # a file that is gone says nothing
         outcome, told = self._outcome(kind, place, expected, sealed)
         if outcome in FAULTS and keep is not None:
             target = keep / f"{name.replace(' ', '_')}-{number}"
