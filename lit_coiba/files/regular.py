@@ -54,8 +54,9 @@ def read_bytes(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> bytes:
         OSError: As `open_regular`, or the file is larger.
     """
     with open_regular(path) as file:
-        content = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)  # which is how much memory is taken
-    if len(content) > limit:
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > limit else file.read(size + 1)  # which is how much memory is taken
+    if max(size, len(content)) > limit:
         most = f"{limit // MEGABYTE} MB" if limit >= MEGABYTE else f"{limit // 1024} KB"
         raise OSError(errno.EFBIG, f"the file has more than {most}, which is refused", os.fspath(path))
     return content
