@@ -83,7 +83,8 @@ def read_text(path: str | os.PathLike[str], what: str, limit: int = TEXT_LIMIT) 
 
 def clause(error: OSError) -> str:
     """Why a file cannot be used, as the end of a sentence, without its name."""
-    return (error.strerror or str(error) or type(error).__name__).lower()
+    text = error.strerror or str(error) or type(error).__name__
+    return text[:1].lower() + text[1:]
 
 
 def is_regular(path: str | os.PathLike[str]) -> bool:

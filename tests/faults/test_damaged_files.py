@@ -297,7 +297,7 @@ BOMB = "a0: &a0 {x: 1, y: 2}\n" + "".join(
         ("data: &a {init_args: *a}", "an anchor that contains itself"),
         ("a: " + "[" * 5000, "nest"),
         ("limit: " + "1" * 5000, "a number of 5,000 digits"),
-        ("a: " + "x" * 300_000, "more than 256 kb, which is refused"),
+        ("a: " + "x" * 300_000, "more than 256 KB, which is refused"),
         ("a: 2001-99-99\nb: 1:99:99", ""),
         ("? [1, 2]\n: 3", "YAML syntax|keys are text|cannot be read"),
         ("3: 4", "has the key 3, but keys are text"),
