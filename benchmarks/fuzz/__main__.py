@@ -4,7 +4,7 @@
     python -m benchmarks.fuzz --replay checkpoint:17
 
 Every case ends in a refusal of one sentence, in a warning, or in the same result; the exit status is 1 if one ended in
-a traceback, took more than 10 seconds or 1 GB, ended the process, showed control characters or more than 500
+a traceback, took more than 10 seconds (twice) or 1 GB, ended the process, showed control characters or more than 500
 characters, or gave another result without a word where the file carries a digest.
 """
 
@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fuzz.worker import FAULTS, OUTCOMES, WAITING, Verdict, serve
+from benchmarks.fuzz.worker import FAULTS, OUTCOMES, SECONDS, Verdict, serve
 
 
 class Pool:
@@ -60,10 +60,10 @@ class Pool:
             slot[1], slot[2] = self.context.Queue(), self.context.Queue()
             slot[0] = self.context.Process(target=serve, args=(slot[1], slot[2], *self.arguments), daemon=True)
             slot[0].start()
-            slot[4] = time.time() + 10 * WAITING  # it imports, and makes the sound files
+            slot[4] = time.time() + 60 * SECONDS  # it imports, and makes the sound files
         slot[1].put(case)
         slot[3] = case
-        slot[4] = max(slot[4], time.time() + 2 * WAITING)
+        slot[4] = max(slot[4], time.time() + 6 * SECONDS)
 
     def _look(self, slot: list[Any]) -> Verdict | None:
         """The verdict of a slot, if there is one."""

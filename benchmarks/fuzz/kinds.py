@@ -48,7 +48,6 @@ class Kind(NamedTuple):
     sealed: bool = False  # whether damage is never taken for other content
     rewritable: bool = False  # but what a program has written anew, with checksums of its own
     share: float = 1.0  # of the cases
-    sentences: tuple[type[Exception], ...] = (InputError,)  # what a refusal is
 
 
 def digest(*values: Any) -> str:

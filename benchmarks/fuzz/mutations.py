@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import re
 import shutil
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -280,20 +282,41 @@ def tensors(file: Path, random: random.Random) -> None:
     save_file(content, file, metadata)
 
 
+INFLATED = 1200  # megabytes
+
+
+@functools.cache
+def _zeros() -> tuple[bytes, int]:
+    """So many megabytes of zeros, as raw DEFLATE with their checksum: made once, since it takes seconds."""
+    squeezer = zlib.compressobj(9, wbits=-15)
+    megabyte = bytes(2**20)
+    repeated = squeezer.compress(megabyte) + squeezer.flush(zlib.Z_FULL_FLUSH)
+    checksum = 0
+    for _ in range(INFLATED):
+        checksum = zlib.crc32(megabyte, checksum)
+    return repeated * INFLATED + squeezer.flush(), checksum
+
+
 def inflated(file: Path, random: random.Random) -> None:
     """A small archive that becomes gigabytes."""
-    out = zipfile.ZipFile(file.with_suffix(".bomb"), "w", zipfile.ZIP_DEFLATED, compresslevel=1)
-    with out:
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as old:
-                for entry in old.infolist():
-                    content = old.read(entry)
-                    if "/data/" in entry.filename and random.random() < 0.5:
-                        content += bytes(400 * 2**20)
-                    out.writestr(entry.filename, content)
-        else:
-            out.writestr("archive/data.pkl", bytes(400 * 2**20))
-    os.replace(file.with_suffix(".bomb"), file)
+    content: dict[str, bytes] = {"archive/data.pkl": b""}
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as old:
+            content = {name: old.read(name) for name in old.namelist()}
+    large = random.choice([name for name in content if "/data" in name])
+    with zipfile.ZipFile(file, "w") as out:
+        for name, value in content.items():
+            if name != large:
+                out.writestr(name, value)
+        entry = zipfile.ZipInfo(large)
+        entry.compress_type, entry.file_size = zipfile.ZIP_DEFLATED, INFLATED * 2**20
+        squeezed, entry.CRC = _zeros()
+        entry.compress_size, entry.header_offset = len(squeezed), out.start_dir
+        assert out.fp is not None
+        out.fp.seek(out.start_dir)
+        out.fp.write(entry.FileHeader() + squeezed)
+        out.filelist.append(entry)
+        out.start_dir, out._didModify = out.fp.tell(), True  # type: ignore[attr-defined]
 
 
 def cells(file: Path, random: random.Random) -> None:

@@ -31,7 +31,8 @@ def map_array(file: Path, shape: Sequence[int | None], kinds: str) -> np.ndarray
         raise
     except Exception as error:  # whatever NumPy makes of bytes that are something else
         raise OSError(errno.EINVAL, "it is no array of numbers", str(file)) from error
-    if not isinstance(array, np.memmap) or array.dtype.kind not in kinds:
+    numbers = isinstance(array, np.memmap) and array.dtype.kind in kinds
+    if not numbers or not array.dtype.isnative or array.dtype.itemsize > 8:  # which no tensor has
         raise OSError(errno.EINVAL, "it is no array of such numbers", str(file))
     if array.ndim < len(shape) or any(want not in (None, have) for want, have in zip(shape, array.shape)):
         raise OSError(errno.EINVAL, f"its shape is {array.shape}", str(file))

@@ -54,8 +54,9 @@ def read_bytes(path: str | os.PathLike[str], limit: int = TEXT_LIMIT) -> bytes:
         OSError: As `open_regular`, or the file is larger.
     """
     with open_regular(path) as file:
-        content = file.read(min(limit, os.fstat(file.fileno()).st_size) + 1)  # which is how much memory is taken
-    if len(content) > limit:
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > limit else file.read(size + 1)  # which is how much memory is taken
+    if max(size, len(content)) > limit:
         most = f"{limit // MEGABYTE} MB" if limit >= MEGABYTE else f"{limit // 1024} KB"
         raise OSError(errno.EFBIG, f"the file has more than {most}, which is refused", os.fspath(path))
     return content
@@ -82,7 +83,8 @@ def read_text(path: str | os.PathLike[str], what: str, limit: int = TEXT_LIMIT) 
 
 def clause(error: OSError) -> str:
     """Why a file cannot be used, as the end of a sentence, without its name."""
-    return (error.strerror or str(error) or type(error).__name__).lower()
+    text = error.strerror or str(error) or type(error).__name__
+    return text[:1].lower() + text[1:]
 
 
 def is_regular(path: str | os.PathLike[str]) -> bool:

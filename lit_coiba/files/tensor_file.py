@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,8 +24,11 @@ SAFE = ".safetensors"
 WEIGHTS = "give the path of a safetensors, .pth or .ckpt file"  # the remedy where there is no such file
 DEPTH, VALUES = 64, 4_000_000  # of containers in one another, and of values in all of them together
 _LEAVES = (str, bytes, bytearray, bool, float, complex, type(None), torch.dtype, torch.device, torch.layout)
+_CONTAINERS = (dict, list, tuple, set)
+_PLAIN = (*_CONTAINERS, *_LEAVES)
 _BITS = 256  # of a number
 _HEAD = 64  # bytes at the start that tell whether a file is text
+_ENDLESS = "its values are nested without end"
 
 
 class TensorFile(NamedTuple):
@@ -101,33 +104,62 @@ def read_metadata(file: str | os.PathLike[str], what: str = "checkpoint") -> dic
 def _check(content: Any, size: int) -> None:
     """Refuse what has no end or becomes far larger than its file; each way to a value counts as one.
 
+    A container is looked into once, however many ways lead to it.
+
     Raises:
         ValueError: Saying what.
     """
-    values, memory, limit = 0, 0, FACTOR * size + SPARE
-    stack: list[tuple[Any, int]] = [(content, 0)]
+    limit = FACTOR * size + SPARE
+    root = [content]
+    counted: dict[int, tuple[int, int, int]] = {}  # container -> values in it, bytes of their tensors, depth
+    begun: set[int] = set()
+    stack: list[Any] = [root]
     while stack:
-        value, depth = stack.pop()
-        values += 1
+        value = stack[-1]
+        if id(value) in counted:
+            stack.pop()
+            continue
+        parts = _parts(value)
+        inner = [part for part in parts if isinstance(part, _CONTAINERS)]
+        begun.add(id(value))
+        waiting = {id(part): part for part in inner if id(part) not in counted}
+        if len(parts) > VALUES or not begun.isdisjoint(waiting):  # it contains itself
+            raise ValueError(_ENDLESS)
+        if waiting:
+            stack.extend(waiting.values())
+            continue
+        below = [counted[id(part)] for part in inner]
+        memory = sum(map(_bytes, parts)) + sum(part[1] for part in below)
+        values = 1 + len(parts) - len(inner) + sum(part[0] for part in below)
+        depth = 1 + max((part[2] for part in below), default=0)
         if values > VALUES or depth > DEPTH:
-            raise ValueError("its values are nested without end")
-        if isinstance(value, Tensor):
-            memory += value.numel() * value.element_size() if value.layout == torch.strided else 0
-            if memory > limit:
-                raise ValueError(f"its {size / MEGABYTE:.1f} MB become more than {limit / MEGABYTE:,.0f} MB of tensors")
-        elif isinstance(value, Mapping):
-            for key, part in value.items():
-                if not isinstance(key, (str, int, float, tuple)):
-                    raise ValueError(f"it has a {type(key).__name__} as a key")
-                stack.append((key, depth + 1))
-                stack.append((part, depth + 1))
-        elif isinstance(value, (list, tuple, set)):
-            stack.extend((part, depth + 1) for part in value)
-        elif isinstance(value, int) and not isinstance(value, bool):
-            if value.bit_length() > _BITS:
-                raise ValueError(f"it has a number of {value.bit_length():,} bits")
-        elif not isinstance(value, _LEAVES):
-            raise ValueError(f"it has a {type(value).__name__}, which is no plain value")
+            raise ValueError(_ENDLESS)
+        if memory > limit:
+            raise ValueError(f"its {size / MEGABYTE:.1f} MB become more than {limit / MEGABYTE:,.0f} MB of tensors")
+        counted[id(value)] = values, memory, depth
+
+
+def _parts(value: Any) -> list[Any]:
+    """What a container contains, keys too."""
+    if not isinstance(value, dict):
+        return list(value)
+    for key in value:
+        if not isinstance(key, (str, int, float, tuple)):
+            raise ValueError(f"it has a {type(key).__name__} as a key")
+    return [*value, *value.values()]
+
+
+def _bytes(value: Any) -> int:
+    """How much memory a tensor takes; 0 for other plain values, and for containers."""
+    if isinstance(value, _PLAIN):
+        return 0
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size() if value.layout == torch.strided else 0
+    if not isinstance(value, int):
+        raise ValueError(f"it has a {type(value).__name__}, which is no plain value")
+    if value.bit_length() > _BITS:
+        raise ValueError(f"it has a number of {value.bit_length():,} bits")
+    return 0
 
 
 def _text_at_start(path: Path) -> str | None:

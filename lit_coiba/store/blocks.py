@@ -182,6 +182,8 @@ def _parts(path: Path, blocks: list[int], rows: list[int], groups: list[int], ke
     ids, targets = keys["id"].to_pylist(), keys["target"].to_pylist()
     errors, labels = keys["error"].to_pylist(), keys["label"].to_pylist()
     versions = keys[VERSION].to_pylist() if VERSION in keys.column_names else None
+    if None in ids or any(target is None for target, error in zip(targets, errors) if error is None):
+        raise DamagedBlock(path, "a row has no id or no target")
     group = first = start = done = 0
     for block, length in zip(blocks, rows):
         while group < len(groups) and first == groups[group] > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 from torch import Tensor
+from torch.optim import Adam, AdamW, Optimizer
 
 from lit_coiba.backbones.weight_values import check_values
 from lit_coiba.core.errors import InputError
@@ -51,9 +53,10 @@ class Restoration(_CheckpointConnector):
 
     def restore_optimizers(self) -> None:
         """Take up the state of optimizers."""
+        own = [[dict(group) for group in optimizer.param_groups] for optimizer in self.trainer.optimizers]
         self._sentence(super().restore_optimizers)
-        for optimizer in self.trainer.optimizers:
-            _check_optimizer(optimizer, self._name)
+        for optimizer, groups in zip(self.trainer.optimizers, own):
+            _check_optimizer(optimizer, groups, self._name)
 
     def restore_lr_schedulers(self) -> None:
         """Take up the state of schedulers."""
@@ -117,22 +120,82 @@ def _check_like(told: Any, own: Any, where: str, file: str) -> None:
             raise _unfit(file, f"{where} is {described(told)}")
 
 
-def _check_optimizer(optimizer: torch.optim.Optimizer, file: str) -> None:
+def _check_optimizer(optimizer: Optimizer, own: list[dict[str, Any]], file: str) -> None:
     """Refuse the state of an optimizer that is not of its weights: each tensor has their shape, or is one number.
+
+    Args:
+        optimizer: With the state of the checkpoint.
+        own: Its groups before.
+        file: The checkpoint, for messages.
 
     Raises:
         InputError: Naming what is of another kind.
     """
-    for group in optimizer.param_groups:
+    for group, mine in zip(optimizer.param_groups, own):
         if not isinstance(group.get("lr"), (int, float)) or not 0 <= group["lr"] < 1e6:
             raise _unfit(file, f"the learning rate of its optimizer is {described(group.get('lr'))}")
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items() if isinstance(state, Mapping) else [("state", state)]:
-            if isinstance(value, Tensor):
-                fits = value.layout == torch.strided and value.shape in (parameter.shape, torch.Size())
-                if fits and value.isfinite().all():
-                    continue
-            elif isinstance(value, (bool, int, float)) and value == value:
+        for name, value in group.items():
+            if name != "params" and name in mine and not _is_like(value, mine[name]):
+                raise _unfit(file, f"{printable(name, 40)} of its optimizer is {described(value)}")
+        kept = _kept_by(optimizer, group, file)
+        for parameter in group["params"]:
+            state = optimizer.state.get(parameter)
+            if state:
+                _check_state(state, parameter, kept, file)
+
+
+def _is_like(told: Any, own: Any) -> bool:
+    """Whether an option of an optimizer is of the kind of its own one."""
+    if isinstance(own, (list, tuple)):
+        return (
+            isinstance(told, (list, tuple))
+            and len(told) == len(own)
+            and all(_is_like(one, other) for one, other in zip(told, own))
+        )
+    if own is None or isinstance(own, bool):
+        return isinstance(told, bool) or (own is None and told is None)
+    if isinstance(own, (int, float)):
+        return isinstance(told, (int, float)) and not isinstance(told, bool) and abs(told) < 2**62
+    return isinstance(told, type(own))
+
+
+def _kept_by(optimizer: Optimizer, group: Mapping[str, Any], file: str) -> set[str] | None:
+    """Names of what an Adam keeps of each weight, by one step of a new one with these options; None for others.
+
+    Raises:
+        InputError: It refuses the options.
+    """
+    if not isinstance(optimizer, (Adam, AdamW)) or not group["params"]:
+        return None
+    like = group["params"][0]
+    weight = torch.nn.Parameter(torch.zeros(1, dtype=like.dtype, device=like.device))
+    weight.grad = torch.zeros_like(weight)
+    known = signature(type(optimizer)).parameters
+    try:
+        new = type(optimizer)([weight], **{name: group[name] for name in known if name in group and name != "params"})
+        new.step()
+    except Exception as error:  # whatever it says of them
+        reason = printable(" ".join(str(error).split()), 200)
+        raise _unfit(file, f"its optimizer: {type(error).__name__}: {reason}") from error
+    return set(new.state[weight])
+
+
+def _check_state(state: Any, parameter: Tensor, kept: set[str] | None, file: str) -> None:
+    """Refuse what is not the state of one weight.
+
+    Raises:
+        InputError: Naming what is of another kind.
+    """
+    if not isinstance(state, Mapping) or (kept is not None and set(state) != kept):
+        told = ", ".join(printable(name, 20) for name in state) if isinstance(state, Mapping) else described(state)
+        raise _unfit(file, f"its optimizer keeps {printable(told, 100)} of a weight")
+    for name, value in state.items():
+        if isinstance(value, Tensor):
+            plain = value.layout == torch.strided and not value.is_complex() and not value.is_meta
+            fits = plain and value.shape in (parameter.shape, torch.Size())
+            if fits and value.isfinite().all() and not (name == "step" and value < 0):
                 continue
-            shown = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else described(value)
-            raise _unfit(file, f"{printable(name, 40)} of its optimizer is {shown}")
+        elif isinstance(value, (bool, int, float)) and value == value:
+            continue
+        shown = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else described(value)
+        raise _unfit(file, f"{printable(name, 40)} of its optimizer is {shown}")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,25 @@ def rewritten(content: dict[str, Any]) -> io.BytesIO:
     torch.save(content, buffer)
     buffer.seek(0)
     return buffer
+
+
+@contextmanager
+def fitting(file: str | os.PathLike[str]) -> Iterator[None]:
+    """Within this, whatever a module cannot be made of, or take as its weights, is one sentence.
+
+    Raises:
+        InputError: Naming the file.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # whatever torch and Lightning make of values of something else
+        reason = printable(" ".join(str(error).split()), 200)
+        raise InputError(
+            f"checkpoint {printable(file, 150)} does not fit the classifier that it describes ({type(error).__name__}:"
+            f" {reason}): give the checkpoint as lit-coiba fit wrote it"
+        ) from error
 
 
 class CheckpointGate(TorchCheckpointIO):

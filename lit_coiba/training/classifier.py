@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.fused_attention import attention_modules, unfused_if_slow
 from lit_coiba.backbones.layer_depths import layer_depths
+from lit_coiba.backbones.weight_values import check_values
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
 from lit_coiba.core.errors import InputError
@@ -23,15 +24,15 @@ from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.module import samples_of
 from lit_coiba.heads.description import build, describe
 from lit_coiba.heads.head import Head
-from lit_coiba.training.checkpoint_file import read_checkpoint, rewritten
+from lit_coiba.training.checkpoint_file import fitting, read_checkpoint, rewritten
 from lit_coiba.training.feature_cache import CachedFeatures
 from lit_coiba.training.feature_file import Features
 from lit_coiba.training.hits import hits
 from lit_coiba.training.mixing import mixing
 from lit_coiba.training.named_classes import NamedClasses
 from lit_coiba.training.optimization import adamw, check_recipe, warmup_cosine
-from lit_coiba.training.saved_arguments import classifier_arguments
-from lit_coiba.training.teacher import Teacher, teacher_class
+from lit_coiba.training.saved_arguments import rebuilt
+from lit_coiba.training.teacher import Teacher
 
 TOP = 5  # classes of the second accuracy
 MODULES = ("self", "__class__", "backbone", "head", "teacher")  # all other arguments are plain values
@@ -138,23 +139,9 @@ class Classifier(LightningModule):
         """
         file = str(checkpoint_path)
         content = read_checkpoint(file)
-        head, teacher = (kind if isinstance(kind := arguments.get(key), type) else None for key in ("head", "teacher"))
-        named = {key for key, kind in (("head", head), ("teacher", teacher)) if kind is not None}
-        saved = content.get("hyper_parameters", {})
-        asked = {name: value for name, value in saved.items() if name in named or name not in arguments}
-        told = classifier_arguments(asked, signature(cls).parameters, file, head, teacher)
-        if not told.get("backbone", "absent"):
-            raise InputError(f"{file} has no arguments of its backbone: give the backbone, backbone=Backbone.wrap(...)")
-        if told.get("head"):
-            built = build(told["head"], head, file)
-            arguments["head"] = lambda channels, classes: built
-        if told.get("teacher"):
-            kind = teacher_class(told["teacher"], teacher, file)
-            built_teacher = kind(**{name: value for name, value in told["teacher"].items() if name != "class"})
-            built_teacher.head = head or built_teacher.head
-            arguments["teacher"] = built_teacher
-        own = {name: value for name, value in told.items() if name not in ("head", "teacher")} | arguments
-        return super().load_from_checkpoint(rewritten(content), map_location, None, strict, weights_only, **own)
+        own = rebuilt(content.get("hyper_parameters", {}), signature(cls).parameters, file, arguments)
+        with fitting(file):
+            return super().load_from_checkpoint(rewritten(content), map_location, None, strict, weights_only, **own)
 
     @property
     def network(self) -> Backbone:
@@ -174,6 +161,10 @@ class Classifier(LightningModule):
     def class_names(self) -> list[str] | None:
         """Names of the classes in index order; None = unknown."""
         return self._classes.names
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights that are not plain finite numbers."""
+        check_values(checkpoint["state_dict"], self.state_dict(), "checkpoint")
 
     def setup(self, stage: str) -> None:
         """Learn the names of the data's classes, or compare them; data of other classes are refused."""

@@ -13,7 +13,7 @@ from lit_coiba.core.class_identity import is_ours
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.plain_values import plain_arguments, refused
 from lit_coiba.core.printable import described, printable
-from lit_coiba.heads.description import head_class
+from lit_coiba.heads.description import build, head_class
 from lit_coiba.resources import resource
 from lit_coiba.training.teacher import teacher_class
 
@@ -57,6 +57,37 @@ def classifier_arguments(
         arguments["head"] = plain_arguments(arguments["head"], {"class", *signature(kind).parameters}, "head", file)
     if arguments.get("teacher"):
         arguments["teacher"] = _teacher(arguments["teacher"], teacher, file, given)
+    return arguments
+
+
+def rebuilt(told: Mapping[str, Any], names: Collection[str], file: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments by which a classifier is made as a checkpoint describes it, its head and its teacher built.
+
+    Args:
+        told: Content of the file.
+        names: The arguments that a classifier has.
+        file: Its name, for messages.
+        given: Arguments in the place of those in the file; a class as `head` or `teacher` names that of the file.
+
+    Raises:
+        InputError: See `classifier_arguments`; or neither the file nor the caller has a backbone.
+    """
+    head, teacher = (kind if isinstance(kind := given.get(key), type) else None for key in ("head", "teacher"))
+    named = {key for key, kind in (("head", head), ("teacher", teacher)) if kind is not None}
+    asked = {name: value for name, value in told.items() if name in named or name not in given}
+    saved = classifier_arguments(asked, names, file, head, teacher)
+    arguments = {name: value for name, value in saved.items() if name not in ("head", "teacher")} | dict(given)
+    if not arguments.get("backbone"):
+        raise InputError(
+            f"{printable(file, 200)} has no arguments of its backbone: give the backbone, backbone=Backbone.wrap(...)"
+        )
+    if saved.get("head"):
+        built = build(saved["head"], head, file)
+        arguments["head"] = lambda channels, classes: built
+    if saved.get("teacher"):
+        kind = teacher_class(saved["teacher"], teacher, file)
+        arguments["teacher"] = kind(**{name: value for name, value in saved["teacher"].items() if name != "class"})
+        arguments["teacher"].head = head or arguments["teacher"].head
     return arguments
 
 

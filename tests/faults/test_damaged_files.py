@@ -90,7 +90,7 @@ class TestStatistics:
 
 class TestCache:
     @pytest.mark.parametrize("name", ["key.npy", "key.targets.npy"])
-    @pytest.mark.parametrize("damage", ["cut", "empty", "text", "shape", "dtype", "bit", "pipe"])
+    @pytest.mark.parametrize("damage", ["cut", "empty", "text", "shape", "dtype", "order", "bit", "pipe"])
     def test_what_is_not_whole_is_made_again(self, files, name, damage):
         file = files / "cache" / name
         array = np.load(file)
@@ -99,6 +99,8 @@ class TestCache:
             file.write_bytes({"cut": content[:-3], "empty": b"", "text": b"hello"}[damage])
         elif damage in ("shape", "dtype"):
             np.save(file, array[:, :-1] if damage == "shape" else array.astype(str))
+        elif damage == "order":  # of the bytes of each number
+            np.save(file, array.astype(array.dtype.newbyteorder(">")))
         elif damage == "pipe":
             file.unlink()
             os.mkfifo(file)
@@ -226,6 +228,18 @@ class TestBlocks:
         assert store.missing(3) == [1]
         assert len(list(store)) == 6
 
+    @pytest.mark.parametrize("column", ["id", "target"])
+    def test_a_row_without_a_key_counts_as_torn(self, files, column):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        file = files / "stores" / "one" / "blocks" / "000001.parquet"
+        table = pq.read_table(file)
+        at, field = table.column_names.index(column), table.schema.field(column)
+        pq.write_table(table.set_column(at, field, pa.array([*table[column].to_pylist()[:-1], None], field.type)), file)
+        with pytest.warns(UserWarning, match="no id or no target"):
+            assert ExplanationStore(files / "stores" / "one").missing(3) == [1]
+
     def test_many_torn_blocks_are_one_warning(self, files):
         blocks = files / "stores" / "one" / "blocks"
         for number in range(200):
@@ -283,7 +297,7 @@ BOMB = "a0: &a0 {x: 1, y: 2}\n" + "".join(
         ("data: &a {init_args: *a}", "an anchor that contains itself"),
         ("a: " + "[" * 5000, "nest"),
         ("limit: " + "1" * 5000, "a number of 5,000 digits"),
-        ("a: " + "x" * 300_000, "more than 256 kb, which is refused"),
+        ("a: " + "x" * 300_000, "more than 256 KB, which is refused"),
         ("a: 2001-99-99\nb: 1:99:99", ""),
         ("? [1, 2]\n: 3", "YAML syntax|keys are text|cannot be read"),
         ("3: 4", "has the key 3, but keys are text"),

@@ -269,7 +269,7 @@ class TestSizes:
         with zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as new:
             for name, content in entries.items():
                 new.writestr(name, content + bytes(10**8) * ("/data/" in name))
-        with pytest.raises(InputError, match=r"b.pth cannot be read .*unpack to 95 mb, which is refused"):
+        with pytest.raises(InputError, match=r"b.pth cannot be read .*unpack to 95 MB, which is refused"):
             Backbone(**RESNET, checkpoint=str(tmp_path / "b.pth"))
 
     def test_one_number_seen_a_trillion_times(self, tmp_path):

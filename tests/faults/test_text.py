@@ -63,7 +63,7 @@ class TestEveryChannel:
 
     def test_a_warning_of_another_library(self, name, capsys, monkeypatch):
         monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-        from lit_coiba.cli import _show_warning
+        from lit_coiba.cli.process import _show_warning
 
         _show_warning(UserWarning(f"cannot read {name}"))
         told = capsys.readouterr().err

@@ -42,7 +42,7 @@ def test_what_is_no_file_is_one_error(tmp_path: Path, name: str) -> None:
 def test_the_limit_holds_and_the_file_is_named(tmp_path: Path) -> None:
     with open(tmp_path / "large", "wb") as file:
         file.truncate(3 * 2**30)  # sparse
-    with pytest.raises(InputError, match=r"large cannot be read: the file has more than 64 mb"):
+    with pytest.raises(InputError, match=r"large cannot be read: the file has more than 64 MB"):
         read_text(tmp_path / "large", "classes")
 
 
