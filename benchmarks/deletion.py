@@ -76,7 +76,7 @@ COMMANDS = {
         True,
     ),
     "prototypes": Verb([*VERBS["prototypes"][:-3], "out", *ONE, "--pages", "1", "--evaluate", "true"], "out"),
-    "benchmark": Verb([*VERBS["benchmark"][:-5], "out", *VERBS["benchmark"][-4:], *ONE], "out"),
+    "benchmark": Verb([*("out" if word == "b" else word for word in VERBS["benchmark"]), *ONE], "out"),
     "merge": Verb(["merge", "out", "made"], "out"),
     "export, npz": Verb(["export", "made", "--format", "npz", "--output", "out"], "out"),
     "export, png": Verb(["export", "made", "--format", "png", "--output", "out"], "out"),
