@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.signals.cases import ALONE, ENDINGS, VERBS, prepare, stopped, undisturbed, workers
+from benchmarks.signals.cases import ALONE, ENDINGS, NO_WORKERS, VERBS, prepare, stopped, undisturbed, workers
 from benchmarks.signals.warm import Warm
 
 EXPECTED = {"SIGTERM": (143,), "SIGINT": (130,), "SIGHUP": (129,), "worker": (2,), "rank": (2,)}
@@ -47,7 +47,7 @@ def main() -> None:
         ]:
             expected = dict[int, str]()  # of each number of processes that read files, which draw augmentations
             for ending in given.endings:
-                if (ending == "worker" and verb in ALONE) or (ending == "rank" and processes == 1):
+                if (ending == "worker" and verb in NO_WORKERS) or (ending == "rank" and processes == 1):
                     continue
                 readers = workers(ending)
                 if readers not in expected:

@@ -22,7 +22,8 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("slowly.py")
 PAUSE, PATIENCE = 0.15, 240.0  # seconds: before each piece of work, and until a run counts as hanging
-PIECES = 8  # that are done when the signal comes
+PIECES = {"fit from the cache": 20, "merge": 1}  # that are done when the signal comes: 14 make the cache; else
+FEW_PIECES = 8
 
 TINY = [
     *("--model.backbone.name", "vit_tiny_patch16_224", "--model.backbone.image_size", "32"),
@@ -42,6 +43,7 @@ VERBS = {
     ],
     "fit": FIT,
     "fit with cache": [*FIT, "--cache", "cache"],
+    "fit from the cache": [*FIT, "--cache", "cache"],
     "prototypes": [
         *("prototypes", *TINY[:4], *TINY[4:6], *TINY[8:], *CALM, "--model.weights", "trained.ckpt"),
         *("--data.root", "cl", "--output", "p", "--pages", "1"),
@@ -54,7 +56,8 @@ VERBS = {
     "merge": ["merge", "merged", "made"],
     "export": ["export", "made", "--format", "npz", "--output", "x"],
 }
-ALONE = ("merge", "export")  # verbs of one process, without workers
+ALONE = ("merge", "export")  # verbs of one process
+NO_WORKERS = (*ALONE, "fit with cache", "fit from the cache")
 SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGHUP": signal.SIGHUP}
 ENDINGS = (*SIGNALS, "worker", "rank")
 
@@ -197,8 +200,8 @@ def stopped(folder: Path, verb: str, ending: str, processes: int, expected: str,
     until, target = time.monotonic() + PATIENCE, None
     while target is None and run.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
-        if (folder / "progress").stat().st_size >= PIECES:
-            target = victim(run, ending)
+        if (folder / "progress").stat().st_size >= PIECES.get(verb, FEW_PIECES):
+            target = victim(folder, run, ending)
     began = time.monotonic()
     if target is None:
         raise RuntimeError(f"{verb} ended before {ending}: {(folder / 'stderr').read_text()}")
@@ -223,21 +226,18 @@ def stopped(folder: Path, verb: str, ending: str, processes: int, expected: str,
     return Outcome(status, seconds, said, stderr, left, code, same)
 
 
-def victim(run: Run, ending: str) -> int | None:
+def victim(folder: Path, run: Run, ending: str) -> int | None:
     """The process that is stopped; None = it is not there yet."""
     if ending not in ("worker", "rank"):
         return run.pid
-    ranks = [pid for pid in children(run.pid) if b"slowly.py" in cmdline(pid) and is_rank(pid)]
+    ranks = [pid for pid in children(run.pid) if is_rank(pid) or str(pid) == noted(folder / "rank")]
     found = ranks if ending == "rank" else [pid for pid in children(run.pid) if pid not in ranks]
     return found[-1] if found else None
 
 
-def cmdline(pid: int) -> bytes:
-    """The command of a process."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+def noted(file: Path) -> str:
+    """What a file says, if it is there."""
+    return file.read_text() if file.is_file() else ""
 
 
 def is_rank(pid: int) -> bool:
@@ -265,6 +265,7 @@ def result(folder: Path, verb: str) -> str:
         "statistics": lambda: ActivationStatistics.load(folder / "statistics.safetensors").digest(),
         "fit": lambda: last_weights(folder),
         "fit with cache": lambda: last_weights(folder),
+        "fit from the cache": lambda: last_weights(folder),
         "prototypes": lambda: Prototypes(folder / "p").digest(),
         "benchmark": lambda: (folder / "b" / "leaderboard.csv").read_text(),
         "merge": lambda: ExplanationStore(folder / "merged").digest(),

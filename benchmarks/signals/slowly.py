@@ -12,9 +12,11 @@ import gc
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+import types
 import warnings
 
 warnings.simplefilter("ignore")
@@ -50,6 +52,64 @@ def command():
     cli.run()
 
 
+class Second:
+    """The second process of a run, a fork too: what Lightning needs of `subprocess.Popen`."""
+
+    def __init__(self, pid, pipe):
+        self.pid, self.pipe, self.returncode = pid, pipe, None
+
+    def begin(self, words, env, cwd=None):
+        """Let it run."""
+        self.pipe.write(json.dumps([words[2:], env]) + "\n")
+        self.pipe.flush()
+        with open("rank", "w") as out:
+            out.write(str(self.pid))
+        return self
+
+    def poll(self):
+        """Its exit status, if it has ended."""
+        if self.returncode is None and (found := os.waitpid(self.pid, os.WNOHANG))[0]:
+            self.returncode = os.waitstatus_to_exitcode(found[1])
+        return self.returncode
+
+    def wait(self, timeout=None):
+        """Its exit status, when it has ended."""
+        until = time.monotonic() + (timeout or 3600)
+        while self.poll() is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired("second process", timeout)
+            time.sleep(0.01)
+        return self.returncode
+
+    def send_signal(self, number):
+        """Send a signal, if it has not ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def keep_a_second():
+    """Fork a process that waits, and have Lightning's launcher take it; a child of this one that has done nothing."""
+    from lightning.pytorch.strategies.launchers import subprocess_script
+
+    from lit_coiba.trainer import processes
+
+    reading, writing = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.close(writing)
+        with open(reading) as pipe:
+            if not (line := pipe.readline()):
+                os._exit(0)  # it was not needed
+        processes._PARENT = os.getppid()
+        words, env = json.loads(line)
+        sys.argv = [__file__, *words]
+        os.environ.clear()
+        os.environ.update(env)
+        return
+    os.close(reading)
+    second = Second(pid, os.fdopen(writing, "w"))
+    subprocess_script.subprocess = types.SimpleNamespace(Popen=second.begin)
+
+
 def forked(folder, words):
     """In a process of its own group: as if it had just been started in this folder with these words."""
     os.setsid()
@@ -61,6 +121,8 @@ def forked(folder, words):
     for name, number, how in ((os.devnull, 0, os.O_RDONLY), (os.devnull, 1, os.O_WRONLY), ("stderr", 2, os.O_WRONLY)):
         os.dup2(os.open(name, how | (os.O_CREAT | os.O_TRUNC if number == 2 else 0)), number)
     sys.argv = [__file__, *words]
+    if "ddp" in words:
+        keep_a_second()
     try:
         command()
     except SystemExit as stop:

@@ -147,8 +147,8 @@ def _class(text: str, key: str) -> str | None:
     """About a class that does not exist, or that is of another kind."""
     if key == "model.metrics" and (found := _KEY_OF_A_METRIC.search(text)):
         return (
-            f"{key}.{found[1]} has no class yet: give --{key}.{found[1]} CLASS before its keys (lit-coiba metrics lists "
-            "the classes)"
+            f"{key}.{found[1]} has no class yet: give --{key}.{found[1]} CLASS before its keys (lit-coiba metrics "
+            "lists the classes)"
         )
     if found := _NESTED.search(text):
         return (
