@@ -164,23 +164,25 @@ def finish(folder: Path, command: list[str], begin: Start = start) -> None:
         raise RuntimeError(f"{' '.join(command)}: {(folder / 'stderr').read_text()}")
 
 
-def children(parent: int) -> list[int]:
-    """Processes that a process has started."""
-    found = []
+def found(field: int, number: int) -> list[int]:
+    """Processes with this number in a field of ``/proc/PID/stat``, after the name, that have not ended."""
+    numbers = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             fields = status.read_text().rpartition(") ")[2].split()
-            if int(fields[1]) == parent and fields[0] != "Z":
-                found.append(int(status.parent.name))
-    return sorted(found)
+            if int(fields[field]) == number and fields[0] != "Z":  # whom nobody has asked for its status has ended
+                numbers.append(int(status.parent.name))
+    return sorted(numbers)
 
 
-def group(run: Run) -> bool:
-    """Whether any process of a run is left."""
-    with suppress(ProcessLookupError):
-        os.killpg(run.pid, 0)
-        return True
-    return False
+def children(parent: int) -> list[int]:
+    """Processes that a process has started."""
+    return found(1, parent)
+
+
+def group(run: Run) -> list[int]:
+    """Processes of a run that are left."""
+    return found(2, run.pid)
 
 
 def stopped(folder: Path, verb: str, ending: str, processes: int, expected: str, begin: Start = start) -> Outcome:
@@ -211,7 +213,7 @@ def stopped(folder: Path, verb: str, ending: str, processes: int, expected: str,
         status = run.wait(PATIENCE)
     seconds = time.monotonic() - began
     time.sleep(0.5)
-    left = ["a process"] if group(run) else []
+    left = [f"process {pid}" for pid in group(run)]
     with suppress(ProcessLookupError):
         os.killpg(run.pid, signal.SIGKILL)
     left += [str(file.relative_to(folder)) for file in folder.rglob(".*.tmp")]
@@ -231,8 +233,8 @@ def victim(folder: Path, run: Run, ending: str) -> int | None:
     if ending not in ("worker", "rank"):
         return run.pid
     ranks = [pid for pid in children(run.pid) if is_rank(pid) or str(pid) == noted(folder / "rank")]
-    found = ranks if ending == "rank" else [pid for pid in children(run.pid) if pid not in ranks]
-    return found[-1] if found else None
+    those = ranks if ending == "rank" else [pid for pid in children(run.pid) if pid not in ranks]
+    return those[-1] if those else None
 
 
 def noted(file: Path) -> str:
