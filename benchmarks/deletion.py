@@ -5,7 +5,10 @@ Then, for each name, a stranger's file stands under it, (1) in a folder with not
 made, whose other files are gone but the one that marks it; and (3) beside every file of a finished run. Either the verb
 refuses, with status 2 and before it writes anything, or the stranger's file is as it was.
 
-    python -m benchmarks.deletion [--only VERB ...]
+    python -m benchmarks.deletion [--only VERB ...] [--kinds KIND ...]
+
+Kinds of strangers' files: a file, a link to one, and a folder under the name; and a link to a stranger's folder in the
+place of the folder that the name is in.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +29,7 @@ from benchmarks.signals.cases import CALM, FIT, TINY, VERBS, prepare
 from lit_coiba.cli import main as lit_coiba
 
 STRANGER = b"\x01 a thesis, and there is no other copy of it \xff\n" * 9
+KINDS = ("file", "link", "folder", "linked folder")
 MARKERS = ("manifest.json", "export.json", "lit-coiba.json", "README.md")
 ONE = ["--data.num_workers", "0", "--trainer.devices", "1"]
 
@@ -46,6 +50,8 @@ class Tried(NamedTuple):
     refused: int  # the verb refused
     lost: list[str]  # neither
 
+
+PREDICT = ["predict", *CALM, "--ckpt_path", "trained.ckpt", "--data.root", "cl"]
 
 COMMANDS = {
     "explain": Verb([*VERBS["explain"][:-1], "out", *ONE, "--data.batch_size", "8"], "out"),
@@ -76,11 +82,21 @@ COMMANDS = {
         True,
     ),
     "prototypes": Verb([*VERBS["prototypes"][:-3], "out", *ONE, "--pages", "1", "--evaluate", "true"], "out"),
-    "benchmark": Verb([*VERBS["benchmark"][:-5], "out", *VERBS["benchmark"][-4:], *ONE], "out"),
+    "benchmark": Verb([*("out" if word == "b" else word for word in VERBS["benchmark"]), *ONE], "out"),
     "merge": Verb(["merge", "out", "made"], "out"),
     "export, npz": Verb(["export", "made", "--format", "npz", "--output", "out"], "out"),
     "export, png": Verb(["export", "made", "--format", "png", "--output", "out"], "out"),
     "export, overlay": Verb(["export", "made", "--format", "overlay", "--images", "im", "--output", "out"], "out"),
+    "fit, with a log": Verb(
+        [
+            *(*FIT, *ONE, "--trainer.max_epochs", "1"),
+            *("--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", "out"),
+        ],
+        "out",
+        True,
+    ),
+    "predict, CSV": Verb([*PREDICT, *ONE, "--output", "out/table.csv"], "out", True),
+    "predict, Parquet": Verb([*PREDICT, *ONE, "--output", "out/table.parquet"], "out", True),
     "methods": Verb(["methods", "--output", "out"], "out"),
     "metrics": Verb(["metrics", "--output", "out"], "out"),
 }
@@ -131,19 +147,28 @@ def written(folder: Path, verb: Verb) -> list[str]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files below a folder."""
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    """All files below a folder, with where links lead, and what is in the files that they lead to."""
+    found = {}
+    for file in folder.rglob("*"):
+        name = str(file.relative_to(folder))
+        if file.is_symlink():
+            found[f"{name} ->"] = os.readlink(file).encode()
+        if file.is_file():
+            found[name] = file.read_bytes()
+    return found
 
 
 def stands(folder: Path, verb: Verb, planted: list[str]) -> str:
     """Run a verb where strangers' files stand: "kept", "refused", or "lost"."""
-    place = folder / verb.folder
     before = contents(folder)
+    theirs = {
+        name: content for name, content in before.items() if name in planted or "->" in name or "strangers" in name
+    }
     status = run(folder, verb.words)
-    same = all((place / name).is_file() and (place / name).read_bytes() == STRANGER for name in planted)
-    if status == 2 and contents(folder) == before:
+    after = contents(folder)
+    if status == 2 and after == before:
         return "refused"
-    return "kept" if same else "lost"
+    return "kept" if all(after.get(name) == before[name] for name in theirs) else "lost"
 
 
 @contextlib.contextmanager
@@ -153,64 +178,87 @@ def copied(folder: Path) -> Iterator[Path]:
         yield shutil.copytree(folder, Path(scratch).resolve() / "copy", symlinks=True)
 
 
-def plant(place: Path, name: str) -> None:
-    """Put a stranger's file under a name."""
-    (place / name).parent.mkdir(parents=True, exist_ok=True)
-    (place / name).unlink(missing_ok=True)
-    (place / name).write_bytes(STRANGER)
+def plant(place: Path, name: str, kind: str = "file") -> list[str]:
+    """Put a stranger's file under a name, or what else there is; the names of strangers' files below `place`."""
+    file = place / name
+    if kind == "linked folder":
+        theirs = place.parent / "strangers" / "folder"
+        theirs.mkdir(parents=True)
+        (theirs / file.name).write_bytes(STRANGER)
+        (theirs / "thesis.tex").write_bytes(STRANGER)
+        shutil.rmtree(file.parent, ignore_errors=True)
+        file.parent.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.symlink_to(theirs)
+        return []
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    if kind == "link":
+        (place.parent / "strangers").mkdir()
+        (place.parent / "strangers" / "thesis.tex").write_bytes(STRANGER)
+        file.symlink_to(place.parent / "strangers" / "thesis.tex")
+        return []
+    if kind == "folder":
+        file.mkdir()
+        file /= "thesis.tex"
+    file.write_bytes(STRANGER)
+    return [str(file.relative_to(place.parent))]
 
 
-def tried(base: Path, verb: Verb, most: int | None = None) -> Tried:
+def tried(base: Path, verb: Verb, most: int | None = None, kinds: Sequence[str] = KINDS[:1]) -> Tried:
     """Try a verb with a stranger's file under each of its names.
 
     Args:
         base: A folder that is `ready`.
         verb: The verb.
         most: Number of names to try, evenly spaced; None = all.
+        kinds: What stands there, of `KINDS`.
     """
     found, lost = {"kept": 0, "refused": 0}, list[str]()
+
+    def judge(folder: Path, planted: list[str], how: str) -> None:
+        became = stands(folder, verb, planted)
+        if became == "lost":
+            lost.append(how)
+        else:
+            found[became] += 1
+
     with copied(base) as finished:
         names = written(finished, verb)
-        chosen = (
-            names
-            if most is None
-            else [names[k * len(names) // min(most, len(names))] for k in range(min(most, len(names)))]
-        )
-
-        def judge(folder: Path, planted: list[str], how: str) -> None:
-            became = stands(folder, verb, planted)
-            if became == "lost":
-                lost.append(f"{', '.join(planted[:3])} ({how})")
-            else:
-                found[became] += 1
-
-        for name in chosen:
+        count = len(names) if most is None else min(most, len(names))
+        chosen = [names[k * len(names) // count] for k in range(count)]
+        for kind, name in [(kind, name) for kind in kinds for name in chosen]:
+            if kind == "linked folder" and _is_later(name, chosen):
+                continue
             with copied(base) as folder:
-                plant(folder / verb.folder, name)
-                judge(folder, [name], "alone")
-            if verb.single:
+                planted = plant(folder / verb.folder, name, kind)
+                judge(folder, planted, f"{name} ({kind}, alone)")
+            if verb.single or (kind == "linked folder" and os.sep not in name):
                 continue
             with copied(base) as folder:
                 for marker in MARKERS:
                     if (finished / verb.folder / marker).is_file():
                         (folder / verb.folder).mkdir(exist_ok=True)
                         shutil.copy(finished / verb.folder / marker, folder / verb.folder / marker)
-                plant(folder / verb.folder, name)
-                judge(folder, [name], "in a folder of the verb's")
+                planted = plant(folder / verb.folder, name, kind)
+                judge(folder, planted, f"{name} ({kind}, in a folder of the verb's)")
         with copied(finished) as folder:
             place = folder / verb.folder
             folders = {str(file.parent.relative_to(place)) for file in place.rglob("*") if file.is_file()}
-            beside = [os.path.join(below, "thesis.tex") for below in sorted(folders)]
-            for name in beside:
-                plant(place, name)
-            judge(folder, beside, "beside the files of a finished run")
+            beside = [name for below in sorted(folders) for name in plant(place, os.path.join(below, "thesis.tex"))]
+            judge(folder, beside, "thesis.tex beside the files of a finished run")
     return Tried(len(chosen), found["kept"], found["refused"], lost)
+
+
+def _is_later(name: str, names: list[str]) -> bool:
+    """Whether another name in the same folder comes before."""
+    return next(other for other in names if os.path.dirname(other) == os.path.dirname(name)) != name
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=list(COMMANDS), choices=COMMANDS)
     parser.add_argument("--most", type=int, help="names of each verb, evenly spaced; all without")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     given = parser.parse_args()
     losses = 0
     with tempfile.TemporaryDirectory() as scratch:
@@ -218,7 +266,7 @@ def main() -> None:
         ready(base)
         print("| verb | names | kept | refused | lost |\n|---|--:|--:|--:|---|", flush=True)
         for name in given.only:
-            one = tried(base, COMMANDS[name], given.most)
+            one = tried(base, COMMANDS[name], given.most, given.kinds)
             losses += len(one.lost)
             print(f"| {name} | {one.names} | {one.kept} | {one.refused} | {'; '.join(one.lost) or '-'} |", flush=True)
     sys.exit(losses > 0)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("slowly.py")
 PAUSE, PATIENCE = 0.15, 240.0  # seconds: before each piece of work, and until a run counts as hanging
-PIECES = 8  # that are done when the signal comes
+PIECES = {"fit from the cache": 20, "merge": 1}  # that are done when the signal comes: 14 make the cache; else
+FEW_PIECES = 8
 
 TINY = [
     *("--model.backbone.name", "vit_tiny_patch16_224", "--model.backbone.image_size", "32"),
@@ -42,18 +43,21 @@ VERBS = {
     ],
     "fit": FIT,
     "fit with cache": [*FIT, "--cache", "cache"],
+    "fit from the cache": [*FIT, "--cache", "cache"],
     "prototypes": [
         *("prototypes", *TINY[:4], *TINY[4:6], *TINY[8:], *CALM, "--model.weights", "trained.ckpt"),
         *("--data.root", "cl", "--output", "p", "--pages", "1"),
     ],
     "benchmark": [
         *("benchmark", *TINY, *CALM, "--data.root", "im", "--stores", "made", "--output", "b"),
-        *("--model.metrics.insertion.steps", "2", "--model.metrics.deletion.steps", "2"),
+        *("--model.metrics.insertion", "Insertion", "--model.metrics.insertion.steps", "2"),
+        *("--model.metrics.deletion", "Deletion", "--model.metrics.deletion.steps", "2"),
     ],
     "merge": ["merge", "merged", "made"],
     "export": ["export", "made", "--format", "npz", "--output", "x"],
 }
-ALONE = ("merge", "export")  # verbs of one process, without workers
+ALONE = ("merge", "export")  # verbs of one process
+NO_WORKERS = (*ALONE, "fit with cache", "fit from the cache")
 SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGHUP": signal.SIGHUP}
 ENDINGS = (*SIGNALS, "worker", "rank")
 
@@ -70,8 +74,13 @@ class Outcome(NamedTuple):
     same: bool  # whether that gave what an undisturbed run gives
 
 
-def prepare(folder: Path) -> None:
-    """Images, weights, a trained head and a store, for all verbs."""
+def prepare(folder: Path, begin: Start | None = None) -> None:
+    """Images, weights, a trained head and a store, for all verbs.
+
+    Args:
+        folder: Folder for them.
+        begin: How a run is started, as `start` does by default.
+    """
     from lit_coiba.backbones import Backbone
 
     draw = np.random.default_rng(0)
@@ -86,32 +95,61 @@ def prepare(folder: Path) -> None:
     small: dict[str, Any] = {"depth": 2, "embed_dim": 12, "num_heads": 2, "patch_size": 8}
     backbone = Backbone("vit_tiny_patch16_224", num_classes=2, image_size=32, timm_kwargs=small)
     torch.save(backbone.model.state_dict(), folder / "weights.pt")
-    finish(folder, [*VERBS["explain"][:-1], "made"])
-    finish(folder, [*FIT, "--trainer.default_root_dir", "trained"])
+    finish(folder, [*VERBS["explain"][:-1], "made"], begin or start)
+    finish(folder, [*FIT, "--trainer.default_root_dir", "trained"], begin or start)
     (trained,) = (folder / "trained").rglob("*.ckpt")
     trained.rename(folder / "trained.ckpt")
 
 
-def words(verb: str, processes: int, workers: int = 0) -> list[str]:
+def words(verb: str, processes: int, readers: int = 0) -> list[str]:
     """The command."""
     if verb in ALONE:
         return VERBS[verb]
     strategy = ["--trainer.strategy", "ddp"] if processes > 1 else []
     return [
         *VERBS[verb],
-        *("--trainer.devices", str(processes), *strategy, "--data.num_workers", str(workers)),
+        *("--trainer.devices", str(processes), *strategy, "--data.num_workers", str(readers)),
     ]
+
+
+class Run(Protocol):
+    """A process, as `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int:
+        """Its number, and that of its process group."""
+        ...
+
+    def poll(self) -> int | None:
+        """Its exit status; None = it has not ended."""
+        ...
+
+    def wait(self, timeout: float) -> int:
+        """Its exit status, when it has ended."""
+        ...
+
+
+Start = Callable[..., Run]  # of a folder, a command and the pause before each piece
+
+
+def environment() -> dict[str, str]:
+    """The environment of a run."""
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GLOO_SOCKET_IFNAME": "lo"}
+    return {**os.environ, **threads, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+
+
+def workers(ending: str) -> int:
+    """Number of processes that read files."""
+    return int(ending == "worker")
 
 
 def start(folder: Path, command: list[str], pause: float = 0.0) -> subprocess.Popen[str]:
     """A command in a process group of its own."""
-    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GLOO_SOCKET_IFNAME": "lo"}
-    environment = {**os.environ, **threads, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     with open(folder / "stderr", "w") as stderr:
         return subprocess.Popen(
             [sys.executable, str(SCRIPT), str(pause), *command],
             cwd=folder,
-            env=environment,
+            env=environment(),
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             text=True,
@@ -119,33 +157,35 @@ def start(folder: Path, command: list[str], pause: float = 0.0) -> subprocess.Po
         )
 
 
-def finish(folder: Path, command: list[str]) -> None:
+def finish(folder: Path, command: list[str], begin: Start = start) -> None:
     """Run a command to its end."""
-    run = start(folder, command)
+    run = begin(folder, command)
     if run.wait(PATIENCE) != 0:
         raise RuntimeError(f"{' '.join(command)}: {(folder / 'stderr').read_text()}")
 
 
-def children(parent: int) -> list[int]:
-    """Processes that a process has started."""
-    found = []
+def found(field: int, number: int) -> list[int]:
+    """Processes with this number in a field of ``/proc/PID/stat``, after the name, that have not ended."""
+    numbers = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             fields = status.read_text().rpartition(") ")[2].split()
-            if int(fields[1]) == parent and fields[0] != "Z":
-                found.append(int(status.parent.name))
-    return sorted(found)
+            if int(fields[field]) == number and fields[0] != "Z":  # whom nobody has asked for its status has ended
+                numbers.append(int(status.parent.name))
+    return sorted(numbers)
 
 
-def group(run: subprocess.Popen[str]) -> bool:
-    """Whether any process of a run is left."""
-    with suppress(ProcessLookupError):
-        os.killpg(run.pid, 0)
-        return True
-    return False
+def children(parent: int) -> list[int]:
+    """Processes that a process has started."""
+    return found(1, parent)
 
 
-def stopped(folder: Path, verb: str, ending: str, processes: int, expected: str) -> Outcome:
+def group(run: Run) -> list[int]:
+    """Processes of a run that are left."""
+    return found(2, run.pid)
+
+
+def stopped(folder: Path, verb: str, ending: str, processes: int, expected: str, begin: Start = start) -> Outcome:
     """Stop a run in the middle, and run the command again.
 
     Args:
@@ -154,46 +194,52 @@ def stopped(folder: Path, verb: str, ending: str, processes: int, expected: str)
         ending: One of `ENDINGS`.
         processes: Number of processes.
         expected: What `result` says of an undisturbed run.
+        begin: How a run is started.
     """
-    workers = 1 if ending == "worker" else 0
-    command = words(verb, processes, workers)
+    command = words(verb, processes, workers(ending))
     (folder / "progress").write_bytes(b"")
-    run = start(folder, command, PAUSE)
-    until = time.monotonic() + PATIENCE
-    while run.poll() is None and (folder / "progress").stat().st_size < PIECES and time.monotonic() < until:
+    run = begin(folder, command, PAUSE)
+    until, target = time.monotonic() + PATIENCE, None
+    while target is None and run.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
+        if (folder / "progress").stat().st_size >= PIECES.get(verb, FEW_PIECES):
+            target = victim(folder, run, ending)
     began = time.monotonic()
-    target = run.pid
-    if ending in ("worker", "rank"):
-        ranks = [pid for pid in children(run.pid) if b"slowly.py" in cmdline(pid) and is_rank(pid)]
-        others = [pid for pid in children(run.pid) if pid not in ranks]
-        target = (ranks if ending == "rank" else others)[-1]
+    if target is None:
+        raise RuntimeError(f"{verb} ended before {ending}: {(folder / 'stderr').read_text()}")
     os.kill(target, SIGNALS.get(ending, signal.SIGKILL))
     status = None
     with suppress(subprocess.TimeoutExpired):
         status = run.wait(PATIENCE)
     seconds = time.monotonic() - began
     time.sleep(0.5)
-    left = ["a process"] if group(run) else []
+    left = [f"process {pid}" for pid in group(run)]
     with suppress(ProcessLookupError):
         os.killpg(run.pid, signal.SIGKILL)
     left += [str(file.relative_to(folder)) for file in folder.rglob(".*.tmp")]
+    left += [str(file.relative_to(folder)) for file in (folder / "tmp").glob("*")]
     stderr = (folder / "stderr").read_text()
     lines = [line for line in stderr.splitlines() if line.strip()]
     said = next((line for line in reversed(lines) if line.startswith("lit-coiba:")), lines[-1] if lines else "")
     continued = re.search(r"--ckpt_path (\S+)", said)
-    again = start(folder, [*command, *(["--ckpt_path", continued[1]] if continued else [])])
+    again = begin(folder, [*command, *(["--ckpt_path", continued[1]] if continued else [])])
     code = again.wait(PATIENCE)
     same = code == 0 and result(folder, verb) == expected
     return Outcome(status, seconds, said, stderr, left, code, same)
 
 
-def cmdline(pid: int) -> bytes:
-    """The command of a process."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+def victim(folder: Path, run: Run, ending: str) -> int | None:
+    """The process that is stopped; None = it is not there yet."""
+    if ending not in ("worker", "rank"):
+        return run.pid
+    ranks = [pid for pid in children(run.pid) if is_rank(pid) or str(pid) == noted(folder / "rank")]
+    those = ranks if ending == "rank" else [pid for pid in children(run.pid) if pid not in ranks]
+    return those[-1] if those else None
+
+
+def noted(file: Path) -> str:
+    """What a file says, if it is there."""
+    return file.read_text() if file.is_file() else ""
 
 
 def is_rank(pid: int) -> bool:
@@ -204,9 +250,9 @@ def is_rank(pid: int) -> bool:
         return False
 
 
-def undisturbed(folder: Path, verb: str, processes: int) -> str:
+def undisturbed(folder: Path, verb: str, processes: int, readers: int = 0, begin: Start = start) -> str:
     """What a run gives that nobody stops."""
-    finish(folder, words(verb, processes))
+    finish(folder, words(verb, processes, readers), begin)
     return result(folder, verb)
 
 
@@ -221,6 +267,7 @@ def result(folder: Path, verb: str) -> str:
         "statistics": lambda: ActivationStatistics.load(folder / "statistics.safetensors").digest(),
         "fit": lambda: last_weights(folder),
         "fit with cache": lambda: last_weights(folder),
+        "fit from the cache": lambda: last_weights(folder),
         "prototypes": lambda: Prototypes(folder / "p").digest(),
         "benchmark": lambda: (folder / "b" / "leaderboard.csv").read_text(),
         "merge": lambda: ExplanationStore(folder / "merged").digest(),

@@ -145,9 +145,9 @@ def _fault(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(text)):
         return "the memory of this machine does not suffice: set a smaller data.batch_size, or a smaller image_size"
     if (isinstance(error, RuntimeError) and _WORKER.search(text)) or _is_broken_queue(error):
-        how = found[1].strip() if (found := _SIGNAL.search(text)) else "it ended by itself"
+        how = f"was killed ({found[1].strip()})" if (found := _SIGNAL.search(text)) else "has ended"
         return (
-            f"a process that reads files was killed ({how}), as happens where memory is short: set a smaller "
+            f"a process that reads files {how}, as happens where memory is short: set a smaller "
             "data.num_workers or data.batch_size, and run the same command again"
         )
     return None

@@ -19,6 +19,7 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from lit_coiba.core.ending import STATUSES, ProcessLost, Stopped
 from lit_coiba.core.errors import InputError
+from lit_coiba.trainer.readers import kill_all, readers_of
 from lit_coiba.trainer.termination import Termination
 
 LOOK = 0.2  # seconds between two looks at other processes
@@ -76,7 +77,9 @@ class Launcher(_SubprocessScriptLauncher):
         until = time.monotonic() + grace
         while self.running and time.monotonic() < until:
             time.sleep(LOOK)
+        readers = [pid for process in self.procs if process.poll() is None for pid in readers_of(process.pid)]
         self.kill(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+        kill_all(readers)
         for process in self.procs:
             _reap(process)
 
@@ -92,6 +95,7 @@ class Launcher(_SubprocessScriptLauncher):
         if found is not None and not self._asked():
             print(f"lit-coiba: error: {found}", file=sys.stderr)
             self.end()
+            kill_all(readers_of(os.getpid()))
             os._exit(found.status)
 
     def _asked(self) -> bool:

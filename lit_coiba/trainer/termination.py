@@ -156,10 +156,9 @@ def _second_thread(termination: Termination) -> Iterator[None]:
 
     def listen() -> None:
         with ours, suppress(OSError):
-            while heard := ours.recv(1):
+            while heard := ours.recv(1):  # to the end: Python complains of a signal that it cannot pass on
                 if heard[0] in termination._numbers:
                     termination._heard(heard[0])
-                    return
 
     thread = threading.Thread(target=listen, daemon=True, name="lit-coiba signals")
     thread.start()

@@ -61,7 +61,7 @@ ENDS = [
     (RuntimeError("could not create a primitive"), 2, "data.batch_size"),
     (MemoryError(), 2, "data.batch_size"),
     (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), 2, "was killed (Killed"),
-    (RuntimeError("DataLoader worker (pid(s) 7, 8) exited unexpectedly"), 2, "a process that reads files was killed"),
+    (RuntimeError("DataLoader worker (pid(s) 7, 8) exited unexpectedly"), 2, "a process that reads files has ended"),
     (OSError(errno.ENOSPC, "No space left on device", "s/blocks/1"), 2, "s/blocks/1: No space left on device"),
     (OSError(errno.EISDIR, "Is a directory", "x"), 2, "x: Is a directory"),
     (ValueError("Error writing: No space left on device (os error 28)"), 2, "a file cannot be written"),

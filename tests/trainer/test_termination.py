@@ -1,6 +1,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -121,3 +122,17 @@ def test_a_handler_of_the_users_own_is_not_taken_over_later():
     with ends_on_signals() as termination:
         termination.listen()
         assert signal.getsignal(signal.SIGTERM) is own
+
+
+def test_a_second_signal_is_no_broken_pipe(monkeypatch):
+    """Two processes of a run pass a signal on to each other: Python told of a wakeup descriptor that nobody read."""
+    told = []
+    monkeypatch.setattr("sys.unraisablehook", told.append)
+    with ends_on_signals() as termination:
+        termination.begin()
+        for _ in range(3):
+            terminate()
+            time.sleep(0.3)  # until the second thread has heard it
+        with pytest.raises(SystemExit):
+            termination.end()
+    assert told == []

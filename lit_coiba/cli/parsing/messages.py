@@ -40,6 +40,7 @@ _NO_PATH = re.compile(r"Unexpected import path format: (.+)")
 _ELSEWHERE = {"model.weights": "ckpt_path"}  # a key of some verbs -> what others have in its place
 _NO_CLASS = re.compile(r"Expected a dot import path string: (\S+)")
 _NESTED = re.compile(r"Expected a dot import path string: NestedArg\(key='(\w+)'")
+_KEY_OF_A_METRIC = re.compile(r"Given value: NestedArg\(key='([^'.]+)\.")
 _NOT_FOUND = re.compile(r"given class_path '([^']+)':\s+(No module named .+|module .+ has no attribute .+)")
 _NO_SUBCLASS = re.compile(r"Import path (\S+) does not correspond to a subclass of (\w+)")
 _EXPECTED = re.compile(r"Expected an? (.+?)(?:\. Got value: (.*))?$", re.MULTILINE)
@@ -144,6 +145,11 @@ def _interpolation(error: OmegaConfBaseException, known: list[str], configs: lis
 
 def _class(text: str, key: str) -> str | None:
     """About a class that does not exist, or that is of another kind."""
+    if key == "model.metrics" and (found := _KEY_OF_A_METRIC.search(text)):
+        return (
+            f"{key}.{found[1]} has no class yet: give --{key}.{found[1]} CLASS before its keys (lit-coiba metrics "
+            "lists the classes)"
+        )
     if found := _NESTED.search(text):
         return (
             f"{key} names a class and takes no arguments, so --{key}.{found[1]} is not known here: the file of weights"
