@@ -73,15 +73,19 @@ def temporary_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
     """Remove temporary files whose writer was killed; those that a live process may be writing stay.
 
     The writer is dead if its process is gone from this machine. Of another machine's processes (or another
     container's) nothing is known: their files go when nobody has touched them for an hour; a block takes seconds.
+
+    Args:
+        folder: The folder.
+        name: Name of the file that they were to become; None = any.
     """
     for path in folder.iterdir():
         match = _TEMPORARY.fullmatch(path.name)
-        if match is None:
+        if match is None or (name is not None and not path.name.startswith(f".{name}.")):
             continue
         with suppress(OSError):  # another process was faster, or may not be meddled with
             dead = match["machine"] == _machine() and not _alive(int(match["pid"]))

@@ -17,6 +17,7 @@ from lit_coiba.callbacks import BlockProgress
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.shard import Shard
+from lit_coiba.files.atomic import remove_leftovers
 from lit_coiba.files.given_path import given_path
 from lit_coiba.files.owned import check_apart, check_own_file
 from lit_coiba.modules.explainer import Explainer
@@ -48,6 +49,8 @@ def check_statistics_arguments(file: str | os.PathLike[str], images: int, data: 
         raise InputError(f"file {path} is a folder: give the name of a file")
     check_apart(path, "file", image_folders(data))
     check_own_file(path, "file", is_statistics)
+    if path.parent.is_dir():
+        remove_leftovers(path.parent, path.name)
     return path
 
 

@@ -13,7 +13,8 @@ from lit_coiba.resources import resource
 DOCS = Path(__file__).parents[3] / "docs" / "methods"
 
 
-def test_every_method_has_two_lines(capsys):
+def test_every_method_has_two_lines(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     assert main(["methods"]) == 0
     lines = capsys.readouterr().out.splitlines()
     for page in pages():

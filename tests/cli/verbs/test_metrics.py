@@ -12,7 +12,8 @@ from lit_coiba.cli.pages.metric_cards import pages
 DOCS = Path(__file__).parents[3] / "docs" / "metrics"
 
 
-def test_every_metric_has_two_lines(capsys):
+def test_every_metric_has_two_lines(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     assert main(["metrics"]) == 0
     lines = capsys.readouterr().out.splitlines()
     for page in pages():
