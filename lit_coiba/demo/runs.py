@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +88,8 @@ class Runner:
         for name, method in self.methods(statistics).items():
             self.console.print(f"[bold]{model}: {name}[/bold]", highlight=False)
             self.watch.reset()
-            with quiet():
+            with quiet(), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".*are read first for activation statistics")  # the demo is about few
                 stores[name] = self.trainer().explain(Explainer(backbone, method), data, str(folder / name), limit)
             rates[name] = self._rate(stores[name])
         transform, board = Transform(backbone.preprocessing), None

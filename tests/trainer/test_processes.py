@@ -26,7 +26,7 @@ from lit_coiba.modules.explainer import Explainer
 from lit_coiba.trainer import Trainer
 from tests._testers import tiny
 from tests._testers.runs import NoiseData
-from tests._testers.runs import coiba
+from tests._testers.runs import coiba, passing_for
 
 folder, events = Path(sys.argv[1]), Path(sys.argv[2])
 
@@ -35,6 +35,7 @@ class Notes(Callback):
         what = "statistics" if outputs is None else "explain"
         (events / f"{what} block {batch.block} rank {trainer.global_rank} {os.getpid()}").touch()
 
+@passing_for(NoiseData)
 class Prepared(NoiseData):
     def prepare_data(self):
         (events / f"prepared by rank {os.environ.get('LOCAL_RANK', 0)}").touch()
@@ -104,7 +105,7 @@ def test_statistics_were_put_together_by_the_first_and_used_by_both(done):
     assert (statistics.count, statistics.layers) == (42, LAYERS)
     assert ExplanationStore(folder / "store").manifest.identity["statistics"] == statistics.digest()
     assert sorted(file.name for file in (folder / "store").iterdir()) == [
-        *("blocks", "contact_sheet.png", "manifest.json", "statistics.safetensors", "tensorboard")
+        *("blocks", "contact_sheet.png", "manifest.json", "samples.parquet", "statistics.safetensors", "tensorboard")
     ]
 
 
