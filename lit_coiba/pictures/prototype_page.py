@@ -54,7 +54,7 @@ def draw_pages(
         for number, strongest in enumerate(own):
             units, weights = [unit for unit, _ in strongest[:OF_CLASS]], [weight for _, weight in strongest[:OF_CLASS]]
             title = f"{class_name(number, prototypes.classes)}: the units of largest weight"
-            unit_page(prototypes, units, title, weights).save(drawn / f"{_stem(number, prototypes.classes)}.png")
+            unit_page(prototypes, units, title, weights).save(drawn / f"{page_name(number, prototypes.classes)}.png")
             report_progress(len(parts) + number + 1, len(parts) + len(own))
 
 
@@ -116,7 +116,7 @@ def framed(pixels: Tensor, box: Box, side: int, color: Tensor) -> Tensor:
     return picture
 
 
-def _stem(number: int, classes: list[str]) -> str:
+def page_name(number: int, classes: list[str]) -> str:
     """The name of the page of a class: its number, so that files are in order, and its name as far as it is plain."""
     name = classes[number] if number < len(classes) else ""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:40]
