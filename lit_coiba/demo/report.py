@@ -18,6 +18,7 @@ from lit_coiba.files.png import is_our_png
 from lit_coiba.pictures import Comparison, comparison
 from lit_coiba.pictures.names import class_name
 from lit_coiba.pictures.numbers import percent
+from lit_coiba.pictures.prototype_page import CLASSES, page_name
 
 EVENTS = ".lit-coiba"  # how the names of event files end that are replaced
 EXAMPLES = 2  # of each model on SyntheticParts, in the picture of all methods
@@ -74,7 +75,7 @@ def pictures(trained: Trained) -> list[str]:
     """Where prototypes and decisions are drawn."""
     return [
         f"{trained.prototypes.path / 'units' / '01.png'}  what the units of the InfoDisent head stand for",
-        f"{trained.prototypes.path / 'classes' / '0.png'}  the units of a class; other classes beside it",
+        f"{trained.prototypes.path / CLASSES / page_name(0, trained.prototypes.classes)}.png  the units of a class; other classes beside it",
         f"{trained.decisions.path / 'decisions' / '00.png'}  a decision: this looks like that; others beside it",
     ]
 
