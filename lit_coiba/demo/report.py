@@ -73,9 +73,10 @@ def head_summary(trained: Trained) -> str:
 
 def pictures(trained: Trained) -> list[str]:
     """Where prototypes and decisions are drawn."""
+    first = trained.prototypes.path / CLASSES / f"{page_name(0, trained.prototypes.classes)}.png"
     return [
         f"{trained.prototypes.path / 'units' / '01.png'}  what the units of the InfoDisent head stand for",
-        f"{trained.prototypes.path / CLASSES / page_name(0, trained.prototypes.classes)}.png  the units of a class; other classes beside it",
+        f"{first}  the units of a class; other classes beside it",
         f"{trained.decisions.path / 'decisions' / '00.png'}  a decision: this looks like that; others beside it",
     ]
 
