@@ -16,7 +16,7 @@ from lit_coiba.store import ExplanationStore
 
 GUIDES = sorted((Path(__file__).parents[2] / "docs" / "guide").glob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PROSE = ("limits", "python_api")  # guides without a command
+PROSE = ("exit_statuses", "limits", "python_api")  # guides without a command
 NOISE = (
     "are read first for activation statistics",
     "survive pure noise",
