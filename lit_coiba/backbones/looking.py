@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
@@ -25,8 +25,6 @@ _PASSED = (
     *("Permute", "Transpose", "T", "Expand", "Alias", "AsStrided", "Cat", "Stack", "Mean", "Sum", "Add", "Div", "Mul"),
 )
 ROUNDING = 1e-3  # relative differences that rounding may explain, in single precision
-
-Forward = Callable[[Tensor], Any]
 
 
 def noise_pair(model: nn.Module, size: tuple[int, int]) -> Tensor:

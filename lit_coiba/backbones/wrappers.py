@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from lit_coiba.core.errors import InputError, described
+from lit_coiba.core.errors import InputError, class_or_kind
 from lit_coiba.core.plain_forward import is_compiled
 
 _PARALLEL = {"DataParallel": "torch.nn.DataParallel", "DistributedDataParallel": "DistributedDataParallel"}
@@ -148,4 +148,4 @@ def not_a_name(given: Any) -> str:
     """What is wrong with something that should be the name of a timm model."""
     if isinstance(given, nn.Module):
         return f"Backbone takes the name of a timm model, not a {type(given).__name__}: use Backbone.wrap(model)"
-    return f"Backbone takes the name of a timm model, such as Backbone('resnet18'), not {described(given)}"
+    return f"Backbone takes the name of a timm model, such as Backbone('resnet18'), not {class_or_kind(given)}"

@@ -88,33 +88,11 @@ class LogProgress(ProgressBar):
     ) -> None:
         """Say how far it is, if it takes long."""
         if self._interval.due():
-            self._write(f"validating, batch {batch_idx + 1}", trainer, pl_module)
+            doing = "testing" if trainer.testing else "predicting" if trainer.predicting else "validating"
+            self._write(f"{doing}, batch {batch_idx + 1}", trainer, pl_module)
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Say how far it is, if it takes long."""
-        if self._interval.due():
-            self._write(f"testing, batch {batch_idx + 1}", trainer, pl_module)
-
-    def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Say how far it is, if it takes long."""
-        if self._interval.due():
-            self._write(f"predicting, batch {batch_idx + 1}", trainer, pl_module)
+    on_test_batch_end = on_validation_batch_end
+    on_predict_batch_end = on_validation_batch_end
 
     def _epoch(self, trainer: Trainer) -> str:
         last = trainer.max_epochs

@@ -142,6 +142,6 @@ def check_not_negative(**values: float) -> None:
             raise InputError(f"{name} is {value!r}: give 0 or more")
 
 
-def described(given: Any) -> str:
+def class_or_kind(given: Any) -> str:
     """What someone gave in the place of something else: an object of its type, or a class."""
     return f"the class {given.__name__}" if isinstance(given, type) else a_kind(given)

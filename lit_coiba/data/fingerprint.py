@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from lit_coiba.files.regular import open_regular
+from lit_coiba.files.digests import digest_of_file
 
 if TYPE_CHECKING:
     from lit_coiba.data.dataset import ImageDataset
@@ -26,7 +26,6 @@ Noticing = Literal["time", "content"]
 
 ABSENT = "absent"  # version of a file that is not there
 _AT = "@"  # begins what says where an object is
-_CHUNK = 2**20  # bytes that are hashed at once
 _DIGITS = 32  # of a hash
 
 
@@ -142,14 +141,10 @@ def _file_version(file: Path, noticing: Noticing) -> str:
 
 
 def _content(file: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with open_regular(file) as opened:
-            while chunk := opened.read(_CHUNK):
-                digest.update(chunk)
+        return digest_of_file(file)[:_DIGITS]
     except OSError:
         return "unreadable"
-    return digest.hexdigest()[:_DIGITS]
 
 
 def _moment(version: str) -> str:

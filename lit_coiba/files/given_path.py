@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from lit_coiba.core.errors import InputError, described
+from lit_coiba.core.errors import InputError, class_or_kind
 from lit_coiba.core.printable import printable
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -23,7 +23,7 @@ def given_path(given: str | os.PathLike[str], name: str) -> Path:
         InputError: It is no path, a URL, empty, as a variable of a shell is that is not set, or names no user's home.
     """
     if not isinstance(text := os.fspath(given) if isinstance(given, os.PathLike) else given, str):
-        raise InputError(f"{name} is {described(given)}: give a path, as text or a pathlib.Path")
+        raise InputError(f"{name} is {class_or_kind(given)}: give a path, as text or a pathlib.Path")
     if _URL.match(text):
         raise InputError(f"{name} is the URL {printable(text, 100)}: mount or download it, and give the local path")
     if not text.strip():

@@ -7,7 +7,7 @@ from lightning import LightningModule
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.trained import load_trained
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
-from lit_coiba.core.errors import InputError, described, warn
+from lit_coiba.core.errors import InputError, class_or_kind, warn
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.class_order import Reordered
 from lit_coiba.data.dataset import ImageDataset
@@ -32,7 +32,7 @@ class BlockModule(LightningModule):
         super().__init__()
         if not isinstance(backbone, Backbone):
             raise InputError(
-                f"backbone is {described(backbone)}: give a Backbone, Backbone(name) for a timm model or"
+                f"backbone is {class_or_kind(backbone)}: give a Backbone, Backbone(name) for a timm model or"
                 " Backbone.wrap(module) for a module"
             )
         if weights is not None:

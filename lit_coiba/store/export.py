@@ -31,7 +31,6 @@ from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.records import Row
 
 Format = Literal["npz", "png", "overlay"]
-FORMATS = ("npz", "png", "overlay")
 Draw = Callable[[Row], Image.Image | None]  # None = there is no picture of this row
 TABLE = "explanations.csv"  # file, id, label, target, probability, class; there when all files are
 SIDE = 224  # pixels, of the longer side of a picture, unless the map is larger

@@ -35,7 +35,6 @@ PLACES = ("row_edges", "column_edges", "image_size")
 PREDICTION = ("predicted", "predicted_probability")
 VERSION = "sample_version"  # column of texts, see `data.fingerprint`; absent in stores of version 0.1.0
 _NUMPY = {pa.float32(): np.float32, pa.float64(): np.float64, pa.int64(): np.int64}  # of maps and extras
-_Shape = list[int]
 _SHAPE = b"shape"  # field metadata of an extra: JSON list, the shape of one row
 
 
