@@ -15,7 +15,7 @@ from lit_coiba.functional.intervals import Interval, bootstrap_interval, paired_
 from lit_coiba.functional.localisation import energy_inside, pointing_hit, relevance_rank
 from lit_coiba.functional.maps import convolve, gaussian_kernel, resize_map, resize_ratio, smooth
 from lit_coiba.functional.moments import Moments
-from lit_coiba.functional.noise import antithetic_noise, noise, uniform
+from lit_coiba.functional.noise import antithetic_noise, keyed_noise, noise, uniform
 from lit_coiba.functional.part_purity import (
     LEFT_RIGHT,
     PartPurity,
@@ -79,6 +79,7 @@ __all__ = [
     "information",
     "information_gradient",
     "information_of_ratio",
+    "keyed_noise",
     "merge_parts",
     "merge_strongest",
     "merged_names",

@@ -17,9 +17,7 @@ def noise(seed: int, step: int, layer: int, shape: Sequence[int]) -> Tensor:
         >>> torch.equal(noise(0, 1, 2, (3, 4)), noise(0, 1, 2, (3, 4)))
         True
     """
-    digest = hashlib.blake2b(f"{seed}/{step}/{layer}".encode(), digest_size=8).digest()
-    generator = torch.Generator("cpu").manual_seed(int.from_bytes(digest, "little"))
-    return torch.randn(tuple(shape), generator=generator, dtype=torch.float32, device="cpu")
+    return _drawn(f"{seed}/{step}/{layer}", shape)
 
 
 def uniform(normal: Tensor) -> Tensor:
@@ -36,3 +34,28 @@ def antithetic_noise(seed: int, step: int, layer: int, shape: Sequence[int]) -> 
     """`noise` in pairs of opposite sign along the first axis: the mean over an even number of copies is zero."""
     half = noise(seed, step, layer, ((shape[0] + 1) // 2, *shape[1:]))
     return torch.cat([half, -half])[: shape[0]]
+
+
+def keyed_noise(seed: int, ids: Sequence[str], name: str, shape: Sequence[int]) -> Tensor:
+    """Standard normal numbers ``(B, *shape)``, fp32 on the CPU: for each sample a function of seed, id, name and shape.
+
+    A sample's draws do not depend on the other samples, their order, or the process that asks.
+
+    Args:
+        seed: Seed of the draws.
+        ids: B ids of samples.
+        name: What they are for: draws for two purposes are independent.
+        shape: Shape of one sample's draws.
+
+    Example:
+        >>> one, two = keyed_noise(0, ["a", "b"], "subsets", (3,))
+        >>> torch.equal(two, keyed_noise(0, ["b"], "subsets", (3,))[0]), torch.equal(one, two)
+        (True, False)
+    """
+    return torch.stack([_drawn(f"{seed}/{name}/{sample}", shape) for sample in ids])
+
+
+def _drawn(key: str, shape: Sequence[int]) -> Tensor:
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    generator = torch.Generator("cpu").manual_seed(int.from_bytes(digest, "little"))
+    return torch.randn(tuple(shape), generator=generator, dtype=torch.float32, device="cpu")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from torch import Tensor
 
-from lit_coiba.core.targets import Resolved
+from lit_coiba.core.targets import Resolved, Targets
+from lit_coiba.metrics.shared import Shared
 
 Model = Callable[[Tensor], Any]  # normalized images (B, C, H, W) -> logits (B, K), or what a target finds its output in
+Explain = Callable[[Any, Tensor, Targets], Tensor]  # model, images (B, C, H, W), targets -> maps (B, h, w)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +28,8 @@ class ScoredBatch:
     maps: Tensor  # (R, h, w), at any resolution
     ids: tuple[str, ...]  # R sample ids
     regions: Tensor | None = None  # (R, H, W) bool: where the objects are; empty where that is not known
+    method: Explain | None = None  # what made the maps, for metrics that explain again
+    shared: Shared = field(default_factory=Shared)  # what other metrics and other maps of the same rows have computed
 
     def __len__(self) -> int:
         return len(self.maps)
@@ -35,4 +39,4 @@ class ScoredBatch:
         return [name for name in sorted(needs) if getattr(self, name) is None]
 
 
-INGREDIENTS = tuple(field.name for field in fields(ScoredBatch))
+INGREDIENTS = tuple(part.name for part in fields(ScoredBatch))

@@ -6,6 +6,17 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.functional import precise
 
 
+def maps_of(maps: Tensor, images: Tensor) -> Tensor:
+    """`checked_maps` of a batch of images, on their device.
+
+    Raises:
+        InputError: They are not one for each image, or the images are no batch.
+    """
+    if images.dim() != 4:
+        raise InputError(f"images have shape {tuple(images.shape)}: give model input (B, C, H, W)")
+    return checked_maps(maps, len(images)).to(images.device)
+
+
 def checked_maps(maps: Tensor, samples: int) -> Tensor:
     """Maps that are one per sample, detached, in single precision at least.
 

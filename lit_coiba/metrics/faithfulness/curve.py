@@ -7,29 +7,26 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from lit_coiba.core.batched_evaluator import CPU_PIXELS, report_progress
-from lit_coiba.core.behavior import behavior_of
 from lit_coiba.core.errors import InputError, check_choice
-from lit_coiba.core.frozen import frozen
 from lit_coiba.core.targets import Targets
 from lit_coiba.functional import (
     area_under_curve,
     cell_values,
     noise,
-    perturb,
     ranks,
     resample_curve,
     spread_cells,
     step_counts,
 )
 from lit_coiba.metrics.batch import Model
-from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness, resolve_on
-from lit_coiba.metrics.maps import checked_maps, not_finite
+from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness
+from lit_coiba.metrics.faithfulness.removal import OUTPUT, Output, Removal, Removed, settled_baseline
+from lit_coiba.metrics.maps import maps_of, not_finite
 from lit_coiba.metrics.metric import Metric
-from lit_coiba.perturbation.baselines import Baseline, BaselineImages, Space, Window
+from lit_coiba.metrics.shared import Shared
+from lit_coiba.perturbation.baselines import BaselineImages, Space, Window
 
 Preset = Literal["rise", "coiba"]
-Output = Literal["prob", "logit", "logprob"]
 Order = Literal["morf", "lerf", "random"]
 Ties = Literal["first", "last"]
 
@@ -37,8 +34,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "rise": {"space": "input", "rows": 1, "blur": "rise", "blur_size": 11, "blur_sigma": 5.0},
     "coiba": {"space": "pixels", "rows": 8, "blur": "gaussian", "blur_size": 51, "blur_sigma": 50.0},
 }
-OUTPUT: Output = "prob"  # of a class, where neither the target nor the user says another one
-CHUNK = 64  # images a forward, on a GPU
 POINTS = 101  # of the mean curve, where the number of steps depends on the image
 
 
@@ -61,7 +56,9 @@ class PerturbationCurve(Metric):
             score of its own keeps it.
         baseline: What pixels are exchanged with: ``zero``, ``black``, ``mean``, ``blur``, ``noise``, ``uniform``,
             ``opposite``, ``minimum`` (the "black" of Quantus) or a number; see
-            `perturbation.baselines.BaselineImages`. None = zero for deletion, blur for insertion.
+            `perturbation.baselines.BaselineImages`. ``tokens``: a vision transformer's patches are dropped, which needs
+            a `grid_size` of whole patches; ``auto``: tokens where the model can. None = zero for deletion, blur for
+            insertion.
         space: Where the baseline is made: normalized model ``input``, or ``pixels`` in [0, 1].
         order: ``morf`` = most relevant first, ``lerf`` = least relevant first, ``random`` = the same for all images.
         ties: Which of equal pixels goes first, in row-major order; see `functional.ranks`.
@@ -83,7 +80,7 @@ class PerturbationCurve(Metric):
         InputError: An argument that is not among its choices or out of range.
     """
 
-    needs = Faithfulness.needs  # a faithfulness metric, by what it takes
+    needs = (*Faithfulness.needs, "shared")  # a faithfulness metric, by what it takes
     inserts: ClassVar[bool]  # from the baseline to the image, else the other way
 
     curve_total: Tensor  # (points,) fp64: sum of the defined curves
@@ -92,7 +89,7 @@ class PerturbationCurve(Metric):
         self,
         preset: Preset = "rise",
         output: Output = OUTPUT,
-        baseline: Baseline | float | None = None,
+        baseline: Removed | float | None = None,
         space: Space | None = None,
         order: Order = "morf",
         ties: Ties = "first",
@@ -116,7 +113,8 @@ class PerturbationCurve(Metric):
             raise InputError(f"steps {steps}, step {step} and rows {rows}: give one of the three")
         self.preset = preset
         self.output = check_choice(output, Output, "output")
-        self.baseline = ("blur" if self.inserts else "zero") if baseline is None else baseline
+        own: Removed = "blur" if self.inserts else "zero"
+        self.baseline = own if baseline is None else baseline
         self.space = settled["space"] if space is None else space
         self.order = check_choice(order, Order, "order")
         self.ties: Ties = check_choice(ties, Ties, "ties")
@@ -136,19 +134,24 @@ class PerturbationCurve(Metric):
                 raise InputError(f"{name} is {value}: give 1 or more")
         if self.grid_size is not None and min(self._grid((0, 0))) < 1:
             raise InputError(f"grid_size is {grid_size}: give 1 or more in height and width")
+        images: Any = own if self.baseline in ("tokens", "auto") else self.baseline
         self._baselines = BaselineImages(
-            self.baseline, self.space, self.blur, self.blur_size, self.blur_sigma, mean, std, seed
+            images, self.space, self.blur, self.blur_size, self.blur_sigma, mean, std, seed
         )
         points = POINTS if steps is None else steps + 1
         self.add_state("curve_total", torch.zeros(points, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def score(self, model: Model, images: Tensor, targets: Targets, maps: Tensor) -> Tensor:
-        """Area under each sample's curve ``(B,)``; see `Faithfulness.score`."""
-        return area_under_curve(self.curves(model, images, targets, maps))
+    def score(
+        self, model: Model, images: Tensor, targets: Targets, maps: Tensor, shared: Shared | None = None
+    ) -> Tensor:
+        """Area under each sample's curve ``(B,)``; see `Faithfulness.score` and `RemovalMetric.score`."""
+        return area_under_curve(self.curves(model, images, targets, maps, shared))
 
-    def update(self, model: Model, images: Tensor, targets: Targets, maps: Tensor) -> None:
+    def update(
+        self, model: Model, images: Tensor, targets: Targets, maps: Tensor, shared: Shared | None = None
+    ) -> None:
         """Add a batch; the arguments are those of `score`."""
-        curves = self.curves(model, images, targets, maps)
+        curves = self.curves(model, images, targets, maps, shared)
         self._add(area_under_curve(curves))
         points = resample_curve(curves.to(self.curve_total.device), len(self.curve_total))
         self.curve_total = self.curve_total + points[~points.isnan().any(1)].double().sum(0)
@@ -161,32 +164,24 @@ class PerturbationCurve(Metric):
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
             return self.curve_total / self.count
 
-    def curves(self, model: Model, images: Tensor, targets: Targets, maps: Tensor) -> Tensor:
+    def curves(
+        self, model: Model, images: Tensor, targets: Targets, maps: Tensor, shared: Shared | None = None
+    ) -> Tensor:
         """The scores s_0 ... s_K of each sample ``(B, K + 1)``; arguments and errors as those of `score`."""
-        if images.dim() != 4:
-            raise InputError(f"images have shape {tuple(images.shape)}: give model input (B, C, H, W)")
-        if (behavior := behavior_of(model)) is not None:
-            behavior.refuse_batches()
-        maps = checked_maps(maps, len(images)).to(images.device)
-        images = images.detach()
-        size = (images.shape[-2], images.shape[-1])
-        grid = self._grid(size)
-        counts = torch.tensor(self._counts(grid, size), device=images.device)
-        places = spread_cells(self._places(maps, grid), size)
-        baseline = self._baselines.of(images, model)
-        start, end = (baseline, images) if self.inserts else (images, baseline)
-        with frozen(model), torch.no_grad():
-            out = model(images.clone())  # which a model may write into
-            resolved = resolve_on(out, targets, images).scored_by(self.output, asked=self.output != OUTPUT)
-            clean = resolved.score(out).unsqueeze(1)
-            counts = counts[:-1] if self.inserts else counts[1:]  # the clean images are an end, and known
-            scores = []
-            for pairs in torch.arange(len(images) * len(counts), device=images.device).split(self._chunk(images)):
-                image, step = pairs // len(counts), pairs % len(counts)
-                perturbed = perturb(start[image], end[image], places[image], counts[step])
-                scores.append(resolved.take(image).score(model(perturbed)))
-                report_progress(sum(map(len, scores)), len(images) * len(counts))
-        others = torch.cat(scores).view(len(images), -1)
+        maps = maps_of(maps, images)
+        baseline = settled_baseline(model, self.baseline, self._baselines)
+        removal = Removal(model, images, targets, baseline, self.output, self.chunk, shared)
+        removal.cells(None if self.grid_size is None else self._grid(removal.size))  # refuses cells that cannot be
+        grid = self._grid(removal.size)
+        counts = torch.tensor(self._counts(grid, removal.size), device=images.device)
+        order = self._places(maps, grid)
+        inner = counts[:-1] if self.inserts else counts[1:]  # the clean images are an end, and known
+
+        def removed(rows: Tensor, copies: Tensor) -> Tensor:
+            exchanged = spread_cells(order[rows], removal.canvas) < inner[copies][:, None, None]
+            return ~exchanged if self.inserts else exchanged
+
+        others, clean = removal.scores(len(inner), removed), removal.clean.unsqueeze(1)
         curves = torch.cat([others, clean] if self.inserts else [clean, others], 1)
         return curves.masked_fill(not_finite(maps).unsqueeze(1), torch.nan)
 
@@ -202,13 +197,6 @@ class PerturbationCurve(Metric):
         """
         self._counts(self._grid(size), size)
         self._baselines.check(size)
-
-    def _chunk(self, images: Tensor) -> int:
-        """Images a forward."""
-        if self.chunk is not None:
-            return self.chunk
-        pixels = images.shape[-2] * images.shape[-1]
-        return max(1, CPU_PIXELS // pixels) if images.device.type == "cpu" else CHUNK
 
     def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
         if self.grid_size is None:

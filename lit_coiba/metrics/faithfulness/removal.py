@@ -1,0 +1,216 @@
+"""The one place where metrics run images with parts removed: masks -> batched forward -> scores of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lit_coiba.backbones.tokens import TokenDropping
+from lit_coiba.core.batched_evaluator import CPU_PIXELS, report_progress
+from lit_coiba.core.behavior import behavior_of
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.frozen import frozen
+from lit_coiba.core.targets import Resolved, Targets
+from lit_coiba.functional import spread_cells
+from lit_coiba.metrics.batch import Model
+from lit_coiba.metrics.faithfulness.faithfulness import resolve_on
+from lit_coiba.metrics.shared import Shared
+from lit_coiba.perturbation.baselines import Baseline, BaselineImages
+
+Output = Literal["prob", "logit", "logprob"]
+Removed = Baseline | Literal["tokens", "auto"]  # what a removed part is replaced by, beside numbers
+Masks = Callable[[Tensor, Tensor], Tensor]  # rows (n,), copies (n,) -> what is removed of each (n, *canvas), bool
+
+OUTPUT: Output = "prob"  # of a class, where neither the target nor the user says another one
+CHUNK = 64  # images a forward, on a GPU
+
+
+class Removal:
+    """A batch of images whose parts can be removed, and the score of what is explained in what is left.
+
+    Masks live on the `canvas`: the pixels of the image, or, with ``tokens``, the patches of a vision transformer, whose
+    removed tokens are absent from the sequence instead of being painted over (Jain et al., 2022, arXiv 2204.08945).
+
+    Args:
+        model: Images to logits, or to a structure with them.
+        images: Normalized model input ``(B, C, H, W)``.
+        targets: What is scored, a row for each image; see `Faithfulness.score`.
+        baseline: What takes the place of removed pixels; ``tokens`` = nothing, the patches' tokens are dropped.
+        output: Score of a class; a target that has a score of its own keeps it.
+        chunk: Images a forward; bounds memory, and changes no score. None = a number for the device.
+        shared: What other metrics have computed for the same model, images and targets.
+
+    Raises:
+        InputError: Images or targets that do not fit the model, or a baseline that it cannot have.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        images: Tensor,
+        targets: Targets,
+        baseline: BaselineImages | Literal["tokens"],
+        output: Output = OUTPUT,
+        chunk: int | None = None,
+        shared: Shared | None = None,
+    ) -> None:
+        if (behavior := behavior_of(model)) is not None:
+            behavior.refuse_batches()
+        self.model = model
+        self.images = images.detach()
+        self.size = (images.shape[-2], images.shape[-1])
+        self._shared = Shared() if shared is None else shared
+        self._chunk = chunk
+        self._baseline = baseline
+        self._output = output
+        self._tokens = TokenDropping.of(model) if baseline == "tokens" else None
+        if self._tokens is None:
+            self._replacement()  # refuses images that are too small for it, before anything runs
+        out = self._shared.get(("output", id(model)), self._clean_output)
+        self.resolved: Resolved = resolve_on(out, targets, images).scored_by(output, asked=output != OUTPUT)
+        self.clean: Tensor = self.resolved.score(out)  # (B,) score of the images as they are
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """Rows and columns of masks: the pixels of the image, or the patches where tokens are dropped."""
+        return self.size if self._tokens is None else self._tokens.grid
+
+    def grid(self, cells: int) -> tuple[int, int]:
+        """A grid of `cells` by `cells`, or where tokens are dropped the finest one up to that which splits no patch."""
+        rows, columns = (max(n for n in range(1, min(cells, side) + 1) if side % n == 0) for side in self.canvas)
+        return (cells, cells) if self._tokens is None else (rows, columns)
+
+    def cells(self, grid: tuple[int, int] | None) -> Tensor:
+        """Number of the cell, row by row, at each place of the canvas, int64 ``canvas``; None = each place is a cell.
+
+        Raises:
+            InputError: A cell would be smaller than a place, or would split a patch.
+        """
+        rows, columns = self.canvas
+        height, width = self.canvas if grid is None else grid
+        if self._tokens is not None and grid is None:
+            raise InputError(
+                f"baseline tokens removes whole patches, not pixels: set grid_size to {rows} x {columns} patches, or to"
+                " a divisor of both"
+            )
+        if self._tokens is not None and (rows % height or columns % width):
+            raise InputError(
+                f"grid_size is {height} x {width}, which splits patches: the model has {rows} x {columns} of them; give"
+                " a divisor of both, or another baseline than tokens"
+            )
+        if height > rows or width > columns:
+            raise InputError(f"grid_size is {height} x {width}, but images have {rows} x {columns} pixels: give fewer")
+        numbers = torch.arange(height * width, device=self.images.device).view(1, height, width)
+        return spread_cells(numbers, self.canvas)[0]
+
+    def scores(self, count: int, removed: Masks) -> Tensor:
+        """Scores ``(B, count)`` of `count` copies of each image.
+
+        Args:
+            count: Number of copies of each image.
+            removed: What is removed of some copies: called with the number of the image and that of the copy, ``(n,)``
+                each, it returns masks ``(n, *canvas)``, bool, True = removed.
+        """
+        found = []
+        total = len(self.images) * count
+        with frozen(self.model), torch.no_grad():
+            for pairs in torch.arange(total, device=self.images.device).split(self._at_once()):
+                if self._tokens is None:
+                    rows, copies = pairs // count, pairs % count
+                else:  # copies of one number lose as many tokens for all images, and are gathered together
+                    rows, copies = pairs % len(self.images), pairs // len(self.images)
+                out = self._run(rows, removed(rows, copies))
+                found.append(self.resolved.take(rows).score(out))
+                report_progress(sum(map(len, found)), total)
+        if not total:
+            return self.clean.new_empty(len(self.images), count)
+        scores = torch.cat(found)
+        if self._tokens is None:
+            return scores.view(len(self.images), count)
+        return scores.view(count, len(self.images)).T.contiguous()
+
+    def cell_scores(self, count: int, cells: Tensor, removed: Masks) -> Tensor:
+        """`scores` where what is removed is told by cell: `removed` returns ``(n, number of cells)``, bool.
+
+        Args:
+            count: Number of copies of each image.
+            cells: Number of the cell at each place of the canvas, ``canvas`` or ``(B, *canvas)``, int64.
+            removed: As for `scores`, by cell.
+        """
+
+        def masks(rows: Tensor, copies: Tensor) -> Tensor:
+            told = removed(rows, copies)
+            places = (cells.expand(len(rows), *cells.shape) if cells.dim() == 2 else cells[rows]).flatten(1)
+            return told.gather(1, places).unflatten(1, self.canvas)
+
+        return self.scores(count, masks)
+
+    def empty(self) -> Tensor:
+        """Score of each image without any part ``(B,)``; NaN where tokens are dropped and the model pools patches."""
+
+        def all_removed(rows: Tensor, _: Tensor) -> Tensor:
+            return torch.ones(len(rows), *self.canvas, dtype=torch.bool, device=rows.device)
+
+        return self.shared(("empty",), lambda: self.scores(1, all_removed)[:, 0])
+
+    def shared(self, key: tuple[Any, ...], compute: Callable[[], Tensor]) -> Tensor:
+        """What does not depend on a map, computed once for all maps and metrics with this baseline and this output.
+
+        Args:
+            key: What decides it, beside model, images, targets, baseline and output.
+            compute: Function that computes it.
+        """
+        return self._shared.get((*key, id(self.model), repr(self._baseline), self._output), compute)
+
+    def _clean_output(self) -> Any:
+        with frozen(self.model), torch.no_grad():
+            return self.model(self.images.clone())  # which a model may write into
+
+    def _run(self, rows: Tensor, removed: Tensor) -> Any:
+        """The model's output for some images without what is removed of them."""
+        if self._tokens is None:
+            replaced = self._replacement()
+            return self.model(torch.where(removed.unsqueeze(1), replaced[rows], self.images[rows]))
+        dropping = self._tokens
+        embedded = self._shared.get(("embedding", id(self.model)), lambda: dropping.embed(self.images))
+        return dropping.run(embedded[rows], ~removed.flatten(1))
+
+    def _replacement(self) -> Tensor:
+        """Baselines ``(B, C, H, W)``."""
+        baseline = self._baseline
+        assert isinstance(baseline, BaselineImages)
+        return self._shared.get(("baseline", repr(baseline), id(self.model)), lambda: baseline.of(self.images, self.model))
+
+    def _at_once(self) -> int:
+        """Images a forward."""
+        if self._chunk is not None:
+            return self._chunk
+        pixels = self.size[0] * self.size[1]
+        return max(1, CPU_PIXELS // pixels) if self.images.device.type == "cpu" else CHUNK
+
+
+def settled_baseline(
+    model: Model, baseline: Removed | float, default: BaselineImages
+) -> BaselineImages | Literal["tokens"]:
+    """What removed parts are replaced by: `default`, or nothing where tokens are asked for, or where ``auto`` can.
+
+    Args:
+        model: The model.
+        baseline: What the user asked for.
+        default: Baseline images for everything but tokens.
+
+    Raises:
+        InputError: Tokens are asked for and the model cannot drop them.
+    """
+    if baseline == "tokens":
+        return "tokens"
+    if baseline == "auto":
+        try:
+            TokenDropping.of(model)
+        except InputError:
+            return default
+        return "tokens"
+    return default
