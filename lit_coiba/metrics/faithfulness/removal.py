@@ -182,7 +182,9 @@ class Removal:
         """Baselines ``(B, C, H, W)``."""
         baseline = self._baseline
         assert isinstance(baseline, BaselineImages)
-        return self._shared.get(("baseline", repr(baseline), id(self.model)), lambda: baseline.of(self.images, self.model))
+        return self._shared.get(
+            ("baseline", repr(baseline), id(self.model)), lambda: baseline.of(self.images, self.model)
+        )
 
     def _at_once(self) -> int:
         """Images a forward."""
