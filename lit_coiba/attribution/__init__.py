@@ -7,9 +7,11 @@ from lit_coiba.core.lazy import lazily
 if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazily`
     from lit_coiba.attribution.attention_rollout import AttentionRollout as AttentionRollout
     from lit_coiba.attribution.attn_lrp import AttnLRP as AttnLRP
+    from lit_coiba.attribution.center_gaussian import CenterGaussian as CenterGaussian
     from lit_coiba.attribution.chefer import Chefer as Chefer
     from lit_coiba.attribution.composite_lrp import CompositeLRP as CompositeLRP
     from lit_coiba.attribution.deep_lift import DeepLift as DeepLift
+    from lit_coiba.attribution.edge_detector import EdgeDetector as EdgeDetector
     from lit_coiba.attribution.eva import EVA as EVA
     from lit_coiba.attribution.grad_cam import GradCAM as GradCAM
     from lit_coiba.attribution.head_attribution import HeadAttribution as HeadAttribution

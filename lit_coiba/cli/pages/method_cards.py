@@ -38,7 +38,7 @@ GROUPS = {
     "relevance propagation: rules for each operation": ("AttnLRP", "CompositeLRP", "DeepLift"),
     "attention": ("AttentionRollout", "Chefer"),
     "heads that explain themselves": ("HeadAttribution",),
-    "baseline": ("RandomMap",),
+    "baseline": ("CenterGaussian", "EdgeDetector", "RandomMap"),
 }
 RECOMMENDED = """\
 Where to start: GradCAM is fast and works on CNNs, ViTs and Swin; IBA and CoIBA say how many bits each place
