@@ -3,6 +3,7 @@
 from lit_coiba.functional.blur import blur_images, folded_gaussian_window, gaussian_window
 from lit_coiba.functional.coalitions import coalitions, shapley_values
 from lit_coiba.functional.curves import area_under_curve, perturb, resample_curve, step_counts
+from lit_coiba.functional.form import compactness, gini, harmonic_mean, highest_cells, map_entropy, pearson
 from lit_coiba.functional.hsic import hsic
 from lit_coiba.functional.information import (
     BITS_PER_NAT,
@@ -12,7 +13,14 @@ from lit_coiba.functional.information import (
     information_of_ratio,
 )
 from lit_coiba.functional.intervals import Interval, bootstrap_interval, paired_intervals
-from lit_coiba.functional.localisation import energy_inside, pointing_hit, relevance_rank
+from lit_coiba.functional.localisation import (
+    effective_heat_ratio,
+    energy_inside,
+    highest_share,
+    oracle_ceiling,
+    pointing_hit,
+    relevance_rank,
+)
 from lit_coiba.functional.maps import convolve, gaussian_kernel, resize_map, resize_ratio, smooth
 from lit_coiba.functional.moments import Moments
 from lit_coiba.functional.noise import antithetic_noise, keyed_noise, noise, uniform
@@ -65,9 +73,11 @@ __all__ = [
     "channel_purity",
     "channel_rv",
     "coalitions",
+    "compactness",
     "convolve",
     "cosine_similarity_weights",
     "duplicates",
+    "effective_heat_ratio",
     "energy_inside",
     "explained_variance",
     "first_order",
@@ -75,20 +85,27 @@ __all__ = [
     "fp64_where_possible",
     "gaussian_kernel",
     "gaussian_window",
+    "gini",
+    "harmonic_mean",
+    "highest_cells",
+    "highest_share",
     "hsic",
     "information",
     "information_gradient",
     "information_of_ratio",
     "keyed_noise",
+    "map_entropy",
     "merge_parts",
     "merge_strongest",
     "merged_names",
     "noise",
+    "oracle_ceiling",
     "pair_purity",
     "paired_intervals",
     "part_purity",
     "part_vectors",
     "parts_inside",
+    "pearson",
     "perturb",
     "pointing_hit",
     "precise",

@@ -7,12 +7,19 @@ from lit_coiba.core.lazy import lazily
 if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazily`
     from lit_coiba.metrics.batch import ScoredBatch as ScoredBatch
     from lit_coiba.metrics.card import MetricCard as MetricCard
+    from lit_coiba.metrics.complexity.entropy import Entropy as Entropy
+    from lit_coiba.metrics.complexity.mst_compactness import MSTCompactness as MSTCompactness
+    from lit_coiba.metrics.complexity.sparseness import Sparseness as Sparseness
     from lit_coiba.metrics.faithfulness.deletion import Deletion as Deletion
     from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness as Faithfulness
     from lit_coiba.metrics.faithfulness.insertion import Insertion as Insertion
+    from lit_coiba.metrics.localisation.box_localisation import BoxLocalisation as BoxLocalisation
+    from lit_coiba.metrics.localisation.effective_heat_ratio import EffectiveHeatRatio as EffectiveHeatRatio
     from lit_coiba.metrics.localisation.energy_gain import EnergyGain as EnergyGain
     from lit_coiba.metrics.localisation.energy_pointing import EnergyPointing as EnergyPointing
+    from lit_coiba.metrics.localisation.grid_pointing import GridPointing as GridPointing
     from lit_coiba.metrics.localisation.localisation import Localisation as Localisation
+    from lit_coiba.metrics.localisation.mask_localisation import MaskLocalisation as MaskLocalisation
     from lit_coiba.metrics.localisation.pointing_game import PointingGame as PointingGame
     from lit_coiba.metrics.localisation.relevance_rank import RelevanceRank as RelevanceRank
     from lit_coiba.metrics.metric import Metric as Metric

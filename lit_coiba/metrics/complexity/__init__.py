@@ -1,0 +1,1 @@
+"""What is a map like: simple, sparse, in one place? Form says nothing about truth."""
