@@ -34,3 +34,9 @@ def checked_maps(maps: Tensor, samples: int) -> Tensor:
 def not_finite(maps: Tensor) -> Tensor:
     """Which maps ``(B, h, w)`` have a NaN or an infinity, ``(B,)``."""
     return ~maps.isfinite().flatten(1).all(1)
+
+
+def constant(maps: Tensor) -> Tensor:
+    """Which maps ``(B, h, w)`` have one value everywhere, ``(B,)``."""
+    values = maps.flatten(1)
+    return (values == values[:, :1]).all(1)

@@ -23,9 +23,16 @@ from lit_coiba.perturbation.baselines import Baseline, BaselineImages
 Output = Literal["prob", "logit", "logprob"]
 Removed = Baseline | Literal["tokens", "auto"]  # what a removed part is replaced by, beside numbers
 Masks = Callable[[Tensor, Tensor], Tensor]  # rows (n,), copies (n,) -> what is removed of each (n, *canvas), bool
+Images = Callable[[Tensor, Tensor], Tensor]  # rows (n,), copies (n,) -> images (n, C, H, W)
+Read = Callable[[Resolved, Any], Tensor]  # n rows, the model's output for n images -> n scores
 
 OUTPUT: Output = "prob"  # of a class, where neither the target nor the user says another one
 CHUNK = 64  # images a forward, on a GPU
+
+
+def score_of(resolved: Resolved, out: Any) -> Tensor:
+    """Score of each row, ``(R,)``: what is read from an output where nothing else is asked for."""
+    return resolved.score(out)
 
 
 class Removal:
@@ -42,6 +49,7 @@ class Removal:
         output: Score of a class; a target that has a score of its own keeps it.
         chunk: Images a forward; bounds memory, and changes no score. None = a number for the device.
         shared: What other metrics have computed for the same model, images and targets.
+        asked: Whether the user set `output`; None = where it is not the usual one.
 
     Raises:
         InputError: Images or targets that do not fit the model, or a baseline that it cannot have.
@@ -56,6 +64,7 @@ class Removal:
         output: Output = OUTPUT,
         chunk: int | None = None,
         shared: Shared | None = None,
+        asked: bool | None = None,
     ) -> None:
         if (behavior := behavior_of(model)) is not None:
             behavior.refuse_batches()
@@ -70,7 +79,9 @@ class Removal:
         if self._tokens is None:
             self._replacement()  # refuses images that are too small for it, before anything runs
         out = self._shared.get(("output", id(model)), self._clean_output)
-        self.resolved: Resolved = resolve_on(out, targets, images).scored_by(output, asked=output != OUTPUT)
+        self.resolved: Resolved = resolve_on(out, targets, images).scored_by(
+            output, asked=output != OUTPUT if asked is None else asked
+        )
         self.clean: Tensor = self.resolved.score(out)  # (B,) score of the images as they are
 
     @property
@@ -106,14 +117,29 @@ class Removal:
         numbers = torch.arange(height * width, device=self.images.device).view(1, height, width)
         return spread_cells(numbers, self.canvas)[0]
 
-    def scores(self, count: int, removed: Masks) -> Tensor:
+    def scores(self, count: int, removed: Masks, read: Read = score_of) -> Tensor:
         """Scores ``(B, count)`` of `count` copies of each image.
 
         Args:
             count: Number of copies of each image.
             removed: What is removed of some copies: called with the number of the image and that of the copy, ``(n,)``
                 each, it returns masks ``(n, *canvas)``, bool, True = removed.
+            read: What is read from the model's output for some rows.
         """
+        return self._evaluated(count, lambda rows, copies: self._run(rows, removed(rows, copies)), read)
+
+    def image_scores(self, count: int, made: Images, read: Read = score_of) -> Tensor:
+        """Scores ``(B, count)`` of images that are made of each image otherwise than by a baseline.
+
+        Args:
+            count: Number of images that are made of each.
+            made: Function that makes some of them: called as for `scores`, it returns ``(n, C, H, W)``.
+            read: What is read from the model's output for some rows.
+        """
+        return self._evaluated(count, lambda rows, copies: self.model(made(rows, copies)), read)
+
+    def _evaluated(self, count: int, run: Callable[[Tensor, Tensor], Any], read: Read) -> Tensor:
+        """What is read from the model's outputs for `count` copies of each image, ``(B, count)``."""
         found = []
         total = len(self.images) * count
         with frozen(self.model), torch.no_grad():
@@ -122,8 +148,7 @@ class Removal:
                     rows, copies = pairs // count, pairs % count
                 else:  # copies of one number lose as many tokens for all images, and are gathered together
                     rows, copies = pairs % len(self.images), pairs // len(self.images)
-                out = self._run(rows, removed(rows, copies))
-                found.append(self.resolved.take(rows).score(out))
+                found.append(read(self.resolved.take(rows), run(rows, copies)))
                 report_progress(sum(map(len, found)), total)
         if not total:
             return self.clean.new_empty(len(self.images), count)
@@ -132,13 +157,14 @@ class Removal:
             return scores.view(len(self.images), count)
         return scores.view(count, len(self.images)).T.contiguous()
 
-    def cell_scores(self, count: int, cells: Tensor, removed: Masks) -> Tensor:
+    def cell_scores(self, count: int, cells: Tensor, removed: Masks, read: Read = score_of) -> Tensor:
         """`scores` where what is removed is told by cell: `removed` returns ``(n, number of cells)``, bool.
 
         Args:
             count: Number of copies of each image.
             cells: Number of the cell at each place of the canvas, ``canvas`` or ``(B, *canvas)``, int64.
             removed: As for `scores`, by cell.
+            read: What is read from the model's output for some rows.
         """
 
         def masks(rows: Tensor, copies: Tensor) -> Tensor:
@@ -146,7 +172,7 @@ class Removal:
             places = (cells.expand(len(rows), *cells.shape) if cells.dim() == 2 else cells[rows]).flatten(1)
             return told.gather(1, places).unflatten(1, self.canvas)
 
-        return self.scores(count, masks)
+        return self.scores(count, masks, read)
 
     def empty(self) -> Tensor:
         """Score of each image without any part ``(B,)``; NaN where tokens are dropped and the model pools patches."""

@@ -16,7 +16,7 @@ from lit_coiba.metrics.faithfulness.removal import OUTPUT, Output, Removal, Remo
 from lit_coiba.metrics.maps import maps_of, not_finite
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.metrics.shared import Shared
-from lit_coiba.perturbation.baselines import BaselineImages, Space
+from lit_coiba.perturbation.baselines import Baseline, BaselineImages, Space
 
 
 class RemovalMetric(Metric):
@@ -36,6 +36,8 @@ class RemovalMetric(Metric):
     """
 
     needs: ClassVar[tuple[str, ...]] = (*Faithfulness.needs, "ids", "shared")
+    usual_baseline: ClassVar[Baseline] = "zero"  # where tokens are asked for if possible, and are not
+    usual_output: ClassVar[Output] = OUTPUT  # the default, which gives way to a target's own score
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class RemovalMetric(Metric):
         self.chunk = chunk
         if chunk is not None and chunk < 1:
             raise InputError(f"chunk is {chunk}: give 1 or more")
-        self._baselines = BaselineImages("zero" if baseline in ("tokens", "auto") else baseline, space)  # type: ignore[arg-type]
+        self._baselines = BaselineImages(self.usual_baseline if baseline in ("tokens", "auto") else baseline, space)  # type: ignore[arg-type]
 
     def score(
         self,
@@ -75,7 +77,8 @@ class RemovalMetric(Metric):
         """
         maps = maps_of(maps, images)
         baseline = settled_baseline(model, self.baseline, self._baselines)
-        removal = Removal(model, images, targets, baseline, self.output, self.chunk, shared)
+        asked = self.output != self.usual_output
+        removal = Removal(model, images, targets, baseline, self.output, self.chunk, shared, asked)
         names = [""] * len(images) if ids is None else ids
         return self.measure(removal, maps, names).masked_fill(not_finite(maps), float("nan"))
 
@@ -92,3 +95,11 @@ class RemovalMetric(Metric):
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Add a batch; the arguments are those of `score`."""
         self._add(self.score(*args, **kwargs))
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Refuse images of `size`, height and width, that are too small for these settings.
+
+        Raises:
+            InputError: They are.
+        """
+        self._baselines.check(size)
