@@ -50,6 +50,8 @@ class BRNPAHead(Head):
         torch.Size([2, 3, 7, 7])
     """
 
+    orderless = True
+
     def __init__(
         self,
         in_channels: int,

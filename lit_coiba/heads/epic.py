@@ -40,6 +40,8 @@ class EPICHead(Head):
 
     score = "sum"  # the paper retrieves by it
 
+    orderless = True
+
     def __init__(
         self,
         in_channels: int,

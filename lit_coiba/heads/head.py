@@ -41,6 +41,7 @@ class Head(nn.Module, ABC):
 
     score: ClassVar[Score] = "max"  # of a unit's map, by which its prototypes are ranked
     two_sided: ClassVar[bool] = False  # whether a unit's negative side is evidence too, and has prototypes
+    orderless: ClassVar[bool] = False  # whether it takes any number of places in any order, as missing patches need
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()

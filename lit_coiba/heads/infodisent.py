@@ -69,6 +69,8 @@ class InfoDisentHead(Head):
     two_sided = True
     temperature: float  # of the next random draw
 
+    orderless = True
+
     def __init__(
         self,
         in_channels: int,

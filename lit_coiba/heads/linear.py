@@ -26,6 +26,8 @@ class LinearHead(Head):
         torch.Size([2, 3])
     """
 
+    orderless = True
+
     def __init__(self, in_channels: int, num_classes: int, bias: bool = True) -> None:
         super().__init__(in_channels, num_classes)
         self.bias = bias
