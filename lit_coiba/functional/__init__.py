@@ -2,8 +2,9 @@
 
 from lit_coiba.functional.blur import blur_images, folded_gaussian_window, gaussian_window
 from lit_coiba.functional.coalitions import coalitions, shapley_values
+from lit_coiba.functional.correlation import average_ranks, pearson, spearman
 from lit_coiba.functional.curves import area_under_curve, perturb, resample_curve, step_counts
-from lit_coiba.functional.form import compactness, gini, harmonic_mean, highest_cells, map_entropy, pearson
+from lit_coiba.functional.form import compactness, gini, harmonic_mean, highest_cells, map_entropy
 from lit_coiba.functional.hsic import hsic
 from lit_coiba.functional.information import (
     BITS_PER_NAT,
@@ -65,6 +66,7 @@ __all__ = [
     "Strongest",
     "antithetic_noise",
     "area_under_curve",
+    "average_ranks",
     "beyond_masked_prior",
     "blur_images",
     "bootstrap_interval",
@@ -129,6 +131,7 @@ __all__ = [
     "smooth",
     "sobol_sequence",
     "spatial_average",
+    "spearman",
     "spread_cells",
     "step_counts",
     "strongest",

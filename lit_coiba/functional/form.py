@@ -68,19 +68,6 @@ def compactness(cells: Tensor, length: Tensor, area: Tensor, diagonal: float) ->
     return cells / (area.sqrt() * length) * (100 * diagonal)
 
 
-def pearson(first: Tensor, second: Tensor) -> Tensor:
-    """Pearson correlation of each row of two tensors ``(B, ...)``, ``(B,)``; NaN where one of them is constant.
-
-    Example:
-        >>> pearson(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[2.0, 4.0, 6.0]]))
-        tensor([1.])
-    """
-    one, other = (values.flatten(1) - values.flatten(1).mean(1, keepdim=True) for values in (first, second))
-    scale = (one.square().sum(1) * other.square().sum(1)).sqrt()
-    constant = [values.flatten(1).amax(1) == values.flatten(1).amin(1) for values in (first, second)]
-    return ((one * other).sum(1) / scale).clamp(-1, 1).masked_fill(constant[0] | constant[1], torch.nan)
-
-
 def harmonic_mean(parts: Tensor) -> Tensor:
     """Harmonic mean of the columns of ``(B, n)``, ``(B,)``: 0 where one of them is 0.
 
