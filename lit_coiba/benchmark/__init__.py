@@ -1,17 +1,9 @@
 """Which explanation to believe: scores of several methods on the same samples, in one table."""
 
+from lit_coiba.benchmark.keys import common_keys, finest_grid, names_of
 from lit_coiba.benchmark.leaderboard import Leaderboard
-from lit_coiba.benchmark.sources import (
-    DatasetRegions,
-    MethodSource,
-    RegionSource,
-    StoreSource,
-    common_keys,
-    finest_grid,
-    names_of,
-    reference_row,
-    references,
-)
+from lit_coiba.benchmark.references import reference_row, references
+from lit_coiba.benchmark.sources import DatasetRegions, MethodSource, RegionSource, StoreSource
 
 __all__ = [
     "DatasetRegions",

@@ -20,7 +20,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from torch import Tensor
 
-from lit_coiba.benchmark.sources import REFERENCE
+from lit_coiba.benchmark.references import REFERENCE
 from lit_coiba.core.printable import counted, csv_cell, markdown_cell, printable
 from lit_coiba.files.atomic import atomically
 from lit_coiba.files.owned import begins, check_own_file

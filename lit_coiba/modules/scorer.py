@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -17,10 +17,13 @@ from lit_coiba.core.targets import ResolvedClass, resolve
 from lit_coiba.core.targets.class_target import class_rows
 from lit_coiba.heads.head import Head
 from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, PointingGame, RelevanceRank
-from lit_coiba.metrics.batch import INGREDIENTS, ScoredBatch
+from lit_coiba.metrics.batch import INGREDIENTS, Explain, ScoredBatch
+from lit_coiba.metrics.faithfulness.removal import clean_key
 from lit_coiba.metrics.metric import Metric
+from lit_coiba.metrics.shared import Shared
 from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.store import BlockRecord
+from lit_coiba.store.records import Records
 
 Keys = dict[str, list[int]]  # sample id -> classes that it is explained for
 
@@ -33,6 +36,7 @@ class Source(ABC):
     """
 
     identity: Any  # plain values: what decides the maps
+    method: Explain | None = None  # what makes them, for metrics that explain again; None = not known
 
     def __init__(self, keys: Keys) -> None:
         self.keys = keys
@@ -72,8 +76,9 @@ class Scorer(BlockModule):
         InputError: A metric needs what no `ScoredBatch` has.
     """
 
-    source: Source  # what is scored; set by the Trainer, as are the regions
+    sources: Mapping[str, Source]  # what is scored, by row of the table; set by the Trainer, as are the others
     regions: Regions
+    lacking: Mapping[str, Collection[int]] | None  # blocks that each source still lacks; None = all
 
     def __init__(
         self,
@@ -84,6 +89,7 @@ class Scorer(BlockModule):
     ) -> None:
         super().__init__(backbone, weights, head)
         self.check_classes()
+        self.lacking = None
         self.metrics = usual_metrics() if metrics is None else metrics
         self._chosen = metrics is not None  # by the user, who wants to know what cannot be measured
         for name, metric in self.metrics.items():
@@ -121,38 +127,55 @@ class Scorer(BlockModule):
             )
         warn(f"{what}: these metrics are undefined for all images without a known object")
 
-    def predict_step(self, batch: Batch) -> BlockRecord:
-        """Scores of one block: a row per (id, target) with a number per metric in the place of extras, and no map."""
+    def predict_step(self, batch: Batch) -> Records:
+        """Scores of one block by every source that lacks it: a number per metric in the place of extras, and no map.
+
+        All sources have the same rows, so what does not depend on a map is computed once for all of them.
+        """
         batch, regions = self._located(batch)
         rows = self._rows(batch)
-        index, targets = rows.image, rows.index
-        ids = [batch.ids[i] for i in index.tolist()]
-        scores = {name: torch.empty(0) for name in self.metrics}
-        probabilities = torch.empty(0)
+        ids = [batch.ids[i] for i in rows.image.tolist()]
+        labels = batch.labels.to(rows.image.device)[rows.image].cpu()
+        names = [name for name in self.sources if self.lacking is None or batch.block in self.lacking[name]]
+        images = self.network.ordered(batch.images[rows.image]) if len(rows) else batch.images[:0]
+        probabilities, shared = torch.empty(0), Shared()
         if len(rows):
-            images = self.network.ordered(batch.images[index])
-            maps = self.source.maps(self.network, images, ids, targets).to(images.device)
-            resolved = resolve(targets, images, self.network.num_classes, lambda: self.network(images))
-            scored = ScoredBatch(self.network, images, resolved, maps, tuple(ids), _stacked(ids, regions, images))
-            scores = {name: _score(metric, scored) for name, metric in self.metrics.items()}
+            resolved = resolve(rows.index, images, self.network.num_classes, lambda: self.network(images))
             with torch.no_grad():
-                probabilities = self.network(images).float().softmax(-1).gather(1, targets[:, None])[:, 0].cpu()
-        return BlockRecord(
-            block=batch.block,
-            ids=tuple(ids),
-            targets=targets.cpu(),
-            labels=batch.labels.to(index.device)[index].cpu(),
-            probabilities=probabilities,
-            maps=torch.empty(len(rows), 0, 0),
-            extras={name: value.cpu() for name, value in scores.items()},
-            failures=tuple(batch.failures),
-        )
+                clean = shared.get(clean_key(self.network), lambda: self.network(images))
+                probabilities = clean.float().softmax(-1).gather(1, rows.index[:, None])[:, 0].cpu()
+        records = {}
+        for name in names:
+            source = self.sources[name]
+            scores = dict.fromkeys(self.metrics, torch.empty(0))
+            if len(rows):
+                maps = source.maps(self.network, images, ids, rows.index).to(images.device)
+                where = _stacked(ids, regions, images)
+                scored = ScoredBatch(
+                    self.network, images, resolved, maps, tuple(ids), where, method=source.method, shared=shared
+                )
+                scores = {name: _score(metric, scored) for name, metric in self.metrics.items()}
+            records[name] = BlockRecord(
+                block=batch.block,
+                ids=tuple(ids),
+                targets=rows.index.cpu(),
+                labels=labels,
+                probabilities=probabilities,
+                maps=torch.empty(len(rows), 0, 0),
+                extras={name: value.cpu() for name, value in scores.items()},
+                failures=tuple(batch.failures),
+            )
+        return Records(records, tuple(batch.failures))
 
     def _rows(self, batch: Batch) -> ResolvedClass:
         """The classes that each image of a block is scored for."""
-        pairs = [(i, target) for i, name in enumerate(batch.ids) for target in self.source.targets(name)]
+        pairs = [(i, target) for i, name in enumerate(batch.ids) for target in self._targets(name)]
         image, index = torch.tensor(pairs, dtype=torch.long, device=batch.images.device).reshape(-1, 2).unbind(1)
         return class_rows(index.contiguous(), self.network.num_classes, image.contiguous())
+
+    def _targets(self, sample: str) -> list[int]:
+        """Classes that a sample is scored for, the same in all sources."""
+        return next(iter(self.sources.values())).targets(sample)
 
     def _located(self, batch: Batch) -> tuple[Batch, dict[str, Tensor | None]]:
         """Where the objects of a block are, and the block with images as failures whose annotation makes no sense."""
@@ -160,7 +183,7 @@ class Scorer(BlockModule):
         failures = list(batch.failures)
         for name in batch.ids:
             try:
-                found[name] = self.regions.of(name) if self.source.targets(name) else None
+                found[name] = self.regions.of(name) if self._targets(name) else None
             except Exception as error:  # noqa: PERF203 - whatever a user's dataset raises, each has its own reason
                 failures.append(Failure.of(name, error))
         kept = [i for i, name in enumerate(batch.ids) if name in found]

@@ -53,6 +53,13 @@ class BlockRecord(NamedTuple):
     versions: tuple[str, ...] | None = None  # R versions of samples, see `data.fingerprint`; None = not known
 
 
+class Records(NamedTuple):
+    """What became of one block in several stores."""
+
+    stores: dict[str, BlockRecord]  # name of the store -> what goes there
+    failures: tuple[Failure, ...]  # samples without scores, the same in all stores
+
+
 @dataclass(frozen=True, eq=False)
 class Row:
     """One explanation: of one sample, for one target."""

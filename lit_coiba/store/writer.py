@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 from lit_coiba.data.fingerprint import Fingerprint
-from lit_coiba.store.records import BlockRecord
+from lit_coiba.store.records import BlockRecord, Records
 from lit_coiba.store.store import ExplanationStore
 
 
@@ -56,10 +56,58 @@ class StoreWriter(BasePredictionWriter):
         """
         if not isinstance(prediction, BlockRecord):
             raise TypeError(f"predict_step must return a BlockRecord, not {type(prediction).__name__}")
+        self.write(prediction)
+
+    def write(self, record: BlockRecord) -> None:
+        """Write one block and count it.
+
+        Raises:
+            InputError: The block cannot be written.
+        """
         if self.versions is not None:
-            prediction = prediction._replace(versions=tuple(self.versions[name] for name in prediction.ids))
-        self.store.write(prediction)
+            record = record._replace(versions=tuple(self.versions[name] for name in record.ids))
+        self.store.write(record)
         self.blocks += 1
-        self.rows += len(prediction.ids)
-        self.images += len(set(prediction.ids))
-        self.failures += len(prediction.failures)
+        self.rows += len(record.ids)
+        self.images += len(set(record.ids))
+        self.failures += len(record.failures)
+
+
+class StoresWriter(BasePredictionWriter):
+    """Writes the `Records` of each batch, each of its records to a store of its own.
+
+    Args:
+        stores: Store of each name in the records.
+        samples: The samples, whose versions are noted with each row; None = not known.
+    """
+
+    def __init__(self, stores: Mapping[str, ExplanationStore], samples: Fingerprint | None = None) -> None:
+        super().__init__(write_interval="batch")
+        self.writers = {name: StoreWriter(store, samples) for name, store in stores.items()}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """See `StoreWriter.setup`."""
+        super().setup(trainer, pl_module, stage)
+        for writer in self.writers.values():
+            writer.setup(trainer, pl_module, stage)
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: Any,
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Write one block to every store that it has a record for.
+
+        Raises:
+            TypeError: `predict_step` returned something other than `Records`.
+            InputError: A block cannot be written.
+        """
+        if not isinstance(prediction, Records):
+            raise TypeError(f"predict_step must return Records, not {type(prediction).__name__}")
+        for name, record in prediction.stores.items():
+            self.writers[name].write(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from lit_coiba.benchmark import (
@@ -25,12 +26,12 @@ from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.shard import Shard
 from lit_coiba.files.given_path import given_path
 from lit_coiba.files.owned import claim_folder, is_foreign, is_marked
-from lit_coiba.modules.scorer import Scorer, Source
+from lit_coiba.modules.scorer import Keys, Scorer, Source
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.folder import is_store
 from lit_coiba.store.manifest import FILE_NAME
 from lit_coiba.store.samples import write_samples
-from lit_coiba.store.writer import StoreWriter
+from lit_coiba.store.writer import StoresWriter
 from lit_coiba.trainer.block_run import BlockRun
 from lit_coiba.trainer.changes import (
     RECOMPUTE,
@@ -110,12 +111,7 @@ def benchmark(
         now = run.on_rank_zero(lambda: now.with_regions(run.images))
     run.on_rank_zero(lambda: claim_folder(output, "output", VERB, _known))
     asked = sum(map(len, keys.values()))
-    plan, scored = scoring(run, list(sources), asked), dict[str, ExplanationStore]()
-    for done, (name, source) in enumerate(sources.items()):
-        progress = BlockProgress(f"Scoring {name}", plan, len(sources) - done)
-        manifest = Manifest(scores_identity(run, source.identity, keys), provenance(run))
-        scored[name] = _score(run, progress, source, output / name, manifest, now, shard, if_changed)
-        plan = plan if not progress.told else ""
+    scored = _score(run, sources, output, keys, now, shard, if_changed)
     higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
     board = run.on_rank_zero(lambda: Leaderboard.of(scored, higher, reference_row(stores), asked))
     if run.trainer.is_global_zero:
@@ -146,25 +142,29 @@ def check_explained(run: BlockRun[Scorer], stores: list[ExplanationStore], now: 
 
 def _score(
     run: BlockRun[Scorer],
-    progress: BlockProgress,
-    source: Source,
-    folder: Path,
-    manifest: Manifest,
+    sources: dict[str, Source],
+    output: Path,
+    keys: Keys,
     now: Fingerprint,
     shard: Shard,
     if_changed: IfChanged,
-) -> ExplanationStore:
-    """Scores of one row of the table."""
-    run.on_rank_zero(lambda: renew_inputs(folder, manifest, now, if_changed))
-    scores = ExplanationStore.open(folder, manifest)
-    run.model.source = source
+) -> dict[str, ExplanationStore]:
+    """Scores of all rows of the table, in one pass over the blocks that some row lacks."""
+    model, scored = run.model, dict[str, ExplanationStore]()
+    for name, source in sources.items():
+        folder, manifest = output / name, Manifest(scores_identity(run, source.identity, keys), provenance(run))
+        run.on_rank_zero(partial(renew_inputs, folder, manifest, now, if_changed))
+        scored[name] = ExplanationStore.open(folder, manifest)
 
-    def to_do() -> list[int]:
+    def to_do(scores: ExplanationStore) -> list[int]:
         kept = renew_samples(scores, run.images, now, False, if_changed)
         refresh_labels(scores, now)
         write_samples(scores.path, now, kept)
         return blocks_to_do(run, scores, shard)
 
-    if blocks := run.on_rank_zero(to_do):
-        run.over_blocks(run.model, blocks, progress, StoreWriter(scores, now))
-    return scores
+    lacking = run.on_rank_zero(lambda: {name: to_do(scores) for name, scores in scored.items()})
+    model.sources, model.lacking = sources, {name: frozenset(blocks) for name, blocks in lacking.items()}
+    if blocks := sorted(set().union(*lacking.values())):
+        plan = scoring(run, list(sources), sum(map(len, keys.values())))
+        run.over_blocks(model, blocks, BlockProgress("Scoring", plan), StoresWriter(scored, now))
+    return scored

@@ -8,7 +8,7 @@ from torch import nn
 from lit_coiba.attribution import Saliency
 from lit_coiba.backbones import Backbone
 from lit_coiba.benchmark import DatasetRegions, MethodSource
-from lit_coiba.benchmark.sources import names_of
+from lit_coiba.benchmark.keys import names_of
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
 from lit_coiba.data import ImageFolder
@@ -86,12 +86,12 @@ def test_in_a_benchmark_only_the_image_fails(tmp_path):
     )
     blocks = BlockDataset(images, model.preprocessing, 2)
     scorer = Scorer(model, {"energy": EnergyPointing()})
-    scorer.source = MethodSource(Saliency(), {"a.png": [0], "b.png": [1]})
+    scorer.sources = {"saliency": MethodSource(Saliency(), {"a.png": [0], "b.png": [1]})}
     scorer.regions = DatasetRegions(images, blocks.transform)
     assert scorer.regions.known
     batch = blocks[0]
     assert isinstance(batch, Batch)
-    record = scorer.predict_step(batch)
+    record = scorer.predict_step(batch).stores["saliency"]
     assert record.ids == ("b.png",)
     assert [(failure.id, failure.reason[:27]) for failure in record.failures] == [
         ("a.png", "the box 600, 200, 900, 400 ")

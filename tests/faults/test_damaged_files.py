@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.fuzz import kinds
-from lit_coiba.benchmark.sources import finest_grid
+from lit_coiba.benchmark.keys import finest_grid
 from lit_coiba.bottlenecks import ActivationStatistics
 from lit_coiba.cli.parsing.config_files import read_configs
 from lit_coiba.core.errors import InputError

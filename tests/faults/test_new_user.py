@@ -15,7 +15,7 @@ from torch import nn
 
 from lit_coiba.attribution import Saliency
 from lit_coiba.backbones import Backbone
-from lit_coiba.benchmark.sources import names_of
+from lit_coiba.benchmark.keys import names_of
 from lit_coiba.cli.parsing.config_files import read_configs
 from lit_coiba.cli.parsing.expected_values import KeyArguments
 from lit_coiba.cli.parsing.messages import parsing_message

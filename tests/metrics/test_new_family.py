@@ -72,10 +72,10 @@ class Left:
 
 def scored(metrics, regions):
     scorer = Scorer(resnet(), metrics)
-    scorer.source, scorer.regions = Ramps({"a": [0, 1], "c": [1]}), regions
+    scorer.sources, scorer.regions = {"ramps": Ramps({"a": [0, 1], "c": [1]})}, regions
     size = scorer.preprocessing.size
     batch = Batch(torch.rand(3, 3, *size), IDS, torch.tensor([0, 1, 2]), 0)
-    return scorer.predict_step(batch)
+    return scorer.predict_step(batch).stores["ramps"]
 
 
 def test_families_of_the_users_own_are_scored():
@@ -119,7 +119,7 @@ def test_a_metric_that_needs_what_no_store_has_is_refused(metric, message):
 
 def test_a_class_that_the_model_does_not_have_is_refused():
     scorer = Scorer(resnet(), {"spread": Complexity()})
-    scorer.source, scorer.regions = Ramps({"a": [10_000]}), Left()
+    scorer.sources, scorer.regions = {"ramps": Ramps({"a": [10_000]})}, Left()
     batch = Batch(torch.rand(3, 3, *scorer.preprocessing.size), IDS, torch.zeros(3, dtype=torch.long), 0)
     with pytest.raises(InputError, match="has class 10000, but the model's classes are"):
         scorer.predict_step(batch)

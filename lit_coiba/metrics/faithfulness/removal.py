@@ -78,7 +78,7 @@ class Removal:
         self._tokens = TokenDropping.of(model) if baseline == "tokens" else None
         if self._tokens is None:
             self._replacement()  # refuses images that are too small for it, before anything runs
-        out = self._shared.get(("output", id(model)), self._clean_output)
+        out = self._shared.get(clean_key(model), self._clean_output)
         self.resolved: Resolved = resolve_on(out, targets, images).scored_by(
             output, asked=output != OUTPUT if asked is None else asked
         )
@@ -218,6 +218,11 @@ class Removal:
             return self._chunk
         pixels = self.size[0] * self.size[1]
         return max(1, CPU_PIXELS // pixels) if self.images.device.type == "cpu" else CHUNK
+
+
+def clean_key(model: Model) -> tuple[str, int]:
+    """Key in `Shared` of a model's output for the images as they are."""
+    return "output", id(model)
 
 
 def settled_baseline(
