@@ -50,6 +50,7 @@ from lit_coiba.functional.random_masks import random_cells, shifted_masks
 from lit_coiba.functional.ranking import cell_values, ranks, spread_cells
 from lit_coiba.functional.representatives import Representatives, representatives
 from lit_coiba.functional.rv import ChannelRV, channel_rv, rv_coefficient
+from lit_coiba.functional.saco import salience_faithfulness
 from lit_coiba.functional.sobol_indices import first_order, replicated_rows, total_order
 from lit_coiba.functional.strongest import Strongest, duplicates, merge_strongest, strongest
 from lit_coiba.functional.surrogate import cosine_similarity_weights, explained_variance, weighted_lasso, weighted_ridge
@@ -121,6 +122,7 @@ __all__ = [
     "resize_map",
     "resize_ratio",
     "rv_coefficient",
+    "salience_faithfulness",
     "sample_noise",
     "shapley_values",
     "shifted_masks",
