@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.data.blocks import BlockSampler as BlockSampler
     from lit_coiba.data.blocks import count_blocks as count_blocks
     from lit_coiba.data.dataset import ImageDataset as ImageDataset
+    from lit_coiba.data.grids import Grids as Grids
     from lit_coiba.data.image_folder import ImageFolder as ImageFolder
     from lit_coiba.data.keypoints import Keypoints as Keypoints
     from lit_coiba.data.module import BlockDataModule as BlockDataModule
