@@ -2,10 +2,10 @@
 
 import pytest
 
-from lit_coiba.metrics import SDS, SaCo
+from lit_coiba.metrics import ROAD, SDS, SaCo
 from tests.metrics.test_known_truth import scene  # noqa: F401 - a fixture
 
-METRICS = [SDS(), SaCo()]
+METRICS = [SDS(), SaCo(), ROAD()]
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: type(metric).__name__)
