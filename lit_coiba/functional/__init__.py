@@ -2,8 +2,16 @@
 
 from lit_coiba.functional.blur import blur_images, folded_gaussian_window, gaussian_window
 from lit_coiba.functional.coalitions import coalitions, shapley_values
-from lit_coiba.functional.correlation import average_ranks, pearson, spearman
-from lit_coiba.functional.curves import area_under_curve, perturb, resample_curve, step_counts
+from lit_coiba.functional.correlation import average_ranks, pearson, spearman, without_rounding
+from lit_coiba.functional.curves import (
+    area_over,
+    area_under_curve,
+    log_counts,
+    perturb,
+    resample_curve,
+    shares_removed,
+    step_counts,
+)
 from lit_coiba.functional.form import compactness, gini, harmonic_mean, highest_cells, map_entropy
 from lit_coiba.functional.hsic import hsic
 from lit_coiba.functional.information import (
@@ -48,11 +56,13 @@ from lit_coiba.functional.purity import channel_purity, pair_purity, prototype_c
 from lit_coiba.functional.quasi_random import sobol_sequence
 from lit_coiba.functional.random_masks import random_cells, shifted_masks
 from lit_coiba.functional.ranking import cell_values, ranks, spread_cells
+from lit_coiba.functional.relevance_gain import relevance_gain
 from lit_coiba.functional.representatives import Representatives, representatives
 from lit_coiba.functional.rv import ChannelRV, channel_rv, rv_coefficient
 from lit_coiba.functional.saco import salience_faithfulness
 from lit_coiba.functional.sobol_indices import first_order, replicated_rows, total_order
 from lit_coiba.functional.strongest import Strongest, duplicates, merge_strongest, strongest
+from lit_coiba.functional.subsets import keyed_places, keyed_subsets, subset_sums
 from lit_coiba.functional.surrogate import cosine_similarity_weights, explained_variance, weighted_lasso, weighted_ridge
 
 __all__ = [
@@ -66,6 +76,7 @@ __all__ = [
     "Representatives",
     "Strongest",
     "antithetic_noise",
+    "area_over",
     "area_under_curve",
     "average_ranks",
     "beyond_masked_prior",
@@ -97,6 +108,9 @@ __all__ = [
     "information_gradient",
     "information_of_ratio",
     "keyed_noise",
+    "keyed_places",
+    "keyed_subsets",
+    "log_counts",
     "map_entropy",
     "merge_parts",
     "merge_strongest",
@@ -115,6 +129,7 @@ __all__ = [
     "prototype_counts",
     "random_cells",
     "ranks",
+    "relevance_gain",
     "relevance_rank",
     "replicated_rows",
     "representatives",
@@ -125,6 +140,7 @@ __all__ = [
     "salience_faithfulness",
     "sample_noise",
     "shapley_values",
+    "shares_removed",
     "shifted_masks",
     "signed_gumbel",
     "signed_log_sum_exp",
@@ -137,9 +153,11 @@ __all__ = [
     "spread_cells",
     "step_counts",
     "strongest",
+    "subset_sums",
     "total_order",
     "uniform",
     "weighted_lasso",
     "weighted_ridge",
+    "without_rounding",
     "working_dtype",
 ]

@@ -52,6 +52,29 @@ def average_ranks(values: Tensor) -> Tensor:
     return ranks.masked_fill(~rows.isfinite().all(-1, keepdim=True), torch.nan)
 
 
+def without_rounding(values: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Rows ``(..., n)`` in fp64, in which what differs by rounding alone is equal; NaN stays.
+
+    Entries become whole multiples of a small share of the row's largest magnitude: 2^-40 in double, 2^-18 in single
+    precision. So sums of the same numbers in another order are ties, as they should be where they are ranked.
+
+    Args:
+        values: Rows.
+        dtype: Precision of what they are made of; None = their own.
+
+    Example:
+        >>> sums = torch.tensor([0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1], dtype=torch.float64)
+        >>> sums.diff(), without_rounding(sums).diff()
+        (tensor([-1.1102e-16], dtype=torch.float64), tensor([0.], dtype=torch.float64))
+    """
+    bits = 40 if (values.dtype if dtype is None else dtype) == torch.float64 else 18
+    exact = fp64_where_possible(values)
+    largest = exact.masked_fill(~exact.isfinite(), 0).abs().amax(-1, keepdim=True)
+    _, exponent = torch.frexp(largest)
+    unit = torch.ldexp(torch.ones_like(largest), exponent - bits)
+    return (exact / unit).round() * unit
+
+
 def _standardized(values: Tensor) -> Tensor:
     """Rows with mean 0 and norm 1; NaN where they are constant."""
     exact = fp64_where_possible(values)

@@ -31,6 +31,45 @@ def step_counts(units: int, steps: int | None = None, size: int | None = None) -
     return [*range(0, units, size), units]
 
 
+def log_counts(units: int, steps: int) -> list[int]:
+    """Counts from 0 to all units whose ratios are equal as far as whole numbers can be; less of them if there are few.
+
+    Example:
+        >>> log_counts(100, 5), log_counts(4, 15)
+        ([0, 1, 3, 10, 32, 100], [0, 1, 2, 3, 4])
+    """
+    last = max(1, steps - 1)
+    return [0, *sorted({max(1, round(units ** (k / last))) for k in range(steps)} | {units})]
+
+
+def shares_removed(places: Tensor, shares: Tensor, counts: Tensor) -> Tensor:
+    """Share of an image that is gone with the first `counts` of its cells, ``(B, K)``.
+
+    Args:
+        places: Place of each cell in the order of removal, from 0, ``(B, n)``.
+        shares: Share of the image that each cell is, ``(B, n)``.
+        counts: ``(B, K)``, int64.
+
+    Example:
+        >>> shares_removed(torch.tensor([[1, 0]]), torch.tensor([[0.25, 0.75]]), torch.tensor([[0, 1, 2]]))
+        tensor([[0.0000, 0.7500, 1.0000]])
+    """
+    ordered = torch.zeros_like(shares).scatter(1, places, shares)
+    gone = torch.cat([torch.zeros_like(ordered[:, :1]), ordered.cumsum(1)], 1)
+    return gone.gather(1, counts)
+
+
+def area_over(curves: Tensor, places: Tensor) -> Tensor:
+    """Trapezoid over steps of any width, divided by the whole width; ``(B, K)`` and ``(B, K)`` -> ``(B,)``.
+
+    Example:
+        >>> area_over(torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.5, 1.0]]))
+        tensor([0.2500])
+    """
+    width = places.diff(dim=1)
+    return (width * (curves[:, :-1] + curves[:, 1:])).sum(1) / (2 * width.sum(1))
+
+
 def perturb(start: Tensor, end: Tensor, ranks: Tensor, counts: Tensor) -> Tensor:
     """Images after a step: the first `counts` pixels come from `end`, with all their channels, the others from `start`.
 

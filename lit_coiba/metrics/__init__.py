@@ -14,8 +14,10 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness as Faithfulness
     from lit_coiba.metrics.faithfulness.insertion import Insertion as Insertion
     from lit_coiba.metrics.faithfulness.road import ROAD as ROAD
+    from lit_coiba.metrics.faithfulness.mu_fidelity import MuFidelity as MuFidelity
     from lit_coiba.metrics.faithfulness.saco import SaCo as SaCo
     from lit_coiba.metrics.faithfulness.sds import SDS as SDS
+    from lit_coiba.metrics.faithfulness.srg import SRG as SRG
     from lit_coiba.metrics.localisation.box_localisation import BoxLocalisation as BoxLocalisation
     from lit_coiba.metrics.localisation.effective_heat_ratio import EffectiveHeatRatio as EffectiveHeatRatio
     from lit_coiba.metrics.localisation.energy_gain import EnergyGain as EnergyGain
