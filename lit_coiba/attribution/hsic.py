@@ -18,7 +18,8 @@ from lit_coiba.core.targets import Resolved, Score
 from lit_coiba.functional import working_dtype
 from lit_coiba.functional.hsic import Bandwidth, Kernel, hsic
 from lit_coiba.functional.quasi_random import MOST_DIMENSIONS, sobol_sequence
-from lit_coiba.perturbation.masking import Perturbation, cell_scores, checked_perturbation
+from lit_coiba.perturbation.hiding import MaskBaseline, cell_scores, checked_baseline
+from lit_coiba.perturbation.masking import Perturbation, checked_perturbation
 
 
 class HSIC(AttributionMethod):
@@ -37,9 +38,11 @@ class HSIC(AttributionMethod):
             in [0, 1], as they offer too.
         bandwidth: Width of the scores' kernel: ``median_distance`` = the median distance of scores that differ (ours);
             ``median_y`` = the median score, as in the authors' code: it changes with a constant added to the score.
-        perturbation: ``inpainting`` = x m, zeros of model input where a cell is hidden; ``blur`` = a box blur of 10 x
+        perturbation: ``inpainting`` = x m + (1 - m) baseline; ``blur`` = a box blur of 10 x
             10 pixels there; ``amplitude`` = x + (m - 1/2) strength.
         strength: Strength of ``amplitude``, in units of model input.
+        baseline: Baseline that shows where ``inpainting`` masks are 0: zeros of model input in the paper; ``tokens`` =
+            of a ViT the patches are left out, which takes the kernel ``binary`` and cells of whole patches.
         scramble: Whether to scramble the Sobol sequence that the masks are rounded from (ours). The published sampler
             does not, and its first two points, all zeros and all halves, both hide the whole image. False = as
             published.
@@ -61,6 +64,7 @@ class HSIC(AttributionMethod):
         bandwidth: Bandwidth = "median_distance",
         perturbation: Perturbation = "inpainting",
         strength: float = 1.0,
+        baseline: MaskBaseline = "zero",
         scramble: bool = True,
         output: Score = "logit",
         chunk: Chunk = "auto",
@@ -79,6 +83,7 @@ class HSIC(AttributionMethod):
         self.bandwidth = check_choice(bandwidth, Bandwidth, "bandwidth")
         self.perturbation = checked_perturbation(perturbation, strength)
         self.strength = strength
+        self.baseline = checked_baseline(baseline, kernel == "binary", "set kernel to binary", perturbation)
         self.scramble = scramble
         self.output = check_choice(output, Score, "output")
         self.chunk = chunk
@@ -92,7 +97,9 @@ class HSIC(AttributionMethod):
         if self.kernel == "binary":
             design = design.round()
         shown, how = design.to(images.device), (self.perturbation, self.strength)
-        scores = cell_scores(model, images, targets, self.n_samples, shown.__getitem__, self._evaluator, *how)
+        scores = cell_scores(
+            model, images, targets, self.n_samples, shown.__getitem__, self._evaluator, how, self.baseline, self.seed
+        )
         criteria = hsic(design, scores.cpu(), self.kernel, self.bandwidth)  # fp64, which not every device has
         maps = criteria.T.unflatten(-1, (self.grid_size, self.grid_size))
         return Explanation(maps.to(images.device, working_dtype(images)), {})

@@ -13,7 +13,7 @@ from lit_coiba.core.batched_evaluator import Chunk
 from lit_coiba.core.method import Card
 from lit_coiba.core.targets import Score
 from lit_coiba.functional.coalitions import coalitions, shapley_values
-from lit_coiba.perturbation.baselines import Baseline
+from lit_coiba.perturbation.hiding import MaskBaseline
 from lit_coiba.perturbation.segments import Segments
 
 
@@ -33,7 +33,8 @@ class KernelSHAP(SegmentMethod):
             package).
         segments: ``grid`` = square cells; ``slic`` = superpixels of similar color (needs scikit-image). In Python,
             `explain_regions` takes your own regions.
-        baseline: Baseline that replaces hidden segments; zeros of model input, as in Captum.
+        baseline: Baseline that replaces hidden segments; zeros of model input, as in Captum; ``tokens`` = of a ViT the
+            patches are left out, where segments are of whole ones and the model has a score without any.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
         chunk: Number of model inputs at once.
         seed: Seed of the random draws.
@@ -49,7 +50,7 @@ class KernelSHAP(SegmentMethod):
         grid_size: int = 8,
         n_samples: int = 1024,
         segments: Segments = "grid",
-        baseline: Baseline = "zero",
+        baseline: MaskBaseline = "zero",
         output: Score = "logit",
         chunk: Chunk = "auto",
         seed: int = 0,

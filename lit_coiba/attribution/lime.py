@@ -22,7 +22,7 @@ from lit_coiba.functional.surrogate import (
     weighted_lasso,
     weighted_ridge,
 )
-from lit_coiba.perturbation.baselines import Baseline
+from lit_coiba.perturbation.hiding import MaskBaseline
 from lit_coiba.perturbation.segments import Segments
 
 Surrogate = Literal["ridge", "lasso"]
@@ -46,7 +46,7 @@ class LIME(SegmentMethod):
         alpha: Penalty: 1 for the authors' ridge; 0.01 for Captum's lasso.
         kernel_width: Width of the weights, in cosine distance from the whole image; 0.25 in the authors' package.
         baseline: Baseline that replaces hidden segments; zeros of model input as in Captum (the authors' package: the
-            segment's mean color).
+            segment's mean color); ``tokens`` = of a ViT the patches are left out, where segments are of whole ones.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
         chunk: Number of model inputs at once.
         seed: Seed of the random draws.
@@ -65,7 +65,7 @@ class LIME(SegmentMethod):
         surrogate: Surrogate = "ridge",
         alpha: float = 1.0,
         kernel_width: float = 0.25,
-        baseline: Baseline = "zero",
+        baseline: MaskBaseline = "zero",
         output: Score = "logit",
         chunk: Chunk = "auto",
         seed: int = 0,

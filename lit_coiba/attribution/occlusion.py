@@ -19,7 +19,7 @@ from lit_coiba.core.method import AttributionMethod, Card
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved, Score
 from lit_coiba.functional import Places
-from lit_coiba.perturbation.baselines import Baseline, baseline_images
+from lit_coiba.perturbation.hiding import HiddenTokens, Hiding, MaskBaseline, hiding
 
 Overlap = Literal["mean", "sum"]
 
@@ -36,10 +36,12 @@ class Occlusion(AttributionMethod):
     time says nothing about evidence that is there twice: hiding one of two equal parts may cost nothing.
 
     Args:
-        window: Side of the window in pixels; null = an eighth of the image's shorter side (ours).
+        window: Side of the window in pixels; null = an eighth of the image's shorter side (ours), with ``tokens`` in
+            whole patches.
         stride: Distance between windows in pixels, at most the window; null = the window (ours; Captum has no default).
         overlap: Value of a pixel under several windows: their ``mean`` (Captum), or their ``sum`` (Xplique).
-        baseline: Baseline that replaces the window; zeros of model input (ours; Captum's too).
+        baseline: Baseline that replaces the window; zeros of model input (ours; Captum's too); ``tokens`` = of a ViT
+            the patches are left out, where window and stride are of whole ones.
         output: Score of a class: ``logit``, ``prob``, ``logprob`` or ``rest`` (logit + logprob).
         chunk: Number of model inputs at once.
         seed: Seed of a random baseline.
@@ -55,7 +57,7 @@ class Occlusion(AttributionMethod):
         window: int | None = None,
         stride: int | None = None,
         overlap: Overlap = "mean",
-        baseline: Baseline = "zero",
+        baseline: MaskBaseline = "zero",
         output: Score = "logit",
         chunk: Chunk = "auto",
         seed: int = 0,
@@ -66,7 +68,7 @@ class Occlusion(AttributionMethod):
         self.window = window
         self.stride = stride
         self.overlap = check_choice(overlap, Overlap, "overlap")
-        self.baseline = check_choice(baseline, Baseline, "baseline")
+        self.baseline = check_choice(baseline, MaskBaseline, "baseline")
         self.output = check_choice(output, Score, "output")
         self.chunk = chunk
         self.seed = seed
@@ -77,28 +79,29 @@ class Occlusion(AttributionMethod):
         """As `AttributionMethod` says.
 
         Raises:
-            InputError: The window is larger than the image, or the stride larger than the window.
+            InputError: The window is larger than the image, or the stride larger than the window; they split patches.
         """
-        window, stride = self._sizes(images)
         images = images.contiguous()
-        hidden = baseline_images(self.baseline, images, model, self.seed)
+        hidden = hiding(model, images, self.baseline, self.seed)
+        window, stride = self._sizes(images, hidden)
 
-        def score(copies: Tensor, rows: Tensor) -> Tensor:  # in pieces: Captum would fail where memory runs out
-            return self._evaluator.gather(
-                copies, 1, lambda _, some: targets.take(rows[some]).score(model(copies[some]))[None]
-            )[0]
+        def score(masks: Tensor, rows: Tensor) -> Tensor:  # in pieces: Captum would fail where memory runs out
+            def evaluate(_: slice, some: slice) -> Tensor:
+                out = hidden.outputs(rows[some], masks[some].transpose(0, 1))
+                return targets.take(rows[some]).score(out)[None]
+
+            return self._evaluator.gather(images[:1].expand(len(masks), -1, -1, -1), 1, evaluate)[0]
 
         occlusion = CaptumOcclusion(score)
         occlusion.use_weights = False  # the sum over windows: Captum's mean is rounded to single precision
         values = occlusion.attribute(
-            images,
-            (3, window, window),
-            (3, stride, stride),
-            hidden,
-            additional_forward_args=torch.arange(len(images), device=images.device),  # copied along with the images
+            torch.ones_like(images[:, :1]),  # what is shown, of which windows are hidden
+            (1, window, window),
+            (1, stride, stride),
+            additional_forward_args=torch.arange(len(images), device=images.device),  # copied along with the masks
             perturbations_per_eval=max(1, self._evaluator.at_once(images) // len(images)),
         )
-        maps = values[:, 0]  # a window hides all colors, which share its value
+        maps = values[:, 0]
         if stride == window:
             maps = maps[:, ::window, ::window].contiguous()
             size = (images.shape[-2], images.shape[-1])
@@ -109,15 +112,21 @@ class Occlusion(AttributionMethod):
             maps = maps / (rows.unsqueeze(-1) * columns)
         return Explanation(maps, {})
 
-    def _sizes(self, images: Tensor) -> tuple[int, int]:
+    def _sizes(self, images: Tensor, hidden: Hiding) -> tuple[int, int]:
         """Window and stride for images of this size."""
         shorter = min(images.shape[-2:])
-        window = self.window or max(1, round(shorter / WINDOWS))
+        unit = hidden.side if isinstance(hidden, HiddenTokens) else 1
+        window = self.window or max(1, round(shorter / WINDOWS / unit)) * unit
         stride = self.stride or window
         if window > shorter:
             raise InputError(f"window is {window}, larger than the image: give at most {shorter} pixels")
         if stride > window:
             raise InputError(f"stride is {stride}: give at most the window, {window}, or pixels are never hidden")
+        if window % unit or stride % unit:
+            raise InputError(
+                f"window is {window} and stride {stride}, which splits patches of {unit} pixels, and baseline tokens"
+                f" hides whole ones: give multiples of {unit}"
+            )
         return window, stride
 
 

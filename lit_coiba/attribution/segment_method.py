@@ -16,8 +16,7 @@ from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved, Score, Targets
 from lit_coiba.functional import working_dtype
-from lit_coiba.perturbation.baselines import Baseline
-from lit_coiba.perturbation.masking import baseline_or_zeros, copy_scores, masked
+from lit_coiba.perturbation.hiding import Hiding, MaskBaseline, hiding, mask_scores
 from lit_coiba.perturbation.segments import Segments, segment_masks, segments_of
 
 Scores = Callable[[Tensor], Tensor]  # what is shown (n, d) -> scores (n, b), fp64 on the CPU
@@ -30,7 +29,7 @@ class SegmentMethod(AttributionMethod):
         grid_size: Cells along a side of the grid; about ``grid_size ** 2`` superpixels for ``slic``.
         n_samples: Perturbed copies.
         segments: ``grid`` = square cells; ``slic`` = superpixels of similar color.
-        baseline: Baseline that replaces hidden segments.
+        baseline: Baseline that replaces hidden segments; ``tokens`` = their patches are left out.
         output: Score of a class.
         chunk: Number of model inputs at once.
         seed: Seed of the random draws.
@@ -44,7 +43,7 @@ class SegmentMethod(AttributionMethod):
         grid_size: int,
         n_samples: int,
         segments: Segments,
-        baseline: Baseline,
+        baseline: MaskBaseline,
         output: Score,
         chunk: Chunk,
         seed: int,
@@ -54,7 +53,7 @@ class SegmentMethod(AttributionMethod):
         self.grid_size = grid_size
         self.n_samples = n_samples
         self.segments: Segments = check_choice(segments, Segments, "segments")
-        self.baseline: Baseline = check_choice(baseline, Baseline, "baseline")
+        self.baseline: MaskBaseline = check_choice(baseline, MaskBaseline, "baseline")
         self.output: Score = check_choice(output, Score, "output")
         self.chunk = chunk
         self.seed = seed
@@ -98,7 +97,7 @@ class SegmentMethod(AttributionMethod):
     ) -> Explanation:
         images = images.contiguous()
         places = segments_of(images, model, self.segments, self.grid_size, regions)
-        values, extras = self._values(model, images, targets, places)
+        values, extras = self._values(model, images, targets, places, self._told(regions))
         values = values.to(images.device, working_dtype(images))
         extras = {name: numbers.to(values) for name, numbers in extras.items()}
         if regions is None and self.segments == "grid":
@@ -106,8 +105,16 @@ class SegmentMethod(AttributionMethod):
         at_pixels = values.gather(-1, places.flatten(1).expand(len(values), -1))
         return Explanation(at_pixels.unflatten(-1, tuple(images.shape[-2:])), extras)
 
+    def _told(self, regions: Tensor | None) -> tuple[str, str]:
+        """What the segments are, and what to give instead where they split patches; for messages."""
+        if regions is not None:
+            return "regions has a segment", "segments of whole patches"
+        if self.segments == "slic":
+            return "segments is slic", "segments grid"
+        return f"grid_size is {self.grid_size}", ""
+
     def _values(
-        self, model: Network, images: Tensor, targets: Resolved, places: Tensor
+        self, model: Network, images: Tensor, targets: Resolved, places: Tensor, told: tuple[str, str]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """A value for every segment of every image, ``(B, d)`` padded with zeros, and extras ``(B,)``; on the CPU.
 
@@ -118,8 +125,8 @@ class SegmentMethod(AttributionMethod):
             images: ``(B, 3, H, W)``.
             targets: A row for each image.
             places: Segment of every pixel, from `segments_of`.
+            told: What they are, and a remedy; see `HiddenTokens.check_cells`.
         """
-        hidden = baseline_or_zeros(self.baseline, images, model, self.seed)
         counts = (places.flatten(1).amax(1) + 1).cpu().expand(len(images))
         values = torch.zeros(len(images), int(counts.max()), dtype=torch.float64)
         extras: dict[str, Tensor] = {}
@@ -127,23 +134,20 @@ class SegmentMethod(AttributionMethod):
             rows = (counts == parts).nonzero().squeeze(-1)
             some = rows.to(images.device)
             shared = places if len(places) == 1 else places[some]
-            scores = partial(
-                self._scores, model, images[some], targets.take(some), shared, None if hidden is None else hidden[some]
-            )
+            hidden = hiding(model, images[some], self.baseline, self.seed)
+            hidden.check_cells(shared, *told)
+            scores = partial(self._scores, hidden, images[some], targets.take(some), shared)
             found, more = self.fit(parts, scores)
             values[rows, :parts] = found
             for name, numbers in more.items():
                 extras.setdefault(name, torch.zeros(len(images), dtype=torch.float64))[rows] = numbers
         return values, extras
 
-    def _scores(
-        self, model: Network, images: Tensor, targets: Resolved, places: Tensor, hidden: Tensor | None, shown: Tensor
-    ) -> Tensor:
+    def _scores(self, hidden: Hiding, images: Tensor, targets: Resolved, places: Tensor, shown: Tensor) -> Tensor:
         """Scores ``(n, b)`` of images that show the segments of rows `shown` ``(n, d)``, fp64 on the CPU."""
         shown = shown.to(images)
 
-        def make(copy: slice, row: slice) -> Tensor:
-            masks = segment_masks(shown[copy], places if len(places) == 1 else places[row])
-            return masked(images[row], masks, None if hidden is None else hidden[row])
+        def masks(copy: slice, row: slice) -> Tensor:
+            return segment_masks(shown[copy], places if len(places) == 1 else places[row])
 
-        return copy_scores(model, images, targets, len(shown), make, self._evaluator).cpu().double()
+        return mask_scores(hidden, images, targets, len(shown), masks, self._evaluator).cpu().double()

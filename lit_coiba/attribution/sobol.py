@@ -20,8 +20,10 @@ from lit_coiba.core.targets import Resolved, Score
 from lit_coiba.functional import working_dtype
 from lit_coiba.functional.quasi_random import MOST_DIMENSIONS, sobol_sequence
 from lit_coiba.functional.sobol_indices import Estimator, first_order, replicated_rows, total_order
-from lit_coiba.perturbation.masking import Perturbation, cell_scores, checked_perturbation
+from lit_coiba.perturbation.hiding import MaskBaseline, cell_scores, checked_baseline
+from lit_coiba.perturbation.masking import Perturbation, checked_perturbation
 
+Masks = Literal["continuous", "binary"]
 Order = Literal["total", "first"]
 
 
@@ -43,9 +45,12 @@ class Sobol(AttributionMethod):
             times; it needs B.
         estimator: Estimator of the total order: ``jansen`` (the default of the authors), ``homma``, ``janon``,
             ``glen_isaacs``, ``saltelli``. Scores are centered first, so that added constants change none of them.
-        perturbation: ``inpainting`` = x m, zeros of model input where the mask is 0; ``blur`` = a box blur of 10 x 10
+        perturbation: ``inpainting`` = x m + (1 - m) baseline; ``blur`` = a box blur of 10 x 10
             pixels there; ``amplitude`` = x + (m - 1/2) strength, as the authors document it (their code multiplies).
         strength: Strength of ``amplitude``, in units of model input.
+        masks: ``continuous`` = values in [0, 1] (the paper); ``binary`` = rounded, so that a cell is shown or hidden.
+        baseline: Baseline that shows where ``inpainting`` masks are 0: zeros of model input in the paper; ``tokens`` =
+            of a ViT the patches are left out, which takes binary masks and cells of whole patches.
         scramble: Whether to scramble the sequence (ours). The published sampler does not, and its first two points, all
             zeros and all halves, carry no information: indices come out 5 to 10% too low at n = 32. False = as
             published.
@@ -72,6 +77,8 @@ class Sobol(AttributionMethod):
         estimator: Estimator = "jansen",
         perturbation: Perturbation = "inpainting",
         strength: float = 1.0,
+        masks: Masks = "continuous",
+        baseline: MaskBaseline = "zero",
         scramble: bool = True,
         skip_first: int = 0,
         evaluate_b: bool = False,
@@ -100,6 +107,8 @@ class Sobol(AttributionMethod):
         self.estimator = check_choice(estimator, Estimator, "estimator")
         self.perturbation = checked_perturbation(perturbation, strength)
         self.strength = strength
+        self.masks = check_choice(masks, Masks, "masks")
+        self.baseline = checked_baseline(baseline, masks == "binary", "set masks to binary", perturbation)
         self.scramble = scramble
         self.skip_first = skip_first
         self.evaluate_b = evaluate_b
@@ -116,8 +125,12 @@ class Sobol(AttributionMethod):
         def values(some: slice) -> Tensor:
             return replicated_rows(design, torch.arange(some.start, some.stop), with_b)
 
+        if self.masks == "binary":
+            design = design.round()
         count, how = self.n_samples * (cells + 1 + with_b), (self.perturbation, self.strength)
-        scores = cell_scores(model, images, targets, count, values, self._evaluator, *how).cpu()
+        scores = cell_scores(
+            model, images, targets, count, values, self._evaluator, how, self.baseline, self.seed
+        ).cpu()
         a, *b, c = scores.split([self.n_samples] * (1 + with_b) + [self.n_samples * cells])
         c = c.unflatten(0, (cells, self.n_samples))
         found = {"total": total_order(a, c, self.estimator)}

@@ -43,25 +43,6 @@ def copy_scores(
     return evaluator.gather(images, count, evaluate)
 
 
-def cell_scores(
-    model: Network,
-    images: Tensor,
-    targets: Resolved,
-    count: int,
-    values: Callable[[slice], Tensor],
-    evaluator: BatchedEvaluator,
-    kind: Perturbation,
-    strength: float,
-) -> Tensor:
-    """`copy_scores` of images under masks of square cells, whose `values` for some copies are ``(k, g * g)``."""
-
-    def make(some: slice, rows: slice) -> Tensor:
-        masks = cell_masks(values(some).to(images.device, images.dtype), images.shape[-2:])
-        return perturbed(images[rows], masks, kind, strength)
-
-    return copy_scores(model, images, targets, count, make, evaluator)
-
-
 def baseline_or_zeros(kind: Baseline, images: Tensor, model: Network, seed: int = 0) -> Tensor | None:
     """Baselines of all images; None stands for zeros, which cost nothing."""
     return None if kind == "zero" else baseline_images(kind, images, model, seed)
