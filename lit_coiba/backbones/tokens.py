@@ -163,7 +163,7 @@ class TokenDropping:
         if not isinstance(network, Eva):
             return [{} for _ in network.blocks]
         flat = stream.new_zeros(1, self.grid[0] * self.grid[1], stream.shape[-1])
-        table = network._pos_embed(flat.unflatten(1, self.grid) if network.dynamic_img_size else flat)[1]
+        table: Any = network._pos_embed(flat.unflatten(1, self.grid) if network.dynamic_img_size else flat)[1]
         if table is not None and places is not None:  # (h * w, d), or one for each block and head
             table = table[:, :, places].transpose(1, 2) if table.dim() == 4 else table[places].unsqueeze(1)
         by_block = network.rope_mixed and table is not None
