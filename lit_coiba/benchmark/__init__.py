@@ -2,7 +2,7 @@
 
 from lit_coiba.benchmark.keys import common_keys, finest_grid, names_of
 from lit_coiba.benchmark.leaderboard import Leaderboard
-from lit_coiba.benchmark.references import reference_row, references
+from lit_coiba.benchmark.references import no_explanations, reference_row, references
 from lit_coiba.benchmark.sources import DatasetRegions, MethodSource, RegionSource, StoreSource
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "common_keys",
     "finest_grid",
     "names_of",
+    "no_explanations",
     "reference_row",
     "references",
 ]

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.markup import escape
-from rich.measure import Measurement
-from rich.table import Table
 from torch import Tensor
 
-from lit_coiba.benchmark.references import REFERENCE
-from lit_coiba.core.printable import counted, csv_cell, markdown_cell, printable
-from lit_coiba.files.atomic import atomically
-from lit_coiba.files.owned import begins, check_own_file
+from lit_coiba.benchmark import plots, saving, table
+from lit_coiba.benchmark.ranking import Agreement, Place, agreement, places
+from lit_coiba.benchmark.references import ORACLE, REFERENCE
+from lit_coiba.core.printable import printable
 from lit_coiba.functional import paired_intervals
+from lit_coiba.metrics.faithfulness.curve import CURVE
 from lit_coiba.store import ExplanationStore
 
 if TYPE_CHECKING:
     import pandas
 
-ARROWS = {None: "", True: " \u2191", False: " \u2193"}  # more is better, less is better
-WORDS = {None: "", True: " (higher)", False: " (lower)"}  # the same where an encoding has no arrows
-PLUS_MINUS = "\u00b1"
-_NARROW = 40  # characters of a terminal below which lines are left to it
-_UNBOUNDED = 10_000  # characters: the narrowest that a table can be does not depend on the terminal
 TITLE = "Which explanation to believe"
 # Where both are measured. Their baselines differ, so this is not the symmetric relevance gain, and not called so.
 DIFFERENCE = "insertion - deletion"
-# The files of a table, and how they begin: under these names nothing else is replaced.
-TABLES = {"leaderboard.md": begins("| method |"), "leaderboard.csv": begins("method,metric,")}
 
 
 class Cell(NamedTuple):
@@ -52,6 +39,8 @@ class Cell(NamedTuple):
     gain: float  # mean difference to the reference, over the same samples
     gain_low: float
     gain_high: float
+    rank: int = 0  # 1 + number of methods that are significantly better, without the oracle; 0 = not ranked
+    leads: bool = False  # whether there is none
 
     @property
     def differs(self) -> bool:
@@ -70,6 +59,9 @@ class Leaderboard:
         higher: metric -> whether more is better; None = neither.
         keys: (id, target) of each score.
         pending: Explanations that have no scores yet, of some method.
+        left_out: Rows that are no explanations: the oracle and trivial baselines.
+        curves: metric -> method -> mean and standard error of its curve, ``(2, points)``.
+        settings: method -> its arguments, for TensorBoard.
     """
 
     scores: Mapping[str, Mapping[str, Tensor]]
@@ -78,6 +70,9 @@ class Leaderboard:
     higher: Mapping[str, bool | None] = field(default_factory=dict)
     keys: Sequence[tuple[str, int]] = ()
     pending: int = 0
+    left_out: frozenset[str] = frozenset()
+    curves: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -86,6 +81,8 @@ class Leaderboard:
         metrics: Mapping[str, bool | None],
         reference: str = REFERENCE,
         asked: int | None = None,
+        left_out: frozenset[str] = frozenset(),
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Leaderboard:
         """Read the scores that `Trainer.benchmark` wrote; samples that one of the methods lacks are left out.
 
@@ -94,17 +91,24 @@ class Leaderboard:
             metrics: Name of each column, in order -> whether more is better; None = neither.
             reference: The method that the others are compared with.
             asked: Number of explanations of each method that were to be scored; None: as many as there are.
+            left_out: Rows that are no explanations.
+            settings: method -> its arguments.
         """
         shared = set.intersection(*(set(store.keys()) for store in stores.values()))
         keys, scores = sorted(shared), dict[str, dict[str, Tensor]]()
+        curves: dict[str, dict[str, Tensor]] = {}
         for name, store in stores.items():
             rows = {(row.id, row.target): row.extras for row in store if (row.id, row.target) in shared}
             found = {m: torch.tensor([float(rows[key][m]) for key in keys]).double() for m in metrics}
             if {"insertion", "deletion"} <= found.keys() and DIFFERENCE not in found:
                 found[DIFFERENCE] = found["insertion"] - found["deletion"]
             scores[name] = found
+            for metric in metrics:
+                if keys and all(metric + CURVE in rows[key] for key in keys):
+                    curves.setdefault(metric, {})[name] = _band(torch.stack([rows[k][metric + CURVE] for k in keys]))
         higher = {DIFFERENCE: True, **metrics}
-        return cls(scores, reference, higher=higher, keys=keys, pending=max(0, (asked or 0) - len(keys)))
+        pending = max(0, (asked or 0) - len(keys))
+        return cls(scores, reference, 0, higher, keys, pending, left_out & scores.keys(), curves, settings or {})
 
     @property
     def metrics(self) -> list[str]:
@@ -119,59 +123,46 @@ class Leaderboard:
     @cached_property
     def _cells(self) -> dict[tuple[str, str], Cell]:
         """Bootstrapped once, for the console, Markdown and CSV."""
-        places = [(method, m) for method, found in self.scores.items() for m in self.metrics if m in found]
-        if not places:
+        columns = [(method, m) for method, found in self.scores.items() for m in self.metrics if m in found]
+        if not columns:
             return {}
         base = self.scores.get(self.reference, {})
-        values = [self.scores[method][metric] for method, metric in places]
-        gains = [v - base.get(metric, torch.full_like(v, torch.nan)) for v, (_, metric) in zip(values, places)]
+        values = [self.scores[method][metric] for method, metric in columns]
+        gains = [v - base.get(metric, torch.full_like(v, torch.nan)) for v, (_, metric) in zip(values, columns)]
         found = paired_intervals(torch.stack([*values, *gains], 1), seed=self.seed)
         counts = [int((~v.isnan()).sum()) for v in values]
-        pairs = zip(places, found[: len(places)], counts, found[len(places) :])
-        return {place: Cell(*mean, count, *gain) for place, mean, count, gain in pairs}
+        ranked = self._ranked
+        pairs = zip(columns, found[: len(columns)], counts, found[len(columns) :])
+        return {at: Cell(*mean, count, *gain, *ranked.get(at, (0, False))) for at, mean, count, gain in pairs}
 
-    def lines(
-        self,
-        text: Callable[[Cell], str],
-        shown: Callable[[str], str] = printable,
-        arrows: Mapping[bool | None, str] = ARROWS,
-    ) -> Iterator[list[str]]:
-        """The table as text: headings, then a line per method.
+    @cached_property
+    def _ranked(self) -> dict[tuple[str, str], Place]:
+        """(method, metric) -> its place among all rows but the oracle."""
+        methods = [name for name in self.scores if name != ORACLE]
+        return {
+            (method, metric): place
+            for metric in self.metrics
+            if (more := self.higher.get(metric)) is not None
+            for method, place in places(self.scores, metric, more, methods, self.seed).items()
+        }
 
-        Args:
-            text: How a cell is written.
-            shown: How a name is written.
-            arrows: What says whether more is better.
-        """
-        cells = self.cells()
-        yield ["method", *(shown(name) + arrows[self.higher.get(name)] for name in self.metrics)]
-        for method in self.scores:
-            found = [cells.get((method, metric)) for metric in self.metrics]
-            yield [shown(method), *("-" if cell is None or math.isnan(cell.mean) else text(cell) for cell in found)]
+    @cached_property
+    def agreement(self) -> Agreement:
+        """How far the metrics agree about the methods."""
+        return agreement(self.scores, {name: self.higher.get(name) for name in self.metrics}, self.left_out)
+
+    @property
+    def difference(self) -> str:
+        """Name of the column that is insertion less deletion."""
+        return DIFFERENCE
 
     def markdown(self) -> str:
         """The table in Markdown, with what it says about itself."""
-        head, *body = self.lines(_wide, markdown_cell)
-        rows = [head, ["---", *["--:"] * len(self.metrics)], *body]
-        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        return f"{table}\n\n{self.note(markdown_cell)}\n"
+        return table.markdown(self)
 
     def note(self, shown: Callable[[str], str] = printable) -> str:
         """What the numbers are; `shown` is how a name is written."""
-        size = next((len(v) for found in self.scores.values() for v in found.values()), 0)
-        told = (
-            f"Mean over {counted(size, 'explanation')} with its 95% bootstrap interval; * = differs from"
-            f" {shown(self.reference)} on the same samples (95% interval of the paired difference)."
-        )
-        if self.pending:
-            more = "1 more is" if self.pending == 1 else f"{self.pending:,} more are"
-            told += f" {more} not scored by all: of another shard, or of images that failed."
-        if undefined := [name for name in self.higher if name not in self.metrics and name != DIFFERENCE]:
-            told += (
-                f" Not computed: {', '.join(map(shown, undefined))}. Metrics of localization need boxes or masks, such"
-                " as --data.csv with x_min, y_min, x_max, y_max."
-            )
-        return told
+        return table.note(self, shown)
 
     def to_pandas(self) -> pandas.DataFrame:
         """All scores: a row per (id, target), a column per (method, metric)."""
@@ -194,80 +185,23 @@ class Leaderboard:
             console: Console to print to.
             title: Title of the table.
         """
-        plain = not _encodes(console.encoding, "".join(map(str, ARROWS.values())) + PLUS_MINUS)
-        head, *body = self.lines(_ascii if plain else _narrow, arrows=WORDS if plain else ARROWS)
-        table = Table(box=SIMPLE)
-        for place, name in enumerate(head):
-            table.add_column(escape(name.replace("_", " ")), justify="right" if place else "left", overflow="fold")
-        for row in body:
-            table.add_row(*map(escape, row))
-        narrow = console.width < _NARROW
-        console.print(f"[bold]{escape(printable(title))}[/bold]", highlight=False, soft_wrap=narrow)
-        if Measurement.get(console, console.options.update(width=_UNBOUNDED), table).minimum <= console.width:
-            console.print(table)
-        else:
-            for method, *cells in body:
-                console.print(escape(method), highlight=False, soft_wrap=True)
-                for name, cell in zip(head[1:], cells):
-                    line = f"  {name.replace('_', ' ')}: {' '.join(cell.split())}"
-                    console.print(escape(line), highlight=False, soft_wrap=True)
-        console.print(escape(self.note()), highlight=False, soft_wrap=narrow)
+        table.show(self, console, title)
+
+    def draw(self, folder: Path) -> list[Path]:
+        """Draw means with intervals, agreement of metrics, critical differences, profiles and curves; the files."""
+        return plots.draw(self, folder)
 
     def save(self, folder: Path) -> list[Path]:
-        """Write ``leaderboard.md`` and ``leaderboard.csv``; the files.
+        """Write the table, its numbers, and the scores of all samples; the files.
 
         Raises:
             InputError: Something else has their names.
         """
-        check_tables(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / name for name in TABLES]
-        with atomically(files[0]) as out:
-            out.write(self.markdown().encode())
-        with atomically(files[1]) as out, _text_of(out) as text:
-            writer = csv.writer(text)
-            writer.writerow(["method", "metric", *Cell._fields, "reference"])
-            for (method, metric), cell in self.cells().items():
-                writer.writerow([csv_cell(method), csv_cell(metric), *cell, csv_cell(self.reference)])
-        return files
+        return saving.save(self, folder)
 
 
-def check_tables(folder: Path) -> None:
-    """Refuse a folder in which something else has the name of a table.
-
-    Raises:
-        InputError: It has.
-    """
-    for name, ours in TABLES.items():
-        check_own_file(folder / name, "output", ours)
-
-
-@contextmanager
-def _text_of(file: BinaryIO) -> Iterator[TextIO]:
-    """Text in a binary file, which stays open."""
-    text = TextIOWrapper(file, encoding="utf-8", newline="")
-    yield text
-    text.flush()
-    text.detach()
-
-
-def _wide(cell: Cell) -> str:
-    return f"{cell.mean:.3f} ({cell.low:.3f} to {cell.high:.3f}){'*' if cell.differs else ''}"
-
-
-def _narrow(cell: Cell) -> str:
-    """On two lines, for a terminal of 80 characters: the mean, and half the width of its interval."""
-    return f"{cell.mean:.3f}{'*' if cell.differs else ' '}\n{PLUS_MINUS}{(cell.high - cell.low) / 2:.3f} "
-
-
-def _ascii(cell: Cell) -> str:
-    return _narrow(cell).replace(PLUS_MINUS, "+-")
-
-
-def _encodes(encoding: str, text: str) -> bool:
-    """Whether an encoding has all the characters of a text."""
-    try:
-        text.encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+def _band(curves: Tensor) -> Tensor:
+    """Mean and standard error of curves ``(n, points)`` that are defined, ``(2, points)``."""
+    defined = curves[~curves.isnan().any(1)].double()
+    error = defined.std(0) / math.sqrt(len(defined)) if len(defined) > 1 else torch.zeros_like(curves[0]).double()
+    return torch.stack([defined.mean(0), error])

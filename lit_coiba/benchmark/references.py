@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lit_coiba.attribution import RandomMap, Saliency
+from lit_coiba.attribution import CenterGaussian, EdgeDetector, RandomMap, Saliency
 from lit_coiba.benchmark.sources import MethodSource, RegionSource, described_method
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.method import AttributionMethod
@@ -13,6 +13,9 @@ from lit_coiba.modules.scorer import Keys
 from lit_coiba.store import ExplanationStore
 
 REFERENCE = "Saliency"  # the row that the others are compared with
+ORACLE = "Oracle"
+# What knows neither the model nor the class: a metric that they win measures edges, or how objects lie in pictures.
+TRIVIAL = {"Edges": EdgeDetector(), "Center": CenterGaussian(), "Random": RandomMap()}
 
 
 def reference_row(stores: Mapping[str, ExplanationStore]) -> str:
@@ -23,7 +26,7 @@ def reference_row(stores: Mapping[str, ExplanationStore]) -> str:
 def references(
     keys: Keys, stores: Mapping[str, ExplanationStore], oracle: RegionSource | None = None
 ) -> dict[str, MethodSource | RegionSource]:
-    """The ends of the scale that every table has: the oracle, if there is one, gradient saliency and random maps.
+    """Rows that every table has: the oracle, if there is one, gradient saliency, and trivial baselines.
 
     Where a store has the maps of one of them already, it is that row.
 
@@ -35,8 +38,8 @@ def references(
     Raises:
         InputError: A store of something else has such a name.
     """
-    rows: dict[str, MethodSource | RegionSource] = {} if oracle is None else {"Oracle": oracle}
-    for name, method in {REFERENCE: Saliency(), "Random": RandomMap()}.items():
+    rows: dict[str, MethodSource | RegionSource] = {} if oracle is None else {ORACLE: oracle}
+    for name, method in {REFERENCE: Saliency(), **TRIVIAL}.items():
         if _row_of(method, stores) is None:
             rows[name] = MethodSource(method, keys)
     reserved = {name.casefold() for name in rows}  # some file systems do not distinguish Oracle from oracle
@@ -47,6 +50,12 @@ def references(
                 "rename the folder"
             )
     return rows
+
+
+def no_explanations(stores: Mapping[str, ExplanationStore]) -> frozenset[str]:
+    """Names of the rows that are no explanations: the oracle and trivial baselines, made for the table or in stores."""
+    rows = (_row_of(method, stores) for method in TRIVIAL.values())
+    return frozenset({ORACLE, *TRIVIAL, *(row for row in rows if row is not None)})
 
 
 def _row_of(method: AttributionMethod, stores: Mapping[str, ExplanationStore]) -> str | None:

@@ -35,6 +35,7 @@ class StoreSource(Source):
         super().__init__(keys)
         self.store = store
         self.identity = store.manifest.digest
+        self.settings = dict(current_identity(store.manifest.identity).get("method") or {})
         self._made_by: AttributionMethod | None = None
 
     def method(self, model: Any, images: Tensor, targets: Targets) -> Tensor:
@@ -81,7 +82,7 @@ class MethodSource(Source):
     def __init__(self, method: AttributionMethod, keys: Keys) -> None:
         super().__init__(keys)
         self._method = method
-        self.identity = described_method(method)
+        self.identity = self.settings = described_method(method)
 
     def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
         """The method's maps ``(R, h, w)``."""
@@ -106,7 +107,7 @@ class RegionSource(Source):
         super().__init__(keys)
         self.regions = regions
         self.grid = grid
-        self.identity = {"class": type(self).__name__, "grid": list(grid)}
+        self.identity = self.settings = {"class": type(self).__name__, "grid": list(grid)}
 
     def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
         """Shares ``(R, h, w)``; NaN where a region is not known."""

@@ -64,6 +64,10 @@ class Metric(torchmetrics.Metric):
         """`score` of a batch that has all of `needs`, ``(R,)``."""
         return self.score(*(getattr(batch, name) for name in self.needs))
 
+    def details(self, batch: ScoredBatch) -> dict[str, Tensor]:
+        """What is kept of each sample of a batch, ``(R, ...)``: its score, which has no name, and more by names."""
+        return {"": self.score_batch(batch)}
+
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Add a batch; the arguments are those of `score`."""
         self._add(self.score(*args, **kwargs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -36,6 +37,7 @@ class Source(ABC):
     """
 
     identity: Any  # plain values: what decides the maps
+    settings: Mapping[str, Any] = MappingProxyType({})  # class and arguments of the method, as plain values
     method: Explain | None = None  # what makes them, for metrics that explain again; None = not known
 
     def __init__(self, keys: Keys) -> None:
@@ -154,7 +156,11 @@ class Scorer(BlockModule):
                 scored = ScoredBatch(
                     self.network, images, resolved, maps, tuple(ids), where, method=source.method, shared=shared
                 )
-                scores = {name: _score(metric, scored) for name, metric in self.metrics.items()}
+                scores = {
+                    column + part: values
+                    for column, metric in self.metrics.items()
+                    for part, values in _details(metric, scored).items()
+                }
             records[name] = BlockRecord(
                 block=batch.block,
                 ids=tuple(ids),
@@ -202,9 +208,9 @@ def _stacked(ids: list[str], regions: Mapping[str, Tensor | None], images: Tenso
     return torch.stack([nothing if region is None else region.bool() for region in found]).to(images.device)
 
 
-def _score(metric: Metric, batch: ScoredBatch) -> Tensor:
-    """Scores ``(R,)``; undefined where the batch lacks what the metric needs."""
-    return torch.full((len(batch),), torch.nan) if batch.lacking(metric.needs) else metric.score_batch(batch)
+def _details(metric: Metric, batch: ScoredBatch) -> dict[str, Tensor]:
+    """Scores ``(R,)`` and what else a metric keeps; undefined where the batch lacks what the metric needs."""
+    return {"": torch.full((len(batch),), torch.nan)} if batch.lacking(metric.needs) else metric.details(batch)
 
 
 def usual_metrics() -> dict[str, Metric]:

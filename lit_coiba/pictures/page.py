@@ -94,10 +94,8 @@ class Page:
 
     def pixels(self) -> Tensor:
         """The page, ``(3, height, width)`` uint8."""
-        canvas = FigureCanvasAgg(self._figure)
         self._figure.figimage(self._canvas, origin="upper", zorder=-1)
-        canvas.draw()
-        return torch.from_numpy(np.asarray(canvas.buffer_rgba())[..., :3].copy()).permute(2, 0, 1)
+        return pixels_of(self._figure)
 
     def save(self, file: str | Path, note: str = "") -> Path:
         """Write the page as a PNG, whole or not at all; equal pages give equal bytes.
@@ -125,6 +123,13 @@ def note_of(file: Path) -> str | None:
 def pil_of(pixels: Tensor) -> Image.Image:
     """A picture ``(3, H, W)`` uint8 for Pillow."""
     return Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
+
+
+def pixels_of(figure: Figure) -> Tensor:
+    """A figure of matplotlib as a picture, ``(3, H, W)`` uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return torch.from_numpy(np.asarray(canvas.buffer_rgba())[..., :3].copy()).permute(2, 0, 1)
 
 
 def fitted(pixels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -14,10 +14,11 @@ from lit_coiba.benchmark import (
     common_keys,
     finest_grid,
     names_of,
+    no_explanations,
     reference_row,
     references,
 )
-from lit_coiba.benchmark.leaderboard import TABLES, check_tables
+from lit_coiba.benchmark.saving import EVENTS, TABLES, check_tables, log_runs
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.targets.strings import explains_labels
@@ -71,7 +72,7 @@ def benchmark_place(output: str | os.PathLike[str], stores: list[str], data: Blo
         raise InputError(f"output {output} is itself one of the stores: give another folder for the table")
     folder = place_of(output, "output", data, lambda found: is_marked(found, VERB), _known)
     for name in names_of(stores):
-        if name in TABLES:
+        if name in TABLES or name == EVENTS:
             raise InputError(f"stores: the row {name} would have the name of the table: rename the store's folder")
     check_tables(folder)
     return folder
@@ -88,6 +89,7 @@ def benchmark(
     output: Path,
     shard: Shard,
     if_changed: IfChanged = "refuse",
+    pictures: bool = True,
 ) -> Leaderboard:
     """Score the explanations in stores on the images of a run, and the references beside them.
 
@@ -97,6 +99,7 @@ def benchmark(
         output: Folder for the scores and the table.
         shard: Share of the blocks that is done.
         if_changed: What is done with scores of other data.
+        pictures: Whether pictures are drawn.
     """
     model, opened = run.model, list(stores.values())
     now = run.fingerprint()
@@ -113,9 +116,13 @@ def benchmark(
     asked = sum(map(len, keys.values()))
     scored = _score(run, sources, output, keys, now, shard, if_changed)
     higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
-    board = run.on_rank_zero(lambda: Leaderboard.of(scored, higher, reference_row(stores), asked))
+    left_out, settings = no_explanations(stores), {name: source.settings for name, source in sources.items()}
+    board = run.on_rank_zero(lambda: Leaderboard.of(scored, higher, reference_row(stores), asked, left_out, settings))
     if run.trainer.is_global_zero:
         board.save(output)
+        log_runs(board, output)
+        if pictures:
+            board.draw(output)
     return board
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning
 from lightning import Callback, LightningDataModule, LightningModule
 
-from lit_coiba.benchmark import Leaderboard
 from lit_coiba.bottlenecks import ActivationStatistics
 from lit_coiba.callbacks import PredictionTable
 from lit_coiba.core.errors import InputError
@@ -18,11 +16,8 @@ from lit_coiba.data.shard import Shard
 from lit_coiba.files.owned import is_marked
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.prototype_search import PrototypeSearch
-from lit_coiba.modules.scorer import Scorer
 from lit_coiba.prototypes import Prototypes
 from lit_coiba.store import ExplanationStore
-from lit_coiba.trainer.benchmark import benchmark, benchmark_place, open_stores
-from lit_coiba.trainer.block_run import BlockRun, Module, block_run
 from lit_coiba.trainer.changes import IfChanged
 from lit_coiba.trainer.checkpoint_files import own_checkpoint_files
 from lit_coiba.trainer.explain import explain
@@ -33,13 +28,14 @@ from lit_coiba.trainer.processes import check_devices, own_launcher
 from lit_coiba.trainer.prototypes import check_prototypes_arguments, measure_prototypes, search_prototypes
 from lit_coiba.trainer.quiet import quiet, without_tips
 from lit_coiba.trainer.restoration import Restoration, close_gate
+from lit_coiba.trainer.scoring_verbs import ScoringVerbs, limit_of
 from lit_coiba.trainer.statistics import ENOUGH_IMAGES, check_statistics_arguments, estimate, remove_parts
 from lit_coiba.training.classifier import Classifier
 from lit_coiba.training.feature_cache import VERB as CACHE
 from lit_coiba.training.feature_cache import CachedFeatures, is_feature_file
 
 
-class Trainer(lightning.Trainer):
+class Trainer(ScoringVerbs, lightning.Trainer):
     """Lightning's Trainer with more verbs: `statistics`, `explain`, `benchmark` and `prototypes`.
 
     All leave the model, the data module and the global random state as they were, also after an error, and write
@@ -155,7 +151,7 @@ class Trainer(lightning.Trainer):
             InputError: The method needs no statistics, or there are fewer than two readable images.
         """
         path = check_statistics_arguments(file, images, datamodule)
-        with self._block_run(model, datamodule, Pass()) as run:
+        with self._over(model, datamodule, Pass()) as run:
             found = estimate(run, path, images)
             run.on_rank_zero(lambda: remove_parts(path))
             return found
@@ -200,47 +196,8 @@ class Trainer(lightning.Trainer):
             InputError: The folder has a store that was made with other arguments, or these images cannot be explained.
         """
         share, folder = Shard.of(shard), store_place(store, datamodule)
-        with self._block_run(model, datamodule, Pass(limit=_limit(datamodule, limit))) as run:
+        with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
             return explain(run, folder, share, retry_failed, pictures, if_changed)
-
-    def benchmark(
-        self,
-        model: Scorer,
-        datamodule: BlockDataModule,
-        stores: list[str],
-        output: str,
-        limit: int | None = None,
-        shard: str | tuple[int, int] | None = None,
-        if_changed: IfChanged = "refuse",
-    ) -> Leaderboard:
-        """Score the explanations of several stores by the same metrics on the same samples, in one table.
-
-        Random maps and gradient saliency are always in the table, and, if the data know where the object is, the
-        oracle: the object's share of each cell. The scores of every explanation go into one store per method, below
-        `output`, so the same call again scores what is missing; the table is written there as Markdown and CSV.
-
-        Args:
-            model: The model that was explained, and the metrics.
-            datamodule: The images that were explained.
-            stores: Folders of the explanations; what all of them explain is scored.
-            output: Folder for the scores and the table.
-            limit: Number of images to score; evenly spaced over the dataset, unless its `limit_order` is ``first``.
-            shard: Shard of the blocks to score, i/n, as in `explain`; the table covers what all shards have done so
-                far.
-            if_changed: What to do if pictures, boxes, masks, explanations or weights have changed since the scores in
-                `output` were made: ``refuse``, naming one of them, or ``recompute`` what depends on them. Explanations
-                of other pictures than those of now are always refused.
-
-        Returns:
-            The table.
-
-        Raises:
-            InputError: A store belongs to another model or other images, or the stores have no explanation in common.
-        """
-        folder, share = benchmark_place(output, stores, datamodule), Shard.of(shard)
-        opened = open_stores(stores)
-        with self._block_run(model, datamodule, Pass(limit=_limit(datamodule, limit))) as run:
-            return benchmark(run, opened, folder, share, if_changed)
 
     def prototypes(
         self,
@@ -281,20 +238,9 @@ class Trainer(lightning.Trainer):
             InputError: The folder has prototypes that were made with other arguments, or no image can be read.
         """
         folder = check_prototypes_arguments(output, split, pages, evaluate, datamodule)
-        with self._block_run(model, datamodule, Pass(split, limit)) as run:
+        with self._over(model, datamodule, Pass(split, limit)) as run:
             search_prototypes(run, folder, pages, if_changed)
         if evaluate:
-            with self._block_run(model, datamodule, Pass(limit=_limit(datamodule))) as run:
+            with self._over(model, datamodule, Pass(limit=limit_of(datamodule))) as run:
                 measure_prototypes(run, folder)
         return Prototypes(folder)
-
-    def _block_run(
-        self, model: Module, datamodule: BlockDataModule, through: Pass
-    ) -> AbstractContextManager[BlockRun[Module]]:
-        """A run of a module over the blocks of `through`."""
-        return block_run(self, model, datamodule, through, keep_loggers=self._logger_given)
-
-
-def _limit(datamodule: BlockDataModule, limit: int | None = None) -> int | None:
-    """Number of images that a run is about: what the call says, or else the data; `block_run` checks what they are."""
-    return getattr(datamodule, "limit", None) if limit is None else limit

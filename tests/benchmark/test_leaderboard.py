@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 
 from lit_coiba.benchmark import Leaderboard
+from lit_coiba.benchmark.table import lines
 from lit_coiba.store import BlockRecord, ExplanationStore, Manifest
 
 METRICS = {"insertion": True, "deletion": False}
@@ -72,7 +73,7 @@ def test_what_is_shown_and_written(scores, tmp_path):
     board.show(Console(file=text, width=120))
     assert "a|b [red]" in text.getvalue()
     assert "200 explanations" in text.getvalue()
-    markdown, table = board.save(tmp_path)
+    markdown, table, *_ = board.save(tmp_path)
     lines = markdown.read_text().splitlines()
     assert str(board) == board._repr_markdown_() == markdown.read_text()
     assert lines[0] == "| method | insertion | deletion |"
@@ -81,7 +82,8 @@ def test_what_is_shown_and_written(scores, tmp_path):
     assert [(r["method"], r["metric"]) for r in rows][:2] == [("a|b [red]", "insertion"), ("a|b [red]", "deletion")]
     found = board.cells()["CoIBA", "insertion"]
     ours = next(r for r in rows if (r["method"], r["metric"]) == ("CoIBA", "insertion"))
-    assert [float(ours[name]) for name in found._fields] == pytest.approx(list(found))
+    assert [float(ours[name]) for name in found._fields[:-1]] == pytest.approx(list(found[:-1]))
+    assert ours["leads"] == str(found.leads)
 
 
 def test_only_what_all_methods_have_is_compared(tmp_path):
@@ -112,14 +114,16 @@ def test_a_metric_of_no_direction_has_no_arrow_and_a_users_column_stays_as_it_is
     directions = {**METRICS, "insertion - deletion": None, "spread": None}
     board = Leaderboard.of({"A": made}, directions, reference="A")
     assert board.scores["A"]["insertion - deletion"].tolist() == [0.125]
-    assert next(board.lines(str)) == ["method", "insertion \u2191", "deletion \u2193", "insertion - deletion", "spread"]
+    head = next(lines(board, str))
+    assert head == ["method", "insertion \u2191", "deletion \u2193", "insertion - deletion", "spread"]
 
 
 def test_what_the_table_says_about_itself(scores):
     for found in scores.values():
         found["energy"] = torch.full((200,), torch.nan, dtype=torch.float64)
     board = Leaderboard(scores, higher={**METRICS, "energy": True}, pending=3)
-    assert next(board.lines(str)) == ["method", "insertion \u2191", "deletion \u2193"]
+    head = next(lines(board, str))
+    assert head == ["method", "insertion \u2191", "deletion \u2193"]
     assert "3 more are not scored by all" in board.note()
     assert "Not computed: energy." in board.note()
     assert "more" not in Leaderboard(scores, higher=METRICS).note()

@@ -44,7 +44,7 @@ def test_table_scores_and_a_second_call(stores, command):
     assert "The table is in runs/table/leaderboard.md" in first.out
     with open("runs/table/leaderboard.csv") as file:
         rows = {(row["method"], row["metric"]): float(row["mean"]) for row in csv.DictReader(file)}
-    methods = ["Saliency", "RandomMap", "Oracle"]  # the first two are the references, too
+    methods = ["Saliency", "RandomMap", "Oracle", "Edges", "Center"]  # the first two are the references, too
     metrics = ["insertion", "deletion", "pointing", "energy", "relevance_rank", "insertion - deletion"]
     assert list(rows) == [(method, metric) for method in methods for metric in metrics]
     for metric in ("insertion", "pointing", "energy", "relevance_rank", "insertion - deletion"):
@@ -60,7 +60,7 @@ def test_table_scores_and_a_second_call(stores, command):
 
 def test_references_are_made_where_no_store_has_them(stores, command):
     def scores(name):
-        return {row.id: row.extras for row in ExplanationStore(name)}
+        return {row.id: {k: v.tolist() for k, v in row.extras.items()} for row in ExplanationStore(name)}
 
     words = ["benchmark", *WORDS, "--stores"]
     assert command(*words, "runs/Saliency", "--output", "runs/one").status == 0

@@ -98,7 +98,7 @@ class TestEveryChannel:
         stream = io.StringIO()
         board.show(Console(file=stream, width=100), title=name)
         shown(stream.getvalue())
-        markdown, table = board.save(tmp_path)
+        markdown, table, *_ = board.save(tmp_path)
         shown(markdown.read_text(encoding="utf-8"))
         shown(table.read_text(encoding="utf-8").replace("\r", ""))
 

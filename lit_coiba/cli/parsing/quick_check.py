@@ -18,6 +18,8 @@ from lit_coiba.core.errors import InputError
 
 PACKAGE = Path(__file__).parents[2]
 _ALWAYS = ("trainer", "model", "data", "config", "c", "print_config", "seed_everything", "help")
+# Classes whose methods the verbs are.
+_VERBS = (("lit_coiba.trainer.trainer", "Trainer"), ("lit_coiba.trainer.scoring_verbs", "ScoringVerbs"))
 _LIGHTNINGS = {
     "fit": ("ckpt_path",),
     "validate": ("ckpt_path", "verbose"),
@@ -65,7 +67,7 @@ def check_words(verb: TrainerVerb, args: list[str]) -> None:
     Raises:
         InputError: There is one.
     """
-    own = _parameters("lit_coiba.trainer.trainer", "Trainer", verb.name)
+    own = set[str]().union(*(_parameters(module, kind, verb.name) for module, kind in _VERBS))
     known = [*_ALWAYS, *_LIGHTNINGS.get(verb.name, ()), *(own - {"model", "datamodule"})]
     before = ""
     for word in args:

@@ -18,7 +18,7 @@ from lit_coiba.functional import (
     spread_cells,
     step_counts,
 )
-from lit_coiba.metrics.batch import Model
+from lit_coiba.metrics.batch import Model, ScoredBatch
 from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness
 from lit_coiba.metrics.faithfulness.removal import OUTPUT, Output, Removal, Removed, settled_baseline
 from lit_coiba.metrics.maps import maps_of, not_finite
@@ -34,6 +34,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "rise": {"space": "input", "rows": 1, "blur": "rise", "blur_size": 11, "blur_sigma": 5.0},
     "coiba": {"space": "pixels", "rows": 8, "blur": "gaussian", "blur_size": 51, "blur_sigma": 50.0},
 }
+CURVE, STORED = ".curve", 21  # how the column of a stored curve ends, and its points
 POINTS = 101  # of the mean curve, where the number of steps depends on the image
 
 
@@ -146,6 +147,11 @@ class PerturbationCurve(Metric):
     ) -> Tensor:
         """Area under each sample's curve ``(B,)``; see `Faithfulness.score` and `RemovalMetric.score`."""
         return area_under_curve(self.curves(model, images, targets, maps, shared))
+
+    def details(self, batch: ScoredBatch) -> dict[str, Tensor]:
+        """Area and curve, at `STORED` equally spaced shares of the steps."""
+        curves = self.curves(batch.model, batch.images, batch.targets, batch.maps, batch.shared)
+        return {"": area_under_curve(curves), CURVE: resample_curve(curves, STORED)}
 
     def update(
         self, model: Model, images: Tensor, targets: Targets, maps: Tensor, shared: Shared | None = None

@@ -1,0 +1,76 @@
+"""The Trainer's verbs about which explanation to believe."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from lit_coiba.benchmark import Leaderboard
+from lit_coiba.data.module import BlockDataModule, Pass
+from lit_coiba.data.shard import Shard
+from lit_coiba.modules.scorer import Scorer
+from lit_coiba.trainer.benchmark import benchmark, benchmark_place, open_stores
+from lit_coiba.trainer.block_run import BlockRun, Module, block_run
+from lit_coiba.trainer.changes import IfChanged
+
+
+class ScoringVerbs:
+    """Verbs of the Trainer that score explanations."""
+
+    _logger_given: bool  # whether the user gave a logger
+
+    def benchmark(
+        self,
+        model: Scorer,
+        datamodule: BlockDataModule,
+        stores: list[str],
+        output: str,
+        limit: int | None = None,
+        shard: str | tuple[int, int] | None = None,
+        if_changed: IfChanged = "refuse",
+        pictures: bool = True,
+    ) -> Leaderboard:
+        """Score the explanations of several stores by the same metrics on the same samples, in one table.
+
+        Gradient saliency and trivial baselines (random maps, edges of the picture, a Gaussian in its middle) are always
+        in the table, and, if the data know where the object is, the oracle: the object's share of each cell. The scores
+        of every explanation go into one store per method, below `output`, so the same call again scores what is
+        missing. The table is written there as Markdown and CSV, beside the scores of every sample (Parquet), ranks,
+        the agreement of the metrics, pictures, and runs for TensorBoard's page of hyperparameters.
+
+        Args:
+            model: The model that was explained, and the metrics.
+            datamodule: The images that were explained.
+            stores: Folders of the explanations; what all of them explain is scored.
+            output: Folder for the scores and the table.
+            limit: Number of images to score; evenly spaced over the dataset, unless its `limit_order` is ``first``.
+            shard: Shard of the blocks to score, i/n, as in `explain`; the table covers what all shards have done so
+                far.
+            if_changed: What to do if pictures, boxes, masks, explanations or weights have changed since the scores in
+                `output` were made: ``refuse``, naming one of them, or ``recompute`` what depends on them. Explanations
+                of other pictures than those of now are always refused.
+            pictures: Whether to draw means with intervals, agreement of metrics, critical differences, profiles of the
+                methods and curves.
+
+        Returns:
+            The table.
+
+        Raises:
+            InputError: A store belongs to another model or other images, or the stores have no explanation in common.
+        """
+        folder, share = benchmark_place(output, stores, datamodule), Shard.of(shard)
+        opened = open_stores(stores)
+        with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
+            return benchmark(run, opened, folder, share, if_changed, pictures)
+
+    def _over(
+        self, model: Module, datamodule: BlockDataModule, through: Pass
+    ) -> AbstractContextManager[BlockRun[Module]]:
+        """A run of a module over the blocks of `through`."""
+        trainer: Any = self
+        return block_run(trainer, model, datamodule, through, keep_loggers=self._logger_given)
+
+
+def limit_of(datamodule: BlockDataModule, limit: int | None = None) -> int | None:
+    """Number of images that a run is about: what the call says, or else the data; `block_run` checks what they are."""
+    return getattr(datamodule, "limit", None) if limit is None else limit
