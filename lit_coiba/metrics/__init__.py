@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.metrics.faithfulness.deletion import Deletion as Deletion
     from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness as Faithfulness
     from lit_coiba.metrics.faithfulness.insertion import Insertion as Insertion
-    from lit_coiba.metrics.faithfulness.road import ROAD as ROAD
     from lit_coiba.metrics.faithfulness.mu_fidelity import MuFidelity as MuFidelity
+    from lit_coiba.metrics.faithfulness.road import ROAD as ROAD
     from lit_coiba.metrics.faithfulness.saco import SaCo as SaCo
     from lit_coiba.metrics.faithfulness.sds import SDS as SDS
     from lit_coiba.metrics.faithfulness.srg import SRG as SRG

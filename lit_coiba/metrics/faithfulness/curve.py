@@ -58,8 +58,8 @@ class PerturbationCurve(Metric):
         baseline: What pixels are exchanged with: ``zero``, ``black``, ``mean``, ``blur``, ``noise``, ``uniform``,
             ``opposite``, ``minimum`` (the "black" of Quantus) or a number; see
             `perturbation.baselines.BaselineImages`. ``tokens``: a vision transformer's patches are dropped, which needs
-            a `grid_size` of whole patches; ``auto``: tokens where the model can. None = zero for deletion, blur for
-            insertion.
+            a `grid_size` of whole patches; if the model pools patches, one cell always stays. ``auto``: tokens where
+            model and units can. None = zero for deletion, blur for insertion.
         space: Where the baseline is made: normalized model ``input``, or ``pixels`` in [0, 1].
         order: ``morf`` = most relevant first, ``lerf`` = least relevant first, ``random`` = the same for all images.
         ties: Which of equal pixels goes first, in row-major order; see `functional.ranks`.
@@ -175,11 +175,16 @@ class PerturbationCurve(Metric):
     ) -> Tensor:
         """The scores s_0 ... s_K of each sample ``(B, K + 1)``; arguments and errors as those of `score`."""
         maps = maps_of(maps, images)
-        baseline = settled_baseline(model, self.baseline, self._baselines)
+        pixels = self.grid_size is None and self.baseline == "auto"  # of which no token can be dropped
+        baseline = self._baselines if pixels else settled_baseline(model, self.baseline, self._baselines)
         removal = Removal(model, images, targets, baseline, self.output, self.chunk, shared)
         removal.cells(None if self.grid_size is None else self._grid(removal.size))  # refuses cells that cannot be
         grid = self._grid(removal.size)
-        counts = torch.tensor(self._counts(grid, removal.size), device=images.device)
+        numbers = self._counts(grid, removal.size)
+        if removal.needs_one:  # one cell stays
+            least, most = (1, grid[0] * grid[1]) if self.inserts else (0, grid[0] * grid[1] - 1)
+            numbers = sorted({min(max(number, least), most) for number in numbers})
+        counts = torch.tensor(numbers, device=images.device)
         order = self._places(maps, grid)
         inner = counts[:-1] if self.inserts else counts[1:]  # the clean images are an end, and known
 
