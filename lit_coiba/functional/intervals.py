@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 
+_DRAWS = 64  # of the bootstrap at once
+
+
 class Interval(NamedTuple):
     """A mean with the ends of its confidence interval."""
 
@@ -36,7 +39,9 @@ def paired_intervals(values: Tensor, level: float = 0.95, draws: int = 2000, see
     known = torch.cat([values.nan_to_num(0.0), defined.double()], 1)  # (n, 2c): what is summed, and counted
     generator = torch.Generator().manual_seed(seed)
     size, columns = values.shape
-    sums = torch.stack([_counts(size, generator) @ known for _ in range(draws if size else 1)])
+    left = draws if size else 1
+    pieces = [min(_DRAWS, left - start) for start in range(0, left, _DRAWS)]
+    sums = torch.cat([torch.stack([_counts(size, generator) for _ in range(piece)]) @ known for piece in pieces])
     means = sums[:, :columns] / sums[:, columns:]
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
     low, high = torch.nanquantile(means, ends, dim=0)

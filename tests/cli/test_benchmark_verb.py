@@ -16,7 +16,7 @@ from lit_coiba.trainer import Trainer
 
 MODEL = ["-c", "configs/model/synthetic_parts_cnn.yaml", "--data", "SyntheticParts", "--data.batch_size", "4"]
 CALM = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
-WORDS = ["-c", "configs/benchmark/cells.yaml", *MODEL, *CALM, "--limit", "8"]
+WORDS = ["-c", "configs/benchmark/cells.yaml", *MODEL, *CALM, "--limit", "8", "--pictures", "false"]
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,7 @@ def test_table_scores_and_a_second_call(stores, command):
     scores = ExplanationStore("runs/table/Oracle")
     assert len(scores) == 8
     digest = scores.digest()
+    assert not Path("runs/table/leaderboard.png").exists()
     Path("runs/table/leaderboard.md").unlink()
     assert command(*words).out == first.out
     assert Path("runs/table/leaderboard.md").exists()
