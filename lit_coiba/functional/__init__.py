@@ -6,6 +6,7 @@ from lit_coiba.functional.correlation import average_ranks, pearson, spearman, w
 from lit_coiba.functional.curves import (
     area_over,
     area_under_curve,
+    curve_at,
     log_counts,
     perturb,
     resample_curve,
@@ -14,6 +15,7 @@ from lit_coiba.functional.curves import (
 )
 from lit_coiba.functional.form import compactness, gini, harmonic_mean, highest_cells, map_entropy
 from lit_coiba.functional.hsic import hsic
+from lit_coiba.functional.infidelity import infidelity
 from lit_coiba.functional.information import (
     BITS_PER_NAT,
     beyond_masked_prior,
@@ -32,7 +34,7 @@ from lit_coiba.functional.localisation import (
 )
 from lit_coiba.functional.maps import convolve, gaussian_kernel, resize_map, resize_ratio, smooth
 from lit_coiba.functional.moments import Moments
-from lit_coiba.functional.noise import antithetic_noise, keyed_noise, noise, uniform
+from lit_coiba.functional.noise import antithetic_noise, keyed_noise, keyed_orders, noise, uniform
 from lit_coiba.functional.part_purity import (
     LEFT_RIGHT,
     PartPurity,
@@ -62,7 +64,7 @@ from lit_coiba.functional.rv import ChannelRV, channel_rv, rv_coefficient
 from lit_coiba.functional.saco import salience_faithfulness
 from lit_coiba.functional.sobol_indices import first_order, replicated_rows, total_order
 from lit_coiba.functional.strongest import Strongest, duplicates, merge_strongest, strongest
-from lit_coiba.functional.subsets import keyed_places, keyed_subsets, subset_sums
+from lit_coiba.functional.subsets import keyed_subsets, prefix_sums, subset_sums
 from lit_coiba.functional.surrogate import cosine_similarity_weights, explained_variance, weighted_lasso, weighted_ridge
 
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "compactness",
     "convolve",
     "cosine_similarity_weights",
+    "curve_at",
     "duplicates",
     "effective_heat_ratio",
     "energy_inside",
@@ -104,11 +107,12 @@ __all__ = [
     "highest_cells",
     "highest_share",
     "hsic",
+    "infidelity",
     "information",
     "information_gradient",
     "information_of_ratio",
     "keyed_noise",
-    "keyed_places",
+    "keyed_orders",
     "keyed_subsets",
     "log_counts",
     "map_entropy",
@@ -126,6 +130,7 @@ __all__ = [
     "perturb",
     "pointing_hit",
     "precise",
+    "prefix_sums",
     "prototype_counts",
     "random_cells",
     "ranks",

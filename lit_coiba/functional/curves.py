@@ -70,6 +70,21 @@ def area_over(curves: Tensor, places: Tensor) -> Tensor:
     return (width * (curves[:, :-1] + curves[:, 1:])).sum(1) / (2 * width.sum(1))
 
 
+def curve_at(curves: Tensor, places: Tensor, wanted: Tensor) -> Tensor:
+    """Curves ``(B, K)`` over ascending `places` ``(B, K)`` at other places ``(n,)``, by linear interpolation.
+
+    Example:
+        >>> curve_at(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), torch.tensor([0.0, 0.25, 1.0]))
+        tensor([[1.0000, 0.7500, 0.0000]])
+    """
+    asked = wanted.to(places).expand(len(places), -1).contiguous()
+    after = torch.searchsorted(places.contiguous(), asked).clamp(1, places.shape[1] - 1)
+    start, end = places.gather(1, after - 1), places.gather(1, after)
+    share = ((asked - start) / (end - start)).clamp(0, 1)
+    before = curves.gather(1, after - 1)
+    return torch.where(share > 0, before + share * (curves.gather(1, after) - before), before)
+
+
 def perturb(start: Tensor, end: Tensor, ranks: Tensor, counts: Tensor) -> Tensor:
     """Images after a step: the first `counts` pixels come from `end`, with all their channels, the others from `start`.
 

@@ -55,7 +55,29 @@ def keyed_noise(seed: int, ids: Sequence[str], name: str, shape: Sequence[int]) 
     return torch.stack([_drawn(f"{seed}/{name}/{sample}", shape) for sample in ids])
 
 
+def keyed_orders(seed: int, sample: str, name: str, orders: int, units: int) -> Tensor:
+    """Random orders of units ``(orders, units)``, int64 on the CPU: like `keyed_noise` a function of its arguments.
+
+    Args:
+        seed: Seed of the draws.
+        sample: Id of the sample.
+        name: What they are for.
+        orders: Number of orders.
+        units: Number of units.
+
+    Example:
+        >>> keyed_orders(0, "a", "subsets", 2, 3).sort(-1).values
+        tensor([[0, 1, 2],
+                [0, 1, 2]])
+    """
+    generator = _generator(f"{seed}/{name}/{sample}")
+    return torch.stack([torch.randperm(units, generator=generator) for _ in range(orders)])
+
+
 def _drawn(key: str, shape: Sequence[int]) -> Tensor:
+    return torch.randn(tuple(shape), generator=_generator(key), dtype=torch.float32, device="cpu")
+
+
+def _generator(key: str) -> torch.Generator:
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
-    generator = torch.Generator("cpu").manual_seed(int.from_bytes(digest, "little"))
-    return torch.randn(tuple(shape), generator=generator, dtype=torch.float32, device="cpu")
+    return torch.Generator("cpu").manual_seed(int.from_bytes(digest, "little"))

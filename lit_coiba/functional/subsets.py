@@ -27,23 +27,23 @@ def keyed_subsets(seed: int, ids: Sequence[str], name: str, shape: tuple[int, in
     return uniform(keyed_noise(seed, ids, name, shape).double()) < probability
 
 
-def keyed_places(seed: int, ids: Sequence[str], name: str, shape: tuple[int, int]) -> Tensor:
-    """Random orders of units: the place of each in each of them, int64 ``(B, orders, units)`` on the CPU.
-
-    The first n places of an order are a random subset of exactly n.
+def prefix_sums(values: Tensor, places: Tensor, sizes: list[int]) -> Tensor:
+    """Sum of the values that come first in each order, fp64: ``(n,)``, places ``(m, n)`` -> ``(len(sizes), m)``.
 
     Args:
-        seed: Seed of the draws; see `keyed_noise`.
-        ids: B ids of samples.
-        name: What they are for.
-        shape: Number of orders, and of units.
+        values: A value of each unit.
+        places: Place of each unit in each order, from 0.
+        sizes: How many come first, 1 to n.
 
     Example:
-        >>> keyed_places(0, ["a"], "subsets", (2, 3)).sort(-1).values
-        tensor([[[0, 1, 2],
-                 [0, 1, 2]]])
+        >>> import torch
+        >>> prefix_sums(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([[0, 1, 2], [2, 1, 0]]), [1, 2])
+        tensor([[1., 4.],
+                [3., 6.]], dtype=torch.float64)
     """
-    return keyed_noise(seed, ids, name, shape).argsort(-1)
+    exact = fp64_where_possible(values).expand(places.shape)
+    ordered = exact.new_empty(places.shape).scatter_(1, places, exact)
+    return ordered.cumsum(1)[:, [size - 1 for size in sizes]].T
 
 
 def subset_sums(values: Tensor, subsets: Tensor) -> Tensor:

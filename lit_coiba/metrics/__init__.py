@@ -10,13 +10,20 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.metrics.complexity.entropy import Entropy as Entropy
     from lit_coiba.metrics.complexity.mst_compactness import MSTCompactness as MSTCompactness
     from lit_coiba.metrics.complexity.sparseness import Sparseness as Sparseness
+    from lit_coiba.metrics.faithfulness.degradation import Degradation as Degradation
     from lit_coiba.metrics.faithfulness.deletion import Deletion as Deletion
     from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness as Faithfulness
+    from lit_coiba.metrics.faithfulness.faithfulness_correlation import (
+        FaithfulnessCorrelation as FaithfulnessCorrelation,
+    )
+    from lit_coiba.metrics.faithfulness.infidelity import Infidelity as Infidelity
     from lit_coiba.metrics.faithfulness.insertion import Insertion as Insertion
     from lit_coiba.metrics.faithfulness.mu_fidelity import MuFidelity as MuFidelity
     from lit_coiba.metrics.faithfulness.road import ROAD as ROAD
+    from lit_coiba.metrics.faithfulness.roms import ROMS as ROMS
     from lit_coiba.metrics.faithfulness.saco import SaCo as SaCo
     from lit_coiba.metrics.faithfulness.sds import SDS as SDS
+    from lit_coiba.metrics.faithfulness.sensitivity_n import SensitivityN as SensitivityN
     from lit_coiba.metrics.faithfulness.srg import SRG as SRG
     from lit_coiba.metrics.localisation.box_localisation import BoxLocalisation as BoxLocalisation
     from lit_coiba.metrics.localisation.effective_heat_ratio import EffectiveHeatRatio as EffectiveHeatRatio

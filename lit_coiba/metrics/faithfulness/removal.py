@@ -77,7 +77,7 @@ class Removal:
         self._output = output
         self._tokens = TokenDropping.of(model) if baseline == "tokens" else None
         if self._tokens is None:
-            self._replacement()  # refuses images that are too small for it, before anything runs
+            self.baseline_images()  # refuses images that are too small for it, before anything runs
         out = self._shared.get(clean_key(model), self._clean_output)
         self.resolved: Resolved = resolve_on(out, targets, images).scored_by(
             output, asked=output != OUTPUT if asked is None else asked
@@ -128,7 +128,7 @@ class Removal:
         Args:
             count: Number of copies of each image.
             removed: What is removed of some copies: called with the number of the image and that of the copy, ``(n,)``
-                each, it returns masks ``(n, *canvas)``, bool, True = removed.
+                each, it returns masks ``(n, *canvas)``, bool, True = removed; of pixels also ``(n, C, H, W)``.
             read: What is read from the model's output for some rows.
         """
         return self._evaluated(count, lambda rows, copies: self._run(rows, removed(rows, copies)), read)
@@ -179,6 +179,11 @@ class Removal:
 
         return self.scores(count, masks, read)
 
+    @property
+    def ends_empty(self) -> bool:
+        """Whether an image without any part has a score: not where tokens are dropped and the model pools patches."""
+        return self._tokens is None or not self._tokens.pools_patches
+
     def empty(self) -> Tensor:
         """Score of each image without any part ``(B,)``; NaN where tokens are dropped and the model pools patches."""
 
@@ -203,16 +208,24 @@ class Removal:
     def _run(self, rows: Tensor, removed: Tensor) -> Any:
         """The model's output for some images without what is removed of them."""
         if self._tokens is None:
-            replaced = self._replacement()
-            return self.model(torch.where(removed.unsqueeze(1), replaced[rows], self.images[rows]))
+            replaced = self.baseline_images()
+            gone = removed.unsqueeze(1) if removed.dim() == 3 else removed
+            return self.model(torch.where(gone, replaced[rows], self.images[rows]))
         dropping = self._tokens
         embedded = self._shared.get(("embedding", id(self.model)), lambda: dropping.embed(self.images))
         return dropping.run(embedded[rows], ~removed.flatten(1))
 
-    def _replacement(self) -> Tensor:
-        """Baselines ``(B, C, H, W)``."""
+    def baseline_images(self) -> Tensor:
+        """What takes the place of removed pixels ``(B, C, H, W)``.
+
+        Raises:
+            InputError: Tokens are dropped, and nothing takes their place.
+        """
         baseline = self._baseline
-        assert isinstance(baseline, BaselineImages)
+        if baseline == "tokens":
+            raise InputError(
+                "baseline is tokens, which leaves nothing in the place of a patch: choose another baseline"
+            )
         return self._shared.get(
             ("baseline", repr(baseline), id(self.model)), lambda: baseline.of(self.images, self.model)
         )

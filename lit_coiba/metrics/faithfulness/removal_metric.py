@@ -76,11 +76,14 @@ class RemovalMetric(Metric):
             shared: What other metrics have computed for the same model, images and targets.
         """
         maps = maps_of(maps, images)
+        removal = self.removal(model, images, targets, shared)
+        return self.measure(removal, maps, names_of(ids, images)).masked_fill(not_finite(maps), float("nan"))
+
+    def removal(self, model: Model, images: Tensor, targets: Targets, shared: Shared | None = None) -> Removal:
+        """The images, whose parts can be removed as these settings say; arguments as those of `score`."""
         baseline = settled_baseline(model, self.baseline, self._baselines)
         asked = self.output != self.usual_output
-        removal = Removal(model, images, targets, baseline, self.output, self.chunk, shared, asked)
-        names = [""] * len(images) if ids is None else ids
-        return self.measure(removal, maps, names).masked_fill(not_finite(maps), float("nan"))
+        return Removal(model, images, targets, baseline, self.output, self.chunk, shared, asked)
 
     @abstractmethod
     def measure(self, removal: Removal, maps: Tensor, ids: Sequence[str]) -> Tensor:
@@ -103,3 +106,8 @@ class RemovalMetric(Metric):
             InputError: They are.
         """
         self._baselines.check(size)
+
+
+def names_of(ids: Sequence[str] | None, images: Tensor) -> Sequence[str]:
+    """What the draws of samples are keyed by: their ids; where there are none, all have the same draws."""
+    return [""] * len(images) if ids is None else ids
