@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-
 _DRAWS = 64  # of the bootstrap at once
 
 

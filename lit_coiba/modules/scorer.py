@@ -106,6 +106,12 @@ class Scorer(BlockModule):
                     f" leave it out, or choose one that needs no more than {', '.join(INGREDIENTS)}"
                 )
 
+    def measuring(self, metrics: dict[str, Metric]) -> Scorer:
+        """The same model with other metrics."""
+        scorer = Scorer(self.network, metrics)
+        scorer.weights = self.weights
+        return scorer
+
     def check_metrics(self, regions: Regions) -> None:
         """Say before the run what cannot be measured.
 

@@ -2,22 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from lit_coiba.benchmark import Leaderboard
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.data.shard import Shard
+from lit_coiba.metrics.suites import load_suite
+from lit_coiba.modules.method_comparison import MethodComparison
 from lit_coiba.modules.scorer import Scorer
+from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer.benchmark import benchmark, benchmark_place, open_stores
 from lit_coiba.trainer.block_run import BlockRun, Module, block_run
 from lit_coiba.trainer.changes import IfChanged
+from lit_coiba.trainer.compare import Compared, compare, compare_place, methods_of, metrics_of
 
 
 class ScoringVerbs:
     """Verbs of the Trainer that score explanations."""
 
     _logger_given: bool  # whether the user gave a logger
+    explain: Callable[..., ExplanationStore]  # the Trainer's, as is what follows
+    is_global_zero: bool
+
+    def compare(
+        self,
+        model: MethodComparison,
+        datamodule: BlockDataModule,
+        output: str,
+        methods: list[str] = [],  # noqa: B006 - never changed; the command line shows it
+        suite: str = "quick",
+        limit: int | None = None,
+        shard: str | tuple[int, int] | None = None,
+        if_changed: IfChanged = "refuse",
+        pictures: bool = True,
+    ) -> Compared:
+        """Explain the same images by several methods, score all of them, and draw one picture and one table.
+
+        Each method has its own store below `output`, so the same call again continues where it stopped, and a method
+        more costs its own maps only. A method that cannot explain the model is left out with a warning.
+
+        Args:
+            model: The model, and what is explained of it.
+            datamodule: The images.
+            output: Folder for stores, scores, table and pictures.
+            methods: Methods by the names of their files in configs/method or of their classes, with arguments after a
+                colon: coiba_fast grad_cam coiba:beta=10.
+            suite: What is measured: quick, faithfulness, localisation, robustness, sanity, in_distribution or full, or
+                a YAML file. Metrics given with the model take its place.
+            limit: Number of images; evenly spaced over the dataset, unless its `limit_order` is ``first``.
+            shard: Shard of the blocks, i/n, as in `explain`.
+            if_changed: What to do if pictures, labels or weights have changed since: ``refuse`` or ``recompute``.
+            pictures: Whether to draw images by methods, and the pictures of `benchmark`.
+
+        Returns:
+            Stores, table, picture, and the methods that were left out.
+
+        Raises:
+            InputError: No method can explain the model, or `output` was made with other arguments.
+        """
+        rows, metrics = methods_of(model, methods), metrics_of(model, suite)
+        folder = compare_place(output, datamodule)
+        passed = {"limit": limit, "shard": shard, "if_changed": if_changed}
+        return compare(self, model, datamodule, rows, metrics, folder, pictures, **passed)
 
     def benchmark(
         self,
@@ -29,6 +77,7 @@ class ScoringVerbs:
         shard: str | tuple[int, int] | None = None,
         if_changed: IfChanged = "refuse",
         pictures: bool = True,
+        suite: str | None = None,
     ) -> Leaderboard:
         """Score the explanations of several stores by the same metrics on the same samples, in one table.
 
@@ -51,6 +100,8 @@ class ScoringVerbs:
                 of other pictures than those of now are always refused.
             pictures: Whether to draw means with intervals, agreement of metrics, critical differences, profiles of the
                 methods and curves.
+            suite: What is measured, in place of the model's metrics: quick, faithfulness, localisation, robustness,
+                sanity, in_distribution or full, or a YAML file.
 
         Returns:
             The table.
@@ -60,6 +111,8 @@ class ScoringVerbs:
         """
         folder, share = benchmark_place(output, stores, datamodule), Shard.of(shard)
         opened = open_stores(stores)
+        if suite is not None:
+            model = model.measuring(load_suite(suite))
         with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
             return benchmark(run, opened, folder, share, if_changed, pictures)
 
