@@ -34,10 +34,23 @@ def paired_intervals(values: Tensor, level: float = 0.95, draws: int = 2000, see
     NaN values are left out; a column without any other has NaN everywhere. Memory does not grow with `draws`.
     """
     values = values.detach().cpu().double()
-    defined = ~values.isnan()
-    known = torch.cat([values.nan_to_num(0.0), defined.double()], 1)  # (n, 2c): what is summed, and counted
+    means = bootstrap_means(values, draws, seed)
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    low, high = torch.nanquantile(means, ends, dim=0)
+    mean = values.nan_to_num(0.0).sum(0) / (~values.isnan()).sum(0)
+    return [Interval(*ends) for ends in torch.stack([mean, low, high], 1).tolist()]
+
+
+def bootstrap_means(values: Tensor, draws: int = 2000, seed: int = 0) -> Tensor:
+    """Means of the columns of ``(n, c)`` over rows drawn with replacement, fp64 ``(draws, c)``.
+
+    All columns have the same draws; NaN values are left out.
+    """
+    values = values.detach().cpu().double()
+    known = torch.cat([values.nan_to_num(0.0), (~values.isnan()).double()], 1)  # (n, 2c): what is summed, and counted
     generator = torch.Generator().manual_seed(seed)
     size, columns = values.shape
+<<<<<<< HEAD
     left = draws if size else 1
     pieces = [min(_DRAWS, left - start) for start in range(0, left, _DRAWS)]
     sums = torch.cat([torch.stack([_counts(size, generator) for _ in range(piece)]) @ known for piece in pieces])
@@ -46,6 +59,10 @@ def paired_intervals(values: Tensor, level: float = 0.95, draws: int = 2000, see
     low, high = torch.nanquantile(means, ends, dim=0)
     mean = known[:, :columns].sum(0) / known[:, columns:].sum(0)
     return [Interval(*ends) for ends in torch.stack([mean, low, high], 1).tolist()]
+=======
+    sums = torch.stack([_counts(size, generator) @ known for _ in range(draws if size else 1)])
+    return sums[:, :columns] / sums[:, columns:]
+>>>>>>> 7b9068a (The FunnyBirds protocol: explanations against what the model does without parts, as the verb parts; a classifier whose truth is known)
 
 
 def _counts(size: int, generator: torch.Generator) -> Tensor:

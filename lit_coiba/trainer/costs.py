@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.printable import counted, listed
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.part_evaluator import PartEvaluator
 from lit_coiba.modules.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -26,6 +27,16 @@ def explaining(run: BlockRun[Explainer], blocks: Sequence[int]) -> str:
 def estimating(run: BlockRun[Explainer], blocks: Sequence[int]) -> str:
     """The plan of `statistics`."""
     return f"estimating activation statistics from {_images(run, blocks)}, 1 forward each; {_device(run)}"
+
+
+def evaluating_parts(run: BlockRun[PartEvaluator], blocks: Sequence[int]) -> str:
+    """The plan of `parts`."""
+    method = run.model.method
+    cost = "" if method.card.cost == AttributionMethod.card.cost else f", {method.card.cost} each"
+    return (
+        f"evaluating {type(method).__name__} on {_images(run, blocks)}: about 36 forwards an image with parts removed, "
+        f"and 3 or 4 maps{cost}; {_device(run)}"
+    )
 
 
 def searching(run: BlockRun[Any], blocks: Sequence[int]) -> str:

@@ -59,16 +59,8 @@ def explain(
         if_changed: What is done where the data or the model have changed since the store was made.
     """
     check_place(folder, "store")
-    identity, now, everything = explanations_identity(run), run.fingerprint(), _seen_by_statistics(run)
-    run.on_rank_zero(lambda: renew_inputs(folder, _as_kept(folder, identity), everything or now, if_changed))
-    if everything is not None:
-        run.on_rank_zero(lambda: renew_statistics(folder, everything, if_changed))
-    statistics = prepare_method(run, folder, identity, shard)
-    identity = {**identity, "statistics": statistics.digest() if statistics else None}
-    manifest = Manifest(identity, provenance(run))
-    run.on_rank_zero(lambda: renew_inputs(folder, manifest, everything or now, if_changed))
-    store = ExplanationStore.open(folder, manifest)
-    changed = run.on_rank_zero(lambda: _bring_up_to_date(run, store, now, everything, if_changed))
+    now = run.fingerprint()
+    store, changed = open_store(run, folder, explanations_identity(run), shard, if_changed)
     blocks = run.on_rank_zero(lambda: blocks_to_do(run, store, shard, retry_failed, _by_label(run)))
     about = _about(run)
     transform, total = run.datamodule.transform, run.datamodule.total_blocks
@@ -82,6 +74,29 @@ def explain(
     if run.trainer.is_global_zero and not store.missing(total, verify=False):
         _compact(store, run.shows_progress)
     return ExplanationStore(folder)
+
+
+def open_store(
+    run: BlockRun[Explainer], folder: Path, identity: dict[str, Any], shard: Shard, if_changed: IfChanged
+) -> tuple[ExplanationStore, bool]:
+    """The store of a run, whose method is ready, and whether labels or names of classes are others than in it.
+
+    Args:
+        run: The run.
+        folder: Folder of the store.
+        identity: What decides its results, but for the digest of the statistics.
+        shard: Share of the blocks that is done.
+        if_changed: What is done where the data or the model have changed since the store was made.
+    """
+    now, everything = run.fingerprint(), _seen_by_statistics(run)
+    run.on_rank_zero(lambda: renew_inputs(folder, _as_kept(folder, identity), everything or now, if_changed))
+    if everything is not None:
+        run.on_rank_zero(lambda: renew_statistics(folder, everything, if_changed))
+    statistics = prepare_method(run, folder, identity, shard)
+    manifest = Manifest({**identity, "statistics": statistics.digest() if statistics else None}, provenance(run))
+    run.on_rank_zero(lambda: renew_inputs(folder, manifest, everything or now, if_changed))
+    store = ExplanationStore.open(folder, manifest)
+    return store, run.on_rank_zero(lambda: _bring_up_to_date(run, store, now, everything, if_changed))
 
 
 def _as_kept(folder: Path, identity: dict[str, Any]) -> Manifest:

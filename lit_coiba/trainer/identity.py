@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, cast
 
 from lit_coiba.core.class_identity import class_identity, is_ours
 from lit_coiba.core.errors import InputError
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.modules.part_evaluator import PartEvaluator
 from lit_coiba.modules.prototype_search import PrototypeSearch
 from lit_coiba.modules.scorer import Scorer
 from lit_coiba.store import ExplanationStore
@@ -30,6 +31,11 @@ def explanations_identity(run: BlockRun[Explainer]) -> dict[str, Any]:
         "statistics": None,
         "precision": run.precision,
     }
+
+
+def parts_identity(run: BlockRun[PartEvaluator]) -> dict[str, Any]:
+    """The identity of the scores of an evaluation by parts, but for the digest of the statistics."""
+    return {**explanations_identity(cast(Any, run)), "parts": run.model.protocol()}
 
 
 def scores_identity(run: BlockRun[Scorer], source: Any, keys: dict[str, list[int]]) -> dict[str, Any]:

@@ -7,16 +7,25 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from lit_coiba.benchmark import Leaderboard
+from lit_coiba.benchmark.part_table import PartTable
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.data.shard import Shard
+<<<<<<< HEAD
 from lit_coiba.metrics.suites import load_suite
 from lit_coiba.modules.method_comparison import MethodComparison
+=======
+from lit_coiba.modules.part_evaluator import PartEvaluator
+>>>>>>> 7b9068a (The FunnyBirds protocol: explanations against what the model does without parts, as the verb parts; a classifier whose truth is known)
 from lit_coiba.modules.scorer import Scorer
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer.benchmark import benchmark, benchmark_place, open_stores
 from lit_coiba.trainer.block_run import BlockRun, Module, block_run
 from lit_coiba.trainer.changes import IfChanged
+<<<<<<< HEAD
 from lit_coiba.trainer.compare import Compared, compare, compare_place, methods_of, metrics_of
+=======
+from lit_coiba.trainer.parts import evaluate_parts, parts_place
+>>>>>>> 7b9068a (The FunnyBirds protocol: explanations against what the model does without parts, as the verb parts; a classifier whose truth is known)
 
 
 class ScoringVerbs:
@@ -115,6 +124,45 @@ class ScoringVerbs:
             model = model.measuring(load_suite(suite))
         with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
             return benchmark(run, opened, folder, share, if_changed, pictures)
+
+    def parts(
+        self,
+        model: PartEvaluator,
+        datamodule: BlockDataModule,
+        output: str,
+        name: str | None = None,
+        limit: int | None = None,
+        shard: str | tuple[int, int] | None = None,
+        if_changed: IfChanged = "refuse",
+    ) -> PartTable:
+        """Score a method by what the model does without parts of the object: the FunnyBirds protocol.
+
+        Every image is rendered with each set of its parts, and without each thing in its background: with five parts
+        that takes about 36 forwards, beside three or four maps. The scores of every image go into a store below
+        `output`, so the same call again scores what is missing. The table is written there as Markdown and CSV; other
+        methods of the same model on the same images, evaluated into the same folder, are further rows of it.
+
+        Args:
+            model: The model, the method and the settings of the protocol.
+            datamodule: The images, whose parts can be removed: `SyntheticParts`, or a dataset with the same methods.
+            output: Folder for the scores and the table.
+            name: Name of the row, and of the folder of its scores; None = the name of the method's class.
+            limit: Number of images to score; evenly spaced over the dataset, unless its `limit_order` is ``first``.
+            shard: Shard of the blocks to score, i/n, as in `explain`; the table covers what all shards have done so
+                far.
+            if_changed: What to do if pictures, labels or weights have changed since the scores were made: ``refuse``,
+                naming one of them, or ``recompute`` what depends on them.
+
+        Returns:
+            The table.
+
+        Raises:
+            InputError: The data have no parts that can be removed, or the folder has scores of other arguments.
+        """
+        row = type(model.method).__name__ if name is None else name
+        folder, share = parts_place(output, row, datamodule), Shard.of(shard)
+        with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
+            return evaluate_parts(run, folder, row, share, if_changed)
 
     def _over(
         self, model: Module, datamodule: BlockDataModule, through: Pass

@@ -72,6 +72,11 @@ class SyntheticPartsDataset(ImageDataset):
         """20."""
         return NUM_CLASSES
 
+    @property
+    def class_parts(self) -> Tensor:
+        """The variant of each part of each class, int64 ``(20, 5)``."""
+        return torch.tensor(class_table())
+
     def identity(self) -> dict[str, Any]:
         """Class, size and seed: a sample is a function of these and its number."""
         return {**super().identity(), "size": self.size, "seed": self.seed}
@@ -155,6 +160,14 @@ class SyntheticPartsDataset(ImageDataset):
         else:
             layers = self.layers([index])
         return torch.from_numpy(_shown(layers, present.numpy()[None])[0])
+
+    def without_each_object(self, index: int) -> Tensor:
+        """The sample without one of its N background objects at a time, uint8 ``(N, 3, H, W)``."""
+        return torch.stack([self.render(index, without_background=[k]) for k in range(self.num_background(index))])
+
+    def background_masks(self, index: int) -> Tensor:
+        """Where each background object is seen: pixels that differ without it, bool ``(N, H, W)``."""
+        return (self.without_each_object(index) != self.pixels(index)).any(1)
 
     def subsets(self, index: int, present: Tensor) -> Tensor:
         """The sample with some of its parts, many times: bool ``(S, 5)`` -> uint8 ``(S, 3, H, W)``.
