@@ -2,5 +2,6 @@
 
 from lit_coiba.backbones.backbone import Backbone
 from lit_coiba.backbones.chain_split import ChainSplit
+from lit_coiba.backbones.disconnected import di_full, di_part
 
-__all__ = ["Backbone", "ChainSplit"]
+__all__ = ["Backbone", "ChainSplit", "di_full", "di_part"]

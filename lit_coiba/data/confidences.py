@@ -41,7 +41,7 @@ def confidences(network: Any, images: ImageDataset, n: int, cells: Cells, batch_
     """
     samples = in_order_of(images, network)
     blocks = BlockDataset(samples, cell_recipe(network.preprocessing, n), batch_size)
-    own = next(network.parameters())
+    own, run = next(network.parameters()), getattr(network.model, "alone", network) if cells == "grow" else network
     found = dict.fromkeys(samples.ids, 0.0)
     with frozen(network), torch.no_grad():
         for block in (blocks[k] for k in range(len(blocks))):
@@ -49,7 +49,7 @@ def confidences(network: Any, images: ImageDataset, n: int, cells: Cells, batch_
                 continue
             shown = block.images.to(own.device, own.dtype)
             labels = block.labels.to(own.device)
-            seen = [_sure(network(input_), labels) for input_ in _inputs(shown, n, cells)]
+            seen = [_sure(run(given), labels) for given in _inputs(shown, n, cells)]
             found.update(zip(block.ids, torch.stack(seen).amin(0).tolist()))
     return list(found.values())
 

@@ -25,14 +25,23 @@ class GridCells(ImageDataset):
         grids: Numbers of the images of each grid, n * n in reading order.
         n: Cells per side.
         cell: Transform from a picture to a cell.
+        places: Cells of each grid that are samples; None = all.
     """
 
-    def __init__(self, source: ImageDataset, grids: Sequence[Sequence[int]], n: int, cell: Transform) -> None:
+    def __init__(
+        self,
+        source: ImageDataset,
+        grids: Sequence[Sequence[int]],
+        n: int,
+        cell: Transform,
+        places: Sequence[int] | None = None,
+    ) -> None:
         self.source = source
         self.grids = [list(grid) for grid in grids]
         self.n = n
         self.cell = cell
-        self._places = [(grid, place) for grid in range(len(grids)) for place in range(n * n)]
+        shown = range(n * n) if places is None else sorted(set(places))
+        self._places = [(grid, place) for grid in range(len(grids)) for place in shown]
         wide, long = max(len(str(len(grids))), 4), len(str(n * n - 1))
         self.ids = [f"grid{grid:0{wide}d}/{place:0{long}d}" for grid, place in self._places]
         self.labels = [source.labels[self.grids[grid][place]] for grid, place in self._places]

@@ -45,6 +45,8 @@ class Grids(BlockDataModule):
         threshold: Least probability of an image's label; where fewer grids can be drawn than asked for, it is relaxed
             to 0.9 and to 0.5.
         seed: Seed of the draw.
+        places: Numbers of the cells of each grid that are explained, in reading order; None = all. A network of
+            `lit_coiba.backbones.di_full` or `di_part` has the logits of one cell.
         pool: JSON file where the confidences are kept, so that they are measured once; with those of several models in
             it, an image has to pass for each of them. None = they are measured in each run.
         limit: Number of cells to explain; n * n of them are a grid.
@@ -64,6 +66,7 @@ class Grids(BlockDataModule):
         grids: int = 500,
         threshold: float = 0.99,
         seed: int = 42,
+        places: list[int] | None = None,
         pool: str | None = None,
         batch_size: int = 8,
         num_workers: int | None = None,
@@ -78,12 +81,15 @@ class Grids(BlockDataModule):
             raise InputError(f"source is of type {type(source).__name__}: give a data module, such as ImageFolder")
         if not 0 < threshold <= 1:
             raise InputError(f"threshold is {threshold}: give a probability, above 0 and at most 1")
+        if places is not None and (not places or not all(0 <= place < n * n for place in places)):
+            raise InputError(f"places is {places}: give numbers of cells, 0 to {n * n - 1}, or null for all")
         self.source = source
         self.n = n
         self.cells = cells
         self.grids = grids
         self.threshold = threshold
         self.seed = seed
+        self.places = places
         self.pool = pool
         self._drawn: dict[str, GridCells] = {}  # by what the model is known by
 
@@ -119,7 +125,7 @@ class Grids(BlockDataModule):
             images = limited(self.source.dataset("predict"), self.source.limit, self.source.limit_order)
             grids = self._on_first_process(lambda: self._grids_of(network, key, images))
             cell = Transform(cell_recipe(network.preprocessing, self.n))
-            self._drawn[key] = GridCells(in_order_of(images, network), grids, self.n, cell)
+            self._drawn[key] = GridCells(in_order_of(images, network), grids, self.n, cell, self.places)
         return self._drawn[key]
 
     @property

@@ -9,8 +9,8 @@ import torch
 import yaml
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-from lit_coiba.attribution import GradCAM
-from lit_coiba.backbones import Backbone
+from lit_coiba.attribution import GradCAM, InputXGradient
+from lit_coiba.backbones import Backbone, di_full
 from lit_coiba.cli import main
 from lit_coiba.core.errors import InputError
 from lit_coiba.data import BlockDataModule, Grids, ImageDataset, SyntheticParts
@@ -260,3 +260,19 @@ def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert main(["benchmark", *words, *scored]) == 0
     table = (tmp_path / "table" / "leaderboard.md").read_text()
     assert all(name in table for name in ("| cam |", "| Oracle |", "gridpg"))
+
+
+def test_the_network_that_sees_one_cell_explains_that_cell(source, tmp_path):
+    """DiFull by the ordinary verbs, one network for each cell."""
+    network = di_full(shipped(), n=2, cell=3)
+    data = Grids(source, grids=3, places=[3], batch_size=2)
+    store = explain(network, tmp_path / "store", data, InputXGradient(), "label")
+    drawn = data.dataset("predict")
+    assert drawn.ids == ["grid0000/3", "grid0001/3", "grid0002/3"]
+    rows = list(store)
+    assert [row.target for row in rows] == drawn.labels == [drawn.source.labels[grid[3]] for grid in drawn.grids]
+    assert min(row.probability for row in rows) > 0.99
+    maps, regions = torch.stack([row.map for row in rows]), torch.stack([drawn.region(k) for k in range(3)])
+    assert GridPointing().score(maps, regions).tolist() == [1, 1, 1]
+    with pytest.raises(InputError, match=r"places is \[4\]"):
+        Grids(source, places=[4])
