@@ -50,19 +50,10 @@ def bootstrap_means(values: Tensor, draws: int = 2000, seed: int = 0) -> Tensor:
     known = torch.cat([values.nan_to_num(0.0), (~values.isnan()).double()], 1)  # (n, 2c): what is summed, and counted
     generator = torch.Generator().manual_seed(seed)
     size, columns = values.shape
-<<<<<<< HEAD
     left = draws if size else 1
     pieces = [min(_DRAWS, left - start) for start in range(0, left, _DRAWS)]
     sums = torch.cat([torch.stack([_counts(size, generator) for _ in range(piece)]) @ known for piece in pieces])
-    means = sums[:, :columns] / sums[:, columns:]
-    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = torch.nanquantile(means, ends, dim=0)
-    mean = known[:, :columns].sum(0) / known[:, columns:].sum(0)
-    return [Interval(*ends) for ends in torch.stack([mean, low, high], 1).tolist()]
-=======
-    sums = torch.stack([_counts(size, generator) @ known for _ in range(draws if size else 1)])
     return sums[:, :columns] / sums[:, columns:]
->>>>>>> 7b9068a (The FunnyBirds protocol: explanations against what the model does without parts, as the verb parts; a classifier whose truth is known)
 
 
 def _counts(size: int, generator: torch.Generator) -> Tensor:

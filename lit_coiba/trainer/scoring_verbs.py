@@ -10,22 +10,16 @@ from lit_coiba.benchmark import Leaderboard
 from lit_coiba.benchmark.part_table import PartTable
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.data.shard import Shard
-<<<<<<< HEAD
 from lit_coiba.metrics.suites import load_suite
 from lit_coiba.modules.method_comparison import MethodComparison
-=======
 from lit_coiba.modules.part_evaluator import PartEvaluator
->>>>>>> 7b9068a (The FunnyBirds protocol: explanations against what the model does without parts, as the verb parts; a classifier whose truth is known)
 from lit_coiba.modules.scorer import Scorer
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer.benchmark import benchmark, benchmark_place, open_stores
 from lit_coiba.trainer.block_run import BlockRun, Module, block_run
 from lit_coiba.trainer.changes import IfChanged
-<<<<<<< HEAD
 from lit_coiba.trainer.compare import Compared, compare, compare_place, methods_of, metrics_of
-=======
 from lit_coiba.trainer.parts import evaluate_parts, parts_place
->>>>>>> 7b9068a (The FunnyBirds protocol: explanations against what the model does without parts, as the verb parts; a classifier whose truth is known)
 
 
 class ScoringVerbs:
