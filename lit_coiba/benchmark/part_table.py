@@ -104,8 +104,8 @@ class PartTable:
         console.print(table)
         for name, row in self.rows.items():
             told = (
-                f"{printable(name)}: {counted(row.images, 'image')}, accuracy {row.scores.accuracy.mean:.2f}, background"
-                f" independence {row.scores.background.mean:.2f}, threshold {row.scores.threshold:.3f},"
+                f"{printable(name)}: {counted(row.images, 'image')}, accuracy {row.scores.accuracy.mean:.2f},"
+                f" background independence {row.scores.background.mean:.2f}, threshold {row.scores.threshold:.3f},"
                 f" {counted(row.not_positive, 'map')} without a positive sum"
             )
             console.print(escape(told), highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from lit_coiba.core.lazy import lazily
 
 if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazily`
+    from lit_coiba.data.additive_parts import AdditiveParts as AdditiveParts
     from lit_coiba.data.blocks import BlockDataset as BlockDataset
     from lit_coiba.data.blocks import BlockSampler as BlockSampler
     from lit_coiba.data.blocks import count_blocks as count_blocks

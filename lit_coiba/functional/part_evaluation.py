@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from lit_coiba.functional.correlation import spearman
 from lit_coiba.functional.part_sets import part_subsets, subset_number
 
 IRRELEVANT = 0.05  # share of the score below which a drop does not count (the released code)
@@ -133,12 +134,7 @@ def single_deletion(drops: Tensor, importance: Tensor) -> Tensor:
         >>> single_deletion(torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([[9.0, 5.0, 0.0]]))
         tensor([1.])
     """
-    first, second = (_mean_ranks(values) for values in (drops, importance))
-    first, second = (values - values.mean(1, keepdim=True) for values in (first, second))
-    spread = first.square().sum(1) * second.square().sum(1)
-    correlation = ((first * second).sum(1) / spread.sqrt()).clamp(-1, 1)
-    known = (spread > 0) & drops.isfinite().all(1) & importance.isfinite().all(1)
-    return torch.where(known, (correlation + 1) / 2, torch.nan).to(importance.dtype)
+    return (spearman(drops, importance).to(importance.dtype) + 1) / 2
 
 
 def target_sensitivity(importance: Tensor, parts: Tensor) -> Tensor:
@@ -172,10 +168,3 @@ def tells_sharers_apart(logits: Tensor, without: Tensor) -> Tensor:
     """
     drops = logits.unsqueeze(1) - without
     return (drops[:, 0, 0] > drops[:, 1, 0]) & (drops[:, 1, 1] > drops[:, 0, 1])
-
-
-def _mean_ranks(values: Tensor) -> Tensor:
-    """Rank of each entry of ``(B, P)`` in ascending order, equal ones at their mean rank, fp64."""
-    smaller = (values.unsqueeze(1) < values.unsqueeze(2)).sum(-1)
-    equal = (values.unsqueeze(1) == values.unsqueeze(2)).sum(-1)
-    return smaller.double() + (equal.double() - 1) / 2

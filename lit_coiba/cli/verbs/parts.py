@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lit_coiba.cli import terminal
-from lit_coiba.cli.verb import TrainerVerb
+from lit_coiba.cli.verb import OWN_MODEL, TrainerVerb
 
 if TYPE_CHECKING:
     from lit_coiba.benchmark.part_table import PartTable
@@ -24,17 +24,18 @@ def report(table: PartTable, command: TrainerCommand) -> int:
 PARTS = TrainerVerb(
     name="parts",
     summary="score explanations by removing parts of generated objects: the FunnyBirds protocol",
-    position=55,
+    position=58,
     module="lit_coiba.modules.part_evaluator.PartEvaluator",
     section="evaluation",
     unused_data=("augment", "limit"),
     resumable=True,
     report=report,
-    examples="""\
-  A method on the shipped network and a hundred generated images:
-    lit-coiba parts -c configs/model/synthetic_parts_cnn.yaml --data SyntheticParts --limit 100 \\
-        --model.method GradCAM --output runs/parts
+    examples=f"""\
+  A method for a classifier that was trained on the generated images, on a hundred of them:
+    lit-coiba parts {OWN_MODEL} --data SyntheticParts \\
+        --model.method GradCAM --limit 100 --output runs/parts
   The same command again continues a stopped run; another method with the same output is one more row of the table.
+    the network that is shipped           -c configs/model/synthetic_parts_cnn.yaml, in the place of the model
     what a head says of itself            --model.method HeadAttribution
     the same method with other settings   --name NAME""",
 )

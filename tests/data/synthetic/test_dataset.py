@@ -170,6 +170,18 @@ class TestInterventions:
                 assert changed.any()
                 assert not (changed & dataset.region(i)).sum() > 0.1 * dataset.region(i).sum()
 
+    def test_background_masks_are_where_an_object_is_seen(self, dataset):
+        for i in PROBE:
+            without, masks = dataset.without_each_object(i), dataset.background_masks(i)
+            assert len(without) == len(masks) == dataset.num_background(i)
+            assert not (masks & dataset.object_mask(i)).any()
+            for number, (picture, mask) in enumerate(zip(without, masks)):
+                assert torch.equal(picture, dataset.render(i, without_background=[number]))
+                assert torch.equal((picture != dataset.pixels(i)).any(0), mask)
+
+    def test_the_parts_of_the_classes_are_those_of_the_table(self, dataset):
+        assert dataset.class_parts[dataset.labels[7]].tolist() == list(dataset.variants(7))
+
     def test_without_background_only_the_object_is_left(self, dataset):
         bare = dataset.render(2, background=False)
         outside = ~dataset.object_mask(2)
