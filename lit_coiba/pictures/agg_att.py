@@ -53,7 +53,7 @@ def agg_att(
     Example:
         >>> pictures = torch.zeros(50, 3, 32, 32, dtype=torch.uint8)
         >>> agg_att(torch.rand(50), torch.rand(50, 4, 4), pictures, "Grad-CAM").width
-        1066
+        1064
     """
     known = scores.detach().cpu().double()
     if not len(known) == len(maps) == len(images) or (regions is not None and len(regions) != len(known)):
