@@ -181,7 +181,7 @@ class PerturbationCurve(Metric):
         removal.cells(None if self.grid_size is None else self._grid(removal.size))  # refuses cells that cannot be
         grid = self._grid(removal.size)
         numbers = self._counts(grid, removal.size)
-        if removal.needs_one:  # one cell stays
+        if not removal.ends_empty:  # one cell stays
             least, most = (1, grid[0] * grid[1]) if self.inserts else (0, grid[0] * grid[1] - 1)
             numbers = sorted({min(max(number, least), most) for number in numbers})
         counts = torch.tensor(numbers, device=images.device)

@@ -89,11 +89,6 @@ class Removal:
         """Rows and columns of masks: the pixels of the image, or the patches where tokens are dropped."""
         return self.size if self._tokens is None else self._tokens.grid
 
-    @property
-    def needs_one(self) -> bool:
-        """Whether there is no score without any part: where tokens are dropped and the model pools patches."""
-        return self._tokens is not None and self._tokens.pools_patches
-
     def grid(self, cells: int) -> tuple[int, int]:
         """A grid of `cells` by `cells`, or where tokens are dropped the finest one up to that which splits no patch."""
         rows, columns = (max(n for n in range(1, min(cells, side) + 1) if side % n == 0) for side in self.canvas)

@@ -97,8 +97,6 @@ class SRG(RemovalMetric):
         points = max(map(len, counts.values()))
         padded = [counts[units] + [units] * (points - len(counts[units])) for units in present]
         curves = both_orders(removal, cells, cells.means(maps), torch.tensor(padded, device=maps.device))
-        if removal.needs_one:  # the empty image has no score, and no weight in the difference of equal cells
-            curves.lif[:, -1] = curves.mif[:, -1] = 0
         gain = relevance_gain(curves.lif, curves.mif, curves.lif_places, curves.mif_places)
         return gain.to(removal.clean.dtype)
 

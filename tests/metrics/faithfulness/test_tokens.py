@@ -1,13 +1,16 @@
 """Curves with missing tokens: against single forwards, their cost, and their ends."""
 
 import itertools
+from inspect import signature
 
 import pytest
 import torch
 
+from lit_coiba import metrics
 from lit_coiba.backbones.tokens import TokenDropping
 from lit_coiba.core.errors import InputError
 from lit_coiba.metrics import SRG, Deletion, Insertion
+from lit_coiba.metrics.faithfulness.removal_metric import RemovalMetric
 from tests._testers import tiny
 from tests._testers.metrics import uniform
 
@@ -98,3 +101,28 @@ def test_auto_takes_the_presets_own_where_tokens_cannot_be_dropped():
     settings = {"grid_size": 4, "steps": 4}
     found = Insertion(baseline="auto", **settings).score(cnn, images, targets[:2], maps[:2])
     assert torch.equal(found, Insertion(**settings).score(cnn, images, targets[:2], maps[:2]))
+
+
+OFFERED = [getattr(metrics, name) for name in metrics.__all__]
+REMOVAL = [
+    kind
+    for kind in OFFERED
+    if isinstance(kind, type) and issubclass(kind, RemovalMetric) and "baseline" in signature(kind).parameters
+]
+PERTURBED = {"Infidelity": {"perturbation": "removal"}}
+
+
+@pytest.mark.parametrize("metric", REMOVAL)
+@pytest.mark.parametrize("pool", ["token", "avg"])
+def test_every_removal_metric_can_drop_tokens(metric, pool):
+    model, images, targets, maps = scene(global_pool=pool)
+    settings = {"baseline": "tokens", **PERTURBED.get(metric.__name__, {})}
+    inputs = {"model": model, "images": images, "targets": targets, "maps": maps, "ids": ("a", "b", "c")}
+    given = [inputs[name] for name in metric.needs if name in inputs]
+    found = metric(**settings).score(*given)
+    assert found.isfinite().all()
+    alone = [value if value is model else value[1:2] for value in given]
+    torch.testing.assert_close(metric(**settings).score(*alone)[0], found[1], rtol=1e-8, atol=1e-10)
+    given[0], given[1] = tiny.resnet(), tiny.images(3, (64, 64))
+    with pytest.raises(InputError, match="baseline is tokens, and resnet18 cannot leave out patches"):
+        metric(**settings).score(*given)
