@@ -28,7 +28,8 @@ def load_suite(name: str) -> dict[str, Metric]:
 
     Args:
         name: A suite that comes with the package, such as ``quick``, or a YAML file with ``model: metrics:``, a mapping
-            from columns to ``class_path`` and ``init_args``. A file names metrics of this package only.
+            from columns to ``class_path`` and ``init_args``; or several of them, with a plus between them. A file names
+            metrics of this package only.
 
     Raises:
         InputError: There is no such suite, or it does not say what metrics are.
@@ -37,6 +38,8 @@ def load_suite(name: str) -> dict[str, Metric]:
         >>> list(load_suite("cells"))
         ['insertion', 'deletion', 'pointing', 'energy', 'relevance_rank']
     """
+    if "+" in name:
+        return {column: metric for one in name.split("+") for column, metric in load_suite(one).items()}
     known = suite_names()
     if name not in known and not name.endswith((".yaml", ".yml")):
         near = get_close_matches(name, known, 1)
