@@ -13,6 +13,7 @@ from lit_coiba.backbones.class_names import names_in, tell_names
 from lit_coiba.backbones.grid_head import PLACE
 from lit_coiba.backbones.image_sizes import warn_of_size
 from lit_coiba.backbones.mismatch import Mismatch
+from lit_coiba.backbones.missing_parts import KEY, tell_missing_parts
 from lit_coiba.backbones.twins import warn_of_twin
 from lit_coiba.backbones.weight_sets import Candidate, chosen, containers, named, parts
 from lit_coiba.backbones.weight_values import check_values
@@ -81,6 +82,7 @@ def load_weights(
         warn_of_twin(os.fspath(file), _architecture(model), {**told, **found.arguments})
     model.load_state_dict(weights)
     tell_names(model, None if new_head else names_in(found.arguments))
+    tell_missing_parts(model, None if new_head else found.arguments.get(KEY))
 
 
 def _candidates(content: Any, file: str) -> list[Candidate]:

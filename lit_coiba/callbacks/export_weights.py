@@ -6,7 +6,7 @@ import hashlib
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.missing_parts import KEY
 from lit_coiba.backbones.probe import like
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import DESCRIPTION
@@ -32,6 +33,7 @@ from lit_coiba.heads.description import describe
 from lit_coiba.heads.head import Head
 from lit_coiba.training.feature_cache import CachedFeatures
 from lit_coiba.training.hits import hits
+from lit_coiba.training.removing import missing_accuracy
 
 # How a card begins, by which it is told from others' files.
 _MEASURED, _UNMEASURED = "Accuracies are those of the weights in the file.", "No accuracy was measured."
@@ -53,7 +55,8 @@ class ExportWeights(Callback):
     The card reports the command, the digest and the size of the file, the head, and the accuracy on each test loader of
     the data module, measured on the weights as the file holds them. Where the data have no test split the accuracy is
     that on ``val``, and called so, as it is called ``train`` where nothing is held out; where there is neither, the
-    card reports none.
+    card reports none. Where parts of training images were removed, it is measured without them too, and the file says
+    what that costs on the first loader, for metrics that depend on it.
 
     Args:
         file: File to write, ``NAME.safetensors``; one that is there is replaced.
@@ -100,10 +103,16 @@ class ExportWeights(Callback):
         digest = save_half(network.model, self.file, arguments)
         load_weights(network.model, str(self.file))
         own = getattr(pl_module, "in_own_order", lambda targets: targets)
-        found = {name: accuracy(network, loader, own) for name, loader in _loaders(trainer).items()}
+        loaders = _loaders(trainer)
+        found = {name: accuracy(network, loader, own) for name, loader in loaders.items()}
+        rows: dict[str, object] = {**found}
+        if (removing := getattr(pl_module, "removing", None)) is not None and loaders:
+            parts = {name: missing_accuracy(network, loader, removing, own) for name, loader in loaders.items()}
+            digest = save_half(network.model, self.file, {**arguments, KEY: next(iter(parts.values()))._asdict()})
+            rows |= {f"{name}, {removing.name.replace('_', ' ')}": f"{one.missing:.1%}" for name, one in parts.items()}
         trained = f"{trainer.current_epoch} epochs, {trainer.global_step:,} steps, precision {trainer.precision}"
         with atomically(self.file.with_suffix(".md")) as out:
-            out.write(card(self.file, network, digest, self.command, trained, found).encode())
+            out.write(card(self.file, network, digest, self.command, trained, rows).encode())
 
 
 def save_half(model: nn.Module, file: Path, arguments: dict[str, Any] | None = None) -> str:
@@ -146,7 +155,7 @@ def accuracy(
 
 
 def card(
-    file: Path, network: Backbone, digest: str, command: str, trained: str, accuracies: dict[str, Accuracy]
+    file: Path, network: Backbone, digest: str, command: str, trained: str, accuracies: Mapping[str, object]
 ) -> str:
     """What one should know about a file of weights, as Markdown."""
     source = ("checkpoint", "checkpoint_match", "new_head", "pretrained")

@@ -13,6 +13,7 @@ from lit_coiba.functional.curves import (
     shares_removed,
     step_counts,
 )
+from lit_coiba.functional.f_fidelity import removal_probability
 from lit_coiba.functional.form import compactness, gini, harmonic_mean, highest_cells, map_entropy
 from lit_coiba.functional.hsic import hsic
 from lit_coiba.functional.infidelity import infidelity
@@ -136,6 +137,7 @@ __all__ = [
     "ranks",
     "relevance_gain",
     "relevance_rank",
+    "removal_probability",
     "replicated_rows",
     "representatives",
     "resample_curve",

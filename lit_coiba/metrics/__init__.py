@@ -12,10 +12,12 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.metrics.complexity.sparseness import Sparseness as Sparseness
     from lit_coiba.metrics.faithfulness.degradation import Degradation as Degradation
     from lit_coiba.metrics.faithfulness.deletion import Deletion as Deletion
+    from lit_coiba.metrics.faithfulness.f_fidelity import FFidelity as FFidelity
     from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness as Faithfulness
     from lit_coiba.metrics.faithfulness.faithfulness_correlation import (
         FaithfulnessCorrelation as FaithfulnessCorrelation,
     )
+    from lit_coiba.metrics.faithfulness.idsds import IDSDS as IDSDS
     from lit_coiba.metrics.faithfulness.infidelity import Infidelity as Infidelity
     from lit_coiba.metrics.faithfulness.insertion import Insertion as Insertion
     from lit_coiba.metrics.faithfulness.mu_fidelity import MuFidelity as MuFidelity

@@ -11,11 +11,10 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim.lr_scheduler import LambdaLR
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.fused_attention import attention_modules, unfused_if_slow
-from lit_coiba.backbones.layer_depths import layer_depths
+from lit_coiba.backbones.missing_parts import tell_missing_parts
 from lit_coiba.backbones.weight_values import check_values
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
@@ -24,13 +23,15 @@ from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.module import samples_of
 from lit_coiba.heads.description import build, describe
 from lit_coiba.heads.head import Head
+from lit_coiba.perturbation.baselines import Baseline
 from lit_coiba.training.checkpoint_file import fitting, read_checkpoint, rewritten
 from lit_coiba.training.feature_cache import CachedFeatures
 from lit_coiba.training.feature_file import Features
 from lit_coiba.training.hits import hits
 from lit_coiba.training.mixing import mixing
 from lit_coiba.training.named_classes import NamedClasses
-from lit_coiba.training.optimization import adamw, check_recipe, warmup_cosine
+from lit_coiba.training.optimization import Kind, Schedule, check_recipe, checked_kinds, layer_scales, optimization
+from lit_coiba.training.removing import lacking, removing
 from lit_coiba.training.saved_arguments import rebuilt
 from lit_coiba.training.teacher import Teacher
 
@@ -50,18 +51,22 @@ class Classifier(LightningModule):
         backbone: The network. A dictionary of its arguments works too; checkpoints of this class contain one.
         head: Head that replaces the backbone's own classifier: a class of `lit_coiba.heads`, or a callable that makes
             one from the numbers of channels and classes. A dictionary from `heads.describe` works too.
-        frozen: Whether to train only the head, or the classifier layer; the rest stays as it is, running statistics
-            too.
-        lr: Peak learning rate of AdamW.
+        frozen: Whether to train only the head, or the classifier layer; the rest stays, running statistics too.
+        lr: Peak learning rate.
         backbone_lr: Peak learning rate of everything except the head or the classifier layer; None = `lr`.
         layer_decay: Factor on the learning rate from each layer of the backbone to the one below it; 1 = none.
-        weight_decay: Weight decay of AdamW, not applied to norms, biases and embeddings.
+        weight_decay: Weight decay, not applied to norms, biases and embeddings.
         warmup: Share of all steps during which the learning rate rises; then it falls to 0 along a cosine.
         label_smoothing: Share of each training target that is spread over all classes.
-        mixup: Parameter of the Beta distribution by which pairs of training images are mixed (Zhang et al., 2018); 0 =
-            off.
+        mixup: Parameter of the Beta distribution by which pairs of images are mixed (Zhang et al., 2018); 0 = off.
         cutmix: Parameter of the same distribution for rectangles that are pasted from one image into another (Yun et
             al., 2019); 0 = off. With both, each batch draws one.
+        remove_cell: Probability that a training image lacks one cell, as the metric `IDSDS` asks for; 0 = off.
+        remove_pixels: Share of the pixels that every training image lacks, as `FFidelity` asks for; 0 = off.
+        removed_grid: Cells a side.
+        removed_baseline: What takes the place of what is missing; see `perturbation.baselines.BaselineImages`.
+        optimizer: ``adamw``, or ``sgd`` with momentum 0.9.
+        schedule: ``cosine``, or ``step``: a tenth of the learning rate after each third of all steps.
         teacher: Network whose logits are trained on too (distillation). A dictionary of its arguments works too.
         class_names: Names of the classes in index order, which go into the checkpoint; None = those of the data. Labels
             of data whose classes have names are found by these.
@@ -84,6 +89,12 @@ class Classifier(LightningModule):
         label_smoothing: float = 0.0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
+        remove_cell: float = 0.0,
+        remove_pixels: float = 0.0,
+        removed_grid: int = 4,
+        removed_baseline: Baseline | float = "zero",
+        optimizer: Kind = "adamw",
+        schedule: Schedule = "cosine",
         teacher: Teacher | None = None,
         class_names: list[str] | None = None,
     ) -> None:
@@ -101,6 +112,8 @@ class Classifier(LightningModule):
         self.weight_decay, self.warmup = weight_decay, warmup
         self.label_smoothing = label_smoothing
         check_recipe(lr, backbone_lr, layer_decay, weight_decay, warmup=warmup, label_smoothing=label_smoothing)
+        self.optimizer, self.schedule = checked_kinds(optimizer, schedule)
+        self.removing = removing(remove_cell, removed_grid, remove_pixels, removed_baseline)
         self._mixing = mixing(mixup, cutmix, self.backbone.num_classes)
         own = {"checkpoint": None, "pretrained": False}  # a checkpoint brings the weights itself
         saved = {"backbone": self.backbone.arguments and {**self.backbone.arguments, **own}, **arguments}
@@ -179,7 +192,8 @@ class Classifier(LightningModule):
         return self._classes.targets(targets)
 
     def on_fit_start(self) -> None:
-        """The teacher gets its weights."""
+        """The teacher gets its weights, and what was measured of these weights is forgotten."""
+        tell_missing_parts(self.backbone.model, None)
         if self.teacher is not None:
             self.teacher.prepare(self.backbone, self.device)
 
@@ -198,7 +212,7 @@ class Classifier(LightningModule):
             self.backbone.head.anneal(self.global_step / self.trainer.estimated_stepping_batches)
         if self._mixing is not None and batch[1].dim() == 1 and not isinstance(batch, Features):
             batch = self._mixing(*batch)
-        return self._loss(batch, "train", self.label_smoothing)
+        return self._loss(lacking(batch, self.removing, self.backbone), "train", self.label_smoothing)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One step; then a head brings its weights back to where they may be."""
@@ -212,8 +226,14 @@ class Classifier(LightningModule):
             self.log_dict({f"head/{name}": value for name, value in self.backbone.head.diagnostics().items()})
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Log loss and accuracy."""
-        self._loss(self._classes.batch(batch), self._named("val", dataloader_idx))
+        """Log loss and accuracy, and the accuracy without what is removed in training."""
+        name, batch = self._named("val", dataloader_idx), self._classes.batch(batch)
+        self._loss(batch, name)
+        if self.removing is not None:
+            shown, targets = lacking(batch, self.removing.always(), self.backbone, batch_idx)
+            right = hits(self(shown).float(), targets).float().mean()
+            name = f"{name}/accuracy_{self.removing.name}"
+            self.log(name, right, batch_size=len(shown), sync_dist=True, add_dataloader_idx=False)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Log loss and accuracy."""
@@ -224,13 +244,12 @@ class Classifier(LightningModule):
         return self(batch.images).float().softmax(-1)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW; the learning rate rises, then falls along a cosine until the last step."""
+        """The optimizer; its learning rate falls until the last step."""
         steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
             raise InputError("the learning rate falls until the last step: set trainer.max_epochs or trainer.max_steps")
-        optimizer = adamw(self, self.lr, self.weight_decay, self._scales())
-        schedule = LambdaLR(optimizer, warmup_cosine(int(steps), self.warmup))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        recipe = self.lr, self.weight_decay, self._scales(), int(steps), self.warmup
+        return optimization(self, self.optimizer, self.schedule, *recipe)  # type: ignore[return-value]
 
     def _loss(self, batch: tuple[Tensor, Tensor], name: str, label_smoothing: float = 0.0) -> Tensor:
         inputs, targets = batch
@@ -277,11 +296,4 @@ class Classifier(LightningModule):
         if self.frozen or (self.backbone_lr is None and self.layer_decay == 1):
             return {}
         base = 1.0 if self.backbone_lr is None else self.backbone_lr / self.lr
-        depths = layer_depths(self.backbone.model) if self.layer_decay < 1 else {}
-        top = max(depths.values(), default=0)
-        classifier = {id(parameter) for parameter in self._classifier().parameters()}
-        return {
-            f"backbone.model.{name}": base * self.layer_decay ** (top - depths.get(name, top))
-            for name, parameter in self.backbone.model.named_parameters()
-            if id(parameter) not in classifier
-        }
+        return layer_scales(self.backbone.model, self._classifier(), base, self.layer_decay, "backbone.model.")

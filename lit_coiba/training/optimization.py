@@ -1,18 +1,67 @@
 """What every training here optimizes with: AdamW that spares norms, biases and embeddings, warm-up, then a cosine.
 
-Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, and SGDR, 2017 (one cycle, no restart).
+Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, and SGDR, 2017 (one cycle, no restart). Or SGD, and
+a learning rate that falls in steps.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal
 
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
-from lit_coiba.core.errors import InputError, check_not_negative, check_positive
+from lit_coiba.backbones.layer_depths import layer_depths
+from lit_coiba.core.errors import InputError, check_choice, check_not_negative, check_positive
+
+Kind = Literal["adamw", "sgd"]
+Schedule = Literal["cosine", "step"]
+
+MOMENTUM = 0.9  # of SGD
+
+
+def optimization(
+    module: nn.Module,
+    kind: Kind,
+    schedule: Schedule,
+    lr: float,
+    weight_decay: float,
+    scales: Mapping[str, float],
+    steps: int,
+    warmup: float,
+) -> dict[str, Any]:
+    """Optimizer and schedule, as Lightning's `configure_optimizers` returns them.
+
+    Args:
+        module: The module.
+        kind: Optimizer.
+        schedule: ``cosine``, see `warmup_cosine`, or ``step``, see `thirds`.
+        lr: Highest learning rate.
+        weight_decay: Weight decay of matrices.
+        scales: As in `parameter_groups`.
+        steps: Number of all steps.
+        warmup: Share of them during which the rate rises, of a cosine.
+    """
+    optimizer: Optimizer = adamw(module, lr, weight_decay, scales)
+    if kind == "sgd":
+        optimizer = SGD(
+            [{key: group[key] for key in ("params", "weight_decay", "lr")} for group in optimizer.param_groups],
+            momentum=MOMENTUM,
+        )
+    factor = warmup_cosine(steps, warmup) if schedule == "cosine" else thirds(steps)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+
+
+def checked_kinds(kind: Kind, schedule: Schedule) -> tuple[Kind, Schedule]:
+    """An optimizer and a schedule, which there are.
+
+    Raises:
+        InputError: There are not.
+    """
+    return check_choice(kind, Kind, "optimizer"), check_choice(schedule, Schedule, "schedule")
 
 
 def adamw(module: nn.Module, lr: float, weight_decay: float, scales: Mapping[str, float] | None = None) -> AdamW:
@@ -69,6 +118,37 @@ def warmup_cosine(steps: int, warmup: float) -> Callable[[int], float]:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, steps - rising))))
 
     return factor
+
+
+def thirds(steps: int) -> Callable[[int], float]:
+    """Factor on the learning rate at each step: a tenth of the one before after each third of all steps.
+
+    Example:
+        >>> factor = thirds(steps=9)
+        >>> [round(factor(step), 2) for step in (0, 2, 3, 8, 9)]
+        [1.0, 1.0, 0.1, 0.01, 0.01]
+    """
+    return lambda step: 0.1 ** min(2, 3 * step // max(1, steps))
+
+
+def layer_scales(model: nn.Module, classifier: nn.Module, base: float, decay: float, prefix: str) -> dict[str, float]:
+    """Name of each parameter of a backbone -> factor on the learning rate; the classifier's is 1, and is left out.
+
+    Args:
+        model: The backbone's model.
+        classifier: What classifies.
+        base: Factor of the whole backbone.
+        decay: Factor from each layer to the one below it.
+        prefix: What comes before the names.
+    """
+    depths: Mapping[str, int] = layer_depths(model) if decay < 1 else {}
+    top = max(depths.values(), default=0)
+    own: Collection[int] = {id(parameter) for parameter in classifier.parameters()}
+    return {
+        f"{prefix}{name}": base * decay ** (top - depths.get(name, top))
+        for name, parameter in model.named_parameters()
+        if id(parameter) not in own
+    }
 
 
 def check_recipe(

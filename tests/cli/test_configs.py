@@ -15,6 +15,7 @@ import yaml
 from lit_coiba import attribution
 from lit_coiba import data as datasets
 from lit_coiba.backbones import Backbone
+from lit_coiba.backbones.missing_parts import missing_parts
 from lit_coiba.callbacks.export_weights import save_half
 from lit_coiba.data.synthetic.dataset import SPLITS
 from lit_coiba.heads import InfoDisentHead, LinearHead
@@ -191,7 +192,7 @@ def few(monkeypatch):
         monkeypatch.setitem(SPLITS, split, range(first, first + 8))
 
 
-@pytest.mark.parametrize("name", ["synthetic_parts_cnn", "synthetic_parts_vit"])
+@pytest.mark.parametrize("name", ["synthetic_parts_cnn", "synthetic_parts_vit", "idsds_synthetic_parts"])
 def test_experiments_of_backbones(name, command, few):
     words = [*CALM, *FAST, "--data.batch_size", "4", "--trainer.callbacks", "null"]
     assert command("fit", "-c", f"{EXPERIMENT}{name}.yaml", *words).status == 0
@@ -223,6 +224,17 @@ def test_a_step_of_an_experiment(files, data, command, photos, tmp_path):
     head = files.split()[0]
     assert Path(f"runs/{data}/{head}/{head}.safetensors").exists()
     assert Path("runs/features").exists() == (head in FROZEN and data != "imagenet")
+
+
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory")
+@pytest.mark.parametrize(("name", "part", "amount"), [("idsds", "cell", 4), ("f_fidelity", "pixels", 0.1)])
+def test_experiments_with_missing_parts(name, part, amount, command, photos):
+    """What they export tells what the missing parts cost."""
+    words = [*BODY, "--model.backbone.checkpoint", "null", "--data.root", str(photos), "--data.batch_size", "4"]
+    assert command("fit", *composed(name, "image_folder"), *words, *CALM, *FAST).status == 0
+    told = missing_parts(Backbone.load(f"runs/image_folder/{name}/{name}.safetensors"))
+    assert told is not None
+    assert (told.part, told.amount, told.baseline) == (part, amount, "zero")
 
 
 @pytest.mark.parametrize(("files", "data"), COMPOSITIONS)
@@ -261,6 +273,7 @@ def test_data_may_stand_before_the_experiment(command):
 def test_every_experiment_is_run():
     with_tests = {"synthetic_parts_cnn", "synthetic_parts_vit", "br_npa_high_resolution_synthetic_parts"}
     with_tests |= {f"{head}_synthetic_parts" for head in ("linear", "infodisent", "br_npa")}
+    with_tests |= {"idsds_synthetic_parts", "idsds", "f_fidelity"}
     with_tests |= {name for files, _ in STEPS for name in files.split()}
     assert {Path(name).stem for name in of("experiment")} == with_tests
     assert set(STEPS) <= set(COMPOSITIONS)

@@ -78,7 +78,7 @@ class Removal:
         self._tokens = TokenDropping.of(model) if baseline == "tokens" else None
         if self._tokens is None:
             self.baseline_images()  # refuses images that are too small for it, before anything runs
-        out = self._shared.get(clean_key(model), self._clean_output)
+        out = clean_output(model, images, self._shared)
         self.resolved: Resolved = resolve_on(out, targets, images).scored_by(
             output, asked=output != OUTPUT if asked is None else asked
         )
@@ -187,6 +187,10 @@ class Removal:
 
         return self.shared(("empty",), lambda: self.scores(1, all_removed)[:, 0])
 
+    def clean_values(self, read: Read) -> Tensor:
+        """What is read from the model's output for the images as they are, ``(B,)``."""
+        return read(self.resolved, clean_output(self.model, self.images, self._shared))
+
     def shared(self, key: tuple[Any, ...], compute: Callable[[], Tensor]) -> Tensor:
         """What does not depend on a map, computed once for all maps and metrics with this baseline and this output.
 
@@ -195,10 +199,6 @@ class Removal:
             compute: Function that computes it.
         """
         return self._shared.get((*key, id(self.model), repr(self._baseline), self._output), compute)
-
-    def _clean_output(self) -> Any:
-        with frozen(self.model), torch.no_grad():
-            return self.model(self.images.clone())  # which a model may write into
 
     def _run(self, rows: Tensor, removed: Tensor) -> Any:
         """The model's output for some images without what is removed of them."""
@@ -236,6 +236,22 @@ class Removal:
 def clean_key(model: Model) -> tuple[str, int]:
     """Key in `Shared` of a model's output for the images as they are."""
     return "output", id(model)
+
+
+def clean_output(model: Model, images: Tensor, shared: Shared) -> Any:
+    """The model's output for the images as they are, computed once.
+
+    Args:
+        model: The model.
+        images: ``(B, C, H, W)``.
+        shared: Where it is kept.
+    """
+
+    def run() -> Any:
+        with frozen(model), torch.no_grad():
+            return model(images.detach().clone())  # which a model may write into
+
+    return shared.get(clean_key(model), run)
 
 
 def settled_baseline(
