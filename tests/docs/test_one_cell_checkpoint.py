@@ -9,7 +9,7 @@ import yaml
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.missing_parts import MissingParts, missing_parts
 from lit_coiba.data.synthetic import SyntheticPartsDataset
-from lit_coiba.metrics.faithfulness.idsds import single_deletion_of
+from lit_coiba.metrics.faithfulness.single_deletion_name import single_deletion_of
 from lit_coiba.resources import resource
 from lit_coiba.training.removing import RemoveCell, missing_accuracy
 from tests.docs.test_checkpoints import card

@@ -13,7 +13,7 @@ from lit_coiba.backbones.missing_parts import MissingParts, missing_parts, tell_
 from lit_coiba.callbacks import ExportWeights
 from lit_coiba.core.errors import InputError
 from lit_coiba.metrics import IDSDS
-from lit_coiba.metrics.faithfulness.idsds import single_deletion_of
+from lit_coiba.metrics.faithfulness.single_deletion_name import single_deletion_of
 from lit_coiba.training.classifier import Classifier
 from lit_coiba.training.feature_file import Features
 from lit_coiba.training.optimization import optimization

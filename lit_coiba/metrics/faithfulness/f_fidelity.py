@@ -14,13 +14,12 @@ from lit_coiba.core.targets import Resolved, Targets, select_output
 from lit_coiba.functional import cell_values, keyed_noise, ranks, removal_probability, uniform
 from lit_coiba.metrics.batch import Model
 from lit_coiba.metrics.card import MetricCard
-from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness, resolve_on
 from lit_coiba.metrics.faithfulness.gate import check_gate
 from lit_coiba.metrics.faithfulness.removal import (
     Output,
     Removal,
     Removed,
-    clean_output,
+    chosen_by,
     score_of,
     settled_baseline,
 )
@@ -72,7 +71,7 @@ class FFidelity(Metric):
         undefined="the map or the surrogate's score is not finite",
     )
     higher_is_better = card.higher_is_better
-    needs: ClassVar[tuple[str, ...]] = (*Faithfulness.needs, "ids", "shared")
+    needs: ClassVar[tuple[str, ...]] = ("model", "images", "targets", "maps", "ids", "shared")
 
     curve_total: Tensor  # (2, sizes) fp64: sum of the defined curves, FFid+ and FFid-
     error_total: Tensor  # () fp64: sum of squared standard errors of the scores
@@ -169,11 +168,10 @@ class FFidelity(Metric):
         scorer = self._scorer(model, images)
         measured = self.clean_accuracy, self.missing_accuracy
         check_gate("FFidelity", scorer, "pixels", self.beta, self.baseline, measured)
-        if not isinstance(targets, Resolved):  # chosen by the original, whose maps are scored
-            targets = resolve_on(clean_output(model, images, shared), targets, images)
         baseline = settled_baseline(scorer, self.baseline, self._baselines)
         output: Output = "prob" if self.output == "correct" else self.output
-        removal = Removal(scorer, images, targets, baseline, output, self.chunk, shared)
+        asked = chosen_by(model, images, targets, shared)  # by the original, whose maps are scored
+        removal = Removal(scorer, images, asked, baseline, output, self.chunk, shared)
         read = _correct if self.output == "correct" else score_of
         places, pixels = ranks(cell_values(maps, removal.canvas)), removal.canvas[0] * removal.canvas[1]
         counts = torch.tensor([max(1, round(size / 100 * pixels)) for size in self.sizes], device=places.device)

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from lit_coiba.core.errors import InputError, check_count
+from lit_coiba.core.errors import check_count
 from lit_coiba.core.targets import Targets
 from lit_coiba.metrics.batch import Model
 from lit_coiba.metrics.card import MetricCard
 from lit_coiba.metrics.faithfulness.gate import check_gate
 from lit_coiba.metrics.faithfulness.removal import Output, Removal
 from lit_coiba.metrics.faithfulness.removal_metric import RemovalMetric
-from lit_coiba.metrics.faithfulness.sds import CELLS, SDS, check_cells, single_deletion
+from lit_coiba.metrics.faithfulness.single_deletion import CELLS, check_cells, single_deletion
 from lit_coiba.metrics.shared import Shared
 from lit_coiba.perturbation.baselines import Baseline
 
@@ -51,11 +51,11 @@ class IDSDS(RemovalMetric):
 
     card = MetricCard(
         "faithfulness",
-        SDS.card.paper,
+        "Hesse, Schaub-Meyer and Roth, 2024 (arXiv 2407.11910)",
         higher_is_better=True,
-        range=SDS.card.range,
-        cost=SDS.card.cost,
-        undefined=SDS.card.undefined,
+        range="-1 to 1; 0 for random maps",
+        cost="1 + cells forwards (17), once for all methods",
+        undefined="the map is the same in all cells or not finite, or all cells matter as much",
     )
     higher_is_better = card.higher_is_better
     usual_output: ClassVar[Output] = "logit"
@@ -114,17 +114,3 @@ class IDSDS(RemovalMetric):
         """See `SDS.check`."""
         super().check(size)
         check_cells(self.grid_size, size)
-
-
-def single_deletion_of(model: Any) -> tuple[str, SDS | IDSDS]:
-    """The single deletion score that a model can have with its usual settings, and the name of its column.
-
-    Args:
-        model: The model.
-    """
-    metric = IDSDS()
-    try:
-        metric.check_model(model)
-    except InputError:
-        return "sds", SDS()
-    return "idsds", metric

@@ -254,6 +254,20 @@ def clean_output(model: Model, images: Tensor, shared: Shared) -> Any:
     return shared.get(clean_key(model), run)
 
 
+def chosen_by(model: Model, images: Tensor, targets: Targets, shared: Shared) -> Resolved:
+    """What is explained of each image, chosen on a model's clean output unless that has been done.
+
+    Args:
+        model: The model.
+        images: ``(B, C, H, W)``.
+        targets: See `Faithfulness.score`.
+        shared: Where the output is kept.
+    """
+    if isinstance(targets, Resolved):
+        return targets
+    return resolve_on(clean_output(model, images, shared), targets, images)
+
+
 def settled_baseline(
     model: Model, baseline: Removed | float, default: BaselineImages
 ) -> BaselineImages | Literal["tokens"]:
