@@ -59,7 +59,7 @@ def save(board: Leaderboard, folder: Path) -> list[Path]:
     files = [folder / name for name in ("leaderboard.md", "leaderboard.csv")]
     with atomically(files[0]) as out:
         out.write(board.markdown().encode())
-    with _written(files[1]) as writer:
+    with written_csv(files[1]) as writer:
         writer.writerow(["method", "metric", *next(iter(board.cells().values()))._fields, "reference"])
         for (method, metric), cell in board.cells().items():
             writer.writerow([csv_cell(method), csv_cell(metric), *cell, csv_cell(board.reference)])
@@ -87,7 +87,7 @@ def _agreement(board: Leaderboard, folder: Path) -> list[Path]:
     found, file = board.agreement, folder / "agreement.csv"
     if not found.metrics:
         return []
-    with _written(file) as writer:
+    with written_csv(file) as writer:
         writer.writerow(["metric", *map(csv_cell, found.metrics)])
         for name, row in zip(found.metrics, found.tau):
             writer.writerow([csv_cell(name), *row])
@@ -110,7 +110,7 @@ def _samples(board: Leaderboard, folder: Path) -> Path:
 
 
 @contextmanager
-def _written(file: Path) -> Iterator[Any]:
+def written_csv(file: Path) -> Iterator[Any]:
     """A CSV file, put in place as a whole."""
     with atomically(file) as out, _text_of(out) as text:
         yield csv.writer(text)

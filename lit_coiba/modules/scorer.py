@@ -93,7 +93,7 @@ class Scorer(BlockModule):
         self.check_classes()
         self.lacking = None
         self.metrics = usual_metrics() if metrics is None else metrics
-        self._chosen = metrics is not None  # by the user, who wants to know what cannot be measured
+        self.chosen = metrics is not None  # by the user, who wants to know what cannot be measured
         for name, metric in self.metrics.items():
             if (needs := getattr(metric, "needs", None)) is None:
                 raise InputError(
@@ -125,7 +125,7 @@ class Scorer(BlockModule):
         for metric in self.metrics.values():
             metric.check(self.preprocessing.size)
         blind = [name for name, metric in self.metrics.items() if "regions" in metric.needs]
-        if not blind or not self._chosen or regions.known:
+        if not blind or not self.chosen or regions.known:
             return
         what = f"metrics: {listed(blind)} need boxes or masks of the objects, and no image has any"
         if len(blind) == len(self.metrics):

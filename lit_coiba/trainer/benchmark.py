@@ -18,8 +18,16 @@ from lit_coiba.benchmark import (
     reference_row,
     references,
 )
+from lit_coiba.benchmark.calibration import (
+    RANDOM,
+    Verdict,
+    calibration_sources,
+    save_verdicts,
+    verdicts,
+)
 from lit_coiba.benchmark.saving import EVENTS, TABLES, check_tables, log_runs
 from lit_coiba.callbacks import BlockProgress
+from lit_coiba.core.class_identity import class_identity
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.targets.strings import explains_labels
 from lit_coiba.data.fingerprint import Fingerprint
@@ -124,6 +132,32 @@ def benchmark(
         if pictures:
             board.draw(output)
     return board
+
+
+def calibrate(run: BlockRun[Scorer], store: ExplanationStore, output: Path, shard: Shard) -> dict[str, Verdict]:
+    """Score maps of which it is known how good they are, and say which metrics agree.
+
+    Args:
+        run: The run.
+        store: Explanations of what is scored, whatever they are.
+        output: Folder for the scores and the verdicts.
+        shard: Share of the blocks that is done.
+    """
+    model, now = run.model, run.fingerprint()
+    keys = common_keys([store], run.images.ids)
+    model.regions = regions = DatasetRegions(run.images, run.datamodule.transform)
+    model.check_metrics(regions)
+    now = run.on_rank_zero(lambda: now.with_regions(run.images))
+    sources = calibration_sources(keys, regions, run.model.preprocessing.size)
+    scored = _score(run, sources, output, keys, now, shard, "refuse")
+    higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
+    board = run.on_rank_zero(lambda: Leaderboard.of(scored, higher, RANDOM, None, frozenset(sources)))
+    found = verdicts(board)
+    if run.trainer.is_global_zero:
+        board.save(output)
+        classes = {name: class_identity(type(metric)) for name, metric in model.metrics.items()}
+        save_verdicts(found, classes, output)
+    return found
 
 
 def check_explained(run: BlockRun[Scorer], stores: list[ExplanationStore], now: Fingerprint) -> None:

@@ -6,20 +6,28 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from lit_coiba.attribution import RandomMap
 from lit_coiba.benchmark import Leaderboard
+from lit_coiba.benchmark.calibration import Verdict
 from lit_coiba.benchmark.part_table import PartTable
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.data.shard import Shard
+from lit_coiba.files.owned import claim_folder, is_marked
 from lit_coiba.metrics.suites import load_suite
+from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.method_comparison import MethodComparison
 from lit_coiba.modules.part_evaluator import PartEvaluator
 from lit_coiba.modules.scorer import Scorer
 from lit_coiba.store import ExplanationStore
-from lit_coiba.trainer.benchmark import benchmark, benchmark_place, open_stores
+from lit_coiba.store.folder import is_store
+from lit_coiba.trainer.benchmark import benchmark, benchmark_place, calibrate, open_stores
 from lit_coiba.trainer.block_run import BlockRun, Module, block_run
 from lit_coiba.trainer.changes import IfChanged
 from lit_coiba.trainer.compare import Compared, compare, compare_place, methods_of, metrics_of
 from lit_coiba.trainer.parts import evaluate_parts, parts_place
+from lit_coiba.trainer.places import place_of
+
+CALIBRATION = "calibrate"
 
 
 class ScoringVerbs:
@@ -157,6 +165,38 @@ class ScoringVerbs:
         folder, share = parts_place(output, row, datamodule), Shard.of(shard)
         with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
             return evaluate_parts(run, folder, row, share, if_changed)
+
+    def calibrate(
+        self,
+        model: Scorer,
+        datamodule: BlockDataModule,
+        output: str,
+        suite: str = "quick",
+        limit: int | None = None,
+    ) -> dict[str, Verdict]:
+        """Test the metrics themselves on a model and data: does the true map win, and does a random one lose?
+
+        Each metric scores an oracle, three worse and worse versions of it, a random map and a constant one. The oracle
+        is where the data say that the evidence is (boxes, masks, the parts of SyntheticParts); where they do not, it is
+        the drops of single cells that the model itself shows. A stopped run continues with the same call.
+
+        Args:
+            model: The model; metrics given with it take the place of the suite.
+            datamodule: The images.
+            output: Folder for scores and verdicts.
+            suite: Metrics to test; see `compare`.
+            limit: Number of images; evenly spaced over the dataset, unless its `limit_order` is ``first``.
+
+        Returns:
+            metric -> verdict.
+        """
+        scorer = model if model.chosen else model.measuring(load_suite(suite))
+        folder = place_of(output, "output", datamodule, lambda found: is_marked(found, CALIBRATION))
+        claim_folder(folder, "output", CALIBRATION, is_store)
+        targets = Explainer(model.network, RandomMap())
+        store = self.explain(targets, datamodule, str(folder / "explained"), limit, pictures=False)
+        with self._over(scorer, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
+            return calibrate(run, store, folder, Shard.of(None))
 
     def _over(
         self, model: Module, datamodule: BlockDataModule, through: Pass
