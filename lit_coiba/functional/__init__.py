@@ -4,6 +4,7 @@ from lit_coiba.functional.blur import blur_images, folded_gaussian_window, gauss
 from lit_coiba.functional.coalitions import coalitions, shapley_values
 from lit_coiba.functional.correlation import average_ranks, pearson, spearman, without_rounding
 from lit_coiba.functional.curves import (
+    AreaRule,
     area_over,
     area_under_curve,
     curve_at,
@@ -71,6 +72,7 @@ from lit_coiba.functional.surrogate import cosine_similarity_weights, explained_
 __all__ = [
     "BITS_PER_NAT",
     "LEFT_RIGHT",
+    "AreaRule",
     "ChannelRV",
     "Interval",
     "Moments",

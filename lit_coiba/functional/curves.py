@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+AreaRule = Literal["normalized", "quantus", "input_iba"]
 
 
 def step_counts(units: int, steps: int | None = None, size: int | None = None) -> list[int]:
@@ -104,17 +108,26 @@ def perturb(start: Tensor, end: Tensor, ranks: Tensor, counts: Tensor) -> Tensor
     return torch.where((ranks < counts[:, None, None]).unsqueeze(1), end, start)
 
 
-def area_under_curve(curves: Tensor) -> Tensor:
-    """Normalised trapezoid over equal steps, both ends included; ``(B, K + 1)`` -> ``(B,)``.
+def area_under_curve(curves: Tensor, rule: AreaRule = "normalized") -> Tensor:
+    """Trapezoid over equal steps; ``(B, K + 1)`` -> ``(B,)``.
 
-    (sum - (first + last) / 2) / K, the rule of RISE and of the authors of CoIBA; it lies between the smallest and the
-    largest score.
+    Args:
+        curves: Scores s_0 ... s_K.
+        rule: ``normalized``: (sum - (first + last) / 2) / K, the rule of RISE, of Xplique and of the authors of CoIBA;
+            it lies between the smallest and the largest score. ``quantus``: without s_0, and a step is 1 wide, so that
+            it grows with K. ``input_iba``: without s_0, and a step is 1 / K wide.
 
     Example:
-        >>> area_under_curve(torch.tensor([[1.0, 0.6, 0.3, 0.1, 0.0]]))
-        tensor([0.3750])
+        >>> curve = torch.tensor([[1.0, 0.6, 0.3, 0.1, 0.0]])
+        >>> area_under_curve(curve), area_under_curve(curve, "quantus"), area_under_curve(curve, "input_iba")
+        (tensor([0.3750]), tensor([0.7000]), tensor([0.1750]))
     """
-    return (curves[:, :-1] + curves[:, 1:]).mean(1) / 2
+    if rule == "normalized":
+        return (curves[:, :-1] + curves[:, 1:]).mean(1) / 2
+    steps = curves.shape[1] - 1
+    found = (curves[:, 1:-1] + curves[:, 2:]).sum(1) / 2
+    found = found.masked_fill(curves.isnan().any(1), torch.nan)
+    return found if rule == "quantus" else found / steps
 
 
 def resample_curve(curves: Tensor, points: int) -> Tensor:

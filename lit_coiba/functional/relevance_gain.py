@@ -10,7 +10,8 @@ def relevance_gain(lif: Tensor, mif: Tensor, lif_places: Tensor, mif_places: Ten
     """Area under `lif` less the area under `mif`, ``(B,)``, by the trapezoid rule over what has really been removed.
 
     Bluecher, Vielhaben and Strodthoff, 2024 (arXiv 2401.06654). Both curves begin at the image and end at the empty
-    image; where an end has the same weight in both it cancels, and may be NaN.
+    image; where an end has the same weight in both it cancels, and may be NaN (a model may have no score without any
+    part).
 
     Args:
         lif: Scores while the least important are removed first, ``(B, K + 1)``.

@@ -7,7 +7,21 @@ from torch.nn.functional import avg_pool2d
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.data import SyntheticParts
-from lit_coiba.metrics import Deletion, EnergyPointing, Insertion, PointingGame, RelevanceRank
+from lit_coiba.metrics import (
+    SRG,
+    Degradation,
+    Deletion,
+    EnergyPointing,
+    FaithfulnessCorrelation,
+    Infidelity,
+    Insertion,
+    Metric,
+    MuFidelity,
+    PointingGame,
+    RelevanceRank,
+    SensitivityN,
+)
+from lit_coiba.metrics.shared import Shared
 from lit_coiba.resources import resource
 
 COUNT = 16
@@ -47,3 +61,28 @@ def test_localisation(scene):
         assert means["oracle"] >= least
         assert means["oracle"] >= means["half"] > means["random"], type(metric).__name__
         assert means["random"] < area + 0.2
+
+
+@pytest.mark.parametrize(
+    ("metric", "least"),
+    [
+        (SRG(grid_size=8, log_steps=15), 0.6),
+        (Degradation(tile=8, steps=8), 0.6),
+        (MuFidelity(grid_size=8, subsets=40), 0.3),  # of a positive map: the larger subset costs more
+        (FaithfulnessCorrelation(grid_size=8, removed=12, subsets=40), 0.6),
+        (SensitivityN(levels=3, subsets=16, grid_size=8), 0.6),
+        (Infidelity(perturbation="removal", grid_size=8, scaled=True), 1.0),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Metric) else "",
+)
+def test_removal(scene, metric, least):
+    """The gain of the oracle over a random map; drops of one draw are those of all maps."""
+    model, images, _, maps = scene
+    shared = Shared()
+    means = {
+        name: metric.score(model, images, None, map, shared=shared).mean().item()
+        * (1 if metric.higher_is_better else -1)
+        for name, map in maps.items()
+    }
+    assert means["oracle"] - means["random"] > least
+    assert means["half"] - means["random"] > least / 2

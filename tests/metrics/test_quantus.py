@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from lit_coiba.metrics import Deletion, EnergyPointing, RelevanceRank
+from lit_coiba.functional import keyed_orders
+from lit_coiba.metrics import Deletion, EnergyPointing, FaithfulnessCorrelation, RelevanceRank
 from tests._testers.metrics import uniform
 
 quantus = pytest.importorskip("quantus", reason="Quantus is not installed")
@@ -36,6 +37,37 @@ def test_d5_pixel_flipping_is_our_curve_without_its_first_point():
         theirs = flipping(model, images.numpy(), targets.numpy(), maps[:, None].numpy(), softmax=True, device="cpu")
         ours = Deletion(step=step, baseline=0.1).curves(model, images, targets, maps)
         np.testing.assert_allclose(np.array(theirs), ours[:, 1:], rtol=1e-5)
+
+
+@pytest.mark.parametrize("baseline", ["black", 0.1])
+def test_d5_the_preset_is_pixel_flipping(baseline):
+    """Of images with several channels, whose entries are ties that Quantus breaks anyhow: steps of whole pixels."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 6 * 8, 5)).eval()
+    images, maps, targets = uniform(3, 3, *SIZE).float(), uniform(3, *SIZE, seed=1).float(), torch.tensor([0, 3, 4])
+    flipping = quantus.PixelFlipping(features_in_step=3, perturb_baseline=baseline, **AS_IT_IS, **QUIET)
+    theirs = flipping(model, images.numpy(), targets.numpy(), maps[:, None].numpy(), softmax=True, device="cpu")
+    ours = Deletion(preset="quantus_pf", step=3, baseline=None if baseline == "black" else baseline)
+    np.testing.assert_allclose(np.array(theirs), ours.curves(model, images, targets, maps)[:, 1:], rtol=1e-5)
+    area = np.trapezoid(np.array(theirs), dx=1.0)  # as Quantus has it, with a function that NumPy has renamed
+    np.testing.assert_allclose(ours.score(model, images, targets, maps), area, rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_f1_faithfulness_correlation_of_the_same_subsets(channels, monkeypatch):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(channels, 4, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(192, 5)).eval()
+    images, maps = uniform(2, channels, *SIZE).float(), uniform(2, *SIZE, seed=1).float()
+    entries, targets = channels * 48, torch.tensor([1, 3])
+    ours = FaithfulnessCorrelation(removed=20, subsets=30, unit="entry", baseline=0.1)
+    places = torch.stack([keyed_orders(0, name, "faithfulness_correlation", 30, entries) for name in "ab"])
+    drawn = iter([places[row, run].argsort()[:20].numpy() for run in range(30) for row in range(2)])
+    monkeypatch.setattr(np.random, "choice", lambda *_, **__: next(drawn))
+    correlation = quantus.FaithfulnessCorrelation(
+        nr_runs=30, subset_size=20, perturb_baseline=0.1, return_aggregate=False, **AS_IT_IS, **QUIET
+    )
+    theirs = correlation(model, images.numpy(), targets.numpy(), maps[:, None].numpy(), device="cpu", softmax=False)
+    np.testing.assert_allclose(ours.score(model, images, targets, maps, ["a", "b"]), theirs, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

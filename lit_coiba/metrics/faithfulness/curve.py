@@ -10,6 +10,7 @@ from torch import Tensor
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.targets import Targets
 from lit_coiba.functional import (
+    AreaRule,
     area_under_curve,
     cell_values,
     noise,
@@ -26,14 +27,24 @@ from lit_coiba.metrics.metric import Metric
 from lit_coiba.metrics.shared import Shared
 from lit_coiba.perturbation.baselines import BaselineImages, Space, Window
 
-Preset = Literal["rise", "coiba"]
+Preset = Literal["rise", "coiba", "xplique", "quantus_pf", "iba"]
+Unit = Literal["pixel", "entry"]
 Order = Literal["morf", "lerf", "random"]
 Ties = Literal["first", "last"]
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "rise": {"space": "input", "rows": 1, "blur": "rise", "blur_size": 11, "blur_sigma": 5.0},
-    "coiba": {"space": "pixels", "rows": 8, "blur": "gaussian", "blur_size": 51, "blur_sigma": 50.0},
+RISE: dict[str, Any] = {
+    **{"output": OUTPUT, "baseline": None, "space": "input", "ties": "first", "unit": "pixel", "area": "normalized"},
+    **{"rows": 1, "blur": "rise", "blur_size": 11, "blur_sigma": 5.0},
 }
+IBA_BLUR = {"blur": "gaussian", "blur_size": 9, "blur_sigma": 5.0}  # int(2 sigma - 1) pixels
+PRESETS: dict[str, dict[str, Any]] = {
+    "rise": RISE,
+    "coiba": {**RISE, "space": "pixels", "rows": 8, "blur": "gaussian", "blur_size": 51, "blur_sigma": 50.0},
+    "xplique": {**RISE, "output": "logit", "baseline": "zero", "ties": "last", "rows": None, "steps": 10},
+    "quantus_pf": {**RISE, "baseline": "minimum", "unit": "entry", "area": "quantus", "rows": None, "step": 1},
+    "iba": {**RISE, **IBA_BLUR, "area": "input_iba", "rows": None, "step": 10},
+}
+ALWAYS = {"unit": "pixel", "area": "normalized"}  # what settings that came after version 0.1.0 say of all before
 CURVE, STORED = ".curve", 21  # how the column of a stored curve ends, and its points
 POINTS = 101  # of the mean curve, where the number of steps depends on the image
 
@@ -45,11 +56,14 @@ class PerturbationCurve(Metric):
     the sample's score is the normalized trapezoid over them, both ends included. With `grid_size`, the map's values on
     that grid are ranked (a map on the same grid: its own values) and a step exchanges whole cells.
 
-    Presets: ``rise`` (Petsiuk et al., 2018, released evaluation): one row of pixels a step, baselines of normalized
-    input, RISE's 11 x 11 blur. ``coiba``, the script of the authors of CoIBA: eight rows a step, baselines of pixels in
-    [0, 1] that are then normalized, a 51 x 51 blur of sigma 50; it scores the label, so give the labels as targets. An
-    argument that is not None comes before the preset, and `settings` shows the outcome. Both take softmax
-    probabilities, exchange pixels with zeros (deletion) or a blur (insertion) and break ties by row-major order.
+    Presets set the arguments that are None, and `settings` shows the outcome; all but ``rise`` score the label, so give
+    the labels as targets. ``rise`` (Petsiuk et al., 2018, released evaluation): probabilities, one row of pixels a
+    step, zeros (deletion) or RISE's 11 x 11 blur (insertion) of normalized input. ``coiba``, the script of the authors
+    of CoIBA: eight rows a step, baselines of pixels in [0, 1] that are then normalized, a 51 x 51 blur of sigma 50.
+    ``xplique``: logits, ten steps, zeros for both, the last of equal pixels first. ``quantus_pf``, pixel flipping of
+    Quantus, a deletion: entries one by one, to the image's minimum, and an area that grows with their number. ``iba``,
+    released evaluation of InputIBA (Zhang et al., 2021), without its fault that images of a chunk are alike: ten pixels
+    a step, zeros or a 9 x 9 blur of sigma 5, and an area without the first point.
 
     Args:
         preset: Preset that sets the arguments that are None.
@@ -63,6 +77,9 @@ class PerturbationCurve(Metric):
         space: Where the baseline is made: normalized model ``input``, or ``pixels`` in [0, 1].
         order: ``morf`` = most relevant first, ``lerf`` = least relevant first, ``random`` = the same for all images.
         ties: Which of equal pixels goes first, in row-major order; see `functional.ranks`.
+        unit: What a step exchanges: a ``pixel`` with all its channels (or a cell), or an ``entry``, one channel of a
+            pixel, whose value is that of the pixel: the first channel goes first.
+        area: Rule of the area; see `functional.area_under_curve`.
         grid_size: Grid of cells, one number or height and width; None = single pixels.
         steps: K, the number of steps.
         step: Pixels, or cells, a step instead.
@@ -89,11 +106,11 @@ class PerturbationCurve(Metric):
     def __init__(
         self,
         preset: Preset = "rise",
-        output: Output = OUTPUT,
+        output: Output | None = None,
         baseline: Removed | float | None = None,
         space: Space | None = None,
         order: Order = "morf",
-        ties: Ties = "first",
+        ties: Ties | None = None,
         grid_size: int | tuple[int, int] | None = None,
         steps: int | None = None,
         step: int | None = None,
@@ -101,6 +118,8 @@ class PerturbationCurve(Metric):
         blur: Window | None = None,
         blur_size: int | None = None,
         blur_sigma: float | None = None,
+        unit: Unit | None = None,
+        area: AreaRule | None = None,
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
         seed: int = 0,
@@ -109,24 +128,30 @@ class PerturbationCurve(Metric):
     ) -> None:
         super().__init__(keep_samples)
         check_choice(preset, Preset, "preset")
-        settled = PRESETS[preset]
+        settled = {"steps": None, "step": None, **PRESETS[preset]}
         if sum(given is not None for given in (steps, step, rows)) > 1:
             raise InputError(f"steps {steps}, step {step} and rows {rows}: give one of the three")
+        if preset == "quantus_pf" and self.inserts:
+            raise InputError("preset is quantus_pf, which is a deletion: choose Deletion, or another preset")
         self.preset = preset
-        self.output = check_choice(output, Output, "output")
-        own: Removed = "blur" if self.inserts else "zero"
+        own: Removed = settled["baseline"] or ("blur" if self.inserts else "zero")
+        self.output: Output = check_choice(settled["output"] if output is None else output, Output, "output")
         self.baseline = own if baseline is None else baseline
         self.space = settled["space"] if space is None else space
         self.order = check_choice(order, Order, "order")
-        self.ties: Ties = check_choice(ties, Ties, "ties")
+        self.ties: Ties = check_choice(settled["ties"] if ties is None else ties, Ties, "ties")
         self.grid_size = (
             grid_size if grid_size is None or isinstance(grid_size, int) else (int(grid_size[0]), int(grid_size[1]))
         )
-        self.steps, self.step = steps, step
-        self.rows = settled["rows"] if steps is None and step is None and rows is None else rows
+        if steps is None and step is None and rows is None:
+            steps, step, rows = settled["steps"], settled["step"], settled["rows"]
+        self.steps, self.step, self.rows = steps, step, rows
         self.blur = settled["blur"] if blur is None else blur
         self.blur_size = settled["blur_size"] if blur_size is None else blur_size
         self.blur_sigma = settled["blur_sigma"] if blur_sigma is None else blur_sigma
+        self.unit: Unit = check_choice(settled["unit"] if unit is None else unit, Unit, "unit")
+        self.area: AreaRule = check_choice(settled["area"] if area is None else area, AreaRule, "area")
+        self._asked = self.output != settled["output"]
         self.mean, self.std = mean, std
         self.seed = seed
         self.chunk = chunk
@@ -135,30 +160,32 @@ class PerturbationCurve(Metric):
                 raise InputError(f"{name} is {value}: give 1 or more")
         if self.grid_size is not None and min(self._grid((0, 0))) < 1:
             raise InputError(f"grid_size is {grid_size}: give 1 or more in height and width")
+        if self.unit == "entry" and self.grid_size is not None:
+            raise InputError(f"unit is entry and grid_size {grid_size}: leave one of them out")
         images: Any = own if self.baseline in ("tokens", "auto") else self.baseline
         self._baselines = BaselineImages(
             images, self.space, self.blur, self.blur_size, self.blur_sigma, mean, std, seed
         )
-        points = POINTS if steps is None else steps + 1
+        points = POINTS if self.steps is None else self.steps + 1
         self.add_state("curve_total", torch.zeros(points, dtype=torch.float64), dist_reduce_fx="sum")
 
     def score(
         self, model: Model, images: Tensor, targets: Targets, maps: Tensor, shared: Shared | None = None
     ) -> Tensor:
         """Area under each sample's curve ``(B,)``; see `Faithfulness.score` and `RemovalMetric.score`."""
-        return area_under_curve(self.curves(model, images, targets, maps, shared))
+        return self._area(self.curves(model, images, targets, maps, shared))
 
     def details(self, batch: ScoredBatch) -> dict[str, Tensor]:
         """Area and curve, at `STORED` equally spaced shares of the steps."""
         curves = self.curves(batch.model, batch.images, batch.targets, batch.maps, batch.shared)
-        return {"": area_under_curve(curves), CURVE: resample_curve(curves, STORED)}
+        return {"": self._area(curves), CURVE: resample_curve(curves, STORED)}
 
     def update(
         self, model: Model, images: Tensor, targets: Targets, maps: Tensor, shared: Shared | None = None
     ) -> None:
         """Add a batch; the arguments are those of `score`."""
         curves = self.curves(model, images, targets, maps, shared)
-        self._add(area_under_curve(curves))
+        self._add(self._area(curves))
         points = resample_curve(curves.to(self.curve_total.device), len(self.curve_total))
         self.curve_total = self.curve_total + points[~points.isnan().any(1)].double().sum(0)
 
@@ -177,19 +204,21 @@ class PerturbationCurve(Metric):
         maps = maps_of(maps, images)
         pixels = self.grid_size is None and self.baseline == "auto"  # of which no token can be dropped
         baseline = self._baselines if pixels else settled_baseline(model, self.baseline, self._baselines)
-        removal = Removal(model, images, targets, baseline, self.output, self.chunk, shared)
+        removal = Removal(model, images, targets, baseline, self.output, self.chunk, shared, self._asked)
         removal.cells(None if self.grid_size is None else self._grid(removal.size))  # refuses cells that cannot be
         grid = self._grid(removal.size)
-        numbers = self._counts(grid, removal.size)
+        numbers = self._counts(grid, removal.size, images.shape[1])
         if not removal.ends_empty:  # one cell stays
             least, most = (1, grid[0] * grid[1]) if self.inserts else (0, grid[0] * grid[1] - 1)
             numbers = sorted({min(max(number, least), most) for number in numbers})
         counts = torch.tensor(numbers, device=images.device)
-        order = self._places(maps, grid)
+        entries = self.unit == "entry"
+        order = self._places(maps, grid, images.shape[1] if entries else None)
         inner = counts[:-1] if self.inserts else counts[1:]  # the clean images are an end, and known
 
         def removed(rows: Tensor, copies: Tensor) -> Tensor:
-            exchanged = spread_cells(order[rows], removal.canvas) < inner[copies][:, None, None]
+            places = order[rows] if entries else spread_cells(order[rows], removal.canvas)
+            exchanged = places < inner[copies].view(-1, *[1] * (places.dim() - 1))
             return ~exchanged if self.inserts else exchanged
 
         others, clean = removal.scores(len(inner), removed), removal.clean.unsqueeze(1)
@@ -214,8 +243,8 @@ class PerturbationCurve(Metric):
             return size
         return (self.grid_size, self.grid_size) if isinstance(self.grid_size, int) else self.grid_size
 
-    def _counts(self, grid: tuple[int, int], size: tuple[int, int]) -> list[int]:
-        units = grid[0] * grid[1]
+    def _counts(self, grid: tuple[int, int], size: tuple[int, int], channels: int = 3) -> list[int]:
+        units = grid[0] * grid[1] * (channels if self.unit == "entry" else 1)
         if grid[0] > size[0] or grid[1] > size[1]:
             raise InputError(
                 f"grid_size is {self.grid_size}, but images have {size[0]} x {size[1]} pixels: give fewer cells"
@@ -226,9 +255,19 @@ class PerturbationCurve(Metric):
             return step_counts(units, size=self.rows * grid[1])
         return step_counts(units, steps=self.steps, size=self.step)
 
-    def _places(self, maps: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Place of each cell in the order of exchange ``(B, *grid)``."""
+    def _places(self, maps: Tensor, grid: tuple[int, int], channels: int | None) -> Tensor:
+        """Place of each cell in the order of exchange ``(B, *grid)``, or of each entry ``(B, channels, *grid)``."""
+        shape = grid if channels is None else (channels, *grid)
         if self.order == "random":
-            return ranks(noise(self.seed, 0, 0, (1, *grid))).to(maps.device).expand(len(maps), -1, -1)
+            return ranks(noise(self.seed, 0, 0, (1, *shape))).to(maps.device).expand(len(maps), *shape)
         values = cell_values(maps, grid)
+        if channels is not None:
+            values = values.unsqueeze(1).expand(-1, *shape)
         return ranks(values if self.order == "morf" else -values, self.ties)
+
+    def _area(self, curves: Tensor) -> Tensor:
+        return area_under_curve(curves, self.area)
+
+    def identity(self) -> dict[str, Any]:
+        """See `Metric.identity`; settings that are newer than some tables are left out where they say what was."""
+        return {name: v for name, v in super().identity().items() if ALWAYS.get(name) != v}

@@ -1,6 +1,7 @@
 """The engine of insertion and deletion: checks D1 to D5 of docs/checks.md, cells, presets, settings, errors."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.targets import Class
 from lit_coiba.core.targets.class_target import class_rows
 from lit_coiba.metrics import Deletion, Insertion
+from lit_coiba.perturbation.baselines import BaselineImages
 from tests._testers.metrics import SIZE, network, uniform
 from tests._testers.perturbation import slow_curve
 
@@ -278,11 +280,14 @@ def test_settings_show_what_a_preset_filled_in():
     ("arguments", "message"),
     [
         ({"preset": "quantus"}, "preset is 'quantus': choose rise, coiba"),
-        ({"output": "softmax"}, "output is 'softmax': choose prob"),
+        ({"output": "softmax"}, "output is 'softmax': give prob"),
         ({"baseline": "zeros"}, "baseline is 'zeros': give zero or .* or a finite number"),
         ({"space": "rgb"}, "space is"),
         ({"order": "down"}, "order is"),
         ({"ties": "any"}, "ties is"),
+        ({"unit": "channel"}, "unit is"),
+        ({"area": "sum"}, "area is"),
+        ({"unit": "entry", "grid_size": 3}, "unit is entry and grid_size 3"),
         ({"blur": "box"}, "blur is"),
         ({"steps": 4, "step": 2}, "give one of the three"),
         ({"steps": 0}, "steps is 0"),
@@ -317,3 +322,101 @@ def test_inputs_that_do_not_fit_are_refused(arguments, inputs, message):
     given = {"model": network(), "images": uniform(2, 3, *SIZE), "targets": None, "maps": uniform(2, 4, 4), **inputs}
     with pytest.raises(InputError, match=message):
         Insertion(**arguments).score(**given)
+
+
+class TestPresets:
+    """Published protocols, each written out as a loop."""
+
+    model, images, maps = network(), uniform(2, 3, *SIZE), uniform(2, *SIZE, seed=4)
+    targets = torch.tensor([2, 0])
+
+    def logits(self, image, row):
+        with torch.no_grad():
+            return copy.deepcopy(self.model).eval()(image[None])[0]
+
+    def probability(self, image, row):
+        return self.logits(image, row).softmax(0)[self.targets[row]].item()
+
+    def score(self, metric, **arguments):
+        return metric(**arguments).score(self.model, self.images, self.targets, self.maps).tolist()
+
+    @pytest.mark.parametrize("metric", [Insertion, Deletion])
+    def test_xplique(self, metric):
+        """Logits at eleven points; all images are exchanged with zeros."""
+        expected = []
+        for row, image in enumerate(self.images):
+            order = self.maps[row].flatten().argsort(descending=True)
+            points = []
+            for share in range(11):
+                gone = torch.zeros(54, dtype=torch.bool)
+                gone[order[: int(54 * share / 10)]] = True
+                gone = gone.view(SIZE)
+                shown = torch.where(gone if metric is Insertion else ~gone, image, 0)
+                points.append(self.logits(shown, row)[self.targets[row]].item())
+            expected.append(sum((a + b) / 2 for a, b in itertools.pairwise(points)) / 10)
+        assert self.score(metric, preset="xplique") == pytest.approx(expected, rel=1e-10)
+        assert metric(preset="xplique").forwards((224, 224)) == 11
+        ties = metric(preset="xplique").curves(self.model, self.images, self.targets, torch.ones(2, *SIZE))
+        last = metric(preset="xplique", ties="first").curves(
+            self.model, self.images, self.targets, torch.arange(54.0).view(1, *SIZE).expand(2, -1, -1)
+        )
+        assert torch.equal(ties, last)  # the last of equal pixels goes first
+
+    def test_d5_quantus_pixel_flipping(self):
+        """Entries, one at a time, become the image's minimum; the area leaves out the clean image and sums up steps."""
+        expected = []
+        for row, image in enumerate(self.images):
+            entries = self.maps[row].expand(3, -1, -1).flatten()
+            order = sorted(range(162), key=lambda entry: -float(entries[entry]))  # stable: the first channel first
+            changed, points = image.clone().flatten(), []
+            for entry in order:
+                changed[entry] = image.min()
+                points.append(self.probability(changed.view_as(image), row))
+            expected.append(sum((a + b) / 2 for a, b in itertools.pairwise(points)))
+        assert self.score(Deletion, preset="quantus_pf") == pytest.approx(expected, rel=1e-10)
+        assert Deletion(preset="quantus_pf").forwards(SIZE) == 1 + 3 * 54
+        with pytest.raises(InputError, match="which is a deletion: choose Deletion"):
+            Insertion(preset="quantus_pf")
+
+    @pytest.mark.parametrize("metric", [Insertion, Deletion])
+    def test_iba(self, metric):
+        """Ten pixels a step; the area leaves out the first point, and steps are one K-th wide."""
+        baseline = (
+            BaselineImages("blur", "input", "gaussian", 9, 5.0) if metric is Insertion else BaselineImages("zero")
+        )
+        images, maps = uniform(2, 3, 12, 9), uniform(2, 12, 9, seed=4)
+        model, expected = network((12, 9)), []
+        for row, other in enumerate(baseline.of(images, model)):
+            points = slow_curve(model, images[row], int(self.targets[row]), maps[row], 10, other, metric is Insertion)
+            expected.append(sum((a + b) / 2 for a, b in itertools.pairwise(points[1:])) / 11)
+        found = metric(preset="iba").score(model, images, self.targets, maps)
+        assert found.tolist() == pytest.approx(expected, rel=1e-10)
+
+    def test_settings_record_them_and_the_users_own_come_first(self):
+        xplique = Insertion(preset="xplique").settings()
+        assert [xplique[name] for name in ("output", "baseline", "steps", "rows", "ties")] == [
+            *("logit", "zero", 10, None, "last")
+        ]
+        flipping = Deletion(preset="quantus_pf", step=9).settings()
+        assert [flipping[name] for name in ("baseline", "step", "unit", "area")] == ["minimum", 9, "entry", "quantus"]
+        iba = Insertion(preset="iba", blur_sigma=15.0, steps=7).settings()
+        assert [iba[name] for name in ("blur_size", "blur_sigma", "steps", "step", "area")] == [
+            *(9, 15.0, 7, None, "input_iba")
+        ]
+
+    def test_a_targets_own_score_comes_before_that_of_a_preset(self):
+        ours = Deletion(preset="xplique").score(self.model, self.images, Class(2, score="prob"), self.maps)
+        asked = Deletion(preset="xplique", output="prob").score(self.model, self.images, 2, self.maps)
+        assert torch.equal(ours, asked)
+
+    def test_tables_of_before_know_the_metric_by_what_it_was(self):
+        assert not {"unit", "area"} & Deletion().identity().keys()
+        assert Deletion(unit="entry", step=9).identity()["unit"] == "entry"
+
+    def test_a_map_that_is_not_finite_has_no_area_of_any_rule(self):
+        maps = self.maps.clone()
+        maps[1, 0, 0] = torch.nan
+        for area in ("normalized", "quantus", "input_iba"):
+            for step in (7, 54):
+                found = Deletion(area=area, step=step).score(self.model, self.images, self.targets, maps)
+                assert found.isnan().tolist() == [False, True]
