@@ -78,11 +78,7 @@ def test_localisation(scene):
 def test_removal(scene, metric, least):
     """The gain of the oracle over a random map; drops of one draw are those of all maps."""
     model, images, _, maps = scene
-    shared = Shared()
-    means = {
-        name: metric.score(model, images, None, map, shared=shared).mean().item()
-        * (1 if metric.higher_is_better else -1)
-        for name, map in maps.items()
-    }
+    shared, sign = Shared(), 1 if metric.higher_is_better else -1
+    means = {name: sign * metric.score(model, images, None, m, shared=shared).mean() for name, m in maps.items()}
     assert means["oracle"] - means["random"] > least
     assert means["half"] - means["random"] > least / 2
