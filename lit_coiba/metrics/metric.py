@@ -36,6 +36,7 @@ class Metric(torchmetrics.Metric):
 
     card: ClassVar[MetricCard] = MetricCard("not stated", "", None, "not stated", "not stated", "not stated")
     needs: ClassVar[tuple[str, ...]] = ("maps",)  # fields of `ScoredBatch`, in the order of the arguments of `score`
+    serves_all_maps: ClassVar[bool] = False  # whether its forwards are made once for all maps of an image
     excluded_from_identity: ClassVar[frozenset[str]] = frozenset({"chunk", "keep_samples"})  # decide no score
 
     total: Tensor  # () fp64: sum of the defined scores

@@ -54,11 +54,13 @@ def scoring(run: BlockRun[Scorer], rows: Sequence[str], explanations: int) -> st
     """
     metrics = run.model.metrics
     size = run.model.preprocessing.size
-    each = sum(metric.forwards(size) if hasattr(metric, "forwards") else 0 for metric in metrics.values())
-    forwards = each * explanations * len(rows)
+    each = sum(metric.forwards(size) for metric in metrics.values() if not metric.serves_all_maps)
+    shared = sum(metric.forwards(size) for metric in metrics.values() if metric.serves_all_maps)
+    forwards = (each * len(rows) + shared) * explanations
+    once = f" and {counted(shared, 'forward')} an image for all rows" if shared else ""
     told = (
         f"scoring {counted(explanations, 'explanation')} in each of {counted(len(rows), 'row')} ({listed(rows, 6)}) by"
-        f" {listed(metrics, 6)}: about {counted(each, 'forward')} a score, {counted(forwards, 'forward')} in all;"
+        f" {listed(metrics, 6)}: about {counted(each, 'forward')} a score{once}, {counted(forwards, 'forward')} in all;"
         f" {_device(run)}"
     )
     cheaper = "; fewer steps cost less, as in -c configs/benchmark/cells.yaml" if each > _MANY else ""

@@ -63,6 +63,7 @@ class FaithfulnessCorrelation(RemovalMetric):
         undefined="the map is constant or not finite, the model's score is not finite, or all drops are equal",
     )
     higher_is_better = card.higher_is_better
+    serves_all_maps = True
     usual_output: ClassVar[Output] = "logit"
 
     def __init__(

@@ -58,6 +58,7 @@ class IDSDS(RemovalMetric):
         undefined="the map is the same in all cells or not finite, or all cells matter as much",
     )
     higher_is_better = card.higher_is_better
+    serves_all_maps = True
     usual_output: ClassVar[Output] = "logit"
 
     def __init__(

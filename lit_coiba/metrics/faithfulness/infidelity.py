@@ -67,6 +67,7 @@ class Infidelity(RemovalMetric):
         undefined="the map or the model's score is not finite",
     )
     higher_is_better = card.higher_is_better
+    serves_all_maps = True
     usual_output: ClassVar[Output] = "logit"
 
     def __init__(

@@ -55,6 +55,7 @@ class MuFidelity(RemovalMetric):
         undefined="the map or the model's score is not finite, or all sums or all drops are equal",
     )
     higher_is_better = card.higher_is_better
+    serves_all_maps = True
     usual_output = "logit"
 
     def __init__(

@@ -61,6 +61,7 @@ class ROMS(RemovalMetric):
         undefined="the model's score is not finite",
     )
     higher_is_better = card.higher_is_better
+    serves_all_maps = True
     needs: ClassVar[tuple[str, ...]] = ("model", "images", "targets", "ids", "shared")
 
     def __init__(

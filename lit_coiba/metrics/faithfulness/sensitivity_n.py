@@ -63,6 +63,7 @@ class SensitivityN(RemovalMetric):
         undefined="the map is constant or not finite, the model's score is not finite, or no drop depends on the set",
     )
     higher_is_better = card.higher_is_better
+    serves_all_maps = True
     usual_output: ClassVar[Output] = "logit"
 
     curve_total: Tensor  # (levels,) fp64: sum of the defined correlations for each n
