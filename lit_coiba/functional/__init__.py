@@ -35,6 +35,7 @@ from lit_coiba.functional.localisation import (
     relevance_rank,
 )
 from lit_coiba.functional.maps import convolve, gaussian_kernel, resize_map, resize_ratio, smooth
+from lit_coiba.functional.masked_probability import probability_drop, probability_gain, probability_increase
 from lit_coiba.functional.moments import Moments
 from lit_coiba.functional.noise import antithetic_noise, keyed_noise, keyed_orders, noise, uniform
 from lit_coiba.functional.part_purity import (
@@ -134,6 +135,9 @@ __all__ = [
     "pointing_hit",
     "precise",
     "prefix_sums",
+    "probability_drop",
+    "probability_gain",
+    "probability_increase",
     "prototype_counts",
     "random_cells",
     "ranks",

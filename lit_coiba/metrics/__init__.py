@@ -10,6 +10,9 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.metrics.complexity.entropy import Entropy as Entropy
     from lit_coiba.metrics.complexity.mst_compactness import MSTCompactness as MSTCompactness
     from lit_coiba.metrics.complexity.sparseness import Sparseness as Sparseness
+    from lit_coiba.metrics.faithfulness.average_drop import AverageDrop as AverageDrop
+    from lit_coiba.metrics.faithfulness.average_gain import AverageGain as AverageGain
+    from lit_coiba.metrics.faithfulness.average_increase import AverageIncrease as AverageIncrease
     from lit_coiba.metrics.faithfulness.degradation import Degradation as Degradation
     from lit_coiba.metrics.faithfulness.deletion import Deletion as Deletion
     from lit_coiba.metrics.faithfulness.f_fidelity import FFidelity as FFidelity

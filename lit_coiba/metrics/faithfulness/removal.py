@@ -24,7 +24,7 @@ Output = Literal["prob", "logit", "logprob"]
 Removed = Baseline | Literal["tokens", "auto"]  # what a removed part is replaced by, beside numbers
 Masks = Callable[[Tensor, Tensor], Tensor]  # rows (n,), copies (n,) -> what is removed of each (n, *canvas), bool
 Images = Callable[[Tensor, Tensor], Tensor]  # rows (n,), copies (n,) -> images (n, C, H, W)
-Read = Callable[[Resolved, Any], Tensor]  # n rows, the model's output for n images -> n scores
+Read = Callable[[Resolved, Any], Tensor]  # n rows, the model's output for n images -> n scores, or rows of them
 
 OUTPUT: Output = "prob"  # of a class, where neither the target nor the user says another one
 CHUNK = 64  # images a forward, on a GPU
@@ -154,8 +154,8 @@ class Removal:
             return self.clean.new_empty(len(self.images), count)
         scores = torch.cat(found)
         if self._tokens is None:
-            return scores.view(len(self.images), count)
-        return scores.view(count, len(self.images)).T.contiguous()
+            return scores.unflatten(0, (len(self.images), count))
+        return scores.unflatten(0, (count, len(self.images))).transpose(0, 1).contiguous()
 
     def cell_scores(self, count: int, cells: Tensor, removed: Masks, read: Read = score_of) -> Tensor:
         """`scores` where what is removed is told by cell: `removed` returns ``(n, number of cells)``, bool.

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lit_coiba.metrics import ROAD, SDS, SaCo
+from lit_coiba.metrics import ROAD, SDS, FFidelity, SaCo
 from tests.metrics.test_known_truth import scene  # noqa: F401 - a fixture
 
-METRICS = [SDS(), SaCo(), ROAD()]
+METRICS = [SDS(), SaCo(), ROAD(), FFidelity(clean_accuracy=1.0, missing_accuracy=1.0, draws=2, sizes=(10.0, 30.0))]
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: type(metric).__name__)
