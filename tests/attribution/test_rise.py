@@ -46,6 +46,22 @@ class TestRISE(CopiesTester, StateTester):
         covered = self.build(model, normalization="coverage").explain(model, images, targets).maps
         torch.testing.assert_close(covered, torch.where(masks.sum(0) > 0, 2.0, 0.0).expand_as(maps))
 
+    @pytest.mark.parametrize("normalization", ["expected", "coverage"])
+    def test_sharp_cells_stay_where_they_are_and_have_a_value_each(self, model, normalization):
+        model = model.double()
+        images, targets = self.inputs(model, 2)
+        kept, side = random_cells(0, 8, 2, 0.5)[0].double(), images.shape[-1] // 2
+        settings = {"masks": "nearest", "grid_size": 2, "normalization": normalization}
+        maps = self.build(model, **settings).explain(model, images, targets).maps
+        for image, target, found in zip(images, targets, maps):
+            total, shown = torch.zeros(2, 2).double(), torch.zeros(2, 2).double()
+            for cells in kept:
+                mask = cells.repeat_interleave(side, 0).repeat_interleave(side, 1)
+                with torch.no_grad():
+                    score = class_scores(model((image * mask)[None]), target[None])
+                total, shown = total + score * cells, shown + cells
+            assert_near(found, total / (8 * 0.5) if normalization == "expected" else (total / shown).nan_to_num(), 1e-9)
+
     def test_other_pixels_can_show_through(self, model):
         images, targets = self.inputs(model, 2)
         plain = self.build(model).explain(model, images, targets).maps

@@ -15,10 +15,11 @@ from tests._testers.model_state import assert_near
 from tests._testers.perturbation import class_scores
 
 
-def slow_map(model, image, target, grid, n, output: Score = "logit"):
+def slow_map(model, image, target, grid, n, output: Score = "logit", binary=False):
     """The published design n (d + 2) and Jansen's formula, one forward per row and one loop per cell."""
     d, side = grid * grid, image.shape[-1] // grid
-    points = sobol_sequence(n, 2 * d, seed=0).tolist()
+    points = sobol_sequence(n, 2 * d, seed=0)
+    points = (points.round() if binary else points).tolist()
 
     def score(row):
         copy = image.clone()
@@ -50,6 +51,13 @@ class TestSobol(CopiesTester):
             maps = Sobol(grid_size=2, n_samples=4, output=output).explain(model, images, targets).maps
             slow = [slow_map(model, image, target, 2, 4, output) for image, target in zip(images, targets)]
             assert_near(maps, torch.stack(slow), 1e-9)
+
+    def test_binary_masks_show_a_cell_or_hide_it(self, model):
+        model = model.double()
+        images, targets = self.inputs(model, 2)
+        maps = Sobol(grid_size=2, n_samples=8, masks="binary").explain(model, images, targets).maps
+        slow = [slow_map(model, image, target, 2, 8, binary=True) for image, target in zip(images, targets)]
+        assert_near(maps, torch.stack(slow), 1e-9)
 
     def test_the_published_design_has_the_same_total_order_and_the_first_order_as_well(self, model):
         model = model.double()
