@@ -7,6 +7,7 @@ from lit_coiba.core.lazy import lazily
 if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazily`
     from lit_coiba.metrics.batch import ScoredBatch as ScoredBatch
     from lit_coiba.metrics.card import MetricCard as MetricCard
+    from lit_coiba.metrics.complexity.arcc import ARCC as ARCC
     from lit_coiba.metrics.complexity.entropy import Entropy as Entropy
     from lit_coiba.metrics.complexity.mst_compactness import MSTCompactness as MSTCompactness
     from lit_coiba.metrics.complexity.sparseness import Sparseness as Sparseness

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import counted
-from lit_coiba.functional import resize_map
+from lit_coiba.functional import cell_values, resize_map
 from lit_coiba.pictures.numbers import rounded
 from lit_coiba.pictures.outline import outlined
 from lit_coiba.pictures.page import FADED, Page, fitted, pil_of
@@ -20,7 +20,7 @@ from lit_coiba.pictures.scale import Scale
 
 EDGES = (0, 2, 5, 50, 95, 98, 100)  # percent of the samples, the best first: the paper's
 CLIPPED = 0.005  # share of the values of all mean maps that is above the scale: the paper's
-_SIDE, _GAP, _MARGIN, _NAMES, _HEADER = 150, 8, 20, 84, 78
+_SIDE, _GAP, _MARGIN, _NAMES, _HEADER = 150, 8, 20, 84, 96
 
 
 class Bin(NamedTuple):
@@ -64,7 +64,7 @@ def agg_att(
         raise InputError("scores: no sample has one, so there is nothing to draw")
     maps = maps.detach().cpu().float()
     bins = binned(known, maps if regions is None else at_top_left(maps, regions))
-    scale = common_scale([one.mean for one in bins])
+    scale = common_scale([shown(one.mean) for one in bins])
     page = Page(2 * _MARGIN + _NAMES + len(bins) * (_SIDE + _GAP) - _GAP, _HEADER + 3 * (_SIDE + _GAP) + 44)
     missing = int(known.isnan().sum())
     more = f", {counted(missing, 'sample')} without a score" if missing else ""
@@ -83,7 +83,8 @@ def agg_att(
         middle = int(one.rows[len(one.rows) // 2])
         region = None if regions is None else regions[middle].cpu()
         picture = fitted(images[middle].cpu(), (_SIDE, _SIDE))
-        panels = [painted(one.mean, (_SIDE, _SIDE), scale), picture, painted_over(picture, maps[middle].clamp_min(0))]
+        own = shown(maps[middle].clamp_min(0))
+        panels = [painted(shown(one.mean), (_SIDE, _SIDE), scale), picture, painted_over(picture, own)]
         for row, panel in enumerate(panels):
             page.picture(x, _HEADER + row * (_SIDE + _GAP), outlined(panel, region) if row else panel)
     _draw_bar(page, scale)
@@ -124,6 +125,12 @@ def at_top_left(maps: Tensor, regions: Tensor) -> Tensor:
         for one, (row, column) in zip(values, starts)
     ]
     return torch.stack(moved)
+
+
+def shown(values: Tensor) -> Tensor:
+    """A map ``(h, w)`` with at most a cell for each pixel that it is drawn in: averaged, not sampled."""
+    height, width = values.shape
+    return cell_values(values[None], (min(height, _SIDE), min(width, _SIDE)))[0]
 
 
 def common_scale(maps: list[Tensor]) -> Scale:

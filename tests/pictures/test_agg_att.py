@@ -66,7 +66,7 @@ def test_the_picture_shows_mean_maps_and_examples():
     regions = torch.zeros(100, 40, 40, dtype=torch.bool)
     regions[:, :20, :20] = True
     picture = np.asarray(agg_att(scores, maps, images, r"Grad-CAM, $\frac{", regions))
-    x, y, step = 104, 78, 158
+    x, y, step = 104, 96, 158
     bright = picture.astype(int).sum(-1)
     assert bright[y + 30, x + 30] > bright[y + 120, x + 120] + 100
     for column in range(1, 6):
