@@ -36,9 +36,9 @@ class ARCC(RemovalMetric):
 
     arXiv 2605.14641, as in the package grad-cam, in whose docstring the mean is a geometric one. With the map m scaled
     to [0, 1]: coherence = (r + 1)/2 with Pearson's correlation r of the map and of that of the image times m;
-    simplicity = 1 - mean of m; road = the mean over 20, 40, 60 and 80% of the pixels of LeRF - MoRF under `ROAD`, by the softmax
-    probability, not below 0. A factor of 0 makes it 0. A sparse map is rewarded whatever it says, so `parts` belongs
-    beside it.
+    simplicity = 1 - mean of m; road = the mean over 20, 40, 60 and 80% of the pixels of LeRF - MoRF under `ROAD`, by
+    the softmax probability, not below 0. A factor of 0 makes it 0. A sparse map is rewarded whatever it says, so
+    `parts` belongs beside it.
 
     Args:
         noise: Standard deviation of the noise that is added to what ROAD fills in, in model input.
