@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.attribution.rise import RISE as RISE
     from lit_coiba.attribution.saliency import Saliency as Saliency
     from lit_coiba.backbones.backbone import Backbone as Backbone
+    from lit_coiba.benchmark.compare import compare as compare
     from lit_coiba.bottlenecks.coiba import CoIBA as CoIBA
     from lit_coiba.bottlenecks.iba import IBA as IBA
     from lit_coiba.core.preprocessing import Preprocessing as Preprocessing
@@ -57,6 +58,7 @@ __getattr__, __dir__ = lazily(
         "Scorer": "lit_coiba.modules.scorer",
         "SyntheticParts": "lit_coiba.data.synthetic_parts",
         "Trainer": "lit_coiba.trainer",
+        "compare": "lit_coiba.benchmark.compare",
         "heat": "lit_coiba.pictures",
         "load_images": "lit_coiba.data.in_hand",
         "overlay": "lit_coiba.pictures",
