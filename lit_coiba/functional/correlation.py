@@ -70,8 +70,8 @@ def without_rounding(values: Tensor, dtype: torch.dtype | None = None) -> Tensor
     bits = 40 if (values.dtype if dtype is None else dtype) == torch.float64 else 18
     exact = fp64_where_possible(values)
     largest = exact.masked_fill(~exact.isfinite(), 0).abs().amax(-1, keepdim=True)
-    _, exponent = torch.frexp(largest)
-    unit = torch.ldexp(torch.ones_like(largest), exponent - bits)
+    least = torch.finfo(exact.dtype).tiny * 2 ** (bits + 1)
+    unit = (largest.clamp_min(least).log2().ceil() - bits).exp2()
     return (exact / unit).round() * unit
 
 

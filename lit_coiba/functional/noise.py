@@ -71,7 +71,7 @@ def keyed_orders(seed: int, sample: str, name: str, orders: int, units: int) -> 
                 [0, 1, 2]])
     """
     generator = _generator(f"{seed}/{name}/{sample}")
-    return torch.stack([torch.randperm(units, generator=generator) for _ in range(orders)])
+    return torch.stack([torch.randperm(units, generator=generator, device="cpu") for _ in range(orders)])
 
 
 def _drawn(key: str, shape: Sequence[int]) -> Tensor:

@@ -1,11 +1,22 @@
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lit_coiba.functional import area_under_curve, perturb, resample_curve, step_counts
+from lit_coiba.functional import (
+    area_over,
+    area_under_curve,
+    curve_at,
+    log_counts,
+    perturb,
+    relevance_gain,
+    resample_curve,
+    shares_removed,
+    step_counts,
+)
 
 
 @given(st.integers(1, 200), st.integers(1, 200))
@@ -68,3 +79,57 @@ def test_resampled_curves_are_interpolated():
     curves = torch.tensor([[0.0, 1.0, 0.0], [2.0, 2.0, 4.0]])
     torch.testing.assert_close(resample_curve(curves, 5), torch.tensor([[0, 0.5, 1, 0.5, 0], [2, 2, 2, 3, 4]]))
     assert resample_curve(curves, 3) is curves
+
+
+@given(st.integers(1, 5000), st.integers(1, 40))
+def test_logarithmic_counts_go_from_none_to_all(units, steps):
+    counts = log_counts(units, steps)
+    assert (counts[0], counts[-1]) == (0, units)
+    assert all(a < b for a, b in itertools.pairwise(counts))
+    assert len(counts) <= max(steps, 2) + 1
+    wanted = np.geomspace(1, units, steps) if steps > 1 else [units]
+    assert all(min(abs(count - value) for value in wanted) <= 0.5 + 1e-6 for count in counts[2:])
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(0.01, 1)), min_size=2, max_size=20))
+def test_areas_over_steps_of_any_width_are_those_of_numpy(points):
+    scores = torch.tensor([[score for score, _ in points]], dtype=torch.float64)
+    places = torch.tensor([[width for _, width in points]], dtype=torch.float64).cumsum(1)
+    expected = np.trapezoid(scores[0], places[0]) / (places[0, -1] - places[0, 0])
+    assert area_over(scores, places).item() == pytest.approx(float(expected), abs=1e-10)
+    wanted = torch.linspace(0, 8, 30, dtype=torch.float64)
+    found = curve_at(scores, places, wanted)[0]
+    np.testing.assert_allclose(found, np.interp(wanted, places[0], scores[0]), atol=1e-9)
+
+
+def test_a_point_that_is_not_known_is_asked_for_beyond_its_neighbor_only():
+    found = curve_at(
+        torch.tensor([[1.0, 0.5, torch.nan]]), torch.tensor([[0.0, 0.5, 1.0]]), torch.tensor([0.0, 0.5, 0.9])
+    )
+    assert found.isnan().tolist() == [[False, False, True]]
+
+
+def test_equal_steps_leave_the_usual_area():
+    curves = torch.rand(3, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    places = torch.linspace(0, 1, 6, dtype=torch.float64).expand(3, -1)
+    torch.testing.assert_close(area_over(curves, places), area_under_curve(curves))
+    other = curves.flip(1).clone()
+    other[:, [0, -1]] = curves[:, [0, -1]]
+    gain = relevance_gain(curves, other, places, places)
+    torch.testing.assert_close(gain, area_under_curve(curves) - area_under_curve(other))
+
+
+def test_ends_of_unequal_weight_count():
+    lif, mif = torch.tensor([[1.0, 0.9, 0.2]]), torch.tensor([[1.0, 0.1, 0.2]])
+    more, less = torch.tensor([[0.0, 0.25, 1.0]]), torch.tensor([[0.0, 0.75, 1.0]])
+    found = relevance_gain(lif, mif, more, less)
+    torch.testing.assert_close(found, area_over(lif, more) - area_over(mif, less))
+    lif[:, -1] = mif[:, -1] = torch.nan
+    assert relevance_gain(lif, mif, more, less).isnan()
+    assert relevance_gain(lif, mif, more, more).isfinite()
+
+
+def test_what_is_gone_is_counted_by_the_size_of_cells():
+    places, shares = torch.tensor([[2, 0, 1]]), torch.tensor([[0.5, 0.2, 0.3]])
+    gone = shares_removed(places, shares, torch.tensor([[0, 1, 2, 3]]))
+    torch.testing.assert_close(gone, torch.tensor([[0.0, 0.2, 0.5, 1.0]]))

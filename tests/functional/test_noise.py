@@ -2,9 +2,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import kstest
+from scipy.stats import chisquare, kstest
 
-from lit_coiba.functional import antithetic_noise, noise
+from lit_coiba.functional import antithetic_noise, keyed_orders, noise
 
 arguments = st.tuples(st.integers(-5, 2**40), st.integers(0, 50), st.integers(0, 50))
 
@@ -63,3 +63,19 @@ def test_antithetic_copies_cancel_in_pairs(copies):
 
 def test_no_shape_at_all_is_one_number():
     assert noise(0, 0, 0, ()).shape == ()
+
+
+def test_orders_are_those_of_the_sample_wherever_they_are_drawn():
+    expected = keyed_orders(3, "a", "subsets", 4, 50)
+    with torch.device("meta"), torch.inference_mode():
+        found = keyed_orders(3, "a", "subsets", 4, 50)
+    assert torch.equal(found, expected)
+    assert torch.equal(expected.sort(1).values, torch.arange(50).expand(4, -1))
+    others = [(4, "a", "subsets"), (3, "b", "subsets"), (3, "a", "orders")]
+    assert not any(torch.equal(keyed_orders(*other, 4, 50), expected) for other in others)
+    assert torch.equal(keyed_orders(3, "a", "subsets", 2, 50), expected[:2])
+
+
+def test_every_unit_comes_first_as_often_as_any_other():
+    counts = keyed_orders(0, "a", "subsets", 5000, 10).argmin(1).bincount().double()
+    assert chisquare(counts).pvalue > 0.01

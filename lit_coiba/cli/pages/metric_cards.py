@@ -30,6 +30,7 @@ def pages() -> list[CardPage]:
 def page(metric: Any, configs: Sequence[str] = ()) -> CardPage:
     """One metric, and the files that set it."""
     card = metric.card
+    taken = list(signature(getattr(metric, "score", metric.update)).parameters)[1:]
     facts = {
         "family": card.family,
         "paper": card.paper or OWN,
@@ -37,7 +38,7 @@ def page(metric: Any, configs: Sequence[str] = ()) -> CardPage:
         "range": card.range,
         "cost of a score": card.cost,
         "undefined where": card.undefined,
-        "needs": ", ".join(f"`{name}`" for name in list(signature(metric.update).parameters)[1:]),
+        "needs": ", ".join(f"`{name}`" for name in taken),
         "settings": cards.listed(configs),
     }
     scored = issubclass(metric, metrics.Metric)

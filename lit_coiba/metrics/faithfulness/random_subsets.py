@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lit_coiba.functional import keyed_orders
 
-KEPT = 2**25  # numbers of random orders that are kept at a time
+KEPT = 2**24  # numbers of random orders that are kept at a time: 128 MiB
 
 
 class RandomSubsets:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -94,10 +94,6 @@ class RemovalMetric(Metric):
             maps: ``(B, h, w)``, in single precision at least.
             ids: B ids.
         """
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Add a batch; the arguments are those of `score`."""
-        self._add(self.score(*args, **kwargs))
 
     def check(self, size: tuple[int, int]) -> None:
         """Refuse images of `size`, height and width, that are too small for these settings.
