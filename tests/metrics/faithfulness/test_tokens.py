@@ -109,6 +109,7 @@ REMOVAL = [
     for kind in OFFERED
     if isinstance(kind, type) and issubclass(kind, RemovalMetric) and "baseline" in signature(kind).parameters
 ]
+REMOVAL = [kind for kind in REMOVAL if kind.__name__ != "IDSDS"]  # its model was trained with cells painted over
 PERTURBED = {"Infidelity": {"perturbation": "removal"}}
 
 
