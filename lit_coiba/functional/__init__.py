@@ -48,6 +48,7 @@ from lit_coiba.functional.part_purity import (
     parts_inside,
 )
 from lit_coiba.functional.part_vectors import part_vectors, sample_noise
+from lit_coiba.functional.pic import area_under_points, heights_at, information_curve, median_of_counts
 from lit_coiba.functional.places import Places
 from lit_coiba.functional.pooling import (
     signed_gumbel,
@@ -84,6 +85,7 @@ __all__ = [
     "antithetic_noise",
     "area_over",
     "area_under_curve",
+    "area_under_points",
     "average_ranks",
     "beyond_masked_prior",
     "blur_images",
@@ -108,11 +110,13 @@ __all__ = [
     "gaussian_window",
     "gini",
     "harmonic_mean",
+    "heights_at",
     "highest_cells",
     "highest_share",
     "hsic",
     "infidelity",
     "information",
+    "information_curve",
     "information_gradient",
     "information_of_ratio",
     "keyed_noise",
@@ -120,6 +124,7 @@ __all__ = [
     "keyed_subsets",
     "log_counts",
     "map_entropy",
+    "median_of_counts",
     "merge_parts",
     "merge_strongest",
     "merged_names",

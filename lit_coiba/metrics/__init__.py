@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.metrics.faithfulness.infidelity import Infidelity as Infidelity
     from lit_coiba.metrics.faithfulness.insertion import Insertion as Insertion
     from lit_coiba.metrics.faithfulness.mu_fidelity import MuFidelity as MuFidelity
+    from lit_coiba.metrics.faithfulness.pic import PIC as PIC
     from lit_coiba.metrics.faithfulness.road import ROAD as ROAD
     from lit_coiba.metrics.faithfulness.roms import ROMS as ROMS
     from lit_coiba.metrics.faithfulness.saco import SaCo as SaCo

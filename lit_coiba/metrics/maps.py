@@ -1,5 +1,7 @@
 """Checks of the maps that metrics are given."""
 
+import hashlib
+
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
@@ -34,6 +36,12 @@ def checked_maps(maps: Tensor, samples: int) -> Tensor:
 def not_finite(maps: Tensor) -> Tensor:
     """Which maps ``(B, h, w)`` have a NaN or an infinity, ``(B,)``."""
     return ~maps.isfinite().flatten(1).all(1)
+
+
+def digest(maps: Tensor) -> str:
+    """SHA-256 of maps, for what is computed once for the same ones."""
+    described = f"{maps.dtype} {tuple(maps.shape)}".encode()
+    return hashlib.sha256(described + maps.cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def constant(maps: Tensor) -> Tensor:

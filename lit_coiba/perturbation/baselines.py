@@ -71,7 +71,7 @@ class BaselineImages:
         """
         if self.space == "input" and self.kind not in DEFINED_BY_PIXELS:
             return self._of_values(images)
-        mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in self._normalization(images, model))
+        mean, std = (images.new_tensor(values).view(-1, 1, 1) for values in self.normalization(images, model))
         pixels = images * std + mean
         made = self._of_pixels(pixels) if self.kind in DEFINED_BY_PIXELS else self._of_values(pixels)
         return (made - mean) / std
@@ -112,7 +112,12 @@ class BaselineImages:
             raise InputError(f"blur_size is {width}: images of {min(size)} pixels need less")
         return width, sigma
 
-    def _normalization(self, images: Tensor, model: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def normalization(self, images: Tensor, model: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, by which pixels in [0, 1] became model input.
+
+        Raises:
+            InputError: They are not known, or do not fit the images.
+        """
         preprocessing = getattr(model, "preprocessing", None)
         if self.mean is not None and self.std is not None:
             found = self.mean, self.std

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
@@ -16,7 +15,7 @@ from lit_coiba.metrics.batch import Model
 from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness
 from lit_coiba.metrics.faithfulness.probability import check_probability
 from lit_coiba.metrics.faithfulness.removal import Removal, clean_key
-from lit_coiba.metrics.maps import constant, maps_of, not_finite
+from lit_coiba.metrics.maps import constant, digest, maps_of, not_finite
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.metrics.shared import Shared
 from lit_coiba.perturbation.baselines import Baseline, BaselineImages, Space
@@ -119,8 +118,7 @@ class MaskedImage(Metric):
 
     def _key(self, maps: Tensor) -> tuple[Any, ...]:
         """What decides the masked images, beside model and images."""
-        digest = hashlib.sha256(maps.cpu().contiguous().numpy().tobytes()).hexdigest()
-        return "masked", digest, tuple(maps.shape), self.scaling, repr(self._baselines)
+        return "masked", digest(maps), self.scaling, repr(self._baselines)
 
 
 def _probabilities(resolved: Resolved, out: Any) -> Tensor:
