@@ -1,4 +1,4 @@
-"""R-OMS: check S1's companion: exact values, equality with random orders, and that no map is asked."""
+"""R-OMS: its part of check S1, random orders one by one, and that no map is asked."""
 
 import statistics
 from typing import ClassVar
@@ -48,7 +48,7 @@ class TestROMS(MetricTester):
         assert parts[0].compute().item() == pytest.approx(whole.compute().item(), rel=1e-14)
 
 
-def test_additive_contributions_lose_what_is_gone():
+def test_s1_additive_contributions_lose_what_is_gone():
     """On average over orders the score falls in a straight line: the area is half of it."""
     model, images, _ = row([0.5, 0.4, -0.1, 0.2])
     metric = ROMS(grid_size=(1, 4), levels=4, draws=400, output="logit")
