@@ -139,6 +139,11 @@ class DatasetRegions:
         mask = self.dataset.region(self._places[sample])
         return None if mask is None else self.transform.region(mask)
 
+    def suppressor(self, sample: str) -> Tensor | None:
+        """Mask ``(H, W)`` of what is no evidence, but of use to a model, bool; None = unknown."""
+        mask = self.dataset.suppressor(self._places[sample])
+        return None if mask is None else self.transform.region(mask)
+
     @property
     def known(self) -> bool:
         """Whether some image's object is known."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.data.subset import Subset as Subset
     from lit_coiba.data.subset import limited as limited
     from lit_coiba.data.synthetic_parts import SyntheticParts as SyntheticParts
+    from lit_coiba.data.synthetic_patterns import SyntheticPatterns as SyntheticPatterns
     from lit_coiba.data.transforms import Transform as Transform
 
 __getattr__, __dir__ = lazily(

@@ -89,6 +89,10 @@ class Reordered(ImageDataset):
         """Where the object is, in pixels of `image`; None = unknown."""
         return self.dataset.region(index)
 
+    def suppressor(self, index: int) -> Tensor | None:
+        """What says nothing about the class, but is of use to a model: a mask like `region`; None = unknown."""
+        return self.dataset.suppressor(index)
+
     def parts(self, index: int) -> Keypoints | None:
         """Where the parts of the object are, in pixels of `image`; None = unknown."""
         return self.dataset.parts(index)

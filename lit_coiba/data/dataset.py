@@ -38,6 +38,10 @@ class ImageDataset(ABC):
         """Where the object is, a mask ``(H, W)`` in pixels of `image`; None = unknown."""
         return None
 
+    def suppressor(self, index: int) -> Tensor | None:
+        """What says nothing about the class, but is of use to a model: a mask like `region`; None = unknown."""
+        return None
+
     def parts(self, index: int) -> Keypoints | None:
         """Where the parts of the object are, in pixels of `image`; None = unknown."""
         return None

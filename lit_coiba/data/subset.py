@@ -45,6 +45,10 @@ class Subset(ImageDataset):
         """Where the object is, in pixels of `image`; None = unknown."""
         return self.dataset.region(self.indices[index])
 
+    def suppressor(self, index: int) -> Tensor | None:
+        """What says nothing about the class, but is of use to a model: a mask like `region`; None = unknown."""
+        return self.dataset.suppressor(self.indices[index])
+
     def parts(self, index: int) -> Keypoints | None:
         """Where the parts of the object are, in pixels of `image`; None = unknown."""
         return self.dataset.parts(self.indices[index])

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.metrics.faithfulness.sensitivity_n import SensitivityN as SensitivityN
     from lit_coiba.metrics.faithfulness.srg import SRG as SRG
     from lit_coiba.metrics.localisation.box_localisation import BoxLocalisation as BoxLocalisation
+    from lit_coiba.metrics.localisation.earth_mover import EarthMover as EarthMover
     from lit_coiba.metrics.localisation.effective_heat_ratio import EffectiveHeatRatio as EffectiveHeatRatio
     from lit_coiba.metrics.localisation.energy_gain import EnergyGain as EnergyGain
     from lit_coiba.metrics.localisation.energy_pointing import EnergyPointing as EnergyPointing
@@ -40,7 +41,9 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.metrics.localisation.localisation import Localisation as Localisation
     from lit_coiba.metrics.localisation.mask_localisation import MaskLocalisation as MaskLocalisation
     from lit_coiba.metrics.localisation.pointing_game import PointingGame as PointingGame
+    from lit_coiba.metrics.localisation.precision import Precision as Precision
     from lit_coiba.metrics.localisation.relevance_rank import RelevanceRank as RelevanceRank
+    from lit_coiba.metrics.localisation.suppressor_share import SuppressorShare as SuppressorShare
     from lit_coiba.metrics.metric import Metric as Metric
     from lit_coiba.metrics.prototypes.activation_sparsity import ActivationSparsity as ActivationSparsity
     from lit_coiba.metrics.prototypes.channel_correlation import ChannelCorrelation as ChannelCorrelation

@@ -28,6 +28,7 @@ class ScoredBatch:
     maps: Tensor  # (R, h, w), at any resolution
     ids: tuple[str, ...]  # R sample ids
     regions: Tensor | None = None  # (R, H, W) bool: where the objects are; empty where that is not known
+    suppressors: Tensor | None = None  # (R, H, W) bool: what is no evidence, but of use to a model; empty = not known
     method: Explain | None = None  # what made the maps, for metrics that explain again
     shared: Shared = field(default_factory=Shared)  # what other metrics and other maps of the same rows have computed
 

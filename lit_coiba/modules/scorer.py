@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -61,6 +61,9 @@ class Regions(Protocol):
 
     def of(self, sample: str) -> Tensor | None:
         """Mask ``(H, W)``, bool, at the model's input; None = unknown."""
+
+    def suppressor(self, sample: str) -> Tensor | None:
+        """What is no evidence, but of use to a model: a mask as of the object; None = unknown."""
 
 
 class Scorer(BlockModule):
@@ -158,9 +161,9 @@ class Scorer(BlockModule):
             scores = dict.fromkeys(self.metrics, torch.empty(0))
             if len(rows):
                 maps = source.maps(self.network, images, ids, rows.index).to(images.device)
-                where = _stacked(ids, regions, images)
+                where = _stacked(ids, regions, images), _stacked(ids, self._suppressors(ids), images)
                 scored = ScoredBatch(
-                    self.network, images, resolved, maps, tuple(ids), where, method=source.method, shared=shared
+                    self.network, images, resolved, maps, tuple(ids), *where, method=source.method, shared=shared
                 )
                 scores = {
                     column + part: values
@@ -184,6 +187,11 @@ class Scorer(BlockModule):
         pairs = [(i, target) for i, name in enumerate(batch.ids) for target in self._targets(name)]
         image, index = torch.tensor(pairs, dtype=torch.long, device=batch.images.device).reshape(-1, 2).unbind(1)
         return class_rows(index.contiguous(), self.network.num_classes, image.contiguous())
+
+    def _suppressors(self, ids: Sequence[str]) -> dict[str, Tensor | None]:
+        """Where the suppressors of samples are, if a metric asks for it."""
+        asked = any("suppressors" in metric.needs for metric in self.metrics.values())
+        return {name: self.regions.suppressor(name) if asked else None for name in ids}
 
     def _targets(self, sample: str) -> list[int]:
         """Classes that a sample is scored for, the same in all sources."""

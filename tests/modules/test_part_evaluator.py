@@ -90,7 +90,9 @@ class TestFB1:
             values = found[name].double()
             error = values.std() / len(values) ** 0.5
             print(f"{name} of random maps: {values.mean():.3f} +- {error:.3f}")
-            assert abs(values.mean() - 0.5) <= error
+            assert (
+                abs(values.mean() - 0.5) < 2 * error
+            )  # a fair coin is further off than one of them a third of the time
         assert scores_of(found).overall.mean < 0.7
 
     def test_a_map_of_no_class_has_no_target_sensitivity(self, additive):

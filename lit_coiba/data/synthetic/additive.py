@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.synthetic.classes import NUM_CLASSES, PARTS, VARIANTS, class_table
+from lit_coiba.data.synthetic.labels import balanced_labels
 
 SIZE = 64  # height and width in pixels
 CONTRIBUTIONS = (1.0, 0.8, 0.6, 0.5, 0.3)  # of a part of the class's own variant, in the order of `PARTS`
@@ -46,7 +47,7 @@ class AdditivePartsDataset(ImageDataset):
     def __init__(self, numbers: Sequence[int] = range(1000), seed: int = 0) -> None:
         self.numbers, self.seed = list(numbers), seed
         self.ids = [f"additive-{number:06d}" for number in self.numbers]
-        self.labels = [number % NUM_CLASSES for number in self.numbers]
+        self.labels = balanced_labels(seed, self.numbers, NUM_CLASSES)
         self.classes = ["".join(map(str, row)) for row in class_table()]
 
     @property
@@ -124,8 +125,8 @@ class AdditiveClassifier(nn.Module):
 
     Example:
         >>> dataset = AdditivePartsDataset([3])
-        >>> AdditiveClassifier()(dataset.pixels(0)[None] / 255).argmax()
-        tensor(3)
+        >>> int(AdditiveClassifier()(dataset.pixels(0)[None] / 255).argmax()) == dataset.labels[0]
+        True
     """
 
     def __init__(self, contributions: Sequence[float] = CONTRIBUTIONS) -> None:
