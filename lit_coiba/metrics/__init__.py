@@ -51,6 +51,20 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.metrics.prototypes.explanation_size import ExplanationSize as ExplanationSize
     from lit_coiba.metrics.prototypes.stability import Stability as Stability
     from lit_coiba.metrics.prototypes.strongest_purity import StrongestPurity as StrongestPurity
+    from lit_coiba.metrics.randomization.effective_model_randomization import (
+        EffectiveModelRandomization as EffectiveModelRandomization,
+    )
+    from lit_coiba.metrics.randomization.logit_randomization import LogitRandomization as LogitRandomization
+    from lit_coiba.metrics.randomization.model_randomization import ModelRandomization as ModelRandomization
+    from lit_coiba.metrics.randomization.smooth_model_randomization import (
+        SmoothModelRandomization as SmoothModelRandomization,
+    )
+    from lit_coiba.metrics.representativity.mege import MeGe as MeGe
+    from lit_coiba.metrics.representativity.reco import ReCo as ReCo
+    from lit_coiba.metrics.robustness.average_stability import AverageStability as AverageStability
+    from lit_coiba.metrics.robustness.local_perturbation import LocalPerturbation as LocalPerturbation
+    from lit_coiba.metrics.robustness.max_sensitivity import MaxSensitivity as MaxSensitivity
+    from lit_coiba.metrics.robustness.robustness_s import RobustnessS as RobustnessS
 
 __getattr__, __dir__ = lazily(
     __name__,

@@ -27,6 +27,7 @@ from lit_coiba.trainer.precision import automatic_precision
 from lit_coiba.trainer.processes import check_devices, own_launcher
 from lit_coiba.trainer.prototypes import check_prototypes_arguments, measure_prototypes, search_prototypes
 from lit_coiba.trainer.quiet import quiet, without_tips
+from lit_coiba.trainer.representativity import FoldVerb
 from lit_coiba.trainer.restoration import Restoration, close_gate
 from lit_coiba.trainer.scoring_verbs import ScoringVerbs, limit_of
 from lit_coiba.trainer.statistics import ENOUGH_IMAGES, check_statistics_arguments, estimate, remove_parts
@@ -35,7 +36,7 @@ from lit_coiba.training.feature_cache import VERB as CACHE
 from lit_coiba.training.feature_cache import CachedFeatures, is_feature_file
 
 
-class Trainer(ScoringVerbs, lightning.Trainer):
+class Trainer(ScoringVerbs, FoldVerb, lightning.Trainer):
     """Lightning's Trainer with more verbs: `statistics`, `explain`, `benchmark`, `parts` and `prototypes`.
 
     All leave the model, the data module and the global random state as they were, also after an error, and write
@@ -60,6 +61,7 @@ class Trainer(ScoringVerbs, lightning.Trainer):
         own_launcher(self)
         own_signals(self)
         own_checkpoint_files(self)
+        self.given = {**kwargs, "precision": precision}
         self._logger_given = kwargs.get("logger") not in (None, True)  # else Lightning makes one, and it stays empty
 
     def fit(

@@ -52,6 +52,10 @@ class MetricTester:
     def part(self, inputs: Sequence[Any], rows: slice) -> list[Any]:
         return [value[rows] if isinstance(value, Tensor) else value for value in inputs]
 
+    def spoil(self, inputs: list[Any], sample: int) -> None:
+        """Let a sample have no score."""
+        inputs[-1][sample] = self.spoilt
+
     def build(self, **arguments: Any) -> Any:
         return self.metric(**{**self.arguments, **arguments})
 
@@ -68,7 +72,7 @@ class MetricTester:
 
     def test_uneven_splits_add_up_to_one(self):
         inputs = self.inputs(7)
-        inputs[-1][2] = self.spoilt  # one sample without a score
+        self.spoil(inputs, 2)
         whole = self.build(keep_samples=True)
         whole.update(*inputs)
         first, second, idle = (self.build(keep_samples=True) for _ in range(3))

@@ -19,7 +19,11 @@ from lit_coiba.core.errors import InputError
 PACKAGE = Path(__file__).parents[2]
 _ALWAYS = ("trainer", "model", "data", "config", "c", "print_config", "seed_everything", "help")
 # Classes whose methods the verbs are.
-_VERBS = (("lit_coiba.trainer.trainer", "Trainer"), ("lit_coiba.trainer.scoring_verbs", "ScoringVerbs"))
+_VERBS = (
+    ("lit_coiba.trainer.trainer", "Trainer"),
+    ("lit_coiba.trainer.scoring_verbs", "ScoringVerbs"),
+    ("lit_coiba.trainer.representativity", "FoldVerb"),
+)
 _LIGHTNINGS = {
     "fit": ("ckpt_path",),
     "validate": ("ckpt_path", "verbose"),

@@ -1,0 +1,43 @@
+"""The verb ``representativity``: do models of the same kind explain alike?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lit_coiba.cli import terminal
+from lit_coiba.cli.verb import OWN_MODEL, TrainerVerb
+
+if TYPE_CHECKING:
+    from lit_coiba.benchmark.representativity import Representativity
+    from lit_coiba.cli.trainer_command import TrainerCommand
+
+
+def report(result: Representativity, command: TrainerCommand) -> int:
+    """Show the table, and say where it is."""
+    terminal.page(result.markdown().rstrip())
+    terminal.say(
+        "", f"The table is in {command.config.output}/representativity.md, its numbers in representativity.json"
+    )
+    return 3 if result.missing else 0
+
+
+REPRESENTATIVITY = TrainerVerb(
+    name="representativity",
+    summary="MeGe and ReCo: train models on folds of a dataset, explain by each, and compare their maps",
+    position=57,
+    module="lit_coiba.training.classifier.Classifier",
+    section="training",
+    unused_data=("split", "limit", "limit_order"),
+    trains=True,
+    labelled=True,
+    resumable=True,
+    report=report,
+    examples=f"""\
+  Five models on class folders, explained by two methods; every key of fit works here too:
+    lit-coiba representativity {OWN_MODEL} --data.root DIR --trainer.max_epochs 5 \\
+        --methods GradCAM Saliency --output runs/representativity
+  Three models on built-in data, with the settings of the shipped network, in minutes:
+    lit-coiba representativity -c configs/experiment/synthetic_parts_cnn.yaml --trainer.max_epochs 6 \\
+        --images 3000 --folds 3 --methods GradCAM Saliency --output runs/representativity
+  The same command again continues a stopped run; another method on the same models: the same with other --methods.""",
+)

@@ -1,0 +1,1 @@
+"""Do models of the same kind explain alike?"""

@@ -1,0 +1,1 @@
+"""Does a map stay when the image changes a little?"""
