@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -159,9 +160,11 @@ class FoldTraining:
             fitting = self.trainer(
                 enable_checkpointing=True, callbacks=[*self._callbacks(), keeping], default_root_dir=str(folder)
             )
-            model = copy.deepcopy(self._model)
+            model = copy.deepcopy(self._model).train()
             try:
-                fitting.fit(model, datamodule=data, ckpt_path=str(last) if begun else None, weights_only=True)
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # as it should
+                    fitting.fit(model, datamodule=data, ckpt_path=str(last) if begun else None, weights_only=True)
             except Stopped as stopped:
                 raise Stopped(stopped.number, "the same command continues with the last whole epoch") from stopped
         with atomically(folder / WEIGHTS) as out:

@@ -23,7 +23,7 @@ def report(result: Representativity, command: TrainerCommand) -> int:
 
 REPRESENTATIVITY = TrainerVerb(
     name="representativity",
-    summary="MeGe and ReCo: train models on folds of a dataset, explain by each, and compare their maps",
+    summary="train models on folds of a dataset, explain by each, and compare the maps: MeGe and ReCo",
     position=57,
     module="lit_coiba.training.classifier.Classifier",
     section="training",
@@ -36,8 +36,8 @@ REPRESENTATIVITY = TrainerVerb(
   Five models on class folders, explained by two methods; every key of fit works here too:
     lit-coiba representativity {OWN_MODEL} --data.root DIR --trainer.max_epochs 5 \\
         --methods GradCAM Saliency --output runs/representativity
-  Three models on built-in data, with the settings of the shipped network, in minutes:
-    lit-coiba representativity -c configs/experiment/synthetic_parts_cnn.yaml --trainer.max_epochs 6 \\
-        --images 3000 --folds 3 --methods GradCAM Saliency --output runs/representativity
+    built-in data, by the settings of the shipped network   -c configs/experiment/synthetic_parts_cnn.yaml
+    fewer images and models                                 --images 3000 --folds 3
+    the distance of every pair as well                      --pairs true
   The same command again continues a stopped run; another method on the same models: the same with other --methods.""",
 )
