@@ -49,7 +49,7 @@ def test_has_the_configs_and_the_checkpoints_inside_the_package(names):
 
 
 def test_is_small(wheel):
-    assert wheel.stat().st_size < 12e6
+    assert wheel.stat().st_size < 14e6  # five networks for SyntheticParts of 2.3 MB each, and the code
 
 
 def test_has_the_command_and_the_licence(wheel, names):

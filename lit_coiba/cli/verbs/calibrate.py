@@ -35,6 +35,7 @@ CALIBRATE = TrainerVerb(
   On generated images whose evidence is known, or on your own with boxes or masks:
     lit-coiba calibrate -c configs/model/synthetic_parts_cnn.yaml --data SyntheticParts --limit 100 \\
         --suite faithfulness --output runs/calibrate
-    lit-coiba calibrate {OWN_MODEL} --data.root DIR --data.csv BOXES --output runs/calibrate
+    lit-coiba calibrate {OWN_MODEL} --data.root DIR \\
+        --data.csv BOXES --output runs/calibrate
   A metric is passed where the oracle is first, a random map is last, and worse oracles score worse.""",
 )

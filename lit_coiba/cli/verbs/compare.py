@@ -38,8 +38,8 @@ COMPARE = TrainerVerb(
     report=report,
     examples=f"""\
   Several methods on a hundred images of a folder:
-    lit-coiba compare --methods coiba_fast grad_cam saliency {OWN_MODEL} \\
-        --data.root DIR --limit 100 --output runs/compare
+    lit-coiba compare {OWN_MODEL} --data.root DIR \\
+        --methods coiba_fast grad_cam saliency --limit 100 --output runs/compare
   The same command again continues a stopped run; with a method more it computes that one.
     other arguments of a method           --methods coiba coiba:beta=10 rise:n_samples=1000
     what is measured                      --suite faithfulness (quick, localisation, robustness, sanity, full, ...)

@@ -28,6 +28,7 @@ PARTS = TrainerVerb(
     module="lit_coiba.modules.part_evaluator.PartEvaluator",
     section="evaluation",
     unused_data=("augment", "limit"),
+    defaults={"method": {"class_path": "CoIBA"}},
     resumable=True,
     report=report,
     examples=f"""\
