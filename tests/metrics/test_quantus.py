@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from lit_coiba.functional import keyed_orders
+from lit_coiba.functional import keyed_orders, ranks
 from lit_coiba.metrics import Deletion, EnergyPointing, FaithfulnessCorrelation, RelevanceRank
+from lit_coiba.perturbation.linear_imputation import impute_linearly
 from tests._testers.metrics import uniform
 
 quantus = pytest.importorskip("quantus", reason="Quantus is not installed")
@@ -79,3 +80,26 @@ def test_localisation(regions, metric, name):
     images, targets = np.zeros((3, 1, *SIZE), np.float32), np.zeros(3, int)
     theirs = made(nn.Identity(), images, targets, maps[:, None].numpy(), s_batch=regions[:, None].numpy(), device="cpu")
     np.testing.assert_allclose(theirs, metric().score(maps, regions), rtol=1e-6)
+
+
+def test_r1_road_without_noise_imputes_the_same_images():
+    """Quantus tells how often the class is still predicted, in one batch, with the most relevant pixels removed."""
+    from quantus.functions.perturb_func import noisy_linear_imputation
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(400, 5)).eval()
+    images, maps = uniform(8, 1, 10, 10).float(), uniform(8, 10, 10, seed=2).float()
+    targets = model(images).argmax(1)
+    removed = {share: ranks(maps) < share for share in (10, 40, 80)}  # of 100 pixels: as many as percent
+    for masks in removed.values():
+        found = impute_linearly(images, masks)
+        for image, mask, ours in zip(images, masks, found):
+            theirs = noisy_linear_imputation(image.numpy(), mask.flatten().nonzero()[:, 0].numpy(), noise=0.0)
+            np.testing.assert_allclose(theirs.reshape(1, 10, 10), ours, atol=1e-5)
+    road = quantus.ROAD(noise=0.0, percentages=list(removed), **AS_IT_IS, **QUIET)
+    theirs = road(model, images.numpy(), targets.numpy(), maps[:, None].numpy(), device="cpu")
+    right = {
+        share: (model(impute_linearly(images, masks)).argmax(1) == targets).float().mean().item()
+        for share, masks in removed.items()
+    }
+    assert theirs == pytest.approx(right)
