@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.data.keypoints import Keypoints as Keypoints
     from lit_coiba.data.module import BlockDataModule as BlockDataModule
     from lit_coiba.data.released.cub200 import CUB200 as CUB200
+    from lit_coiba.data.released.funny_birds import FunnyBirds as FunnyBirds
     from lit_coiba.data.released.imagenet import ImageNet as ImageNet
     from lit_coiba.data.released.oxford_pets import OxfordPets as OxfordPets
     from lit_coiba.data.released.stanford_cars import StanfordCars as StanfordCars

@@ -221,9 +221,9 @@ class PartEvaluator(Explainer):
         return torch.stack([one[: len(subsets)] for one in found]), torch.stack(padded)
 
     def _run(self, inputs: Tensor) -> Tensor:
-        """Logits ``(S, K)``."""
+        """Logits ``(S, K)``, never in half precision: what the model does is the same for all rows of a table."""
         inputs = self.network.ordered(inputs)
-        with frozen(self.network), torch.no_grad():
+        with frozen(self.network), torch.no_grad(), torch.autocast(inputs.device.type, enabled=False):
             return self._evaluator.gather(inputs, 1, lambda _, rows: self.network(inputs[rows]).float()[None])[0]
 
     def _inputs(self, pixels: Tensor) -> Tensor:

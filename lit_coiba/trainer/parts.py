@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from lit_coiba.benchmark.part_table import TABLES, PartTable, check_part_tables
 from lit_coiba.callbacks import BlockProgress
-from lit_coiba.core.errors import InputError
-from lit_coiba.core.printable import printable
+from lit_coiba.core.errors import InputError, warn
+from lit_coiba.core.printable import listed, printable
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.shard import Shard
 from lit_coiba.files.owned import claim_folder, is_foreign, is_marked
@@ -25,7 +25,8 @@ from lit_coiba.trainer.identity import parts_identity
 from lit_coiba.trainer.places import place_of
 
 VERB = "parts"
-_OWN = {"method", "statistics"}  # of an identity: what may differ between the rows of a table
+# Of an identity: what may differ between the rows of a table. Logits without parts are in full precision always.
+_OWN = {"method", "statistics", "precision", "block_size"}
 
 
 def parts_place(output: str | os.PathLike[str], name: str, data: BlockDataModule) -> Path:
@@ -75,7 +76,11 @@ def _rows(output: Path, like: ExplanationStore) -> dict[str, ExplanationStore]:
     """The rows of a table by name: the folders with scores of the same model on the same images."""
     folders = sorted(entry for entry in output.iterdir() if is_store(entry))
     stores = {folder.name: ExplanationStore(folder) for folder in folders}
-    return {name: store for name, store in stores.items() if _compared(store) == _compared(like)}
+    found = {name: store for name, store in stores.items() if _compared(store) == _compared(like)}
+    if others := sorted(stores.keys() - found.keys()):
+        told = listed(others)
+        warn(f"output {output} has scores of another model or of other images too, {told}: no rows of this table")
+    return found
 
 
 def _compared(store: ExplanationStore) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Tiny copies of released datasets in the layouts in which they are published."""
 
+import json
 from collections.abc import Callable
 from importlib import import_module
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +198,59 @@ def oxford_pets(root):
     for part, lines in listed.items():
         text(folder / "annotations" / f"{part}.txt", *lines)
     return folder
+
+
+BIRD_PARTS = ("beak", "eye", "foot", "tail", "wing")
+BIRD_COLORS = {
+    "beak": (255, 255, 0),
+    "eye": (255, 255, 253),
+    "foot": (255, 0, 1),
+    "tail": (0, 0, 255),
+    "wing": (0, 255, 1),
+}
+BIRD_CLASSES = ((0, 0, 0, 0, 0), (0, 0, 1, 1, 1), (1, 1, 0, 0, 1))
+
+
+def bird(label, kept=BIRD_PARTS, things=(0, 1), colors=None):
+    """A picture of 12 x 10: part p in column 2p, whose level is its variant; things in the last column."""
+    image = np.full((10, 12, 4), 255, dtype=np.uint8)
+    image[..., :3] = 0 if colors else 100
+    for place, part in enumerate(BIRD_PARTS):
+        if part in kept:
+            image[2:6, 2 * place, :3] = colors[part] if colors else 30 * BIRD_CLASSES[label][place] + 10 * place
+    for number in things:
+        image[3 * number : 3 * number + 2, 11, :3] = (204, 204, 204 + number) if colors else 50
+    return Image.fromarray(image)
+
+
+def funny_birds(root):
+    """Three classes of two pictures each for training and one for testing, which has its interventions."""
+    folder = root / "FunnyBirds"
+    rows = [dict(zip(BIRD_PARTS, row)) for row in BIRD_CLASSES]
+    looks = {part: [{"model": f"{part}{k}.glb"} for k in range(2)] for part in BIRD_PARTS}
+    text(folder / "parts.json", json.dumps(looks))
+    text(folder / "classes.json", json.dumps([{"class_idx": k, "parts": row} for k, row in enumerate(rows)]))
+    for split, labels in (("train", (0, 0, 1, 1, 2, 2)), ("test", (0, 1, 2))):
+        scenes = [{"class_idx": label, "camera_roll": 0.5, "bg_objects": "4,2,"} for label in labels]
+        text(folder / f"dataset_{split}.json", json.dumps(scenes))
+        for number, label in enumerate(labels):
+            name = f"{label}/{number:06d}"
+            _saved(bird(label), folder / split / f"{name}.png")
+            _saved(bird(label, colors=BIRD_COLORS), folder / f"{split}_part_map" / f"{name}.png")
+            if split == "train":
+                continue
+            below = folder / "test_interventions" / name
+            for size in range(6):
+                for kept in combinations(BIRD_PARTS, size):
+                    _saved(bird(label, kept), below / f"body_{'_'.join(kept)}.png")
+            for gone in (0, 1):
+                _saved(bird(label, things=(1 - gone,)), below / "background_interventions" / f"{gone}.png")
+    return folder
+
+
+def _saved(image, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
 
 
 def release_of(name: str) -> Callable[[Path], Path]:

@@ -71,6 +71,12 @@ def test_a_stopped_run_goes_on_with_what_is_missing(backbone, tmp_path, monkeypa
     assert done == [0, 1, 2, 2, 3]
 
 
+def test_blocks_of_another_size_are_rows_of_the_same_table(backbone, tmp_path):
+    evaluate(backbone, tmp_path / "p")
+    table = evaluate(backbone, tmp_path / "p", Saliency(), data=AdditiveParts(batch_size=5))
+    assert list(table.rows) == ["InputXGradient", "Saliency"]
+
+
 def test_shards_make_one_table(backbone, tmp_path):
     first = evaluate(backbone, tmp_path / "p", shard="0/2")
     assert first.rows["InputXGradient"].images == COUNT / 2
@@ -84,7 +90,8 @@ def test_other_settings_need_another_folder_and_other_images_are_another_table(b
         evaluate(backbone, tmp_path / "p", dilation=3)
     with pytest.raises(InputError, match="was made with other arguments"):
         evaluate(backbone, tmp_path / "p", limit=6)
-    other = evaluate(backbone, tmp_path / "p", Saliency(), limit=6)
+    with pytest.warns(UserWarning, match="another model or of other images too, InputXGradient: no rows"):
+        other = evaluate(backbone, tmp_path / "p", Saliency(), limit=6)
     assert list(other.rows) == ["Saliency"]  # not beside scores of other images
     renewed = evaluate(backbone, tmp_path / "p", limit=6, if_changed="recompute")
     assert {name: row.images for name, row in renewed.rows.items()} == {"InputXGradient": 6, "Saliency": 6}
