@@ -167,8 +167,9 @@ class FFidelity(Metric):
         maps, shared = maps_of(maps, images), Shared() if shared is None else shared
         scorer = self._scorer(model, images)
         measured = self.clean_accuracy, self.missing_accuracy
-        check_gate("FFidelity", scorer, "pixels", self.beta, self.baseline, measured)
         baseline = settled_baseline(scorer, self.baseline, self._baselines)
+        taken = "tokens" if baseline == "tokens" else self._baselines.kind  # of auto, what it came to
+        check_gate("FFidelity", scorer, "pixels", self.beta, taken, measured)
         output: Output = "prob" if self.output == "correct" else self.output
         asked = chosen_by(model, images, targets, shared)  # by the original, whose maps are scored
         removal = Removal(scorer, images, asked, baseline, output, self.chunk, shared)

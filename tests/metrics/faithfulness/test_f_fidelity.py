@@ -15,7 +15,7 @@ from tests._testers.counting import Counting
 from tests._testers.metrics import SIZE, FaithfulnessTester
 from tests._testers.metrics import uniform as drawn
 from tests._testers.perturbation import probability
-from tests._testers.tiny import vit
+from tests._testers.tiny import resnet, vit
 
 KNOWN = {"clean_accuracy": 0.9, "missing_accuracy": 0.9}
 FEW = {**KNOWN, "draws": 3, "sizes": (10.0, 50.0)}
@@ -192,6 +192,21 @@ def test_a_surrogate_that_loses_too_much_is_refused_in_a_sentence():
     tell_missing_parts(model.model, told)
     with pytest.raises(InputError, match=r"within 2 points, and this one has 80.0% against 90.0%"):
         FFidelity().score(model, images, None, maps)
+
+
+def test_auto_asks_for_what_it_came_to():
+    model, images, maps = resnet(), drawn(1, 3, 64, 64).float(), drawn(1, 8, 8).float()
+    told = {"part": "pixels", "amount": 0.1, "baseline": "zero", "clean": 0.9, "missing": 0.9}
+    tell_missing_parts(model.model, told)
+    few = {"draws": 1, "sizes": (20.0,)}
+    found = FFidelity(baseline="auto", **few).score(model, images, None, maps)
+    assert torch.equal(found, FFidelity(**few).score(model, images, None, maps))
+    transformer = vit()
+    tell_missing_parts(
+        transformer.model, {"part": "pixels", "amount": 0.1, "baseline": "zero", "clean": 0.9, "missing": 0.9}
+    )
+    with pytest.raises(InputError, match=r"10% of the pixels missing \(tokens\), and .* not known of this one, but"):
+        FFidelity(baseline="auto", **few).score(transformer, drawn(1, 3, 32, 32).float(), None, maps)
 
 
 def test_patches_of_a_vit_can_be_dropped():
