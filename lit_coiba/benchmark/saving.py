@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lit_coiba.benchmark.leaderboard import Leaderboard
 
 EVENTS = "tensorboard"  # folder of the runs, one for each method
+ABOUT = "lit-coiba"  # key of what scores.parquet says about its columns
 _MARK = ".lit-coiba"  # how the names of event files end that are replaced
 # The files of a table, and how they begin: under these names nothing else is replaced.
 TABLES = {
@@ -98,7 +100,8 @@ def _samples(board: Leaderboard, folder: Path) -> Path:
     """Every score: a row for each method, metric, id and target; written a method at a time."""
     file = folder / "scores.parquet"
     names = {"method": pa.string(), "metric": pa.string(), "id": pa.string()}
-    schema = pa.schema({**names, "target": pa.int32(), "score": pa.float64()})
+    about = json.dumps({"higher": dict(board.higher), "left out": sorted(board.left_out)})
+    schema = pa.schema({**names, "target": pa.int32(), "score": pa.float64()}, metadata={ABOUT: about})
     ids, targets = [name for name, _ in board.keys], [target for _, target in board.keys]
     with atomically(file) as out, pq.ParquetWriter(out, schema) as writer:
         for method, found in board.scores.items():
