@@ -84,7 +84,9 @@ class GridCells(ImageDataset):
         return f"{self._places[index][1]} of {self.n} by {self.n}"
 
 
-def drawn_grids(labels: Sequence[int], passed: Sequence[int], cells: int, count: int, seed: int) -> list[list[int]]:
+def drawn_grids(
+    labels: Sequence[int], passed: Sequence[int], cells: int, count: int, seed: int, same_class: bool = False
+) -> list[list[int]]:
     """Grids of images of distinct classes, no image twice, as many as there are but at most `count`.
 
     The classes of a grid are those of which most images are left, so that nothing is left over in vain; among equals,
@@ -96,6 +98,7 @@ def drawn_grids(labels: Sequence[int], passed: Sequence[int], cells: int, count:
         cells: Images per grid.
         count: Number of grids.
         seed: Seed of the draw.
+        same_class: Whether the first and the last image of a grid are of one class.
 
     Example:
         >>> drawn_grids([0, 0, 1, 1, 1], range(5), 2, 9, seed=0)
@@ -108,8 +111,12 @@ def drawn_grids(labels: Sequence[int], passed: Sequence[int], cells: int, count:
     classes, found = sorted(left), list[list[int]]()
     while len(found) < count:
         keys = dict(zip(classes, noise(seed, len(found), 1, (len(classes),)).tolist()))
-        chosen = sorted(classes, key=lambda name: (-len(left[name]), keys[name]))[:cells]
-        if len(chosen) < cells or not all(left[name] for name in chosen):
+        chosen = sorted(classes, key=lambda name: (-len(left[name]), keys[name]))[: cells - same_class]
+        if len(chosen) < cells - same_class or not all(left[name] for name in chosen):
             break
-        found.append([left[name].pop() for name in sorted(chosen, key=lambda name: keys[name])])
+        if same_class and len(left[chosen[0]]) < 2:  # of the first class most images are left
+            break
+        ordered = sorted(chosen[same_class:], key=lambda name: keys[name])
+        ordered = [chosen[0], *ordered, chosen[0]] if same_class else ordered
+        found.append([left[name].pop() for name in ordered])
     return found

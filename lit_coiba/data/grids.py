@@ -47,6 +47,8 @@ class Grids(BlockDataModule):
         seed: Seed of the draw.
         places: Numbers of the cells of each grid that are explained, in reading order; None = all. A network of
             `lit_coiba.backbones.di_full` or `di_part` has the logits of one cell.
+        same_class: Whether the first and the last cell of a grid have the same class, as the authors' grids for
+            `di_full`; all others are distinct. Not for a network that sees the whole grid.
         pool: JSON file where the confidences are kept, so that they are measured once; with those of several models in
             it, an image has to pass for each of them. None = they are measured in each run.
         limit: Number of cells to explain; n * n of them are a grid.
@@ -67,6 +69,7 @@ class Grids(BlockDataModule):
         threshold: float = 0.99,
         seed: int = 42,
         places: list[int] | None = None,
+        same_class: bool = False,
         pool: str | None = None,
         batch_size: int = 8,
         num_workers: int | None = None,
@@ -90,6 +93,7 @@ class Grids(BlockDataModule):
         self.threshold = threshold
         self.seed = seed
         self.places = places
+        self.same_class = same_class
         self.pool = pool
         self._drawn: dict[str, GridCells] = {}  # by what the model is known by
 
@@ -152,14 +156,14 @@ class Grids(BlockDataModule):
         least = [min(values) for values in zip(*models.values())]
         for threshold in (self.threshold, *(level for level in RELAXED if level < self.threshold)):
             passed = [number for number, sure in enumerate(least) if sure >= threshold]
-            grids = drawn_grids(labels, passed, self.n**2, self.grids, self.seed)
+            grids = drawn_grids(labels, passed, self.n**2, self.grids, self.seed, self.same_class)
             if len(grids) == self.grids:
                 break
         told = f"{len(passed):,} of {len(images):,} images have their label predicted with {threshold} or more"
         if not grids:
             classes = len({labels[number] for number in passed})
             raise InputError(
-                f"a grid of {self.n} x {self.n} needs images of {self.n**2} classes, but {told}, of"
+                f"a grid of {self.n} x {self.n} needs images of {self.n**2 - self.same_class} classes, but {told}, of"
                 f" {counted(classes, 'class', 'classes')}: give more images, or a smaller n"
             )
         size = " x ".join(str(side) for side in cell_recipe(network.preprocessing, self.n).size)
@@ -184,6 +188,7 @@ class Grids(BlockDataModule):
                 result = raised
         result = self.trainer.strategy.broadcast(result)
         if isinstance(result, Exception):
+            vars(result)["told"] = not self.trainer.is_global_zero  # by the first process, and need not be again
             raise result
         return list(result)
 

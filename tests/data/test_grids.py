@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -157,6 +159,16 @@ def test_the_draw_depends_on_the_seed_and_not_on_the_number_of_grids():
     assert len(drawn_grids(uneven, range(16), 2, 99, 0)) == 6  # every image of the small classes with one of the large
 
 
+def test_the_first_and_the_last_cell_may_share_a_class():
+    labels = [index % 5 for index in range(30)]
+    found = drawn_grids(labels, range(30), 4, 99, 0, same_class=True)
+    classes = [[labels[number] for number in grid] for grid in found]
+    assert all(grid[0] == grid[3] and len(set(grid)) == 3 for grid in classes)
+    assert len({number for grid in found for number in grid}) == 4 * len(found) >= 24
+    assert drawn_grids([0, 1, 2], range(3), 4, 99, 0, same_class=True) == []
+    assert len({grid[0] for grid in classes}) > 1
+
+
 def test_confidences_are_those_of_the_label_where_it_is_predicted(bright):
     pictures = Patches([0.99, 0.7, 0.5, 0.2, None])
     pictures.labels = [0, 1, 2, 3, 0]
@@ -276,3 +288,34 @@ def test_the_network_that_sees_one_cell_explains_that_cell(source, tmp_path):
     assert GridPointing().score(maps, regions).tolist() == [1, 1, 1]
     with pytest.raises(InputError, match=r"places is \[4\]"):
         Grids(source, places=[4])
+
+
+def test_two_processes_draw_the_same_grids(tmp_path, monkeypatch):
+    """The first measures, also where it has something to say."""
+    monkeypatch.chdir(tmp_path)
+    words = [
+        *("explain", "-c", "configs/model/synthetic_parts_cnn.yaml", "--model.backbone.image_size", "128"),
+        *("--data", "Grids", "--data.source", "SyntheticParts", "--data.grids", "3", "--data.batch_size", "5"),
+        *("--model.targets", "label", "--model.method", "GradCAM", "--trainer.accelerator", "cpu"),
+        *("--data.num_workers", "0", "--pictures", "false"),
+    ]
+    assert main([*words, "--data.source.limit", "30", "--store", "one"]) == 0
+    two = [sys.executable, "-m", "lit_coiba", *words, "--trainer.devices", "2"]
+    done = subprocess.run([*two, "--data.source.limit", "30", "--store", "two"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Grids: 30 of 30 images") == 1
+    assert ExplanationStore("one").digest() == ExplanationStore("two").digest()
+    done = subprocess.run([*two, "--data.source.limit", "3", "--store", "none"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("lit-coiba: error: a grid of 2 x 2 needs images of 4 classes") == 1
+
+
+def test_o1_the_oracle_beats_random_maps(cnn, source):
+    drawn = Grids(source, grids=6).draw(cnn)
+    regions = torch.stack([drawn.region(k) for k in range(len(drawn))])
+    metric, random = GridPointing(), torch.rand(regions.shape, generator=torch.Generator().manual_seed(0))
+    oracle, half, chance = (metric.score(maps, regions) for maps in (regions.float(), regions + random, random))
+    error = (chance.var() / len(chance)).sqrt()
+    assert oracle.mean() == 1
+    assert oracle.mean() > half.mean() > chance.mean() + 3 * error
+    assert abs(chance.mean() - 0.25) < 4 * error

@@ -9,12 +9,16 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.data import SyntheticParts
 from lit_coiba.metrics import (
     SRG,
+    BoxLocalisation,
     Degradation,
     Deletion,
+    EffectiveHeatRatio,
     EnergyPointing,
     FaithfulnessCorrelation,
+    GridPointing,
     Infidelity,
     Insertion,
+    MaskLocalisation,
     Metric,
     MuFidelity,
     PointingGame,
@@ -56,11 +60,19 @@ def test_insertion_and_deletion(scene, preset):
 def test_localisation(scene):
     _, _, regions, maps = scene
     area = regions.double().mean().item()
-    for metric, least in ((EnergyPointing(), 3 * area), (RelevanceRank(), 0.6), (PointingGame(), 0.9)):
+    for metric, least in (
+        *((EnergyPointing(), 3 * area), (RelevanceRank(), 0.6), (PointingGame(), 0.9), (GridPointing(), 3 * area)),
+        *((EffectiveHeatRatio(), 0.4), (EffectiveHeatRatio(weighted=False), 0.6)),
+        (BoxLocalisation(), 0.6),
+    ):
         means = {name: metric.score(map, regions).mean().item() for name, map in maps.items()}
         assert means["oracle"] >= least
         assert means["oracle"] >= means["half"] > means["random"], type(metric).__name__
         assert means["random"] < area + 0.2
+    noisy = regions + 2 * torch.rand(regions.shape, generator=torch.Generator().manual_seed(1))
+    pixels = {"oracle": regions.float(), "half": noisy, "random": maps["random"]}
+    tenth = {name: MaskLocalisation().score(map, regions).nanmean().item() for name, map in pixels.items()}
+    assert tenth["oracle"] > tenth["half"] > tenth["random"]
 
 
 @pytest.mark.parametrize(

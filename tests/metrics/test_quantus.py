@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lit_coiba.functional import keyed_orders, ranks
-from lit_coiba.metrics import Deletion, EnergyPointing, FaithfulnessCorrelation, RelevanceRank
+from lit_coiba.metrics import Deletion, EnergyPointing, Entropy, FaithfulnessCorrelation, RelevanceRank, Sparseness
 from lit_coiba.perturbation.linear_imputation import impute_linearly
 from tests._testers.metrics import uniform
 
@@ -103,3 +103,12 @@ def test_r1_road_without_noise_imputes_the_same_images():
         for share, masks in removed.items()
     }
     assert theirs == pytest.approx(right)
+
+
+def test_c1_entropy_and_sparseness():
+    maps = uniform(3, *SIZE, seed=4).float()
+    images, targets = np.zeros((3, 1, *SIZE), np.float32), np.zeros(3, int)
+    for metric, name in ((Entropy, "Complexity"), (Sparseness, "Sparseness")):
+        made = getattr(quantus, name)(**AS_IT_IS, **QUIET)
+        theirs = made(nn.Identity(), images, targets, maps[:, None].numpy(), device="cpu")
+        np.testing.assert_allclose(theirs, metric().score(maps), rtol=1e-5)
