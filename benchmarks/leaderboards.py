@@ -33,22 +33,29 @@ RUNS: dict[str, list[str]] = {
     "cnn": [
         *("--methods", *GRADIENTS, *CAMS, "deep_lift", "composite_lrp", *FEWER, *BOTTLENECKS),
         *("-c", "configs/model/synthetic_parts_cnn.yaml", "--data", "SyntheticParts", "--data.batch_size", "20"),
-        *("--suite", "faithfulness+localisation+in_distribution", "--limit", "500"),
+        *("--suite", "faithfulness+cells+localisation+in_distribution", "--limit", "500"),
     ],
     "vit": [
         *("--methods", *GRADIENTS, *CAMS[:1], *ATTENTION, *FEWER, *BOTTLENECKS),
         *("-c", "configs/model/synthetic_parts_vit.yaml", "--data", "SyntheticParts", "--data.batch_size", "20"),
-        *("--suite", "faithfulness+localisation+in_distribution", "--limit", "500", "--trainer.precision", "auto"),
+        *(
+            "--suite",
+            "faithfulness+cells+localisation+in_distribution",
+            "--limit",
+            "500",
+            "--trainer.precision",
+            "auto",
+        ),
     ],
     "efficientnet": [
-        *("--methods", *GRADIENTS, *CAMS[::2], "composite_lrp", "occlusion:window=32", *BOTTLENECKS[1:]),
+        *("--methods", *GRADIENTS[:3], *CAMS[::2], "composite_lrp", "occlusion:window=32", *BOTTLENECKS[1:3], "uni"),
         *("--model.backbone.name", "tf_efficientnet_lite0"),
         *("--model.backbone.checkpoint", str(ASSETS / "models" / "tf_efficientnet_lite0.fp16.safetensors")),
         *("--data.root", str(ASSETS / "imagenet-samples" / "images"), "--data.batch_size", "10"),
         *("--suite", "faithfulness+in_distribution", "--limit", "100", "--trainer.precision", "auto"),
     ],
     "caltech": [
-        *("--methods", *GRADIENTS[:3], "grad_cam", *ATTENTION, *BOTTLENECKS[1:]),
+        *("--methods", *GRADIENTS[:3], "grad_cam", *ATTENTION[:3], *BOTTLENECKS[1:4]),
         *("--model.backbone.name", "vit_small_patch14_dinov2", "--model.backbone.num_classes", "101"),
         *("--model.backbone.timm_kwargs", "{img_size: 168}"),
         *("--model.backbone.checkpoint", str(ASSETS / "models" / "vit_small_patch14_caltech101.fp16.safetensors")),
