@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.metrics.prototypes.channel_correlation import ChannelCorrelation as ChannelCorrelation
     from lit_coiba.metrics.prototypes.consistency import Consistency as Consistency
     from lit_coiba.metrics.prototypes.explanation_size import ExplanationSize as ExplanationSize
+    from lit_coiba.metrics.prototypes.spatial_misalignment import SpatialMisalignment as SpatialMisalignment
     from lit_coiba.metrics.prototypes.stability import Stability as Stability
     from lit_coiba.metrics.prototypes.strongest_purity import StrongestPurity as StrongestPurity
     from lit_coiba.metrics.randomization.effective_model_randomization import (
