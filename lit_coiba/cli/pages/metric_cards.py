@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Sequence
+from functools import cache
 from inspect import isabstract, signature
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,13 @@ import torchmetrics
 from lit_coiba import metrics
 from lit_coiba.cli.pages import cards
 from lit_coiba.cli.pages.cards import CardPage
+from lit_coiba.resources import resource
 
 OWN = "a definition of our own"  # in the place of a paper
 BETTER = {True: "higher", False: "lower", None: "neither"}
 SCORED = "lit-coiba benchmark ... --model.metrics.COLUMN {}"
+UNTESTED = "not by `calibrate`"  # needs more than maps of which it is known how good they are
+CHECKS = "configs/metric_checks.csv"
 EVALUATED = "lit-coiba prototypes ... --evaluate true"
 
 
@@ -40,9 +45,22 @@ def page(metric: Any, configs: Sequence[str] = ()) -> CardPage:
         "undefined where": card.undefined,
         "needs": ", ".join(f"`{name}`" for name in taken),
         "settings": cards.listed(configs),
+        "under test": checked().get(metric.__name__, UNTESTED),
     }
     scored = issubclass(metric, metrics.Metric)
     return CardPage(metric, facts, configs, SCORED.format(metric.__name__) if scored else EVALUATED)
+
+
+@cache
+def checked() -> dict[str, str]:
+    """Class -> what became of it where metrics were tested on the shipped network for SyntheticParts."""
+    with open(resource(CHECKS), encoding="utf-8") as file:
+        return {row["class"]: told_check(row) for row in csv.DictReader(file)}
+
+
+def told_check(row: dict[str, str]) -> str:
+    """A row of the file of checks, in words."""
+    return f"{row['verdict']}; oracle {row['oracle']}, random {row['random']}, constant {row['constant']}"
 
 
 def find_page(name: str) -> CardPage:
@@ -70,6 +88,8 @@ def write_pages(folder: Path) -> list[Path]:
     text = (
         "Made by `lit-coiba metrics --output docs/metrics` from the docstrings. A cost counts images that run forward"
         " through the model for one score. A score that is undefined is NaN: it is left out of the mean, and counted."
+        " Under test: whether the true map of SyntheticParts is first, a random one last, and worse ones in order"
+        " (`lit-coiba calibrate`, which does the same on your model)."
     )
     rows = [
         (
@@ -79,10 +99,11 @@ def write_pages(folder: Path) -> list[Path]:
             BETTER[one.card.higher_is_better],
             one.card.range,
             one.card.cost,
+            one.facts["under test"],
         )
         for one in found
     ]
-    head = ("metric", "family", "paper", "better", "range", "cost of a score")
+    head = ("metric", "family", "paper", "better", "range", "cost of a score", "under test")
     return cards.write_pages(folder, found, cards.index("Metrics", text, head, rows))
 
 
