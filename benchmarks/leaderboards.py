@@ -47,6 +47,12 @@ RUNS: dict[str, list[str]] = {
             "auto",
         ),
     ],
+    "one_cell": [
+        *("--methods", *GRADIENTS, *CAMS, "deep_lift", "composite_lrp", "occlusion", *BOTTLENECKS[1:]),
+        *("-c", "configs/model/synthetic_parts_cnn_one_cell.yaml", "--data", "SyntheticParts"),
+        *("--data.batch_size", "20", "--suite", "faithfulness+cells+localisation+in_distribution+idsds"),
+        *("--limit", "200"),
+    ],
     "efficientnet": [
         *("--methods", *GRADIENTS[:3], *CAMS[::2], "composite_lrp", "occlusion:window=32", *BOTTLENECKS[1:3], "uni"),
         *("--model.backbone.name", "tf_efficientnet_lite0"),
