@@ -31,6 +31,13 @@ VALUES: dict[str, dict[str, dict[Any, Any]]] = {
     "Insertion": {"baseline": {"zeros": "zero"}},
 }
 
+# Class -> arguments that older versions did not have, with the values that stand for what these did.
+ADDED: dict[str, dict[str, Any]] = {
+    "HSIC": {"baseline": "zero"},
+    "RISE": {"masks": "smooth"},
+    "Sobol": {"masks": "continuous", "baseline": "zero"},
+}
+
 # Modules below this package that had classes which a config could name.
 MODULES: dict[str, str] = {
     "data.cub200": "data.released.cub200",
@@ -113,7 +120,7 @@ def _renamed(value: Any) -> Any:
     if not isinstance(kind, str):
         return {key: _renamed(part) for key, part in value.items()}
     new = {current_argument(kind, key): _renamed(part) for key, part in value.items()}
-    return {key: current_value(kind, key, part) for key, part in new.items()}
+    return {**ADDED.get(_short(kind), {}), **{key: current_value(kind, key, part) for key, part in new.items()}}
 
 
 def _short(kind: str) -> str:

@@ -191,3 +191,14 @@ class TestTheTable:
         assert Manifest(one).digest != Manifest(new).digest
         mine = {"method": {"class": "mine.LIME", "n": 3}}
         assert old_names.current_identity(mine) == mine
+
+
+@pytest.mark.parametrize("kind", sorted(old_names.ADDED))
+def test_arguments_that_came_later_stand_for_what_was_done_before(kind):
+    method = getattr(attribution, kind)()
+    known = {"class": kind, **method.identity()}
+    before = {name: value for name, value in known.items() if name not in old_names.ADDED[kind]}
+    assert len(before) < len(known)
+    assert Manifest({"method": before}).told(Manifest({"method": known})) == ""
+    other = {**known, next(iter(old_names.ADDED[kind])): "other"}
+    assert Manifest({"method": before}).told(Manifest({"method": other}))
