@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.core.behavior import behavior_of
+from lit_coiba.core.errors import InputError, warn
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.targets import Resolved, Targets
 from lit_coiba.metrics.batch import Explain, Model
@@ -62,12 +63,22 @@ class Explained:
             model: Model in the place of the batch's.
             rows: What is explained, in the place of the batch's rows.
 
+        Returns:
+            Maps; NaN with a warning where the method cannot explain the model in the place of the batch's, such as a
+            bottleneck, whose statistics belong to the model that they were estimated for.
+
         Raises:
             InputError: It does not return a map for each image.
         """
         asked = self.model if model is None else model
-        with frozen(asked):
-            found = self.method(asked, images, self.rows if rows is None else rows)
+        try:
+            with frozen(asked):
+                found = self.method(asked, images, self.rows if rows is None else rows)
+        except InputError as error:
+            if model is None:
+                raise
+            warn(f"undefined, since the method cannot explain a randomized model: {error}")
+            return images.new_full((len(images), 1, 1), torch.nan)
         return checked_maps(found, len(images)).to(images.device)
 
     def _output(self) -> Any:

@@ -14,12 +14,14 @@ from lit_coiba.core.printable import listed, printable
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.transforms import Transform
+from lit_coiba.files.atomic import atomically
 from lit_coiba.files.owned import check_own_file, claim_folder, is_marked
-from lit_coiba.files.png import is_our_png
+from lit_coiba.files.png import is_our_png, our_mark
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.metrics.suites import load_suite
 from lit_coiba.modules.method_comparison import MethodComparison
 from lit_coiba.pictures import Comparison, comparison
+from lit_coiba.pictures.best_and_worst import best_and_worst
 from lit_coiba.pictures.names import class_name
 from lit_coiba.pictures.numbers import percent
 from lit_coiba.store import ExplanationStore
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 VERB = "compare"
 STORES, SCORES, PICTURE = "stores", "scores", "comparison.png"
+AGG_ATT = "agg_att"  # folder of AggAtt, a picture for each method
+LOCATED = ("grid_pointing", "energy", "energy_gain")  # columns that AggAtt sorts by; the first is about grids
 EXAMPLES = 8  # images in the picture
 
 
@@ -95,7 +99,7 @@ def compare(
         passed: Arguments of the verbs: limit, shard, if_changed.
     """
     check_own_file(folder / PICTURE, "output", is_our_png)
-    claim_folder(folder, "output", VERB, lambda entry: entry.name in (STORES, SCORES))
+    claim_folder(folder, "output", VERB, lambda entry: entry.name in (STORES, SCORES, AGG_ATT))
     stores, refused = dict[str, ExplanationStore](), dict[str, str]()
     for name, method in methods.items():
         place = folder / STORES / name
@@ -115,7 +119,26 @@ def compare(
     if pictures and trainer.is_global_zero:
         transform = Transform(model.preprocessing)
         picture = side_by_side(stores, data.explained, transform, folder / PICTURE, model.network.class_names or ())
+        for name, store in stores.items():
+            draw_best_and_worst(name, store, board, data.explained, transform, folder / AGG_ATT)
     return Compared(stores, board, picture, refused)
+
+
+def draw_best_and_worst(
+    name: str, store: ExplanationStore, board: Leaderboard, images: ImageDataset, transform: Transform, folder: Path
+) -> None:
+    """Draw AggAtt of a method by the first metric of localization that the table has, if there is one."""
+    column = next((known for known in LOCATED if known in board.metrics), None)
+    if column is None or board.scores[name][column].isnan().all():
+        return
+    file = folder / f"{name}.png"
+    check_own_file(file, "output", is_our_png)
+    title = f"{name}: mean maps from the best to the worst samples by {column.replace('_', ' ')}"
+    cells = column == LOCATED[0]
+    drawn = best_and_worst(store, board.keys, board.scores[name][column], images, transform, title, cells)
+    folder.mkdir(exist_ok=True)
+    with atomically(file) as out:
+        drawn.save(out, "PNG", pnginfo=our_mark())
 
 
 def side_by_side(
