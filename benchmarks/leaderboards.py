@@ -71,12 +71,14 @@ RUNS: dict[str, list[str]] = {
 }
 
 
-def run(name: str, runs: Path, limit: int | None = None, suite: str | None = None) -> int:
+def run(name: str, runs: Path, limit: int | None = None, suite: str | None = None, shard: str | None = None) -> int:
     """Make one leaderboard and keep its table; the exit status."""
     words = list(RUNS[name])
     for option, value in (("--limit", limit), ("--suite", suite)):
         if value is not None:
             words[words.index(option) + 1] = str(value)
+    if shard is not None:
+        words += ["--shard", shard]
     status = main(["compare", *words, "--output", str(runs / name)])
     if status in (0, 3) and limit is None and suite is None:
         keep(name, runs / name / "scores", words)
@@ -102,5 +104,6 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=Path, default=Path("runs/leaderboards"))
     parser.add_argument("--limit", type=int, help="other number of images; the table is not kept")
     parser.add_argument("--suite", help="other suite; the table is not kept")
+    parser.add_argument("--shard", help="share of the blocks, i/n: the table covers what all shards have done so far")
     given = parser.parse_args()
-    sys.exit(max(run(name, given.runs, given.limit, given.suite) for name in given.names))
+    sys.exit(max(run(name, given.runs, given.limit, given.suite, given.shard) for name in given.names))
