@@ -97,15 +97,13 @@ class Leaderboard:
         shared = set.intersection(*(set(store.keys()) for store in stores.values()))
         keys, scores = sorted(shared), dict[str, dict[str, Tensor]]()
         curves: dict[str, dict[str, Tensor]] = {}
+        numbers = {key: number for number, key in enumerate(keys)}
         for name, store in stores.items():
-            rows = {(row.id, row.target): row.extras for row in store if (row.id, row.target) in shared}
-            found = {m: torch.tensor([float(rows[key][m]) for key in keys]).double() for m in metrics}
-            if {"insertion", "deletion"} <= found.keys() and DIFFERENCE not in found:
-                found[DIFFERENCE] = found["insertion"] - found["deletion"]
-            scores[name] = found
-            for metric in metrics:
-                if keys and all(metric + CURVE in rows[key] for key in keys):
-                    curves.setdefault(metric, {})[name] = _band(torch.stack([rows[k][metric + CURVE] for k in keys]))
+            scores[name], found = _read(store, list(metrics), numbers)
+            if {"insertion", "deletion"} <= metrics.keys() and DIFFERENCE not in metrics:
+                scores[name][DIFFERENCE] = scores[name]["insertion"] - scores[name]["deletion"]
+            for metric, points in found.items():
+                curves.setdefault(metric, {})[name] = _band(points)
         higher = {DIFFERENCE: True, **metrics}
         pending = max(0, (asked or 0) - len(keys))
         return cls(scores, reference, 0, higher, keys, pending, left_out & scores.keys(), curves, settings or {})
@@ -198,6 +196,32 @@ class Leaderboard:
             InputError: Something else has their names.
         """
         return saving.save(self, folder)
+
+
+def _read(
+    store: ExplanationStore, metrics: Sequence[str], numbers: Mapping[tuple[str, int], int]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Scores ``(n,)`` by metric, and curves ``(n, points)`` by metrics that have one everywhere; row by row.
+
+    Args:
+        store: Scores of one method.
+        metrics: Names of the columns.
+        numbers: (id, target) -> its number among the n.
+    """
+    scores = {metric: torch.full((len(numbers),), torch.nan) for metric in metrics}
+    curves, counts = dict[str, Tensor](), dict.fromkeys(metrics, 0)
+    for row in store:
+        if (number := numbers.get((row.id, row.target))) is None:
+            continue
+        for metric in metrics:
+            scores[metric][number] = row.extras[metric]
+            if (points := row.extras.get(metric + CURVE)) is not None:
+                if metric not in curves:
+                    curves[metric] = points.new_empty(len(numbers), len(points))
+                curves[metric][number] = points
+                counts[metric] += 1
+    whole = {metric: points for metric, points in curves.items() if counts[metric] == len(numbers)}
+    return {metric: values.double() for metric, values in scores.items()}, whole
 
 
 def _band(curves: Tensor) -> Tensor:

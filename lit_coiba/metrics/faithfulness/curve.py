@@ -217,8 +217,8 @@ class PerturbationCurve(Metric):
         inner = counts[:-1] if self.inserts else counts[1:]  # the clean images are an end, and known
 
         def removed(rows: Tensor, copies: Tensor) -> Tensor:
-            places = order[rows] if entries else spread_cells(order[rows], removal.canvas)
-            exchanged = places < inner[copies].view(-1, *[1] * (places.dim() - 1))
+            exchanged = order[rows] < inner[copies].view(-1, *[1] * (order.dim() - 1))
+            exchanged = exchanged if entries else spread_cells(exchanged, removal.canvas)
             return ~exchanged if self.inserts else exchanged
 
         others, clean = removal.scores(len(inner), removed), removal.clean.unsqueeze(1)
