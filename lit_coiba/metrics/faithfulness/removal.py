@@ -15,7 +15,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.targets import Resolved, Targets
 from lit_coiba.functional import spread_cells
-from lit_coiba.metrics.batch import Model
+from lit_coiba.metrics.batch import Model, TakenBaseline
 from lit_coiba.metrics.faithfulness.faithfulness import resolve_on
 from lit_coiba.metrics.shared import Shared
 from lit_coiba.perturbation.baselines import Baseline, BaselineImages
@@ -268,6 +268,11 @@ def chosen_by(model: Model, images: Tensor, targets: Targets, shared: Shared) ->
     if isinstance(targets, Resolved):
         return targets
     return resolve_on(clean_output(model, images, shared), targets, images)
+
+
+def told_baseline(asked: Removed | float, settled: BaselineImages | Literal["tokens"]) -> TakenBaseline:
+    """A baseline in words: what the user asked for, and what `settled_baseline` made of it."""
+    return TakenBaseline(str(asked), settled if isinstance(settled, str) else str(settled.kind))
 
 
 def settled_baseline(
