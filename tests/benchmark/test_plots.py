@@ -28,7 +28,8 @@ def test_every_picture_is_drawn_whatever_methods_are_called(tmp_path):
         files = board(HOSTILE).draw(tmp_path)
     assert [file.name for file in files] == list(PICTURES)
     for file in files:
-        assert min(Image.open(file).size) > 200
+        with Image.open(file) as picture:
+            assert min(picture.size) > 200
     assert board(HOSTILE).draw(tmp_path) == files  # which are ours, and are replaced
 
 
