@@ -1,4 +1,4 @@
-"""The models with real weights that scripts measure on; they need the project's assets."""
+"""The models that scripts measure on; those with real weights need the project's assets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
+import yaml
+from torch import Tensor
+
 from lit_coiba.backbones import Backbone
+from lit_coiba.data import ImageFolder
+from lit_coiba.data.transforms import Transform
+from lit_coiba.resources import resource
 
 ASSETS = Path(os.environ.get("LIT_COIBA_ASSETS", "../shared/assets"))
 
@@ -22,3 +29,17 @@ def caltech_vit(assets: Path = ASSETS) -> Backbone:
     """ViT-S/14 fine-tuned on Caltech-101, 12 x 12 patches."""
     weights = str(assets / "models" / "vit_small_patch14_caltech101.fp16.safetensors")
     return Backbone("vit_small_patch14_dinov2", weights, num_classes=101, image_size=168, crop_pct=1.0)
+
+
+def synthetic_parts_cnn() -> Backbone:
+    """The CNN for SyntheticParts that comes with the package, 64 pixels."""
+    name = "synthetic_parts_cnn"
+    arguments = yaml.safe_load(resource(f"configs/model/{name}.yaml").read_text())["model"]["backbone"]
+    return Backbone(**{**arguments, "checkpoint": str(resource(f"checkpoints/{name}.safetensors"))})
+
+
+def pictures(model: Backbone, count: int, folder: str = "caltech101/val") -> Tensor:
+    """Images of the assets, evenly spaced over a folder, as model input."""
+    data = ImageFolder(str(ASSETS / folder)).dataset("predict")
+    chosen = [index * len(data.ids) // count for index in range(count)]
+    return torch.stack([Transform(model.preprocessing)(data.image(index)) for index in chosen])

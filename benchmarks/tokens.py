@@ -15,22 +15,13 @@ import time
 import torch
 from torch import Tensor
 
-from benchmarks._models import ASSETS, caltech_vit
+from benchmarks._models import caltech_vit, pictures
 from lit_coiba.attribution import Occlusion
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.tokens import TokenDropping
-from lit_coiba.data import ImageFolder
-from lit_coiba.data.transforms import Transform
 from lit_coiba.metrics import Deletion
 
 MOST = 0.75  # share of the time of zeros that a curve with tokens may take
-
-
-def pictures(model: Backbone, count: int) -> Tensor:
-    """Images of different classes, as model input."""
-    data = ImageFolder(str(ASSETS / "caltech101" / "val")).dataset("test")
-    chosen = [index * len(data.ids) // count for index in range(count)]
-    return torch.stack([Transform(model.preprocessing)(data.image(index)) for index in chosen])
 
 
 @torch.no_grad()
@@ -43,30 +34,31 @@ def largest_difference(model: Backbone, images: Tensor) -> float:
     return float((found - masked).abs().max() / masked.abs().max())
 
 
-def main() -> None:
-    """Print both times and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=2)
-    given = parser.parse_args()
+def measure(count: int = 8, steps: int = 16, rounds: int = 2) -> None:
+    """Print both times and their ratio.
+
+    Args:
+        count: Number of images.
+        steps: Number of steps of the curves.
+        rounds: Number of times that each is made.
+    """
     model = caltech_vit().eval()
-    images = pictures(model, given.images)
+    images = pictures(model, count)
     maps = Occlusion(baseline="tokens").attribute(model, images)
     print(f"gathered and masked tokens differ by {largest_difference(model, images):.1e} of the largest logit")
     clocks = {"elapsed": time.perf_counter, "of the processor": time.process_time}
     seconds: dict[tuple[str, str], float] = {}
     curves = {}
-    for baseline in ("zero", "tokens") * given.rounds:
+    for baseline in ("zero", "tokens") * rounds:
         metric, started = (
-            Deletion(baseline=baseline, grid_size=12, steps=given.steps),
+            Deletion(baseline=baseline, grid_size=12, steps=steps),
             [now() for now in clocks.values()],
         )
         curves[baseline] = metric.curves(model, images, None, maps)
         for (clock, now), start in zip(clocks.items(), started):
             seconds[clock, baseline] = min(seconds.get((clock, baseline), torch.inf), now() - start)
     assert torch.allclose(curves["zero"][:, 0], curves["tokens"][:, 0], atol=1e-5)
-    print(f"deletion of {given.images} images in {given.steps} steps, mean score of the curves:", end=" ")
+    print(f"deletion of {count} images in {steps} steps, mean score of the curves:", end=" ")
     print(", ".join(f"{baseline} {curve.mean():.3f}" for baseline, curve in curves.items()))
     for clock in clocks:
         zero, tokens = seconds[clock, "zero"], seconds[clock, "tokens"]
@@ -74,6 +66,16 @@ def main() -> None:
         print(
             f"seconds {clock}: zero {zero:.2f}, tokens {tokens:.2f}, ratio {tokens / zero:.2f}, at most {MOST}: {told}"
         )
+
+
+def main() -> None:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    measure(given.images, given.steps, given.rounds)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,6 +17,8 @@ from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.printable import printable
 from lit_coiba.resources import resource
 
+_OUTSIDE_BRACKETS = re.compile(r",(?![^\[\]{}]*[\]}])")  # commas between arguments, not those within a list
+
 
 def preset_names() -> list[str]:
     """Names of the files of ``configs/method``, sorted."""
@@ -26,7 +30,7 @@ def method_named(word: str) -> AttributionMethod:
 
     Args:
         word: A file of ``configs/method`` without its ending (``coiba_fast``), or the name of one of our classes
-            (``GradCAM``); arguments may follow after a colon: ``coiba:beta=10,copies=4``.
+            (``GradCAM``); arguments may follow after a colon, written as in YAML: ``coiba:beta=10,layers=[norm]``.
 
     Raises:
         InputError: There is no such method, or it does not take an argument.
@@ -37,10 +41,10 @@ def method_named(word: str) -> AttributionMethod:
     """
     name, _, told = word.partition(":")
     kind, arguments = _described(name, word)
+    given = dict(_argument(part, word) for part in _OUTSIDE_BRACKETS.split(told) if part)
     try:
-        given = dict(_argument(part, word) for part in told.split(",") if part)
         return kind(**{**arguments, **given})
-    except TypeError as error:
+    except (TypeError, InputError) as error:
         raise InputError(f"methods: {printable(word, 80)}: {error}") from error
 
 
@@ -83,4 +87,10 @@ def _argument(part: str, word: str) -> tuple[str, Any]:
         raise InputError(
             f"methods: {printable(word, 80)}: arguments follow a colon as name=value, with commas between them"
         )
-    return name, yaml.safe_load(value)
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"methods: {printable(word, 80)}: {name} is not written as in YAML") from error
+    with suppress(ValueError):  # to YAML 1e-3, without a point, is a text
+        found = float(found) if isinstance(found, str) else found
+    return name, found

@@ -18,13 +18,14 @@ from lit_coiba.benchmark.saving import written_csv
 from lit_coiba.benchmark.sources import DatasetRegions, MethodSource, RegionSource
 from lit_coiba.core.printable import csv_cell, markdown_cell
 from lit_coiba.files.atomic import atomically
+from lit_coiba.files.owned import begins, check_own_file
 from lit_coiba.functional import keyed_noise
 from lit_coiba.modules.scorer import Keys, Source
 
 ORACLE, RANDOM, CONSTANT = "Oracle", "Random", "Constant"
 SHARES = (0.25, 0.5, 0.75)  # of the oracle's cells that are shuffled
 CELLS = 8  # along a side of the oracle's grid: that of the coarsest maps that methods make
-FILES = ("metric_checks.md", "metric_checks.csv")
+FILES = {"metric_checks.md": begins("| metric |"), "metric_checks.csv": begins("metric,class,")}
 
 
 class DegradedSource(Source):
@@ -139,6 +140,16 @@ def verdicts(board: Leaderboard) -> dict[str, Verdict]:
     return found
 
 
+def check_verdicts(folder: Path) -> None:
+    """Refuse a folder in which something else has the name of a file of verdicts.
+
+    Raises:
+        InputError: It has.
+    """
+    for name, ours in FILES.items():
+        check_own_file(folder / name, "output", ours)
+
+
 def save_verdicts(found: Mapping[str, Verdict], classes: Mapping[str, str], folder: Path) -> list[Path]:
     """Write the verdicts as Markdown and CSV; the files.
 
@@ -146,7 +157,11 @@ def save_verdicts(found: Mapping[str, Verdict], classes: Mapping[str, str], fold
         found: metric -> verdict.
         classes: metric -> its class.
         folder: Folder of the files.
+
+    Raises:
+        InputError: Something else has their names.
     """
+    check_verdicts(folder)
     head = ("metric", "class", "verdict", "oracle", "random", "constant")
     rows = [
         (name, classes.get(name, ""), one.word, *(_number(value) for value in (one.oracle, one.random, one.constant)))

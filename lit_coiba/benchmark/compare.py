@@ -19,10 +19,10 @@ from lit_coiba.bottlenecks import BottleneckMethod
 from lit_coiba.core.errors import InputError, check_count, warn
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.method import AttributionMethod
-from lit_coiba.core.printable import printable
+from lit_coiba.core.printable import listed, printable
 from lit_coiba.core.targets import Resolved, Targets, resolve
 from lit_coiba.data.in_hand import Pictures, load_images
-from lit_coiba.metrics.batch import ScoredBatch
+from lit_coiba.metrics.batch import ScoredBatch, taken_baselines
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.metrics.shared import Shared
 from lit_coiba.metrics.suites import load_suite
@@ -96,7 +96,8 @@ def compare(
         )
     named = columns(list(methods)) if not isinstance(methods, Mapping) else dict(methods)
     measured = load_suite(suite) if isinstance(suite, str) else dict(suite)
-    rows = _rows(model, pixels, targets)
+    _check_metrics(measured, pixels, regions)
+    rows = _rows(model, pixels, targets, batch_size)
     pieces = [slice(start, start + batch_size) for start in range(0, len(pixels), batch_size)]
     maps, refused = dict[str, Tensor](), dict[str, str]()
     with _bar(len(pieces) * (len(named) + 1)) as bar:
@@ -123,16 +124,33 @@ def compare(
     higher = {column: metric.higher_is_better for column, metric in measured.items()}
     keys = [(f"image-{number:04}", int(index)) for number, index in enumerate(rows.index.tolist())]
     reference = next((name for name, one in named.items() if type(one).__name__ == REFERENCE and name in maps), "")
-    board = Leaderboard(table, reference or next(iter(maps)), higher=higher, keys=keys)
+    taken = taken_baselines(measured, model)
+    board = Leaderboard(table, reference or next(iter(maps)), higher=higher, keys=keys, baselines=taken)
     return Compared(pixels, maps, board, model, refused)
 
 
-def _rows(model: Any, images: Tensor, targets: Targets) -> Resolved:
+def _check_metrics(metrics: Mapping[str, Metric], images: Tensor, regions: Tensor | None) -> None:
+    """Say before anything runs what cannot be measured.
+
+    Raises:
+        InputError: The images are none that a metric's settings can be used on, or no metric can be computed.
+    """
+    height, width = images.shape[-2:]
+    for metric in metrics.values():
+        metric.check((height, width))
+    blind = [name for name, metric in metrics.items() if "regions" in metric.needs]
+    if regions is None and len(blind) == len(metrics):
+        raise InputError(
+            f"metrics: {listed(blind)} need regions, the masks of the objects: give them, or other metrics"
+        )
+
+
+def _rows(model: Any, images: Tensor, targets: Targets, batch_size: int) -> Resolved:
     """What is explained, chosen once for all methods and metrics."""
 
     def predict() -> Tensor:
         with torch.no_grad():
-            return torch.cat([model(piece) for piece in images.split(16)])
+            return torch.cat([model(piece) for piece in images.split(batch_size)])
 
     with frozen(model):
         return resolve(targets, images, model.num_classes, predict, getattr(model, "class_names", None) or ())

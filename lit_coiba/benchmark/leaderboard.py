@@ -7,17 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
 from lit_coiba.benchmark import plots, saving, table
-from lit_coiba.benchmark.ranking import Agreement, Place, agreement, places
+from lit_coiba.benchmark.ranking import Agreement, Cell, Place, agreement, places
 from lit_coiba.benchmark.references import ORACLE, REFERENCE
 from lit_coiba.core.printable import printable
 from lit_coiba.functional import paired_intervals
+from lit_coiba.metrics.batch import TakenBaseline
 from lit_coiba.metrics.faithfulness.curve import CURVE
 from lit_coiba.store import ExplanationStore
 
@@ -25,27 +26,8 @@ if TYPE_CHECKING:
     import pandas
 
 TITLE = "Which explanation to believe"
-# Where both are measured. Their baselines differ, so this is not the symmetric relevance gain, and not called so.
+# Where both are measured. As a rule their baselines differ: it is not the symmetric relevance gain, nor called so.
 DIFFERENCE = "insertion - deletion"
-
-
-class Cell(NamedTuple):
-    """One method by one metric."""
-
-    mean: float
-    low: float  # of the interval of the mean
-    high: float
-    samples: int  # with a defined score
-    gain: float  # mean difference to the reference, over the same samples
-    gain_low: float
-    gain_high: float
-    rank: int = 0  # 1 + number of methods that are significantly better, without the oracle; 0 = not ranked
-    leads: bool = False  # whether there is none
-
-    @property
-    def differs(self) -> bool:
-        """Whether the interval of the difference leaves out 0."""
-        return self.gain_low > 0 or self.gain_high < 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +44,7 @@ class Leaderboard:
         left_out: Rows that are no explanations: the oracle and trivial baselines.
         curves: metric -> method -> mean and standard error of its curve, ``(2, points)``.
         settings: method -> its arguments, for TensorBoard.
+        baselines: metric -> what takes the place of removed parts.
     """
 
     scores: Mapping[str, Mapping[str, Tensor]]
@@ -73,6 +56,7 @@ class Leaderboard:
     left_out: frozenset[str] = frozenset()
     curves: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    baselines: Mapping[str, TakenBaseline] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -83,6 +67,7 @@ class Leaderboard:
         asked: int | None = None,
         left_out: frozenset[str] = frozenset(),
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        baselines: Mapping[str, TakenBaseline] | None = None,
     ) -> Leaderboard:
         """Read the scores that `Trainer.benchmark` wrote; samples that one of the methods lacks are left out.
 
@@ -93,22 +78,22 @@ class Leaderboard:
             asked: Number of explanations of each method that were to be scored; None: as many as there are.
             left_out: Rows that are no explanations.
             settings: method -> its arguments.
+            baselines: metric -> what takes the place of removed parts.
         """
         shared = set.intersection(*(set(store.keys()) for store in stores.values()))
         keys, scores = sorted(shared), dict[str, dict[str, Tensor]]()
         curves: dict[str, dict[str, Tensor]] = {}
+        numbers = {key: number for number, key in enumerate(keys)}
         for name, store in stores.items():
-            rows = {(row.id, row.target): row.extras for row in store if (row.id, row.target) in shared}
-            found = {m: torch.tensor([float(rows[key][m]) for key in keys]).double() for m in metrics}
-            if {"insertion", "deletion"} <= found.keys() and DIFFERENCE not in found:
-                found[DIFFERENCE] = found["insertion"] - found["deletion"]
-            scores[name] = found
-            for metric in metrics:
-                if keys and all(metric + CURVE in rows[key] for key in keys):
-                    curves.setdefault(metric, {})[name] = _band(torch.stack([rows[k][metric + CURVE] for k in keys]))
+            scores[name], found = _read(store, list(metrics), numbers)
+            if {"insertion", "deletion"} <= metrics.keys() and DIFFERENCE not in metrics:
+                scores[name][DIFFERENCE] = scores[name]["insertion"] - scores[name]["deletion"]
+            for metric, points in found.items():
+                curves.setdefault(metric, {})[name] = _band(points)
         higher = {DIFFERENCE: True, **metrics}
         pending = max(0, (asked or 0) - len(keys))
-        return cls(scores, reference, 0, higher, keys, pending, left_out & scores.keys(), curves, settings or {})
+        rows = left_out & scores.keys()
+        return cls(scores, reference, 0, higher, keys, pending, rows, curves, settings or {}, baselines or {})
 
     @property
     def metrics(self) -> list[str]:
@@ -198,6 +183,32 @@ class Leaderboard:
             InputError: Something else has their names.
         """
         return saving.save(self, folder)
+
+
+def _read(
+    store: ExplanationStore, metrics: Sequence[str], numbers: Mapping[tuple[str, int], int]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Scores ``(n,)`` by metric, and curves ``(n, points)`` by metrics that have one everywhere; row by row.
+
+    Args:
+        store: Scores of one method.
+        metrics: Names of the columns.
+        numbers: (id, target) -> its number among the n.
+    """
+    scores = {metric: torch.full((len(numbers),), torch.nan) for metric in metrics}
+    curves, counts = dict[str, Tensor](), dict.fromkeys(metrics, 0)
+    for row in store:
+        if (number := numbers.get((row.id, row.target))) is None:
+            continue
+        for metric in metrics:
+            scores[metric][number] = row.extras[metric]
+            if (points := row.extras.get(metric + CURVE)) is not None:
+                if metric not in curves:
+                    curves[metric] = points.new_empty(len(numbers), len(points))
+                curves[metric][number] = points
+                counts[metric] += 1
+    whole = {metric: points for metric, points in curves.items() if counts[metric] == len(numbers)}
+    return {metric: values.double() for metric, values in scores.items()}, whole
 
 
 def _band(curves: Tensor) -> Tensor:

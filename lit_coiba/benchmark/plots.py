@@ -11,10 +11,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lit_coiba.benchmark.ranking import average_ranks_of, critical_difference
+from lit_coiba.benchmark.references import ORACLE
 from lit_coiba.core.printable import printable
 from lit_coiba.files.atomic import atomically
 from lit_coiba.files.png import our_mark
-from lit_coiba.pictures.page import FADED, INK, pil_of, pixels_of
+from lit_coiba.pictures.page import FADED, INK, drawable, pil_of, pixels_of
 
 if TYPE_CHECKING:
     from lit_coiba.benchmark.leaderboard import Leaderboard
@@ -101,7 +102,7 @@ def critical_differences(board: Leaderboard) -> Figure | None:
     chosen = [m for m in board.metrics if board.higher.get(m) is not None][:6]
     ranked = []
     for metric in chosen:
-        methods = [n for n, f in board.scores.items() if metric in f and not f[metric].isnan().all() and n != "Oracle"]
+        methods = [n for n, f in board.scores.items() if metric in f and not f[metric].isnan().all() and n != ORACLE]
         ranks, samples = average_ranks_of(board.scores, metric, bool(board.higher[metric]), methods)
         if len(ranks) > 2:
             ranked.append((metric, ranks, samples))
@@ -132,7 +133,7 @@ def radar(board: Leaderboard) -> Figure | None:
         shares = []
         for metric in metrics:
             cell = cells.get((method, metric))
-            others = sum((name, metric) in cells and name != "Oracle" for name in board.scores)
+            others = sum((name, metric) in cells and name != ORACLE for name in board.scores)
             rank = others if cell is None or not cell.rank else cell.rank
             shares.append(1 - (rank - 1) / max(1, others - 1))
         closed = [*shares, shares[0]]
@@ -205,8 +206,9 @@ def _groups(ranks: Sequence[float], difference: float) -> list[tuple[float, floa
 
 
 def _plain(name: str) -> str:
-    """A name as matplotlib shows it: no mathematics."""
-    return printable(name, _NAME).replace("$", r"\$")
+    """A name as matplotlib shows it: no mathematics, and in legends too, which leave out what begins with _."""
+    shown = drawable(printable(name, _NAME)).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def _plain_axes(axes: Any) -> None:

@@ -23,6 +23,25 @@ class Place(NamedTuple):
     leads: bool  # whether none is better
 
 
+class Cell(NamedTuple):
+    """One method by one metric."""
+
+    mean: float
+    low: float  # of the interval of the mean
+    high: float
+    samples: int  # with a defined score
+    gain: float  # mean difference to the reference, over the same samples
+    gain_low: float
+    gain_high: float
+    rank: int = 0  # 1 + number of methods that are significantly better, without the oracle; 0 = not ranked
+    leads: bool = False  # whether there is none
+
+    @property
+    def differs(self) -> bool:
+        """Whether the interval of the difference leaves out 0."""
+        return self.gain_low > 0 or self.gain_high < 0
+
+
 def places(scores: Scores, metric: str, higher: bool, methods: Sequence[str], seed: int = 0) -> dict[str, Place]:
     """Place of each method by one metric; methods between which there is no significant difference share a rank.
 

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lit_coiba.benchmark.plots import PICTURES
+from lit_coiba.benchmark.ranking import Cell
 from lit_coiba.core.printable import csv_cell, printable
 from lit_coiba.files.atomic import atomically
 from lit_coiba.files.owned import begins, check_own_file
@@ -62,7 +63,7 @@ def save(board: Leaderboard, folder: Path) -> list[Path]:
     with atomically(files[0]) as out:
         out.write(board.markdown().encode())
     with written_csv(files[1]) as writer:
-        writer.writerow(["method", "metric", *next(iter(board.cells().values()))._fields, "reference"])
+        writer.writerow(["method", "metric", *Cell._fields, "reference"])
         for (method, metric), cell in board.cells().items():
             writer.writerow([csv_cell(method), csv_cell(metric), *cell, csv_cell(board.reference)])
     return [*files, *_agreement(board, folder), _samples(board, folder)]
@@ -71,17 +72,26 @@ def save(board: Leaderboard, folder: Path) -> list[Path]:
 def log_runs(board: Leaderboard, folder: Path) -> None:
     """One run a method for TensorBoard's page of hyperparameters: arguments of the method, means of the metrics."""
     from torch.utils.tensorboard import SummaryWriter  # takes a second
+    from torch.utils.tensorboard.summary import hparams
 
     place = folder / EVENTS
     for old in place.glob(f"*/events.out.tfevents.*{_MARK}"):
         old.unlink(missing_ok=True)
+        with suppress(OSError):  # it has something else
+            old.parent.rmdir()
     for number, (method, settings) in enumerate(board.settings.items()):
         means = {metric: cell.mean for (row, metric), cell in board.cells().items() if row == method}
-        plain = {key: v if isinstance(v, (bool, int, float)) else printable(str(v), 100) for key, v in settings.items()}
+        plain = {
+            printable(key, 100): value if isinstance(value, (bool, int, float)) else printable(value, 100)
+            for key, value in settings.items()
+        }
         name = "".join(c if c.isalnum() or c in "._-" else "_" for c in method)
         with SummaryWriter(str(place / f"{number:02}_{name}"), filename_suffix=_MARK) as writer:
             known = {f"score/{printable(k)}": v for k, v in means.items() if not math.isnan(v)}
-            writer.add_hparams({"method": printable(method, 100), **plain}, known, run_name=".")
+            for summary in hparams({**plain, "method": printable(method, 100)}, known):  # into this very file
+                writer.file_writer.add_summary(summary)
+            for metric, mean in known.items():
+                writer.add_scalar(metric, mean)
 
 
 def _agreement(board: Leaderboard, folder: Path) -> list[Path]:

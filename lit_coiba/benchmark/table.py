@@ -15,7 +15,8 @@ from rich.table import Table
 from lit_coiba.core.printable import counted, listed, markdown_cell, printable
 
 if TYPE_CHECKING:
-    from lit_coiba.benchmark.leaderboard import Cell, Leaderboard
+    from lit_coiba.benchmark.leaderboard import Leaderboard
+    from lit_coiba.benchmark.ranking import Cell
 
 ARROWS = {None: "", True: " \u2191", False: " \u2193"}  # more is better, less is better
 WORDS = {None: "", True: " (higher)", False: " (lower)"}  # the same where an encoding has no arrows
@@ -65,6 +66,7 @@ def note(board: Leaderboard, shown: Callable[[str], str] = printable) -> str:
     if board.pending:
         more = "1 more is" if board.pending == 1 else f"{board.pending:,} more are"
         told += f" {more} not scored by all: of another shard, or of images that failed."
+    told += _baselines(board, shown)
     if undefined := [name for name in board.higher if name not in board.metrics and name != board.difference]:
         told += (
             f" Not computed: {', '.join(map(shown, undefined))}. Metrics of localization need boxes or masks, such"
@@ -101,21 +103,35 @@ def show(board: Leaderboard, console: Console, title: str) -> None:
     console.print(escape(board.note()), highlight=False, soft_wrap=narrow)
 
 
+def _baselines(board: Leaderboard, shown: Callable[[str], str]) -> str:
+    """What metrics that chose a baseline themselves took, and which ones the difference is of."""
+    taken = board.baselines
+    told = "".join(f" {shown(name)}: baseline auto = {one.taken}." for name, one in taken.items() if one.automatic)
+    both = [taken[name].taken for name in ("insertion", "deletion") if name in taken]
+    if board.difference in board.metrics and len(both) == 2:
+        told += f" {board.difference} has the baselines {both[0]} and {both[1]}"
+        told += "." if both[0] == both[1] else ": it is not the symmetric relevance gain (SRG), which has one."
+    return told
+
+
 def _agreement(board: Leaderboard) -> str:
-    """Which metrics disagree about the methods, in Markdown; empty where too little is known."""
+    """What bold means, and which metrics disagree about the methods, in Markdown; empty where too little is known."""
+    told = (
+        "Bold: no other method but the oracle is better (paired 95% interval, without correction for the number of"
+        " comparisons)."
+    )
     pairs = board.agreement.pairs()
     if not pairs:
-        return ""
+        return f"\n{told}\n" if any(cell.leads for cell in board.cells().values()) else ""
     worst = [pair for pair in pairs if pair[0] < DISAGREE][:_SHOWN]
     mean = sum(pair[0] for pair in pairs) / len(pairs)
-    told = (
-        f"Bold: no other method but the oracle is better (paired 95% interval, without correction for the number of"
-        f" comparisons). Kendall's tau between two metrics' rankings of the {len(board.agreement.methods)} methods that"
+    told += (
+        f" Kendall's tau between two metrics' rankings of the {len(board.agreement.methods)} methods that"
         f" are no trivial baselines is {mean:.2f} on average over {counted(len(pairs), 'pair')}."
     )
     if worst:
         clashes = [f"{markdown_cell(one)} and {markdown_cell(other)} ({tau:.2f})" for tau, one, other in worst]
-        told += f" Least agree: {listed(clashes)}."
+        told += f" Those that agree least: {listed(clashes)}."
     return f"\n{told}\n"
 
 

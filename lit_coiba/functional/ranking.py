@@ -58,6 +58,8 @@ def spread_cells(values: Tensor, size: tuple[int, int]) -> Tensor:
         >>> spread_cells(torch.tensor([[[1, 2]]]), (1, 4))
         tensor([[[1, 1, 2, 2]]])
     """
+    if tuple(values.shape[-2:]) == tuple(size):
+        return values
     rows, columns = (
         torch.arange(pixels, device=values.device) * cells // pixels for cells, pixels in zip(values.shape[-2:], size)
     )

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
 from lit_coiba.core.targets import Resolved, Targets
 from lit_coiba.metrics.shared import Shared
 
+if TYPE_CHECKING:
+    from lit_coiba.metrics.metric import Metric
+
 Model = Callable[[Tensor], Any]  # normalized images (B, C, H, W) -> logits (B, K), or what a target finds its output in
 Explain = Callable[[Any, Tensor, Targets], Tensor]  # model, images (B, C, H, W), targets -> maps (B, h, w)
+
+
+class TakenBaseline(NamedTuple):
+    """What takes the place of removed parts, in words."""
+
+    asked: str  # as the user said it, auto too
+    taken: str  # what that is for the model
+
+    @property
+    def automatic(self) -> bool:
+        """Whether the metric chose it."""
+        return self.asked == "auto"
+
+
+def taken_baselines(metrics: Mapping[str, Metric], model: Any) -> dict[str, TakenBaseline]:
+    """metric -> what takes the place of removed parts, of those that remove any.
+
+    Args:
+        metrics: The metrics by their names.
+        model: The model.
+    """
+    found = {name: metric.taken_baseline(model) for name, metric in metrics.items()}
+    return {name: taken for name, taken in found.items() if taken is not None}
 
 
 @dataclass(frozen=True, eq=False)

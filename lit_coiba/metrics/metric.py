@@ -13,7 +13,7 @@ from torchmetrics.utilities import dim_zero_cat
 from lit_coiba.core.arguments import checks_arguments
 from lit_coiba.core.class_identity import class_identity, kept_arguments
 from lit_coiba.core.errors import InputError
-from lit_coiba.metrics.batch import ScoredBatch
+from lit_coiba.metrics.batch import ScoredBatch, TakenBaseline
 from lit_coiba.metrics.card import MetricCard
 
 
@@ -90,6 +90,10 @@ class Metric(torchmetrics.Metric):
     def forwards(self, size: tuple[int, int]) -> int:
         """Number of images of `size` that run forward through the model for one score, as far as is known."""
         return 0
+
+    def taken_baseline(self, model: Any) -> TakenBaseline | None:
+        """What takes the place of the parts that are removed from a model's images; None = none are."""
+        return None
 
     def check(self, size: tuple[int, int]) -> None:
         """Refuse images of `size`, height and width in pixels, that these settings cannot be used on.

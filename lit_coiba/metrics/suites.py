@@ -38,8 +38,8 @@ def load_suite(name: str) -> dict[str, Metric]:
         >>> list(load_suite("cells"))
         ['insertion', 'deletion', 'pointing', 'energy', 'relevance_rank']
     """
-    if "+" in name:
-        return {column: metric for one in name.split("+") for column, metric in load_suite(one).items()}
+    if "+" in name and not Path(name).exists():
+        return _joined(name.split("+"))
     known = suite_names()
     if name not in known and not name.endswith((".yaml", ".yml")):
         near = get_close_matches(name, known, 1)
@@ -67,5 +67,24 @@ def _metric(column: Any, told: Any, suite: str) -> Metric:
             f"suite {printable(suite, 80)}: {printable(str(column), 80)} is {printable(path, 80)}, which is no metric"
             " of lit-coiba (lit-coiba metrics lists them): your own goes by --model.metrics.NAME CLASS"
         )
-    made: Metric = kind(**({} if isinstance(told, str) else told.get("init_args") or {}))
+    given = {} if isinstance(told, str) else told.get("init_args") or {}
+    try:
+        made: Metric = kind(**given)
+    except TypeError as error:  # an argument that it does not have
+        what = f"suite {printable(suite, 80)}: {printable(str(column), 80)}"
+        raise InputError(f"{what}: {printable(str(error), 120)}") from error
     return made
+
+
+def _joined(names: list[str]) -> dict[str, Metric]:
+    """The metrics of several suites; what two of them call alike must be one metric."""
+    found: dict[str, Metric] = {}
+    for name in names:
+        for column, metric in load_suite(name).items():
+            if column in found and found[column].identity() != metric.identity():
+                raise InputError(
+                    f"suites {printable('+'.join(names), 80)}: {printable(column, 80)} has other settings in"
+                    f" {printable(name, 80)} than before it: take one of them, or write a file of your own"
+                )
+            found.setdefault(column, metric)
+    return found

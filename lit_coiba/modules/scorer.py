@@ -155,13 +155,13 @@ class Scorer(BlockModule):
             with torch.no_grad():
                 clean = shared.get(clean_key(self.network), lambda: self.network(images))
                 probabilities = clean.float().softmax(-1).gather(1, rows.index[:, None])[:, 0].cpu()
+        where = _stacked(ids, regions, images), _stacked(ids, self._suppressors(ids), images)
         records = {}
         for name in names:
             source = self.sources[name]
             scores = dict.fromkeys(self.metrics, torch.empty(0))
             if len(rows):
                 maps = source.maps(self.network, images, ids, rows.index).to(images.device)
-                where = _stacked(ids, regions, images), _stacked(ids, self._suppressors(ids), images)
                 scored = ScoredBatch(
                     self.network, images, resolved, maps, tuple(ids), *where, method=source.method, shared=shared
                 )

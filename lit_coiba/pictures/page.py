@@ -78,7 +78,7 @@ class Page:
             The width in pixels.
         """
         font = _font(size, bold)
-        text = _fitting(_drawable(text), width, keep, lambda s: _measured(s, size, bold))
+        text = _fitting(drawable(text), width, keep, lambda s: _measured(s, size, bold))
         self._figure.text(
             x / self.width,
             1 - baseline / self.height,
@@ -155,7 +155,8 @@ def _cut(text: str, length: int, keep: str) -> str:
     return text[:length].rstrip() + _ELLIPSIS if keep == "start" else _ELLIPSIS + text[len(text) - length :].lstrip()
 
 
-def _drawable(text: str) -> str:
+def drawable(text: str) -> str:
+    """A text with boxes for what cannot be printed or the font lacks."""
     known = _glyphs()
     return "".join(c if c.isprintable() and ord(c) in known else _NO_GLYPH for c in text)
 

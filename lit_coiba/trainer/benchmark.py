@@ -18,13 +18,7 @@ from lit_coiba.benchmark import (
     reference_row,
     references,
 )
-from lit_coiba.benchmark.calibration import (
-    RANDOM,
-    Verdict,
-    calibration_sources,
-    save_verdicts,
-    verdicts,
-)
+from lit_coiba.benchmark.calibration import RANDOM, Verdict, calibration_sources, save_verdicts, verdicts
 from lit_coiba.benchmark.saving import EVENTS, TABLES, check_tables, log_runs
 from lit_coiba.callbacks import BlockProgress
 from lit_coiba.core.class_identity import class_identity
@@ -35,6 +29,7 @@ from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.shard import Shard
 from lit_coiba.files.given_path import given_path
 from lit_coiba.files.owned import claim_folder, is_foreign, is_marked
+from lit_coiba.metrics.batch import taken_baselines
 from lit_coiba.modules.scorer import Keys, Scorer, Source
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.folder import is_store
@@ -125,7 +120,8 @@ def benchmark(
     scored = _score(run, sources, output, keys, now, shard, if_changed)
     higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
     left_out, settings = no_explanations(stores), {name: source.settings for name, source in sources.items()}
-    board = run.on_rank_zero(lambda: Leaderboard.of(scored, higher, reference_row(stores), asked, left_out, settings))
+    taken, first = taken_baselines(model.metrics, model.network), reference_row(stores)
+    board = run.on_rank_zero(lambda: Leaderboard.of(scored, higher, first, asked, left_out, settings, taken))
     if run.trainer.is_global_zero:
         board.save(output)
         log_runs(board, output)
@@ -151,7 +147,8 @@ def calibrate(run: BlockRun[Scorer], store: ExplanationStore, output: Path, shar
     sources = calibration_sources(keys, regions, run.model.preprocessing.size)
     scored = _score(run, sources, output, keys, now, shard, "refuse")
     higher = {name: metric.higher_is_better for name, metric in model.metrics.items()}
-    board = run.on_rank_zero(lambda: Leaderboard.of(scored, higher, RANDOM, None, frozenset(sources)))
+    left_out, taken = frozenset(sources), taken_baselines(model.metrics, model.network)
+    board = run.on_rank_zero(lambda: Leaderboard.of(scored, higher, RANDOM, None, left_out, baselines=taken))
     found = verdicts(board)
     if run.trainer.is_global_zero:
         board.save(output)

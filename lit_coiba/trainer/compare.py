@@ -10,7 +10,7 @@ from lit_coiba.attribution.presets import columns
 from lit_coiba.benchmark import Leaderboard
 from lit_coiba.core.errors import InputError, warn
 from lit_coiba.core.method import AttributionMethod
-from lit_coiba.core.printable import listed, printable
+from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.transforms import Transform
@@ -66,6 +66,9 @@ def methods_of(model: MethodComparison, words: list[str]) -> dict[str, Attributi
     if taken := found.keys() & model.methods.keys():
         raise InputError(f"methods: {printable(min(taken), 80)} is named twice: give your own another name")
     found |= model.methods
+    for name in found:
+        if not name or name.startswith(".") or Path(name).name != name:
+            raise InputError(f"methods: {printable(name, 80)!r} cannot be the name of a folder: choose another")
     if not found:
         raise InputError("methods: give at least one, such as coiba_fast grad_cam saliency (lit-coiba methods)")
     return found
@@ -103,11 +106,10 @@ def compare(
     stores, refused = dict[str, ExplanationStore](), dict[str, str]()
     for name, method in methods.items():
         place = folder / STORES / name
-        begun = is_store(place)
         try:
             stores[name] = trainer.explain(model.explainer(method), data, str(place), pictures=False, **passed)
         except InputError as error:
-            if begun or (is_store(place) and ExplanationStore(place).parts()):
+            if is_store(place) and ExplanationStore(place).parts():  # it can explain the model: something else is wrong
                 raise
             refused[name] = printable(str(error), 300)
             warn(f"{name} is left out: {error}", stacklevel=3)
@@ -149,7 +151,8 @@ def side_by_side(
     places = {name: index for index, name in enumerate(images.ids)}
     keys = sorted((key for key in shared if key[0] in places), key=lambda key: (places[key[0]], key[1]))
     examples = []
-    for name, target in keys[:: max(1, len(keys) // EXAMPLES)][:EXAMPLES]:
+    shown = min(EXAMPLES, len(keys))
+    for name, target in (keys[number * len(keys) // shown] for number in range(shown)):
         try:
             pixels = transform.pixels(images.image(places[name]))
         except Exception as error:  # whatever a user's dataset raises
@@ -159,9 +162,3 @@ def side_by_side(
         title = f"{class_name(target, names or images.classes)} {percent(row.probability)}"
         examples.append(Comparison(pixels, title, name, {m: store[name, target].map for m, store in stores.items()}))
     return comparison(examples, file) if examples else None
-
-
-def told(found: Compared) -> str:
-    """What became of a comparison, as a sentence without its full stop."""
-    left = f"; left out: {listed(found.refused)}" if found.refused else ""
-    return f"{len(found.stores)} methods compared{left}"

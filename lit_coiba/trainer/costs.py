@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lit_coiba.core.method import AttributionMethod
-from lit_coiba.core.printable import counted, listed
+from lit_coiba.core.printable import counted, listed, printable
+from lit_coiba.metrics.batch import taken_baselines
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.part_evaluator import PartEvaluator
 from lit_coiba.modules.scorer import Scorer
@@ -58,10 +59,12 @@ def scoring(run: BlockRun[Scorer], rows: Sequence[str], explanations: int) -> st
     shared = sum(metric.forwards(size) for metric in metrics.values() if metric.serves_all_maps)
     forwards = (each * len(rows) + shared) * explanations
     once = f" and {counted(shared, 'forward')} an image for all rows" if shared else ""
+    taken = taken_baselines(metrics, run.model.network)
+    chosen = "".join(f"; {printable(n)}: baseline auto = {one.taken}" for n, one in taken.items() if one.automatic)
     told = (
         f"scoring {counted(explanations, 'explanation')} in each of {counted(len(rows), 'row')} ({listed(rows, 6)}) by"
         f" {listed(metrics, 6)}: about {counted(each, 'forward')} a score{once}, {counted(forwards, 'forward')} in all;"
-        f" {_device(run)}"
+        f" {_device(run)}{chosen}"
     )
     cheaper = "; fewer steps cost less, as in -c configs/benchmark/cells.yaml" if each > _MANY else ""
     return told + cheaper

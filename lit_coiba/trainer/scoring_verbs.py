@@ -8,8 +8,9 @@ from typing import Any
 
 from lit_coiba.attribution import RandomMap
 from lit_coiba.benchmark import Leaderboard
-from lit_coiba.benchmark.calibration import Verdict
+from lit_coiba.benchmark.calibration import Verdict, check_verdicts
 from lit_coiba.benchmark.part_table import PartTable
+from lit_coiba.benchmark.saving import check_tables
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.data.shard import Shard
 from lit_coiba.files.owned import claim_folder, is_marked
@@ -192,6 +193,8 @@ class ScoringVerbs:
         """
         scorer = model if model.chosen else model.measuring(load_suite(suite))
         folder = place_of(output, "output", datamodule, lambda found: is_marked(found, CALIBRATION))
+        check_tables(folder)
+        check_verdicts(folder)
         claim_folder(folder, "output", CALIBRATION, is_store)
         targets = Explainer(model.network, RandomMap())
         store = self.explain(targets, datamodule, str(folder / "explained"), limit, pictures=False)

@@ -19,9 +19,9 @@ from lit_coiba.functional import (
     spread_cells,
     step_counts,
 )
-from lit_coiba.metrics.batch import Model, ScoredBatch
+from lit_coiba.metrics.batch import Model, ScoredBatch, TakenBaseline
 from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness
-from lit_coiba.metrics.faithfulness.removal import OUTPUT, Output, Removal, Removed, settled_baseline
+from lit_coiba.metrics.faithfulness.removal import OUTPUT, Output, Removal, Removed, settled_baseline, told_baseline
 from lit_coiba.metrics.maps import maps_of, not_finite
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.metrics.shared import Shared
@@ -202,9 +202,7 @@ class PerturbationCurve(Metric):
     ) -> Tensor:
         """The scores s_0 ... s_K of each sample ``(B, K + 1)``; arguments and errors as those of `score`."""
         maps = maps_of(maps, images)
-        pixels = self.grid_size is None and self.baseline == "auto"  # of which no token can be dropped
-        baseline = self._baselines if pixels else settled_baseline(model, self.baseline, self._baselines)
-        removal = Removal(model, images, targets, baseline, self.output, self.chunk, shared, self._asked)
+        removal = Removal(model, images, targets, self._settled(model), self.output, self.chunk, shared, self._asked)
         removal.cells(None if self.grid_size is None else self._grid(removal.size))  # refuses cells that cannot be
         grid = self._grid(removal.size)
         numbers = self._counts(grid, removal.size, images.shape[1])
@@ -217,13 +215,17 @@ class PerturbationCurve(Metric):
         inner = counts[:-1] if self.inserts else counts[1:]  # the clean images are an end, and known
 
         def removed(rows: Tensor, copies: Tensor) -> Tensor:
-            places = order[rows] if entries else spread_cells(order[rows], removal.canvas)
-            exchanged = places < inner[copies].view(-1, *[1] * (places.dim() - 1))
+            exchanged = order[rows] < inner[copies].view(-1, *[1] * (order.dim() - 1))
+            exchanged = exchanged if entries else spread_cells(exchanged, removal.canvas)
             return ~exchanged if self.inserts else exchanged
 
         others, clean = removal.scores(len(inner), removed), removal.clean.unsqueeze(1)
         curves = torch.cat([others, clean] if self.inserts else [clean, others], 1)
         return curves.masked_fill(not_finite(maps).unsqueeze(1), torch.nan)
+
+    def taken_baseline(self, model: Model) -> TakenBaseline:
+        """See `Metric.taken_baseline`."""
+        return told_baseline(self.baseline, self._settled(model))
 
     def forwards(self, size: tuple[int, int]) -> int:
         """See `Metric.forwards`: one for each step, and the one before them."""
@@ -237,6 +239,10 @@ class PerturbationCurve(Metric):
         """
         self._counts(self._grid(size), size)
         self._baselines.check(size)
+
+    def _settled(self, model: Model) -> BaselineImages | Literal["tokens"]:
+        pixels = self.grid_size is None and self.baseline == "auto"  # of which no token can be dropped
+        return self._baselines if pixels else settled_baseline(model, self.baseline, self._baselines)
 
     def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
         if self.grid_size is None:

@@ -12,7 +12,7 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.core.errors import InputError, check_choice, check_count
 from lit_coiba.core.targets import Resolved, Targets, select_output
 from lit_coiba.functional import cell_values, keyed_noise, ranks, removal_probability, uniform
-from lit_coiba.metrics.batch import Model
+from lit_coiba.metrics.batch import Model, TakenBaseline
 from lit_coiba.metrics.card import MetricCard
 from lit_coiba.metrics.faithfulness.gate import check_gate
 from lit_coiba.metrics.faithfulness.removal import (
@@ -22,6 +22,7 @@ from lit_coiba.metrics.faithfulness.removal import (
     chosen_by,
     score_of,
     settled_baseline,
+    told_baseline,
 )
 from lit_coiba.metrics.maps import maps_of, not_finite
 from lit_coiba.metrics.metric import Metric
@@ -194,6 +195,10 @@ class FFidelity(Metric):
     def forwards(self, size: tuple[int, int]) -> int:
         """See `Metric.forwards`; the surrogate's."""
         return 1 + 2 * self.draws * len(self.sizes)
+
+    def taken_baseline(self, model: Model) -> TakenBaseline:
+        """See `Metric.taken_baseline`; the surrogate is the model fine-tuned, and can have the same."""
+        return told_baseline(self.baseline, settled_baseline(model, self.baseline, self._baselines))
 
     def check(self, size: tuple[int, int]) -> None:
         """See `Metric.check`."""

@@ -15,7 +15,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.targets import Resolved, Targets
 from lit_coiba.functional import spread_cells
-from lit_coiba.metrics.batch import Model
+from lit_coiba.metrics.batch import Model, TakenBaseline
 from lit_coiba.metrics.faithfulness.faithfulness import resolve_on
 from lit_coiba.metrics.shared import Shared
 from lit_coiba.perturbation.baselines import Baseline, BaselineImages
@@ -205,7 +205,9 @@ class Removal:
         if self._tokens is None:
             replaced = self.baseline_images()
             gone = removed.unsqueeze(1) if removed.dim() == 3 else removed
-            return self.model(torch.where(gone, replaced[rows], self.images[rows]))
+            one = rows.device.type == "cpu" and bool(rows[0] == rows[-1])  # rows are in order; copying costs time there
+            of = slice(int(rows[0]), int(rows[0]) + 1) if one else rows
+            return self.model(torch.where(gone, replaced[of], self.images[of]))
         dropping = self._tokens
         embedded = self._shared.get(("embedding", id(self.model)), lambda: dropping.embed(self.images))
         return dropping.run(embedded[rows], ~removed.flatten(1))
@@ -266,6 +268,11 @@ def chosen_by(model: Model, images: Tensor, targets: Targets, shared: Shared) ->
     if isinstance(targets, Resolved):
         return targets
     return resolve_on(clean_output(model, images, shared), targets, images)
+
+
+def told_baseline(asked: Removed | float, settled: BaselineImages | Literal["tokens"]) -> TakenBaseline:
+    """A baseline in words: what the user asked for, and what `settled_baseline` made of it."""
+    return TakenBaseline(str(asked), settled if isinstance(settled, str) else str(settled.kind))
 
 
 def settled_baseline(

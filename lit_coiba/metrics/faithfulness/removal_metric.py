@@ -10,9 +10,9 @@ from torch import Tensor
 
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.core.targets import Targets
-from lit_coiba.metrics.batch import Model
+from lit_coiba.metrics.batch import Model, TakenBaseline
 from lit_coiba.metrics.faithfulness.faithfulness import Faithfulness
-from lit_coiba.metrics.faithfulness.removal import OUTPUT, Output, Removal, Removed, settled_baseline
+from lit_coiba.metrics.faithfulness.removal import OUTPUT, Output, Removal, Removed, settled_baseline, told_baseline
 from lit_coiba.metrics.maps import maps_of, not_finite
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.metrics.shared import Shared
@@ -84,6 +84,10 @@ class RemovalMetric(Metric):
         baseline = settled_baseline(model, self.baseline, self._baselines)
         asked = self.output != self.usual_output
         return Removal(model, images, targets, baseline, self.output, self.chunk, shared, asked)
+
+    def taken_baseline(self, model: Model) -> TakenBaseline:
+        """See `Metric.taken_baseline`."""
+        return told_baseline(self.baseline, settled_baseline(model, self.baseline, self._baselines))
 
     @abstractmethod
     def measure(self, removal: Removal, maps: Tensor, ids: Sequence[str]) -> Tensor:
