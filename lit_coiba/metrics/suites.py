@@ -28,8 +28,8 @@ def load_suite(name: str) -> dict[str, Metric]:
 
     Args:
         name: A suite that comes with the package, such as ``quick``, or a YAML file with ``model: metrics:``, a mapping
-            from columns to ``class_path`` and ``init_args``; or several of them, with a plus between them. A file names
-            metrics of this package only.
+            from columns to ``class_path`` and ``init_args``; or several of them, with a plus between them, of which
+            the last decides what a column is. A file names metrics of this package only.
 
     Raises:
         InputError: There is no such suite, or it does not say what metrics are.
@@ -39,7 +39,7 @@ def load_suite(name: str) -> dict[str, Metric]:
         ['insertion', 'deletion', 'pointing', 'energy', 'relevance_rank']
     """
     if "+" in name and not Path(name).exists():
-        return _joined(name.split("+"))
+        return {column: metric for one in name.split("+") for column, metric in load_suite(one).items()}
     known = suite_names()
     if name not in known and not name.endswith((".yaml", ".yml")):
         near = get_close_matches(name, known, 1)
@@ -74,17 +74,3 @@ def _metric(column: Any, told: Any, suite: str) -> Metric:
         what = f"suite {printable(suite, 80)}: {printable(str(column), 80)}"
         raise InputError(f"{what}: {printable(str(error), 120)}") from error
     return made
-
-
-def _joined(names: list[str]) -> dict[str, Metric]:
-    """The metrics of several suites; what two of them call alike must be one metric."""
-    found: dict[str, Metric] = {}
-    for name in names:
-        for column, metric in load_suite(name).items():
-            if column in found and found[column].identity() != metric.identity():
-                raise InputError(
-                    f"suites {printable('+'.join(names), 80)}: {printable(column, 80)} has other settings in"
-                    f" {printable(name, 80)} than before it: take one of them, or write a file of your own"
-                )
-            found.setdefault(column, metric)
-    return found

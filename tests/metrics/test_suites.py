@@ -34,10 +34,10 @@ def test_a_file_and_several_suites(tmp_path):
     assert list(load_suite(write(tmp_path, "model: {metrics: {one: SRG}}", "a+b.yaml"))) == ["one"]
 
 
-def test_suites_that_call_different_metrics_alike(tmp_path):
+def test_of_suites_that_call_different_metrics_alike_the_last_decides(tmp_path):
     path = write(tmp_path, "model: {metrics: {srg: {class_path: SRG, init_args: {grid_size: 3}}}}")
-    with pytest.raises(InputError, match=r"srg has other settings in .*: take one of them, or write a file"):
-        load_suite(f"quick+{path}")
+    assert load_suite(f"quick+{path}")["srg"].grid_size == 3
+    assert load_suite(f"{path}+quick")["srg"].grid_size is None
 
 
 @pytest.mark.parametrize(
