@@ -63,7 +63,7 @@ def test_the_metrics_themselves_under_test(command):
         found = {row["metric"]: row for row in csv.DictReader(file)}
     assert list(found) == ["energy", "srg"]
     assert found["energy"]["verdict"] == "passed"
-    assert found["energy"]["class"] == "lit_coiba.metrics.EnergyPointing"
+    assert found["energy"]["class"] == "EnergyPointing"
     assert "energy  passed" in outcome.out
     Path("runs/k/metric_checks.md").write_text("mine")
     refused = command("calibrate", *WORDS, "--output", "runs/k")

@@ -35,6 +35,7 @@ examples:
 
   Which explanation to trust: insertion, deletion and more, compared with random maps and saliency; each run says
   beforehand how many forwards it costs, and after its first block how long it takes:
+    lit-coiba compare --methods coiba_fast iba_fast grad_cam --limit 100 --output runs/compare ...
     lit-coiba benchmark --stores runs/coiba runs/iba --output runs/benchmark ...   (model and data as for explain)
 
   Fine-tune a classifier on class folders, then explain it:
@@ -67,7 +68,8 @@ exit status:
 
 def overview(verbs: Mapping[str, Verb]) -> str:
     """All verbs, examples, and what the exit status means."""
-    return _TEXT.format(verbs="\n".join(f"  {name:<12}{verb.summary}" for name, verb in verbs.items())).rstrip()
+    wide = max(map(len, verbs)) + 1
+    return _TEXT.format(verbs="\n".join(f"  {name:<{wide}}{verb.summary}" for name, verb in verbs.items())).rstrip()
 
 
 def version() -> str:

@@ -34,8 +34,8 @@ REPRESENTATIVITY = TrainerVerb(
     report=report,
     examples=f"""\
   Five models on class folders, explained by two methods; every key of fit works here too:
-    lit-coiba representativity {OWN_MODEL} --data.root DIR --trainer.max_epochs 5 \\
-        --methods GradCAM Saliency --output runs/representativity
+    lit-coiba representativity {OWN_MODEL} \\
+        --data.root DIR --trainer.max_epochs 5 --methods GradCAM Saliency --output runs/representativity
     built-in data, by the settings of the shipped network   -c configs/experiment/synthetic_parts_cnn.yaml
     fewer images and models                                 --images 3000 --folds 3
     the distance of every pair as well                      --pairs true

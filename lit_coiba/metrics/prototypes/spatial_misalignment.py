@@ -92,4 +92,5 @@ class SpatialMisalignment(torchmetrics.Metric):
     def scores(self) -> MisalignmentScores:
         """All measures."""
         means, (clean, changed) = self.total / self.count, self.right.double() / self.images
-        return MisalignmentScores(*means, changed - clean)
+        location, shift, activation, rank = means
+        return MisalignmentScores(location, shift, activation, rank, changed - clean)
