@@ -29,6 +29,8 @@ BOTTLENECKS = ["coiba_fast", "iba_fast", "nib", "uni"]
 CAMS = ["grad_cam", "hires_cam", "layer_cam"]
 ATTENTION = ["attention_rollout", "chefer", "attn_lrp", "cp_lrp"]
 
+SUITE = "quick"  # of the real models; faithfulness+in_distribution costs three times as many forwards
+
 RUNS: dict[str, list[str]] = {
     "cnn": [
         *("--methods", *GRADIENTS, *CAMS, "deep_lift", "composite_lrp", *FEWER, *BOTTLENECKS),
@@ -58,7 +60,7 @@ RUNS: dict[str, list[str]] = {
         *("--model.backbone.name", "tf_efficientnet_lite0"),
         *("--model.backbone.checkpoint", str(ASSETS / "models" / "tf_efficientnet_lite0.fp16.safetensors")),
         *("--data.root", str(ASSETS / "imagenet-samples" / "images"), "--data.batch_size", "10"),
-        *("--suite", "faithfulness+in_distribution", "--limit", "100", "--trainer.precision", "auto"),
+        *("--suite", SUITE, "--limit", "100", "--trainer.precision", "auto"),
     ],
     "caltech": [
         *("--methods", *GRADIENTS[:3], "grad_cam", *ATTENTION[:3], *BOTTLENECKS[:3]),
@@ -66,7 +68,7 @@ RUNS: dict[str, list[str]] = {
         *("--model.backbone.timm_kwargs", "{img_size: 168}"),
         *("--model.backbone.checkpoint", str(ASSETS / "models" / "vit_small_patch14_caltech101.fp16.safetensors")),
         *("--data.root", str(ASSETS / "caltech101" / "val"), "--data.batch_size", "10"),
-        *("--suite", "faithfulness+in_distribution", "--limit", "100", "--trainer.precision", "auto"),
+        *("--suite", SUITE, "--limit", "100", "--trainer.precision", "auto"),
     ],
 }
 
