@@ -173,8 +173,8 @@ def save_verdicts(found: Mapping[str, Verdict], classes: Mapping[str, str], fold
     with atomically(files[0]) as out:
         out.write(("\n".join(lines) + "\n").encode())
     with written_csv(files[1]) as writer:
-        for row in (head, *rows):
-            writer.writerow(map(csv_cell, row))
+        for name, kind, *numbers in (head, *rows):
+            writer.writerow([csv_cell(name), csv_cell(kind), *numbers])
     return files
 
 
