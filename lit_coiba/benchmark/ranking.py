@@ -20,7 +20,7 @@ class Place(NamedTuple):
     """Where one method stands by one metric."""
 
     rank: int  # 1 + number of methods that are better, by the 95% interval of the paired difference
-    leads: bool  # whether none is better
+    leads: bool  # whether none is better, and some are worse
 
 
 class Cell(NamedTuple):
@@ -34,7 +34,7 @@ class Cell(NamedTuple):
     gain_low: float
     gain_high: float
     rank: int = 0  # 1 + number of methods that are significantly better, without the oracle; 0 = not ranked
-    leads: bool = False  # whether there is none
+    leads: bool = False  # whether there is none, and others are worse
 
     @property
     def differs(self) -> bool:
@@ -60,7 +60,7 @@ def places(scores: Scores, metric: str, higher: bool, methods: Sequence[str], se
     values = torch.stack([scores[name][metric] for name in found], 1) * (1 if higher else -1)
     better = dict.fromkeys(found, 0)
     if len(found) < 2:
-        return {name: Place(1, True) for name in found}
+        return {name: Place(1, False) for name in found}
     pairs = torch.combinations(torch.arange(len(found)))
     differences = values[:, pairs[:, 0]] - values[:, pairs[:, 1]]
     for (first, second), interval in zip(pairs.tolist(), paired_intervals(differences, seed=seed)):
@@ -68,7 +68,8 @@ def places(scores: Scores, metric: str, higher: bool, methods: Sequence[str], se
             better[found[second]] += 1
         elif interval.high < 0:
             better[found[first]] += 1
-    return {name: Place(1 + count, count == 0) for name, count in better.items()}
+    some = max(better.values()) > 0
+    return {name: Place(1 + count, some and count == 0) for name, count in better.items()}
 
 
 class Agreement(NamedTuple):

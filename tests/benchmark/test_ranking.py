@@ -33,7 +33,7 @@ def test_methods_without_a_significant_difference_share_a_rank(scores):
 
 
 def test_a_rank_is_among_the_methods_that_are_asked_for(scores):
-    assert places(scores, "m", True, ["c"]) == {"c": Place(1, True)}
+    assert places(scores, "m", True, ["c"]) == {"c": Place(1, False)}
     assert places(scores, "m", True, ["d"]) == places(scores, "other", True, list(scores)) == {}
 
 
