@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from lit_coiba.benchmark.ranking import average_ranks_of, critical_difference
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 PICTURES = ("leaderboard.png", "agreement.png", "critical_difference.png", "radar.png", "curves.png")
 
 LEAD, REST, TRIVIAL = "#0b6e4f", "#5b6b9a", "#b0b0b8"
-_LINES = 8  # methods in a picture in which they have colors of their own
+_LINES = 8  # methods of a radar
 _NAME = 28  # characters
 
 
@@ -148,20 +149,21 @@ def radar(board: Leaderboard) -> Figure | None:
 
 
 def curves(board: Leaderboard) -> Figure | None:
-    """Mean curves with a band of one standard error on each side, a panel per curve metric."""
+    """Mean curves with their 95% band, a panel per curve metric."""
     if not board.curves:
         return None
     names = list(board.curves)
-    figure = Figure(figsize=(4.6 * len(names) + 1.4, 3.4), layout="constrained")
+    figure = Figure(figsize=(4.6 * len(names) + 1.8, 4.0), layout="constrained")
     for number, metric in enumerate(names):
         axes = figure.add_subplot(1, len(names), number + 1)
         shown = [name for name in board.scores if name in board.curves[metric]]
-        for method in shown[:_LINES] + [name for name in shown[_LINES:] if name in board.left_out]:
+        for place, method in enumerate(shown):
             mean, error = (part.numpy() for part in board.curves[metric][method])
             share = np.linspace(0, 100, len(mean))
             dashed = "--" if method in board.left_out else "-"
-            (line,) = axes.plot(share, mean, dashed, linewidth=1.4, label=_plain(method))
-            axes.fill_between(share, mean - 1.96 * error, mean + 1.96 * error, color=line.get_color(), alpha=0.15)
+            color = colormaps["tab20"](place % 20)
+            axes.plot(share, mean, dashed, linewidth=1.4, label=_plain(method), color=color)
+            axes.fill_between(share, mean - 1.96 * error, mean + 1.96 * error, color=color, alpha=0.15)
         axes.set_title(_plain(metric.replace("_", " ")), fontsize=9, loc="left")
         axes.set_xlabel("exchanged, % of the steps", fontsize=8)
         _plain_axes(axes)

@@ -103,7 +103,8 @@ def agreement(scores: Scores, higher: Mapping[str, bool | None], left_out: Colle
     means: dict[str, list[float]] = {}
     for metric, more in higher.items():
         found = [scores[name].get(metric, torch.tensor([math.nan])).nanmean().item() for name in methods]
-        if more is not None and sum(map(math.isfinite, found)) >= FEWEST:
+        known = set(filter(math.isfinite, found))
+        if more is not None and sum(map(math.isfinite, found)) >= FEWEST and len(known) > 1:
             means[metric] = [value if more else -value for value in found]
     names = list(means)
 
