@@ -32,9 +32,10 @@ CALIBRATE = TrainerVerb(
     resumable=True,
     report=report,
     examples=f"""\
-  On generated images whose evidence is known, or on your own with boxes or masks:
+  On generated images whose evidence is known:
     lit-coiba calibrate -c configs/model/synthetic_parts_cnn.yaml --data SyntheticParts --limit 100 \\
         --suite faithfulness --output runs/calibrate
+  On your own model and images, with boxes:
     lit-coiba calibrate {OWN_MODEL} --data.root DIR \\
         --data.csv BOXES --output runs/calibrate
   A metric is passed where the oracle is first, a random map is last, and worse oracles score worse.""",
