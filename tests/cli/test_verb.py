@@ -77,7 +77,8 @@ def test_its_examples_parse(verb, command):
         if "--ckpt_path" in words:  # which is read for its arguments, and is not there
             words[words.index("--ckpt_path") : words.index("--ckpt_path") + 2] = ["--model.backbone.name", "resnet18"]
         if not any(word.startswith("--model.backbone") for word in words):
-            words += ["--model.backbone.name", "resnet18", "--data.root", "images"]
+            words += ["--model.backbone.name", "resnet18"]
+            words += [] if "--data" in words else ["--data.root", "images"]
         outcome = command(name, *words, "--print_config")
         assert outcome.status == 0, outcome.err
         assert outcome.out.startswith("# lightning")
