@@ -205,7 +205,7 @@ def check_grid(hidden: Hiding, grid_size: int, size: tuple[int, ...]) -> None:
     Raises:
         InputError: They do.
     """
-    cells = torch.arange(float(grid_size**2)).unsqueeze(0)
+    cells = torch.arange(float(grid_size**2), dtype=torch.float64).unsqueeze(0)
     hidden.check_cells(cell_masks(cells, size), f"grid_size is {grid_size}")
 
 

@@ -13,7 +13,7 @@ from lit_coiba.core.printable import listed
 from lit_coiba.metrics.card import MetricCard
 from lit_coiba.metrics.explaining import Explained, ExplainingMetric
 from lit_coiba.metrics.randomization.alike import Similarity, alike, check_similarity
-from lit_coiba.metrics.randomization.random_layers import Layers, Order, RandomLayers
+from lit_coiba.metrics.randomization.random_layers import Layers, Order, RandomLayers, checked_layers
 
 
 class ModelRandomization(ExplainingMetric):
@@ -70,7 +70,7 @@ class ModelRandomization(ExplainingMetric):
         super().__init__(keep_samples)
         self.order = check_choice(order, Order, "order")
         self.similarity = check_similarity(similarity)
-        self.layers: Layers = layers
+        self.layers: Layers = checked_layers(layers)
         self.seed = seed
         self.depths: list[str] = []
         self.left: list[str] = []

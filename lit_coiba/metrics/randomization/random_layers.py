@@ -29,6 +29,17 @@ class Depth(NamedTuple):
     owners: tuple[str, ...]  # modules that are initialized anew
 
 
+def checked_layers(layers: Layers) -> Layers:
+    """Names of layers, or a number of them.
+
+    Raises:
+        InputError: A number below 1, or an empty list.
+    """
+    if (isinstance(layers, int) and layers < 1) or layers == []:
+        raise InputError(f"layers is {layers}: give 1 or more, names of modules, or None for all")
+    return layers
+
+
 class RandomLayers:
     """The parts of a model from the top down, and copies of it in which some of them are initialized anew.
 

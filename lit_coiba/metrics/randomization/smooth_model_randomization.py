@@ -13,7 +13,7 @@ from lit_coiba.metrics.batch import Model
 from lit_coiba.metrics.card import MetricCard
 from lit_coiba.metrics.explaining import Explained, ExplainingMetric
 from lit_coiba.metrics.randomization.alike import Similarity, alike, check_similarity
-from lit_coiba.metrics.randomization.random_layers import Layers, Order, RandomLayers
+from lit_coiba.metrics.randomization.random_layers import Layers, Order, RandomLayers, checked_layers
 
 
 class SmoothModelRandomization(ExplainingMetric):
@@ -63,7 +63,7 @@ class SmoothModelRandomization(ExplainingMetric):
         self.draws, self.noise = draws, noise
         self.order = check_choice(order, Order, "order")
         self.similarity = check_similarity(similarity)
-        self.layers: Layers = layers
+        self.layers: Layers = checked_layers(layers)
         self.seed = seed
 
     def measure(self, explained: Explained, maps: Tensor, ids: Sequence[str]) -> Tensor:
