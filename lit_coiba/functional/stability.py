@@ -16,6 +16,7 @@ def map_change(clean: Tensor, moved: Tensor, relative: bool = False) -> Tensor:
         relative: Whether to divide by the norm of `clean`, where that is not 0 (Yeh et al., 2019, as Captum has it).
 
     Example:
+        >>> import torch
         >>> map_change(torch.tensor([[[3.0, 4.0]]]), torch.tensor([[[3.0, 5.0]]]), relative=True)
         tensor([0.2000], dtype=torch.float64)
     """
