@@ -52,8 +52,7 @@ RUNS: dict[str, list[str]] = {
     "one_cell": [
         *("--methods", *GRADIENTS, *CAMS, "deep_lift", "composite_lrp", "occlusion", *BOTTLENECKS),
         *("-c", "configs/model/synthetic_parts_cnn_one_cell.yaml", "--data", "SyntheticParts"),
-        *("--data.batch_size", "20", "--suite", "faithfulness+cells+localisation+in_distribution+idsds"),
-        *("--limit", "200"),
+        *("--data.batch_size", "20", "--suite", "idsds+localisation+in_distribution", "--limit", "60"),
     ],
     "efficientnet": [
         *("--methods", *GRADIENTS[:3], *CAMS[::2], "composite_lrp", "occlusion:window=32", *BOTTLENECKS[:2], "uni"),
