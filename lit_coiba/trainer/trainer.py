@@ -37,7 +37,8 @@ from lit_coiba.training.feature_cache import CachedFeatures, is_feature_file
 
 
 class Trainer(ScoringVerbs, FoldVerb, lightning.Trainer):
-    """Lightning's Trainer with more verbs: `statistics`, `explain`, `benchmark`, `parts` and `prototypes`.
+    """Lightning's Trainer with more verbs: `statistics`, `explain`, `compare`, `benchmark`, `calibrate`, `parts`,
+    `representativity` and `prototypes`.
 
     All leave the model, the data module and the global random state as they were, also after an error, and write
     nothing to the logger that Lightning makes if none is given. Several processes share the blocks of a run. On SIGTERM

@@ -205,7 +205,7 @@ class Removal:
         if self._tokens is None:
             replaced = self.baseline_images()
             gone = removed.unsqueeze(1) if removed.dim() == 3 else removed
-            one = rows.device.type == "cpu" and len(rows) > 0 and bool(rows[0] == rows[-1])  # in order; copies cost time
+            one = rows.device.type == "cpu" and len(rows) > 0 and bool(rows[0] == rows[-1])  # copying costs
             of = slice(int(rows[0]), int(rows[0]) + 1) if one else rows
             return self.model(torch.where(gone, replaced[of], self.images[of]))
         dropping = self._tokens
