@@ -76,5 +76,5 @@ if __name__ == "__main__":
         command = ["--methods", *METHODS, *MODEL, *words(given.runs, "table"), "--data.batch_size", "10"]
         command += ["--suite", "localisation", "--trainer.precision", "auto"]
         status = main(["compare", *command, "--output", str(given.runs / "compare")])
-        keep("boxes", given.runs / "compare" / "scores", command)
+        keep("boxes", given.runs / "compare" / "scores", command, "python -m benchmarks.boxes")
         sys.exit(status)

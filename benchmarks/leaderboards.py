@@ -86,7 +86,7 @@ def run(name: str, runs: Path, limit: int | None = None, suite: str | None = Non
     return status
 
 
-def keep(name: str, scores: Path, words: list[str]) -> None:
+def keep(name: str, scores: Path, words: list[str], command: str | None = None) -> None:
     """Copy table and pictures, with the digests of the scores that they were made of."""
     target = RESULTS / name
     target.mkdir(parents=True, exist_ok=True)
@@ -94,8 +94,8 @@ def keep(name: str, scores: Path, words: list[str]) -> None:
         if (scores / file).exists():
             shutil.copy(scores / file, target / file)
     digest = hashlib.sha256((scores / "scores.parquet").read_bytes()).hexdigest()
-    shown = " ".join(word.replace(str(ASSETS), "ASSETS") for word in words)
-    text = f"python -m benchmarks.leaderboards {name}\n\nlit-coiba compare {shown}\n\nscores.parquet {digest}\n"
+    shown = " ".join(word.replace(str(ASSETS), "ASSETS").replace(str(scores.parents[1]), "RUNS") for word in words)
+    text = f"{command or f'python -m benchmarks.leaderboards {name}'}\n\nlit-coiba compare {shown}\n\nscores.parquet {digest}\n"
     (target / "command.txt").write_text(text, encoding="utf-8")
 
 
