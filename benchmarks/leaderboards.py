@@ -95,7 +95,8 @@ def keep(name: str, scores: Path, words: list[str], command: str | None = None) 
             shutil.copy(scores / file, target / file)
     digest = hashlib.sha256((scores / "scores.parquet").read_bytes()).hexdigest()
     shown = " ".join(word.replace(str(ASSETS), "ASSETS").replace(str(scores.parents[1]), "RUNS") for word in words)
-    text = f"{command or f'python -m benchmarks.leaderboards {name}'}\n\nlit-coiba compare {shown}\n\nscores.parquet {digest}\n"
+    made_by = command or f"python -m benchmarks.leaderboards {name}"
+    text = f"{made_by}\n\nlit-coiba compare {shown}\n\nscores.parquet {digest}\n"
     (target / "command.txt").write_text(text, encoding="utf-8")
 
 
