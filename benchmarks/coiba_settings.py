@@ -28,7 +28,7 @@ SETTINGS = [
     *("coiba_fast:steps=20", "coiba_fast:beta=3,steps=20", "coiba_fast:information=mean"),
 ]
 METRICS = ("srg", "sds", "energy_gain")
-IMAGES = {"cnn": 100, "vit": 100, "efficientnet": 60, "caltech": 50}
+IMAGES = {"cnn": 24, "vit": 24, "efficientnet": 60, "caltech": 50}
 OWN = {  # arguments of the leaderboards that are others here: images that are in none of them
     "cnn": ["--data.split", "val"],
     "vit": ["--data.split", "val"],
