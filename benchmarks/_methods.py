@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from lit_coiba import attribution
+from lit_coiba.attribution.presets import preset, preset_names
 from lit_coiba.core.method import AttributionMethod
-from lit_coiba.resources import resource
 
 # Needs a trained head; in every leaderboard anyway; presets of the same methods.
 LEFT_OUT = {"head_attribution", "random", "coiba_fast", "iba_fast"}
@@ -43,12 +40,10 @@ def changes(name: str, pixels: int) -> dict[str, Any]:
 
 def configured(name: str, changes: dict[str, Any]) -> AttributionMethod:
     """The method of ``configs/method/NAME.yaml`` with some arguments changed."""
-    method = yaml.safe_load(resource(f"configs/method/{name}.yaml").read_text(encoding="utf-8"))["model"]["method"]
-    arguments = {**method.get("init_args", {}), **changes}
-    return getattr(attribution, method["class_path"].rpartition(".")[2])(**arguments)
+    kind, arguments = preset(name)
+    return kind(**{**arguments, **changes})
 
 
 def files(only: list[str]) -> list[str]:
     """Names of configs/method, those of `only` if there are any."""
-    every = sorted(file.stem for file in resource("configs/method").glob("*.yaml"))
-    return [file for file in every if file not in LEFT_OUT and (not only or file in only)]
+    return [file for file in preset_names() if file not in LEFT_OUT and (not only or file in only)]

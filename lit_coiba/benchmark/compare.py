@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -107,7 +107,7 @@ def compare(
                 _prepare(method, model, pixels)
                 found = []
                 for piece in pieces:
-                    found.append(method.attribute(model, pixels[piece], _some(rows, piece)))
+                    found.append(method.attribute(model, pixels[piece], rows.take(piece).recounted()))
                     bar.update()
                 maps[name] = torch.cat(found)
             except InputError as error:
@@ -156,12 +156,6 @@ def _rows(model: Any, images: Tensor, targets: Targets, batch_size: int) -> Reso
         return resolve(targets, images, model.num_classes, predict, getattr(model, "class_names", None) or ())
 
 
-def _some(rows: Resolved, piece: slice) -> Resolved:
-    """Some rows, counted from 0."""
-    taken = rows.take(piece)
-    return replace(taken, image=torch.arange(len(taken), device=taken.image.device))
-
-
 def _prepare(method: AttributionMethod, model: Any, images: Tensor) -> None:
     """Have a bottleneck estimate its statistics over these images, where it has none."""
     if isinstance(method, BottleneckMethod) and not method.arguments().get("statistics"):
@@ -183,7 +177,7 @@ def _score(
     shared, ids = Shared(), tuple(f"image-{number:04}" for number in range(len(images))[piece])
     for name, found in maps.items():
         batch = ScoredBatch(
-            *(model, images[piece], _some(rows, piece), found[piece], ids),
+            *(model, images[piece], rows.take(piece).recounted(), found[piece], ids),
             None if regions is None else regions[piece],
             method=methods[name].attribute,
             shared=shared,

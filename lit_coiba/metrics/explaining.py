@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -46,9 +45,7 @@ class Explained:
         self.model, self.images, self.method = model, images.detach(), method
         self.shared = Shared() if shared is None else shared
         self.out: Any = self.shared.get(clean_key(model), self._output)  # of the images as they are
-        self.rows: Resolved = replace(
-            resolve_on(self.out, targets, images), image=torch.arange(len(images), device=images.device), reasons={}
-        )
+        self.rows: Resolved = resolve_on(self.out, targets, images).recounted()
 
     @property
     def clean(self) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -137,8 +136,7 @@ class Explainer(BlockModule):
     def _explain_rows(self, images: Tensor, rows: Resolved) -> Explanation:
         """What the method says of some rows, at most one for each image."""
         shown = images[rows.image]
-        rows = replace(rows, image=torch.arange(len(rows), device=rows.image.device), reasons={})
-        return self.method.explain_cells(self.network, shown, rows)
+        return self.method.explain_cells(self.network, shown, rows.recounted())
 
 
 def _predicted(logits: Tensor, rows: Resolved, target: Target) -> dict[str, Tensor]:

@@ -10,7 +10,6 @@ from lit_coiba.heads.head import Head
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.modules.explainer import Explainer
-from lit_coiba.modules.scorer import Scorer
 from lit_coiba.store import BlockRecord
 
 
@@ -50,12 +49,6 @@ class MethodComparison(BlockModule):
         explainer = Explainer(self.network, method, self.targets)
         explainer.weights = self.weights
         return explainer
-
-    def scorer(self, metrics: dict[str, Metric]) -> Scorer:
-        """The model and metrics."""
-        scorer = Scorer(self.network, metrics)
-        scorer.weights = self.weights
-        return scorer
 
     def predict_step(self, batch: Batch) -> BlockRecord:
         """Not used: the Trainer runs the explainers and the scorer."""

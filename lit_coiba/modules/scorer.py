@@ -109,10 +109,11 @@ class Scorer(BlockModule):
                     f" leave it out, or choose one that needs no more than {', '.join(INGREDIENTS)}"
                 )
 
-    def measuring(self, metrics: dict[str, Metric]) -> Scorer:
-        """The same model with other metrics."""
-        scorer = Scorer(self.network, metrics)
-        scorer.weights = self.weights
+    @classmethod
+    def of(cls, module: BlockModule, metrics: dict[str, Metric]) -> Scorer:
+        """The model of another module, and metrics."""
+        scorer = cls(module.network, metrics)
+        scorer.weights = module.weights
         return scorer
 
     def check_metrics(self, regions: Regions) -> None:

@@ -5,12 +5,15 @@ Rong et al., ROAD, 2022 (arXiv 2202.00449), section 4.1: noisy linear imputation
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from lit_coiba.functional import keyed_noise
 
 DIRECT, DIAGONAL = 1 / 6, 1 / 12  # weights of neighbors along an axis, and across
 NEIGHBORS = [  # down, right, weight
@@ -71,3 +74,25 @@ def _filled(image: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.f
     result = image.copy()
     result[:, rows, columns] = solved.T
     return result
+
+
+def imputation_noise(
+    seed: int, strength: float, images: Tensor, rows: Tensor, copies: Tensor, ids: Sequence[str]
+) -> Tensor | None:
+    """Noise of filled in copies of images ``(n, C, H, W)``, of each sample and copy another; None where there is none.
+
+    Args:
+        seed: Seed of the draws, which depend on it, the sample's id and the number of the copy only.
+        strength: Standard deviation, in model input; 0 = none.
+        images: The copies' images ``(n, C, H, W)``.
+        rows: Number of each copy's sample ``(n,)``.
+        copies: Number of each copy ``(n,)``.
+        ids: Ids of the samples.
+    """
+    if not strength:
+        return None
+    drawn = [
+        keyed_noise(seed, [ids[row]], f"road {copy}", images.shape[1:])
+        for row, copy in zip(rows.tolist(), copies.tolist())
+    ]
+    return strength * torch.cat(drawn).to(images)

@@ -20,6 +20,7 @@ from lit_coiba.files.png import is_our_png, our_mark
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.metrics.suites import load_suite
 from lit_coiba.modules.method_comparison import MethodComparison
+from lit_coiba.modules.scorer import Scorer
 from lit_coiba.pictures import Comparison, comparison
 from lit_coiba.pictures.best_and_worst import best_and_worst
 from lit_coiba.pictures.names import class_name
@@ -116,7 +117,9 @@ def compare(
     if not stores:
         raise InputError(f"none of the methods can explain this model; the first says: {next(iter(refused.values()))}")
     folders = [str(store.path) for store in stores.values()]
-    board = trainer.benchmark(model.scorer(metrics), data, folders, str(folder / SCORES), pictures=pictures, **passed)
+    board = trainer.benchmark(
+        Scorer.of(model, metrics), data, folders, str(folder / SCORES), pictures=pictures, **passed
+    )
     picture = None
     if pictures and trainer.is_global_zero:
         transform = Transform(model.preprocessing)

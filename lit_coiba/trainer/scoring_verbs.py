@@ -124,7 +124,7 @@ class ScoringVerbs:
         folder, share = benchmark_place(output, stores, datamodule), Shard.of(shard)
         opened = open_stores(stores)
         if suite is not None:
-            model = model.measuring(load_suite(suite))
+            model = Scorer.of(model, load_suite(suite))
         with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
             return benchmark(run, opened, folder, share, if_changed, pictures)
 
@@ -191,7 +191,7 @@ class ScoringVerbs:
         Returns:
             metric -> verdict.
         """
-        scorer = model if model.chosen else model.measuring(load_suite(suite))
+        scorer = model if model.chosen else Scorer.of(model, load_suite(suite))
         folder = place_of(output, "output", datamodule, lambda found: is_marked(found, CALIBRATION))
         check_tables(folder)
         check_verdicts(folder)

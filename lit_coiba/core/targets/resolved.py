@@ -89,6 +89,10 @@ class Resolved(ABC):
             changes["name"] = ("",) * len(index)
         return replace(self, **changes)
 
+    def recounted(self) -> Resolved:
+        """The same rows, each of an image of its own, counted from 0."""
+        return replace(self, image=torch.arange(len(self), device=self.index.device), reasons={})
+
     def repeat(self, copies: int) -> Resolved:
         """Every row `copies` times, copy-major: row ``n * R + r``, as the copies of images lie in a batch."""
         return self.take(torch.arange(len(self), device=self.index.device).repeat(copies))

@@ -11,14 +11,14 @@ from torch import Tensor
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import a_kind
 from lit_coiba.core.targets import Resolved, ResolvedClass, Targets
-from lit_coiba.functional import cell_values, harmonic_mean, keyed_noise, pearson, ranks, resize_map
+from lit_coiba.functional import cell_values, harmonic_mean, pearson, ranks, resize_map
 from lit_coiba.metrics.batch import Explain, Model
 from lit_coiba.metrics.card import MetricCard
 from lit_coiba.metrics.faithfulness.removal import Output, Removal, chosen_by
 from lit_coiba.metrics.faithfulness.removal_metric import RemovalMetric, names_of
 from lit_coiba.metrics.maps import maps_of, not_finite
 from lit_coiba.metrics.shared import Shared
-from lit_coiba.perturbation.linear_imputation import impute_linearly
+from lit_coiba.perturbation.linear_imputation import imputation_noise, impute_linearly
 
 PERCENTAGES = (20, 40, 60, 80)  # of the pixels, the paper's
 
@@ -124,7 +124,7 @@ class ARCC(RemovalMetric):
             count, lowest = counts[copies % steps][:, None, None], (copies >= steps)[:, None, None]
             removed = torch.where(lowest, places[rows] >= pixels - count, places[rows] < count)
             images = removal.images[rows]
-            return impute_linearly(images, removed, self._noise(images, rows, copies, ids) if self.noise else None)
+            return impute_linearly(images, removed, imputation_noise(self.seed, self.noise, images, rows, copies, ids))
 
         most, least = removal.image_scores(2 * steps, made).unflatten(1, (2, steps)).mean(2).unbind(1)
         return (least - most).clamp(0, 1)
@@ -132,14 +132,6 @@ class ARCC(RemovalMetric):
     def forwards(self, size: tuple[int, int]) -> int:
         """See `Metric.forwards`; the explanation comes on top."""
         return 1 + 2 * len(PERCENTAGES)
-
-    def _noise(self, images: Tensor, rows: Tensor, copies: Tensor, ids: Sequence[str]) -> Tensor:
-        """Noise of some images ``(n, C, H, W)``, the same as that of `ROAD` at these percentages."""
-        drawn = [
-            keyed_noise(self.seed, [ids[row]], f"road {copy}", images.shape[1:])
-            for row, copy in zip(rows.tolist(), copies.tolist())
-        ]
-        return self.noise * torch.cat(drawn).to(images)
 
 
 def _classes(explained: Resolved) -> ResolvedClass:

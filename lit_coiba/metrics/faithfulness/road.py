@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError, check_choice, check_not_negative
-from lit_coiba.functional import cell_values, keyed_noise, ranks
+from lit_coiba.functional import cell_values, ranks
 from lit_coiba.metrics.card import MetricCard
 from lit_coiba.metrics.faithfulness.removal import OUTPUT, Output, Removal
 from lit_coiba.metrics.faithfulness.removal_metric import RemovalMetric
-from lit_coiba.perturbation.linear_imputation import impute_linearly
+from lit_coiba.perturbation.linear_imputation import imputation_noise, impute_linearly
 
 Order = Literal["both", "morf", "lerf"]
 
@@ -90,7 +90,7 @@ class ROAD(RemovalMetric):
             lowest = (self._orders[0] == "lerf") ^ (copies >= steps)
             removed = torch.where(lowest[:, None, None], places[rows] >= pixels - count, places[rows] < count)
             images = removal.images[rows]
-            return impute_linearly(images, removed, self._noise(images, rows, copies, ids) if self.noise else None)
+            return impute_linearly(images, removed, imputation_noise(self.seed, self.noise, images, rows, copies, ids))
 
         found = removal.image_scores(steps * len(self._orders), made).unflatten(1, (len(self._orders), steps))
         means = dict(zip(self._orders, found.mean(2).unbind(1)))
@@ -103,11 +103,3 @@ class ROAD(RemovalMetric):
     @property
     def _orders(self) -> tuple[str, ...]:
         return ("morf", "lerf") if self.order == "both" else (self.order,)
-
-    def _noise(self, images: Tensor, rows: Tensor, copies: Tensor, ids: Sequence[str]) -> Tensor:
-        """Noise of some images ``(n, C, H, W)``: of each sample other noise for each percentage and order."""
-        drawn = [
-            keyed_noise(self.seed, [ids[row]], f"road {copy}", images.shape[1:])
-            for row, copy in zip(rows.tolist(), copies.tolist())
-        ]
-        return self.noise * torch.cat(drawn).to(images)
