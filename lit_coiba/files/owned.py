@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -45,9 +46,12 @@ def check_own_folder(
         InputError: It has; the message names one of them.
     """
     try:
-        if not folder.is_dir() or made(folder):
+        if not folder.is_dir():
             return
-        for entry in sorted(folder.iterdir()):
+        entries = sorted(folder.iterdir())
+        if made(folder):  # after the list: another process of the same run may write the marker, then its files
+            return
+        for entry in entries:
             hidden, log = entry.name.startswith("."), entry.suffix in _LOGS
             if not (hidden or log or known(entry) or _is_empty(entry)):
                 raise InputError(
@@ -176,10 +180,14 @@ def check_apart(folder: Path, argument: str, images: Sequence[Path]) -> None:
 
 
 def _is_empty(entry: Path) -> bool:
-    """Whether nothing is in a file or a folder that could be lost."""
-    if entry.is_symlink():
-        return False
-    return not any(entry.iterdir()) if entry.is_dir() else entry.is_file() and not entry.stat().st_size
+    """Whether nothing is in a file or a folder that could be lost, or another process has removed it by now."""
+    try:
+        found = entry.lstat()
+        if stat.S_ISDIR(found.st_mode):
+            return not any(entry.iterdir())
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(found.st_mode) and not found.st_size
 
 
 def _real(path: Path) -> Path:

@@ -84,7 +84,7 @@ class ExplanationStore:
             begun = (path / FILE_NAME).exists()
             if not begun:
                 refuse_inside(path)
-                if list_blocks(blocks):
+                if list_blocks(blocks) and not (path / FILE_NAME).exists():  # another process writes it before a block
                     raise InputError(f"{blocks} has blocks but no {FILE_NAME} beside it: choose another folder")
                 path.mkdir(parents=True, exist_ok=True)
                 with suppress(FileExistsError):  # another process was faster; its manifest counts
