@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -29,45 +30,64 @@ BOTTLENECKS = ["coiba_fast", "iba_fast", "nib", "uni"]
 CAMS = ["grad_cam", "hires_cam", "layer_cam"]
 ATTENTION = ["attention_rollout", "chefer", "attn_lrp", "cp_lrp"]
 
-SUITE = "quick"  # of the real models; faithfulness+in_distribution costs three times as many forwards
+SUITE = "faithfulness+in_distribution"  # of the real models, whose images have no regions
+
+ALL = "faithfulness+cells+localisation+in_distribution"
+PARTS = ["--data", "SyntheticParts", "--data.batch_size", "20", "--suite", ALL, "--limit", "500"]
+AUTO = ["--trainer.precision", "auto"]
+HEADS = ["--methods", "head_attribution", "grad_cam"]
+WEIGHTS = "RUNS/weights.safetensors"  # what a command of FITS writes
+
+FITS: dict[str, list[str]] = {  # heads that do not come with lit-coiba; minutes each
+    "cnn_infodisent": [
+        *("-c", "configs/experiment/br_npa_high_resolution_synthetic_parts.yaml", "--model.teacher", "null"),
+        *("--model.head", "lit_coiba.heads.InfoDisentHead", "--trainer.max_epochs", "3"),
+    ],
+    "vit_br_npa": [
+        *("-c", "configs/experiment/infodisent_synthetic_parts.yaml", "--cache", "null"),
+        *("--model.head", "lit_coiba.heads.BRNPAHead", "--model.head.parts", "3", "--model.head.dropout", "0.2"),
+    ],
+}
 
 RUNS: dict[str, list[str]] = {
     "cnn": [
-        *("--methods", *GRADIENTS, *CAMS, "deep_lift", "composite_lrp", *FEWER, *BOTTLENECKS),
-        *("-c", "configs/model/synthetic_parts_cnn.yaml", "--data", "SyntheticParts", "--data.batch_size", "20"),
-        *("--suite", "faithfulness+cells+localisation+in_distribution", "--limit", "500"),
+        *("--methods", *GRADIENTS, "var_grad:n_samples=16", *CAMS, "score_cam:channels=64", "deep_lift"),
+        *("composite_lrp", *FEWER, *BOTTLENECKS, "-c", "configs/model/synthetic_parts_cnn.yaml", *PARTS),
     ],
     "vit": [
-        *("--methods", *GRADIENTS, *CAMS[:1], *ATTENTION, *FEWER, *BOTTLENECKS),
-        *("-c", "configs/model/synthetic_parts_vit.yaml", "--data", "SyntheticParts", "--data.batch_size", "20"),
-        *(
-            "--suite",
-            "faithfulness+cells+localisation+in_distribution",
-            "--limit",
-            "500",
-            "--trainer.precision",
-            "auto",
-        ),
+        *("--methods", *GRADIENTS, "var_grad:n_samples=16", "grad_cam", *ATTENTION, "vit_cx", *FEWER, *BOTTLENECKS),
+        *("-c", "configs/model/synthetic_parts_vit.yaml", *PARTS, *AUTO),
     ],
+    # Interpretable heads are models of their own: what a head itself says of its decision, beside Grad-CAM of it.
+    "cnn_br_npa": [*HEADS, "-c", "configs/model/br_npa_high_resolution_synthetic_parts.yaml", *PARTS],
+    "cnn_infodisent": [
+        *(*HEADS, "-c", "configs/model/br_npa_high_resolution_synthetic_parts.yaml", "--model.weights", WEIGHTS),
+        *(*PARTS, *AUTO),
+    ],
+    "vit_br_npa": [
+        *(*HEADS, "-c", "configs/model/infodisent_synthetic_parts.yaml", "--model.weights", WEIGHTS),
+        *(*PARTS, *AUTO),
+    ],
+    "vit_infodisent": [*HEADS, "-c", "configs/model/infodisent_synthetic_parts.yaml", *PARTS, *AUTO],
     "one_cell": [
         *("--methods", *GRADIENTS, *CAMS, "deep_lift", "composite_lrp", "occlusion", *BOTTLENECKS),
         *("-c", "configs/model/synthetic_parts_cnn_one_cell.yaml", "--data", "SyntheticParts"),
         *("--data.batch_size", "20", "--suite", "idsds+localisation+in_distribution", "--limit", "60"),
     ],
     "efficientnet": [
-        *("--methods", *GRADIENTS[:3], *CAMS[::2], "composite_lrp", "occlusion:window=32", *BOTTLENECKS[:2], "uni"),
+        *("--methods", *GRADIENTS, *CAMS, "composite_lrp", "occlusion:window=32", *BOTTLENECKS[:2], "uni"),
         *("--model.backbone.name", "tf_efficientnet_lite0"),
         *("--model.backbone.checkpoint", str(ASSETS / "models" / "tf_efficientnet_lite0.fp16.safetensors")),
         *("--data.root", str(ASSETS / "imagenet-samples" / "images"), "--data.batch_size", "10"),
-        *("--suite", SUITE, "--limit", "100", "--trainer.precision", "auto"),
+        *("--suite", SUITE, "--limit", "100", *AUTO),
     ],
     "caltech": [
-        *("--methods", *GRADIENTS[:3], "grad_cam", *ATTENTION[:3], *BOTTLENECKS[:3]),
+        *("--methods", *GRADIENTS, "grad_cam", *ATTENTION, *BOTTLENECKS[:3]),
         *("--model.backbone.name", "vit_small_patch14_dinov2", "--model.backbone.num_classes", "101"),
         *("--model.backbone.timm_kwargs", "{img_size: 168}"),
         *("--model.backbone.checkpoint", str(ASSETS / "models" / "vit_small_patch14_caltech101.fp16.safetensors")),
         *("--data.root", str(ASSETS / "caltech101" / "val"), "--data.batch_size", "10"),
-        *("--suite", SUITE, "--limit", "100", "--trainer.precision", "auto"),
+        *("--suite", SUITE, "--limit", "100", *AUTO),
     ],
 }
 
@@ -80,10 +100,23 @@ def run(name: str, runs: Path, limit: int | None = None, suite: str | None = Non
             words[words.index(option) + 1] = str(value)
     if shard is not None:
         words += ["--shard", shard]
+    if name in FITS:
+        words[words.index(WEIGHTS)] = str(fit(name, runs))
     status = main(["compare", *words, "--output", str(runs / name)])
     if status in (0, 3) and limit is None and suite is None:
         keep(name, runs / name / "scores", words)
     return status
+
+
+def fit(name: str, runs: Path) -> Path:
+    """Train a head, unless that is done; its weights."""
+    weights = runs / f"{name}.safetensors"
+    if not weights.exists():
+        written = {"class_path": "lit_coiba.callbacks.ExportWeights", "init_args": {"file": str(weights)}}
+        logs = ["--trainer.logger.init_args.save_dir", str(runs / "fits")]
+        if status := main(["fit", *FITS[name], *logs, "--trainer.callbacks", json.dumps([written])]):
+            sys.exit(status)
+    return weights
 
 
 def keep(name: str, scores: Path, words: list[str], command: str | None = None) -> None:

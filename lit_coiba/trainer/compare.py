@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lit_coiba.attribution.at_layers import at_layers
 from lit_coiba.attribution.presets import columns
 from lit_coiba.benchmark import Leaderboard
 from lit_coiba.core.errors import InputError, warn
@@ -57,16 +58,17 @@ def compare_place(output: str, data: BlockDataModule) -> Path:
     return place_of(output, "output", data, lambda found: is_marked(found, VERB))
 
 
-def methods_of(model: MethodComparison, words: list[str]) -> dict[str, AttributionMethod]:
+def methods_of(model: MethodComparison, words: list[str], layers: list[str]) -> dict[str, AttributionMethod]:
     """All methods by the names of their rows.
 
     Raises:
-        InputError: There is none, or two have one name.
+        InputError: There is none, or two have one name, or a layer cannot be used.
     """
     found = columns(words)
     if taken := found.keys() & model.methods.keys():
         raise InputError(f"methods: {printable(min(taken), 80)} is named twice: give your own another name")
     found |= model.methods
+    found = at_layers(found, model.network, layers) if layers else found
     for name in found:
         if not name or name.startswith(".") or Path(name).name != name:
             raise InputError(f"methods: {printable(name, 80)!r} cannot be the name of a folder: choose another")

@@ -45,6 +45,7 @@ class ScoringVerbs:
         output: str,
         methods: list[str] = [],  # noqa: B006 - never changed; the command line shows it
         suite: str = "quick",
+        layers: list[str] = [],  # noqa: B006 - never changed
         limit: int | None = None,
         shard: str | tuple[int, int] | None = None,
         if_changed: IfChanged = "refuse",
@@ -63,6 +64,8 @@ class ScoringVerbs:
                 colon: coiba_fast grad_cam coiba:beta=10.
             suite: What is measured: quick, faithfulness, localisation, robustness, sanity, in_distribution or full, or
                 a YAML file. Metrics given with the model take its place.
+            layers: Compare at the same layers (ML-Att): each method that has a layer has a row for each of these names
+                of modules, or middle and final; the others have one, at their own layer.
             limit: Number of images; evenly spaced over the dataset, unless its `limit_order` is ``first``.
             shard: Shard of the blocks, i/n, as in `explain`.
             if_changed: What to do if pictures, labels or weights have changed since: ``refuse`` or ``recompute``.
@@ -74,7 +77,7 @@ class ScoringVerbs:
         Raises:
             InputError: No method can explain the model, or `output` was made with other arguments.
         """
-        rows, metrics = methods_of(model, methods), metrics_of(model, suite)
+        rows, metrics = methods_of(model, methods, layers), metrics_of(model, suite)
         folder = compare_place(output, datamodule)
         passed = {"limit": limit, "shard": shard, "if_changed": if_changed}
         return compare(self, model, datamodule, rows, metrics, folder, pictures, **passed)

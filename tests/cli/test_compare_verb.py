@@ -37,11 +37,21 @@ def test_a_second_call_and_a_method_more(compare):
     assert methods == ["saliency", "random", "input_x_gradient", "Oracle", "Edges", "Center"]
 
 
+def test_at_the_same_layers(compare):
+    outcome = compare("--methods", "grad_cam", "layer_cam", "saliency", "--layers", "middle", "final")
+    assert outcome.status == 0
+    with open("runs/c/scores/leaderboard.csv") as file:
+        methods = list(dict.fromkeys(row["method"] for row in csv.DictReader(file)))
+    cams = [f"{name} at {place}" for name in ("grad_cam", "layer_cam") for place in ("middle", "final")]
+    assert methods[:5] == [*cams, "saliency (own layer)"]
+
+
 def test_what_is_refused(compare):
     for words, sentence in (
         ((), "methods: give at least one, such as"),
         (("--methods", "gradcam"), "methods: gradcam is no method: did you mean grad_cam?"),
         (("--methods", "saliency", "saliency"), "methods: saliency comes twice"),
+        (("--methods", "grad_cam", "--layers", "layer9"), "layer9"),
         (("--methods", "saliency", "--suite", "quik"), "suite quik does not exist: did you mean quick?"),
     ):
         outcome = compare(*words)

@@ -43,6 +43,7 @@ COMPARE = TrainerVerb(
   The same command again continues a stopped run; with a method more it computes that one.
     other arguments of a method           --methods coiba coiba:beta=10 rise:n_samples=1000
     what is measured                      --suite faithfulness (quick, localisation, robustness, sanity, full, ...)
+    the same layers for all (ML-Att)      --layers middle final
     boxes, for localization               --data.csv FILE
     a model trained by lit-coiba fit      --model.weights {CHECKPOINT}
     the label instead of the prediction   --model.targets label
