@@ -9,7 +9,7 @@ import yaml
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.missing_parts import MissingParts, missing_parts
 from lit_coiba.data.synthetic import SyntheticPartsDataset
-from lit_coiba.metrics.faithfulness.single_deletion_name import single_deletion_of
+from lit_coiba.metrics import IDSDS
 from lit_coiba.resources import resource
 from lit_coiba.training.removing import RemoveCell, missing_accuracy
 from tests.docs.test_checkpoints import card
@@ -34,7 +34,7 @@ def test_the_gate_holds_on_images_measured_anew(model):
     assert found.clean >= told.clean - 0.02
     assert found.in_distribution
     assert told.in_distribution
-    assert single_deletion_of(model)[0] == "idsds"
+    IDSDS().check_model(model)
 
 
 def test_the_card_is_that_of_the_file(model):
