@@ -74,6 +74,11 @@ RUNS: dict[str, list[str]] = {
         *("-c", "configs/model/synthetic_parts_cnn_one_cell.yaml", "--data", "SyntheticParts"),
         *("--data.batch_size", "20", "--suite", "idsds+localisation+in_distribution", "--limit", "60"),
     ],
+    "sanity": [
+        *("--methods", *GRADIENTS, "grad_cam", "layer_cam", "composite_lrp", "occlusion", *BOTTLENECKS),
+        *("-c", "configs/model/synthetic_parts_cnn.yaml", "--data", "SyntheticParts", "--data.batch_size", "20"),
+        *("--suite", "sanity", "--limit", "60"),
+    ],
     "efficientnet": [
         *("--methods", *GRADIENTS, *CAMS, "composite_lrp", "occlusion:window=32", *BOTTLENECKS[:2], "uni"),
         *("--model.backbone.name", "tf_efficientnet_lite0"),

@@ -17,8 +17,8 @@ def at_layers(
 ) -> dict[str, AttributionMethod]:
     """A row for each method and layer, so that no method is ahead of another for the layer that it looks at.
 
-    Maps of a late layer are coarse and centered, those of the input are fine and noisy: methods that differ in the layer
-    cannot be compared by their tables. A method that has no layer to choose keeps one row, marked ``(own layer)``.
+    Maps of a late layer are coarse and centered, those of the input are fine and noisy: a table of methods that look at
+    different layers ranks the layers too. A method that has no layer to choose keeps one row, marked ``(own layer)``.
 
     Args:
         methods: Name of the row -> method.

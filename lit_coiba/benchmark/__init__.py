@@ -3,13 +3,14 @@
 from lit_coiba.benchmark.keys import common_keys, finest_grid, names_of
 from lit_coiba.benchmark.leaderboard import Leaderboard
 from lit_coiba.benchmark.references import no_explanations, reference_row, references
-from lit_coiba.benchmark.sources import DatasetRegions, MethodSource, RegionSource, StoreSource
+from lit_coiba.benchmark.sources import DatasetRegions, MethodSource, RegionSource, StatisticsImages, StoreSource
 
 __all__ = [
     "DatasetRegions",
     "Leaderboard",
     "MethodSource",
     "RegionSource",
+    "StatisticsImages",
     "StoreSource",
     "common_keys",
     "finest_grid",

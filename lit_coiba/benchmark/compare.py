@@ -22,7 +22,7 @@ from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.printable import listed, printable
 from lit_coiba.core.targets import Resolved, Targets, resolve
 from lit_coiba.data.in_hand import Pictures, load_images
-from lit_coiba.metrics.batch import ScoredBatch, taken_baselines
+from lit_coiba.metrics.batch import Explain, ScoredBatch, taken_baselines
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.metrics.shared import Shared
 from lit_coiba.metrics.suites import load_suite
@@ -162,6 +162,13 @@ def _prepare(method: AttributionMethod, model: Any, images: Tensor) -> None:
         method.prepare(model, images)
 
 
+def _of_any_model(method: AttributionMethod, images: Tensor) -> Explain:
+    """A method as a function of the model, which for sanity checks is one with random layers."""
+    if not isinstance(method, BottleneckMethod):
+        return method.attribute
+    return lambda model, some, targets: method.of_model(model, images).attribute(model, some, targets)
+
+
 def _score(
     model: Any,
     images: Tensor,
@@ -179,7 +186,7 @@ def _score(
         batch = ScoredBatch(
             *(model, images[piece], rows.take(piece).recounted(), found[piece], ids),
             None if regions is None else regions[piece],
-            method=methods[name].attribute,
+            method=_of_any_model(methods[name], images),
             shared=shared,
         )
         for column, metric in metrics.items():

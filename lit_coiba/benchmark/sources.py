@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -29,11 +31,14 @@ class StoreSource(Source):
     Args:
         store: The explanations.
         keys: Those that are scored.
+        images: Where a bottleneck estimates the statistics of a copy of the model with random layers; None = it does
+            not explain these.
     """
 
-    def __init__(self, store: ExplanationStore, keys: Keys) -> None:
+    def __init__(self, store: ExplanationStore, keys: Keys, images: StatisticsImages | None = None) -> None:
         super().__init__(keys)
         self.store = store
+        self.images = images
         self.identity = store.manifest.digest
         self.settings = dict(current_identity(store.manifest.identity).get("method") or {})
         self._made_by: AttributionMethod | None = None
@@ -46,8 +51,11 @@ class StoreSource(Source):
         """
         if self._made_by is None:
             self._made_by = method_of(self.store, model)
+        method = self._made_by
+        if isinstance(method, BottleneckMethod) and self.images is not None:
+            method = method.of_model(model, self.images)
         with torch.enable_grad():
-            return self._made_by.attribute(model, images, targets)
+            return method.attribute(model, images, targets)
 
     def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
         """The maps as they are in the store ``(R, h, w)``."""
@@ -115,6 +123,27 @@ class RegionSource(Source):
         found = [self.regions.of(name) for name in ids]
         masks = torch.stack([unknown if region is None else region.float() for region in found])
         return adaptive_avg_pool2d(masks[:, None], self.grid)[:, 0]
+
+
+class StatisticsImages:
+    """Some images of a dataset, evenly spaced, as model input: where activation statistics are estimated anew.
+
+    Args:
+        dataset: The images; those that cannot be read are left out.
+        transform: Transform that makes them model input.
+        count: How many.
+    """
+
+    def __init__(self, dataset: ImageDataset, transform: Transform, count: int = 64) -> None:
+        self.dataset = dataset
+        self.transform = transform
+        self.count = count
+
+    def __iter__(self) -> Iterator[Tensor]:
+        shown = min(self.count, len(self.dataset))
+        for number in range(shown):
+            with suppress(Exception):  # whatever a user's dataset raises: it is reported where the image is explained
+                yield self.transform(self.dataset.image(number * len(self.dataset) // shown)).unsqueeze(0)
 
 
 class DatasetRegions:

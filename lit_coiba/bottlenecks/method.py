@@ -52,6 +52,7 @@ class BottleneckMethod(AttributionMethod):
         self._evaluator = BatchedEvaluator(chunk)
         self._slot = StatisticsSlot(statistics)
         self._priors = PriorSlot()
+        self._other: tuple[str, BottleneckMethod] | None = None  # see `of_model`: digest of the model, its method
 
     def prepare(self, model: Network, loader: Iterable[Any]) -> None:
         """Estimate the statistics over `loader` in one pass; if no layers are given, the leak test chooses them.
@@ -93,6 +94,29 @@ class BottleneckMethod(AttributionMethod):
         if statistics.leak is None and (found := self._leak_test(model, statistics, images)) is not None:
             self._slot.replace(statistics.with_leak(found))
         return self._slot.of(model)
+
+    def of_model(self, model: Network, images: Iterable[Any]) -> BottleneckMethod:
+        """This method; for the same network with other weights a copy, with that one's own statistics.
+
+        Sanity checks ask a method to explain copies of a model whose layers are random. The copy has the same layers,
+        also where a leak test chose them.
+
+        Args:
+            model: The model that is to be explained.
+            images: Where its statistics are estimated, if it is another one.
+
+        Raises:
+            InputError: There are fewer than two images.
+        """
+        own, digest = self._slot.held(), model.digest()
+        if own is None or own.model == digest:
+            return self
+        if self._other is None or self._other[0] != digest:
+            copy = type(self)(**{**self.arguments(), "statistics": None})
+            found = estimate_statistics(model, self.statistics_layers(model), images)
+            copy.set_statistics(model, found if own.leak is None else found.with_leak(own.leak), ())
+            self._other = digest, copy
+        return self._other[1]
 
     def _leak_test(self, model: Network, statistics: ActivationStatistics, images: Iterable[Tensor]) -> LeakTest | None:
         """The test that chooses layers, on batches of `images`; None = there is nothing to choose."""

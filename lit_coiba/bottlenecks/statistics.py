@@ -159,6 +159,10 @@ class StatisticsSlot:
         """What the file holds, if one was given."""
         return ActivationStatistics.load(self.file) if self.file is not None else None
 
+    def held(self) -> ActivationStatistics | None:
+        """What is used, or would be: unchecked, for any model."""
+        return self.given() if self._statistics is None else self._statistics
+
     def fill(self, model: Network, statistics: ActivationStatistics) -> None:
         """Use `statistics`, which must be of `model`, from now on."""
         statistics.check(model)

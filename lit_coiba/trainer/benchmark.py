@@ -10,6 +10,7 @@ from lit_coiba.benchmark import (
     DatasetRegions,
     Leaderboard,
     RegionSource,
+    StatisticsImages,
     StoreSource,
     common_keys,
     finest_grid,
@@ -110,7 +111,8 @@ def benchmark(
     keys = common_keys(opened, run.images.ids)
     model.regions = regions = DatasetRegions(run.images, run.datamodule.transform)
     oracle = RegionSource(regions, keys, finest_grid(opened)) if regions.known else None
-    sources: dict[str, Source] = {name: StoreSource(store, keys) for name, store in stores.items()}
+    images = StatisticsImages(run.images, run.datamodule.transform)
+    sources: dict[str, Source] = {name: StoreSource(store, keys, images) for name, store in stores.items()}
     sources |= references(keys, stores, oracle)
     model.check_metrics(regions)
     if any("regions" in metric.needs for metric in model.metrics.values()) or oracle is not None:

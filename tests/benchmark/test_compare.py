@@ -5,8 +5,9 @@ import torch
 
 from lit_coiba.attribution import AttnLRP, RandomMap, Saliency
 from lit_coiba.benchmark.compare import compare
+from lit_coiba.bottlenecks import IBA
 from lit_coiba.core.errors import InputError
-from lit_coiba.metrics import SRG, Deletion, PointingGame, Sparseness
+from lit_coiba.metrics import SRG, Deletion, ModelRandomization, PointingGame, Sparseness
 from tests._testers import tiny
 
 METRICS = {"srg": SRG(grid_size=2, baseline="auto"), "gini": Sparseness()}
@@ -85,3 +86,10 @@ def test_tokens_on_a_cnn_are_refused_in_one_sentence():
 def test_a_grid_that_splits_a_patch_is_refused(model, images):
     with pytest.raises(InputError, match="grid_size is 3 x 3, which splits patches: the model has 4 x 4 of them"):
         compare(model, images, ["random"], suite={"srg": SRG(grid_size=3, baseline="tokens")})
+
+
+@pytest.mark.filterwarnings("ignore:.*survive pure noise")
+def test_bottlenecks_explain_a_model_whose_layers_are_random(model, images):
+    sanity = {"mprt": ModelRandomization(layers=2)}
+    found = compare(model, images, {"iba": IBA(steps=2, copies=2)}, suite=sanity)
+    assert found.board.scores["iba"]["mprt"].isfinite().all()

@@ -121,3 +121,32 @@ def test_a_layer_that_is_not_there_is_refused_before_the_data_is_read(method, mo
     named = method(["blocks.9"]) if method is CoIBA else method("blocks.9")
     with pytest.raises(InputError, match=r"blocks\.9"):
         named.prepare(model, unread())
+
+
+def test_a_copy_of_the_model_with_other_weights_has_statistics_of_its_own(model, images):
+    method = Surprise()
+    assert method.of_model(model, unread) is method  # nothing is prepared: it says so when it is asked to explain
+    method.prepare(model, images)
+    assert method.of_model(model, unread) is method
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.model.blocks[0].mlp.fc1.weight.normal_()
+    with pytest.raises(InputError, match="other weights"):
+        method.attribute(other, images, 1)
+    anew = Surprise()
+    anew.prepare(other, images)
+    found = method.of_model(other, images)
+    assert torch.equal(found.attribute(other, images, 1), anew.attribute(other, images, 1))
+    assert method.of_model(other, unread) is found  # once for each model
+    assert method.of_model(model, unread) is method
+
+
+def test_a_copy_of_the_model_has_the_layers_that_the_leak_test_chose(model, images):
+    method = CoIBA(copies=2, steps=2)
+    method.prepare(model, images)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.model.head.weight.normal_()
+    held = method.of_model(other, images)._slot.of(other)
+    assert held.leak == method._slot.of(model).leak is not None
+    assert held.model != method._slot.of(model).model

@@ -26,8 +26,8 @@ class ModelRandomization(ExplainingMetric):
     model now, which is 1 unless the method is random or the maps are of something else.
 
     The trained model is copied, never changed. See `RandomLayers` for what becomes of each layer. A method with
-    activation statistics has to estimate them for the model that it is given: statistics of the trained model belong to
-    that one, and the method refuses the random one.
+    activation statistics has to estimate them for the model that it is given, as `BottleneckMethod.of_model` does and
+    ``compare`` and ``benchmark`` ask it to: statistics of the trained model belong to that one.
 
     Args:
         order: ``cascade`` = layers become random from the top down and stay so (paper), ``independent`` = one at a
