@@ -73,11 +73,10 @@ def common_keys(stores: Sequence[ExplanationStore], ids: Sequence[str]) -> Keys:
     shared = sorted(set.intersection(*found))
     if not shared:
         names = listed(store.path for store in stores)
-        what = "stores" if len(stores) > 1 else "store"
+        what, same = ("stores", " and of the same class in all of them") if len(stores) > 1 else ("store", "")
+        cause = _difference(stores) or "; give stores of the same data and targets"
         raise InputError(
-            f"{what} {names}: no explanation is of the data's images"
-            f"{' and of the same class in all of them' if len(stores) > 1 else ''}, so nothing can be compared: give"
-            " stores of the same data and targets"
+            f"{what} {names}: no explanation is of the data's images{same}, so nothing can be compared{cause}"
         )
     if others := sorted(set.union(*found) - set(shared)):
         warn(f"{_left_out(shared, others)}{_cause(stores, asked)}", stacklevel=2)
@@ -88,18 +87,25 @@ def common_keys(stores: Sequence[ExplanationStore], ids: Sequence[str]) -> Keys:
 
 
 def _cause(stores: Sequence[ExplanationStore], asked: Collection[str]) -> str:
-    """Why stores explain different classes or images, and what to do, as the end of a sentence; empty if unknown."""
+    """Why stores explain different classes or images, and what to do, as the end of a sentence."""
+    if difference := _difference(stores):
+        return difference
+    failed = {store.path.name: {failure.id for failure in store.failures()} & set(asked) for store in stores}
+    most = max(failed, key=lambda name: len(failed[name]))
+    if count := len(failed[most]):
+        return f"; {count:,} images failed in {most}: after fixing the files, explain with --retry_failed true"
+    return "; explain with the same command until nothing is missing"
+
+
+def _difference(stores: Sequence[ExplanationStore]) -> str:
+    """In which argument stores differ, and what to do, as the end of a sentence; empty if in none of the usual ones."""
     for key, what, remedy in _CAUSES:
         values = [current_identity(store.manifest.identity).get(key) for store in stores]
         first, other = 0, next((k for k, value in enumerate(values) if value != values[0]), 0)
         if other:
             told = [f"{stores[k].path.name} {printable(target_text(values[k]), 40)}" for k in (first, other)]
             return f"; {what} differ ({told[0]}, {told[1]}): {remedy}"
-    failed = {store.path.name: {failure.id for failure in store.failures()} & set(asked) for store in stores}
-    most = max(failed, key=lambda name: len(failed[name]))
-    if count := len(failed[most]):
-        return f"; {count:,} images failed in {most}: after fixing the files, explain with --retry_failed true"
-    return "; explain with the same command until nothing is missing"
+    return ""
 
 
 def _left_out(shared: list[tuple[str, int]], others: list[tuple[str, int]]) -> str:
