@@ -19,24 +19,20 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import statistics
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from benchmarks import tokens
 from benchmarks._models import caltech_vit, efficientnet_lite0, pictures, synthetic_parts_cnn
+from benchmarks._peers import flipped, installed, torchcam_areas
+from benchmarks._race import counted, race
 from lit_coiba.attribution.presets import columns
 from lit_coiba.backbones import Backbone
 from lit_coiba.data import SyntheticParts
@@ -59,24 +55,9 @@ from lit_coiba.trainer import Trainer
 IMAGENET = "imagenet-samples/images"
 STEPS = 28  # of eight rows at 224 pixels
 FASTER = 2.0  # times as fast as fp32 that bf16 has to be
-APART = 0.005  # most that scores in bf16 may differ by
+APART = 0.005  # most that mean scores in bf16 may differ by
 SHARE = 0.6  # of the forwards of the parts, at most
 STORES = ["saliency", "input_x_gradient", "integrated_gradients", "grad_cam", "layer_cam"]
-CLOCKS: dict[str, Callable[[], float]] = {"elapsed": time.perf_counter, "processor": time.process_time}
-
-Side = Callable[[], Tensor]  # one way to make the same scores
-
-
-@contextmanager
-def counted(model: nn.Module) -> Iterator[list[int]]:
-    """The sizes of the batches that go through a network's first convolution."""
-    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
-    seen: list[int] = []
-    handle = first.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    try:
-        yield seen
-    finally:
-        handle.remove()
 
 
 def coarse_maps(images: Tensor, cells: int = 7) -> Tensor:
@@ -89,97 +70,9 @@ def coarse_maps(images: Tensor, cells: int = 7) -> Tensor:
     return places.view_as(coarse).float()
 
 
-def race(title: str, model: nn.Module, theirs: Side, ours: Side, rounds: int, apart: float) -> dict[str, float]:
-    """Compare two sides and print it; the ratios theirs / ours by clock, at equal forwards.
-
-    Args:
-        title: What is compared.
-        model: The network.
-        theirs: The other side.
-        ours: Our side.
-        rounds: Number of rounds.
-        apart: Most that scores may differ by.
-    """
-    sides, images, seconds = {"theirs": theirs, "ours": ours}, dict[str, int](), dict[tuple[str, str], list[float]]()
-    scores = dict[str, Tensor]()
-    for _ in range(rounds):
-        for name, side in sides.items():
-            with counted(model) as seen:
-                began = {clock: now() for clock, now in CLOCKS.items()}
-                scores[name] = side()
-                for clock, now in CLOCKS.items():
-                    seconds.setdefault((name, clock), []).append(now() - began[clock])
-            images[name] = sum(seen)
-    gap = float((scores["theirs"].double() - scores["ours"].double()).abs().max())
-    print(f"{title}: scores differ by at most {gap:.1e}; images {images['theirs']:,} and {images['ours']:,}")
-    assert gap <= apart, f"scores differ by {gap}, more than {apart}"
-    equal = {}
-    for clock in CLOCKS:
-        pairs = zip(seconds["theirs", clock], seconds["ours", clock])
-        ratio = statistics.median(other / own for other, own in pairs)
-        equal[clock] = ratio * images["ours"] / images["theirs"]
-        told = [statistics.median(seconds[name, clock]) for name in sides]
-        said = f"    {clock}: {told[0]:.2f} s and {told[1]:.2f} s, ratio {ratio:.2f}"
-        print(f"{said}, at equal forwards {equal[clock]:.2f}", flush=True)
-    return equal
-
-
-def flipped(model: Backbone, images: Tensor, targets: Tensor, maps: Tensor, step: int) -> Tensor:
-    """Quantus' curve without the clean image ``(B, K)``, to zeros by `step` whole pixels.
-
-    Its check of the step, which forgets the channels, is left out: whole pixels of three channels do not pass it.
-    """
-    quantus = importlib.import_module("quantus")
-    flipping = quantus.PixelFlipping(
-        features_in_step=images.shape[1] * step,
-        perturb_baseline=0.0,
-        **{"abs": False, "normalise": False, "disable_warnings": True, "display_progressbar": False},
-    )
-    called = {"softmax": True, "device": "cpu", "batch_size": len(images)}
-    with mock.patch("quantus.helpers.asserts.assert_features_in_step"):
-        found = flipping(model, images.numpy(), targets.numpy(), maps[:, None].numpy(), **called)
-    return torch.tensor(np.array(found))
-
-
-def torchcam_areas(model: Backbone, images: Tensor, targets: Tensor, maps: Tensor, steps: int) -> Tensor:
-    """Mean areas of torch-cam's deletion and insertion ``(2,)``, of maps that are there."""
-    metric = importlib.import_module("torchcam.metrics").DeletionInsertionMetric(
-        Given(model, maps), lambda logits: logits.softmax(-1), steps=steps
-    )
-    metric.update(images, targets.tolist())
-    return torch.tensor([metric.summary()[name] for name in ("deletion_auc", "insertion_auc")])
-
-
-class Given:
-    """What torch-cam takes maps from: they are there already, and cost nothing."""
-
-    def __init__(self, model: nn.Module, maps: Tensor) -> None:
-        self.model = model
-        self._maps = maps
-
-    def __call__(self, class_idx: Any = None, scores: Any = None, **more: Any) -> list[Tensor]:
-        """The maps, of one layer."""
-        return [self._maps]
-
-    def fuse_cams(self, cams: list[Tensor]) -> Tensor:
-        """The maps."""
-        return cams[0]
-
-    def _hooks_off(self) -> nullcontext[None]:
-        return nullcontext()
-
-
 def verdict(held: bool) -> str:
     """A word for whether a promise was kept."""
     return "yes" if held else "NO"
-
-
-def installed(name: str) -> bool:
-    """Whether a package can be compared with; says so where it cannot."""
-    if find_spec(name) is None:
-        print(f"{name} is not installed: it is left out")
-        return False
-    return True
 
 
 def curves(count: int, rounds: int) -> None:
@@ -257,7 +150,7 @@ def halved(name: str, model: Backbone, folder: str, count: int, rounds: int) -> 
         with torch.autocast("cpu", torch.bfloat16, enabled=low):
             return torch.stack([metric.score(model, images, targets, maps, shared) for metric in metrics])
 
-    ratios = race(f"{name}, fp32 and bf16", model, lambda: scored(False), lambda: scored(True), rounds, APART)
+    ratios = race(f"{name}, fp32 and bf16", model, lambda: scored(False), lambda: scored(True), rounds, APART, True)
     print(f"    at least {FASTER:.0f} times as fast: {verdict(ratios['processor'] >= FASTER)}")
 
 

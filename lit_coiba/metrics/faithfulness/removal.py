@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.backbones.tokens import TokenDropping
-from lit_coiba.core.batched_evaluator import CPU_PIXELS, report_progress
+from lit_coiba.core.batched_evaluator import report_progress
 from lit_coiba.core.behavior import behavior_of
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
@@ -28,6 +28,7 @@ Read = Callable[[Resolved, Any], Tensor]  # n rows, the model's output for n ima
 
 OUTPUT: Output = "prob"  # of a class, where neither the target nor the user says another one
 CHUNK = 64  # images a forward, on a GPU
+CPU_PIXELS = 4 * 224 * 224  # of a forward on a CPU, whose caches more would leave
 
 
 def score_of(resolved: Resolved, out: Any) -> Tensor:
