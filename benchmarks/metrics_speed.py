@@ -150,8 +150,9 @@ def halved(name: str, model: Backbone, folder: str, count: int, rounds: int) -> 
         with torch.autocast("cpu", torch.bfloat16, enabled=low):
             return torch.stack([metric.score(model, images, targets, maps, shared) for metric in metrics])
 
-    ratios = race(f"{name}, fp32 and bf16", model, lambda: scored(False), lambda: scored(True), rounds, APART, True)
+    ratios = race(f"{name}, fp32 and bf16", model, lambda: scored(False), lambda: scored(True), rounds)
     print(f"    at least {FASTER:.0f} times as fast: {verdict(ratios['processor'] >= FASTER)}")
+    print(f"    means within {APART}: {verdict(ratios['gap'] <= APART)} ({count} images)")
 
 
 def quarter() -> dict[str, Metric]:

@@ -232,8 +232,10 @@ class Removal:
         """Images a forward."""
         if self._chunk is not None:
             return self._chunk
-        pixels = self.size[0] * self.size[1]
-        return max(1, CPU_PIXELS // pixels) if self.images.device.type == "cpu" else CHUNK
+        if self.images.device.type != "cpu":
+            return CHUNK
+        room = CPU_PIXELS * (2 if torch.is_autocast_enabled("cpu") else 1)  # of two bytes each
+        return max(1, room // (self.size[0] * self.size[1]))
 
 
 def clean_key(model: Model) -> tuple[str, int]:
