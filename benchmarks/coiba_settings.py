@@ -21,14 +21,27 @@ from benchmarks.leaderboards import RESULTS, RUNS
 from lit_coiba.cli import main
 from lit_coiba.functional import paired_intervals
 
+
+def blocks(first: int, end: int) -> str:
+    """Norms of some blocks of a vision transformer, as a word of ``--methods`` has them."""
+    return f"[{','.join(f'blocks.{number}.norm1' for number in range(first, end))}]"
+
+
 PAPER = "coiba"
 SETTINGS = [
     PAPER,
-    *("coiba_fast", "coiba_fast:beta=0.3", "coiba_fast:beta=3", "coiba_fast:beta=10", "coiba_fast:beta=30"),
-    *("coiba_fast:steps=20", "coiba_fast:beta=3,steps=20", "coiba_fast:information=mean"),
+    *("coiba_fast", "coiba_fast:beta=0.3", "coiba_fast:beta=3", "coiba_fast:beta=10"),
+    *("coiba_fast:steps=20", "coiba_fast:steps=40", "coiba_fast:beta=3,steps=20", "coiba_fast:information=mean"),
+    *("coiba_fast:layers=EARLIER", "coiba_fast:layers=LATER"),
 ]
+LAYERS = {  # in the place of the default layers: more of them below, or the last ones alone
+    "cnn": {"EARLIER": "[layer1.0]", "LATER": "[layer2.0,layer2.1]"},
+    "vit": {"EARLIER": blocks(0, 6), "LATER": blocks(4, 6)},
+    "efficientnet": {"EARLIER": "[blocks.3.0,blocks.3.1,blocks.3.2]", "LATER": "[blocks.4.1,blocks.4.2]"},
+    "caltech": {"EARLIER": blocks(2, 12), "LATER": blocks(8, 12)},
+}
 METRICS = ("srg", "sds", "energy_gain")
-IMAGES = {"cnn": 24, "vit": 24, "efficientnet": 60, "caltech": 50}
+IMAGES = {"cnn": 60, "vit": 60, "efficientnet": 24, "caltech": 24}
 OWN = {  # arguments of the leaderboards that are others here: images that are in none of them
     "cnn": ["--data.split", "val"],
     "vit": ["--data.split", "val"],
@@ -42,7 +55,7 @@ def command(name: str, runs: Path) -> list[str]:
     given = list(RUNS[name])
     start = given.index("--methods")
     end = next(k for k, word in enumerate(given) if k > start and word.startswith("-"))
-    given[start:end] = ["--methods", *SETTINGS]
+    given[start:end] = ["--methods", *(_of_model(setting, name) for setting in SETTINGS)]
     given[given.index("--suite") + 1] = "quick"
     given[given.index("--limit") + 1] = str(IMAGES[name])
     if name == "efficientnet":
@@ -65,9 +78,10 @@ def gains(runs: Path) -> dict[tuple[str, str, str], tuple[float, float, float]]:
         scores: dict[tuple[str, str], list[float]] = {}
         for row in pq.read_table(file).to_pylist():
             scores.setdefault((row["method"], row["metric"]), []).append(row["score"])
-        for setting in (word.replace(":", " ") for word in SETTINGS[1:]):
+        for setting in SETTINGS[1:]:
+            row = _of_model(setting, name).replace(":", " ")
             for metric in METRICS:
-                ours, paper = scores.get((setting, metric)), scores.get((PAPER, metric))
+                ours, paper = scores.get((row, metric)), scores.get((PAPER, metric))
                 if ours and paper and len(ours) == len(paper):
                     difference = torch.tensor(ours, dtype=torch.float64) - torch.tensor(paper, dtype=torch.float64)
                     found[name, setting, metric] = tuple(paired_intervals(difference.unsqueeze(1))[0])
@@ -77,21 +91,24 @@ def gains(runs: Path) -> dict[tuple[str, str, str], tuple[float, float, float]]:
 def summary(runs: Path) -> str:
     """A table in Markdown: a row per setting, a column per model and metric; stars where the interval leaves out 0."""
     found = gains(runs)
-    columns = [(m, k) for m in IMAGES for k in METRICS if any((m, s, k) in found for s in _shown())]
+    columns = [(m, k) for m in IMAGES for k in METRICS if any((m, s, k) in found for s in SETTINGS[1:])]
     lines = ["| setting | " + " | ".join(f"{m}: {k}" for m, k in columns) + " | better | worse |"]
     lines.append("|---|" + "--:|" * (len(columns) + 2))
-    for setting in _shown():
+    for setting in SETTINGS[1:]:
         cells, better, worse = [], 0, 0
         for model, metric in columns:
             mean, low, high = found.get((model, setting, metric), (float("nan"),) * 3)
             better, worse = better + (low > 0), worse + (high < 0)
             cells.append(f"{mean:+.3f}{'*' if low > 0 or high < 0 else ''}")
-        lines.append(f"| {setting} | " + " | ".join(cells) + f" | {better} | {worse} |")
+        lines.append(f"| {setting.replace(':', ' ')} | " + " | ".join(cells) + f" | {better} | {worse} |")
     return "\n".join(lines) + "\n"
 
 
-def _shown() -> list[str]:
-    return [word.replace(":", " ") for word in SETTINGS[1:]]
+def _of_model(setting: str, name: str) -> str:
+    """A setting with the layers of a model."""
+    for word, layers in LAYERS[name].items():
+        setting = setting.replace(word, layers)
+    return setting
 
 
 if __name__ == "__main__":
