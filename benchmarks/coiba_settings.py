@@ -35,7 +35,7 @@ SETTINGS = [
     *("coiba_fast:layers=EARLIER", "coiba_fast:layers=LATER"),
 ]
 LAYERS = {  # in the place of the default layers: more of them below, or the last ones alone
-    "cnn": {"EARLIER": "[layer1.0]", "LATER": "[layer2.0,layer2.1]"},
+    "cnn": {"EARLIER": "[maxpool,layer1.0,layer1.1]", "LATER": "[layer2.0,layer2.1]"},
     "vit": {"EARLIER": blocks(0, 6), "LATER": blocks(4, 6)},
     "efficientnet": {"EARLIER": "[blocks.3.0,blocks.3.1,blocks.3.2]", "LATER": "[blocks.4.1,blocks.4.2]"},
     "caltech": {"EARLIER": blocks(2, 12), "LATER": blocks(8, 12)},
