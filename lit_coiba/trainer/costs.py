@@ -21,7 +21,7 @@ def explaining(run: BlockRun[Explainer], blocks: Sequence[int]) -> str:
     card, name = run.model.method.card, type(run.model.method).__name__
     ranks = getattr(run.model.target, "ranks", None) or 1
     maps = f"{ranks} maps an image" if ranks > 1 else "a map an image"
-    cost = "" if card.cost == AttributionMethod.card.cost else f"; cost of a map: {card.cost}"
+    cost = "" if card.cost == AttributionMethod.card.cost else f"; cost of a map by default: {card.cost}"
     return f"explaining {_images(run, blocks)} with {name}, {maps}{cost}; {_device(run)}"
 
 
