@@ -230,10 +230,8 @@ class Removal:
 
     def _at_once(self) -> int:
         """Images a forward."""
-        if self._chunk is not None:
-            return self._chunk
-        if self.images.device.type != "cpu":
-            return CHUNK
+        if self._chunk is not None or self.images.device.type != "cpu":
+            return self._chunk or CHUNK
         room = CPU_PIXELS * (2 if torch.is_autocast_enabled("cpu") else 1)  # of two bytes each
         return max(1, room // (self.size[0] * self.size[1]))
 
