@@ -1,12 +1,15 @@
 """The short form of the leaderboards in docs/results, as Markdown: a few metrics of every model.
 
-python -m benchmarks.results_page
+python -m benchmarks.results_page            # the tables of docs/results/README.md
+python -m benchmarks.results_page --readme   # the table of README.md
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import math
+import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
@@ -16,6 +19,22 @@ MODELS = {
     "efficientnet": "ImageNet, EfficientNet-Lite0",
     "caltech": "Caltech-101, ViT-S",
 }
+HEADS = {
+    "cnn_br_npa": "BR-NPA on the ResNet, high resolution",
+    "cnn_infodisent": "InfoDisent on the ResNet, high resolution",
+    "vit_infodisent": "InfoDisent on the ViT",
+    "vit_br_npa": "BR-NPA on the ViT",
+}
+COLUMNS = {  # of the table of README.md
+    ("cnn", "srg"): "CNN: SRG",
+    ("cnn", "energy_gain"): "CNN: energy gain",
+    ("vit", "srg"): "ViT: SRG",
+    ("vit", "energy_gain"): "ViT: energy gain",
+    ("efficientnet", "srg"): "EfficientNet-Lite0: SRG",
+    ("caltech", "srg"): "ViT-S: SRG",
+}
+ROWS = ("coiba_fast", "iba_fast", "integrated_gradients steps=16", "input_x_gradient", "composite_lrp", "attn_lrp")
+ROWS += ("saliency", "grad_cam", "uni", "Edges", "Center", "Random", "Oracle")
 METRICS = ("insertion - deletion", "srg", "sds", "energy_gain")
 TRUTH = "energy_gain"  # on SyntheticParts the parts alone decide the class
 
@@ -29,6 +48,24 @@ def cells(name: str) -> dict[tuple[str, str], dict[str, str]]:
         return {(row["method"], row["metric"]): row for row in csv.DictReader(opened)}
 
 
+def cell(row: dict[str, str] | None) -> str:
+    """A mean with half of its interval, bold where no other method is better."""
+    if row is None or math.isnan(float(row["mean"])):
+        return "-"
+    text = f"{float(row['mean']):.3f} ± {(float(row['high']) - float(row['low'])) / 2:.3f}"
+    return f"**{text}**" if row["leads"] == "True" else text
+
+
+def readme() -> list[str]:
+    """Lines of the table of README.md: some methods on all models."""
+    found = {name: cells(name) for name in MODELS}
+    lines = [f"| | {' | '.join(COLUMNS.values())} |", "|---|" + "--:|" * len(COLUMNS)]
+    for method in ROWS:
+        shown = [cell(found[name].get((method, metric))) for name, metric in COLUMNS]
+        lines.append(f"| {method.partition(' ')[0]} | {' | '.join(shown)} |")
+    return lines
+
+
 def short(name: str) -> list[str]:
     """Lines of the short table of one model, the methods in the order of the first metric."""
     found = cells(name)
@@ -38,18 +75,10 @@ def short(name: str) -> list[str]:
         return []
     methods.sort(key=lambda method: -float(found[method, metrics[0]]["mean"]))
     count = max(int(row["samples"]) for row in found.values())
-    lines = [f"**{MODELS[name]}**, {count} images", "", "| method | " + " | ".join(metrics) + " |"]
+    lines = [f"**{(MODELS | HEADS)[name]}**, {count} images", "", "| method | " + " | ".join(metrics) + " |"]
     lines.append("|---|" + "--:|" * len(metrics))
     for method in methods:
-        shown = []
-        for metric in metrics:
-            row = found.get((method, metric))
-            if row is None or math.isnan(float(row["mean"])):
-                shown.append("-")
-                continue
-            half = (float(row["high"]) - float(row["low"])) / 2
-            text = f"{float(row['mean']):.3f} ± {half:.3f}"
-            shown.append(f"**{text}**" if row["leads"] == "True" else text)
+        shown = [cell(found.get((method, metric))) for metric in metrics]
         lines.append(f"| {method} | " + " | ".join(shown) + " |")
     return [*lines, ""]
 
@@ -69,7 +98,12 @@ def predictors(name: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    for model in MODELS:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--readme", action="store_true", help="the table of README.md alone")
+    if parser.parse_args().readme:
+        print("\n".join(readme()))
+        sys.exit()
+    for model in (*MODELS, *HEADS):
         print("\n".join(short(model)))
     print("Kendall's tau with the energy gain on the parts:")
     for model in (*MODELS, "one_cell"):
