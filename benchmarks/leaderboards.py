@@ -32,8 +32,9 @@ ATTENTION = ["attention_rollout", "chefer", "attn_lrp", "cp_lrp"]
 
 SUITE = "faithfulness+in_distribution"  # of the real models, whose images have no regions
 
-ALL = "faithfulness+cells+localisation+in_distribution"
-PARTS = ["--data", "SyntheticParts", "--data.batch_size", "20", "--suite", ALL, "--limit", "500"]
+FEW = "cells+localisation+in_distribution"
+ALL = f"faithfulness+{FEW}"
+PARTS = ["--data", "SyntheticParts", "--data.batch_size", "20", "--limit", "500", "--suite"]
 AUTO = ["--trainer.precision", "auto"]
 HEADS = ["--methods", "head_attribution", "grad_cam"]
 WEIGHTS = "RUNS/weights.safetensors"  # what a command of FITS writes
@@ -52,23 +53,23 @@ FITS: dict[str, list[str]] = {  # heads that do not come with lit-coiba; minutes
 RUNS: dict[str, list[str]] = {
     "cnn": [
         *("--methods", *GRADIENTS, "var_grad:n_samples=16", *CAMS, "score_cam:channels=64", "deep_lift"),
-        *("composite_lrp", *FEWER, *BOTTLENECKS, "-c", "configs/model/synthetic_parts_cnn.yaml", *PARTS),
+        *("composite_lrp", *FEWER, *BOTTLENECKS, "-c", "configs/model/synthetic_parts_cnn.yaml", *PARTS, ALL),
     ],
     "vit": [
         *("--methods", *GRADIENTS, "var_grad:n_samples=16", "grad_cam", *ATTENTION, "vit_cx", *FEWER, *BOTTLENECKS),
-        *("-c", "configs/model/synthetic_parts_vit.yaml", *PARTS, *AUTO),
+        *("-c", "configs/model/synthetic_parts_vit.yaml", *PARTS, ALL, *AUTO),
     ],
     # Interpretable heads are models of their own: what a head itself says of its decision, beside Grad-CAM of it.
-    "cnn_br_npa": [*HEADS, "-c", "configs/model/br_npa_high_resolution_synthetic_parts.yaml", *PARTS],
+    "cnn_br_npa": [*HEADS, "-c", "configs/model/br_npa_high_resolution_synthetic_parts.yaml", *PARTS, FEW],
     "cnn_infodisent": [
         *(*HEADS, "-c", "configs/model/br_npa_high_resolution_synthetic_parts.yaml", "--model.weights", WEIGHTS),
-        *(*PARTS, *AUTO),
+        *(*PARTS, FEW, *AUTO),
     ],
     "vit_br_npa": [
         *(*HEADS, "-c", "configs/model/infodisent_synthetic_parts.yaml", "--model.weights", WEIGHTS),
-        *(*PARTS, *AUTO),
+        *(*PARTS, FEW, *AUTO),
     ],
-    "vit_infodisent": [*HEADS, "-c", "configs/model/infodisent_synthetic_parts.yaml", *PARTS, *AUTO],
+    "vit_infodisent": [*HEADS, "-c", "configs/model/infodisent_synthetic_parts.yaml", *PARTS, FEW, *AUTO],
     "one_cell": [
         *("--methods", *GRADIENTS, *CAMS, "deep_lift", "composite_lrp", "occlusion", *BOTTLENECKS),
         *("-c", "configs/model/synthetic_parts_cnn_one_cell.yaml", "--data", "SyntheticParts"),
