@@ -1,6 +1,6 @@
 """Boxed photographs whose class the model has right: a table of localization, and images to choose settings on.
 
-    python -m benchmarks.boxes --runs runs/boxes                # the table: 60 images
+    python -m benchmarks.boxes --runs runs/boxes                # the table: 150 images
     python -m benchmarks.boxes --runs runs/boxes --prepare      # only sorts the images into table/ and tuning/
 
 The 2,000 boxed images are run through EfficientNet-Lite0. Of those that it has right, every other one in the order of
@@ -24,7 +24,7 @@ from lit_coiba.cli import main
 SOURCE = ASSETS / "tiny-imagenet-boxes"
 WEIGHTS = ASSETS / "models" / "tf_efficientnet_lite0.fp16.safetensors"
 MODEL = ["--model.backbone.name", "tf_efficientnet_lite0", "--model.backbone.checkpoint", str(WEIGHTS)]
-SETS = {"tuning": 60, "table": 60}
+SETS = {"tuning": 60, "table": 150}
 METHODS = ["coiba_fast", "coiba_fast:beta=10", "grad_cam", "saliency"]
 
 
