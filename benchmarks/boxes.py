@@ -25,7 +25,7 @@ SOURCE = ASSETS / "tiny-imagenet-boxes"
 WEIGHTS = ASSETS / "models" / "tf_efficientnet_lite0.fp16.safetensors"
 MODEL = ["--model.backbone.name", "tf_efficientnet_lite0", "--model.backbone.checkpoint", str(WEIGHTS)]
 SETS = {"tuning": 60, "table": 150}
-METHODS = ["coiba_fast", "coiba_fast:beta=10", "grad_cam", "saliency"]
+METHODS = ["coiba_fast", "coiba_fast:beta=10", "coiba_fast:steps=20", "grad_cam", "saliency"]
 
 
 def right(rows: list[dict[str, str]], batch: int = 50) -> list[dict[str, str]]:
