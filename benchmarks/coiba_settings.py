@@ -27,17 +27,22 @@ def blocks(first: int, end: int) -> str:
     return f"[{','.join(f'blocks.{number}.norm1' for number in range(first, end))}]"
 
 
+def stages(*numbers: int) -> str:
+    """Three blocks of each of some stages of EfficientNet-Lite0."""
+    return f"[{','.join(f'blocks.{number}.{block}' for number in numbers for block in range(3))}]"
+
+
 PAPER = "coiba"
 SETTINGS = [
     PAPER,
     *("coiba_fast", "coiba_fast:beta=0.3", "coiba_fast:beta=3", "coiba_fast:beta=10"),
     *("coiba_fast:steps=20", "coiba_fast:steps=40", "coiba_fast:beta=3,steps=20", "coiba_fast:information=mean"),
-    *("coiba_fast:layers=EARLIER", "coiba_fast:layers=LATER"),
+    *("coiba_fast:layers=EARLIER", "coiba_fast:layers=LATER", "coiba_fast:layers=EARLIER,steps=20"),
 ]
 LAYERS = {  # in the place of the default layers: more of them below, or the last ones alone
     "cnn": {"EARLIER": "[maxpool,layer1.0,layer1.1]", "LATER": "[layer2.0,layer2.1]"},
     "vit": {"EARLIER": blocks(0, 6), "LATER": blocks(4, 6)},
-    "efficientnet": {"EARLIER": "[blocks.3.0,blocks.3.1,blocks.3.2]", "LATER": "[blocks.4.1,blocks.4.2]"},
+    "efficientnet": {"EARLIER": stages(3, 4), "LATER": "[blocks.4.1,blocks.4.2]"},
     "caltech": {"EARLIER": blocks(2, 12), "LATER": blocks(8, 12)},
 }
 METRICS = ("srg", "sds", "energy_gain")
