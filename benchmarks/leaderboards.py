@@ -60,7 +60,7 @@ RUNS: dict[str, list[str]] = {
         *("-c", "configs/model/synthetic_parts_vit.yaml", *PARTS, ALL, *AUTO),
     ],
     # Interpretable heads are models of their own: what a head itself says of its decision, beside Grad-CAM of it.
-    "cnn_br_npa": [*HEADS, "-c", "configs/model/br_npa_high_resolution_synthetic_parts.yaml", *PARTS, FEW],
+    "cnn_br_npa": [*HEADS, "-c", "configs/model/br_npa_high_resolution_synthetic_parts.yaml", *PARTS, FEW, *AUTO],
     "cnn_infodisent": [
         *(*HEADS, "-c", "configs/model/br_npa_high_resolution_synthetic_parts.yaml", "--model.weights", WEIGHTS),
         *(*PARTS, FEW, *AUTO),
