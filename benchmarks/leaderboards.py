@@ -32,8 +32,8 @@ ATTENTION = ["attention_rollout", "chefer", "attn_lrp", "cp_lrp"]
 
 SUITE = "faithfulness+in_distribution"  # of the real models, whose images have no regions
 
-FEW = "cells+localisation+in_distribution"
-ALL = f"faithfulness+{FEW}"
+FEW = "localisation+in_distribution"
+ALL = "faithfulness+cells+localisation+in_distribution"
 PARTS = ["--data", "SyntheticParts", "--data.batch_size", "20", "--limit", "500", "--suite"]
 AUTO = ["--trainer.precision", "auto"]
 HEADS = ["--methods", "head_attribution", "grad_cam"]
