@@ -95,7 +95,7 @@ def main() -> None:
     two.add_argument("--classes", type=int, nargs="+", default=list(CLASSES))
     for name, default in {"steps": 128, "crops": 4, "canvas": 320, "size": 224, "seed": 0}.items():
         two.add_argument(f"--{name}", type=int, default=default)
-    two.add_argument("--lr", type=float, default=1.0, help="of MACO")
+    two.add_argument("--lr", type=float, default=0.3, help="of MACO")
     two.add_argument("--output", type=Path, default=Path("runs/feature_visualization.png"))
     two.set_defaults(run=pictures)
     given = parser.parse_args()

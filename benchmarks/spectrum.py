@@ -30,8 +30,8 @@ def card(spectrum: MagnitudeSpectrum, file: Path, terms: str) -> str:
         "images": f"{spectrum.count}, {spectrum.source}",
         "terms of the images": terms,
         "preprocessing": spectrum.preprocessing,
-        "content": "geometric mean over rings of the mean magnitude, at k/512 cycles per pixel for k = 1 to 256, of three"
-        " decorrelated color channels; no image can be recovered from it",
+        "content": "geometric mean over rings of the mean magnitude, at k/512 cycles per pixel for k = 1 to 256, of"
+        " three decorrelated color channels; no image can be recovered from it",
         **{
             f"slope, {low} to {high} cycles per pixel": ", ".join(f"{value:.2f}" for value in values)
             for (low, high), values in slopes.items()

@@ -200,4 +200,4 @@ def _squares(dataset: ImageDataset, side: int) -> Iterator[Tensor]:
         box = (left, top, left + shorter, top + shorter)
         channels = [Image.fromarray(np.asarray(channel, np.float32)) for channel in picture.split()]
         resized = [channel.resize((side, side), Image.Resampling.BICUBIC, box) for channel in channels]
-        yield torch.from_numpy(np.stack(resized).astype(np.float64) / 255)
+        yield torch.from_numpy(np.stack([np.asarray(channel, np.float64) for channel in resized]) / 255)

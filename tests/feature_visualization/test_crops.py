@@ -45,7 +45,9 @@ def test_crops_of_whole_pixels_are_slices():
     images = torch.rand(2, 3, 12, 20, generator=torch.Generator().manual_seed(0))
     boxes = torch.tensor([[6 / 12, 8 / 20, 8 / 12], [4 / 12, 16 / 20, 8 / 12]])  # 8 x 8 pixels around (6, 8), (4, 16)
     found = cropped(images, boxes, (8, 8))
-    wanted = torch.stack([images[0, :, 2:10, 4:12], images[0, :, :8, 12:], images[1, :, 2:10, 4:12], images[1, :, :8, 12:]])
+    wanted = torch.stack(
+        [images[0, :, 2:10, 4:12], images[0, :, :8, 12:], images[1, :, 2:10, 4:12], images[1, :, :8, 12:]]
+    )
     assert torch.allclose(found, wanted, atol=1e-6)
 
 

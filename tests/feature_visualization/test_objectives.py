@@ -182,6 +182,11 @@ def test_what_the_model_does_not_have_is_refused(objective, words):
 
 
 def test_a_model_without_classes_has_no_class():
-    model = Backbone.wrap(nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.ReLU()), image_size=16)
+    model = Backbone("resnet10t", num_classes=0, image_size=64).eval()
+    images = tiny.images(3, (64, 64))
     with pytest.raises(InputError, match="no classifier"):
-        scored(TargetScore(0), model, tiny.images(2, (16, 16)))
+        scored(TargetScore(0), model, images)
+    with torch.no_grad():
+        wanted = model(images)[ROWS, 7]
+    unit = [float(number == 7) for number in range(model.feature_channels)]
+    assert np.allclose(scored(Embedding(unit, "dot", "output"), model, images), wanted, atol=1e-5)

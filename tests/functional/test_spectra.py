@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from lit_coiba.functional import (
-    from_radial_profile,
     frequencies,
+    from_radial_profile,
     radial_frequencies,
     radial_profile,
     resized_spectrum,
