@@ -5,8 +5,8 @@
 
 ``ratio`` optimizes images for many classes in one batch and one at a time, interleaved, and prints by how much the
 single runs take longer, and the largest difference of the images. ``pictures`` needs the project's assets
-(LIT_COIBA_ASSETS); it prints the class's logit and probability on the whole image, held-out crops aside, and writes a
-picture of both methods.
+(LIT_COIBA_ASSETS); it writes a picture of both methods, and prints mean logit and probability of the class over crops
+that no image was optimized on, beside those of the class's own photograph.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
+from lit_coiba.data.in_hand import load_images
 from lit_coiba.feature_visualization import MACO, FourierBaseline, Visualizations
 from lit_coiba.feature_visualization.crops import crop_boxes, cropped
 from lit_coiba.pictures import visualization_grid
@@ -68,6 +69,11 @@ def pictures(given: argparse.Namespace) -> None:
     model = Backbone("tf_efficientnet_lite0", weights, image_size=given.size).eval()
     with (assets / "imagenet-samples" / "classes.csv").open(encoding="utf-8") as file:
         rows = {int(row["index"]): row["name"] for row in csv.DictReader(file)}
+    for number in given.classes:
+        for file in (assets / "imagenet-samples" / "images").glob(f"{number:04d}_*.jpg"):
+            photograph = model.denormalize(load_images(file, model))
+            logit, probability = (float(part) for part in held_out(model, photograph, [number]))
+            print(f"{rows[number]}, photograph: logit {logit:.1f}, probability {probability:.2f}")
     sizes = {"steps": given.steps, "canvas": given.canvas, "crops": given.crops, "seed": given.seed}
     found: dict[str, Visualizations] = {}
     for name, method in {"MACO": MACO(**sizes, lr=given.lr), "Fourier": FourierBaseline(**sizes)}.items():

@@ -31,10 +31,9 @@ class Seen:
     @cached_property
     def output(self) -> Any:
         """What the model returns: logits ``(R, K)``, or its own structure."""
-        network = getattr(self._model, "network", self._model)
         with ExitStack() as stack:
             for layer in self._layers:
-                module = network.model.get_submodule(layer)
+                module = self._model.model.get_submodule(layer)
                 stack.callback(module.register_forward_hook(self._keeping(layer)).remove)
             return self._model(self._images)
 

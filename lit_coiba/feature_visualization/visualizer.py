@@ -110,7 +110,7 @@ class FeatureVisualizer(ABC):
         Raises:
             InputError: There is no objective, or the model has no such class, layer or channel, or no gradients.
         """
-        wanted = as_objectives(objectives)
+        wanted, model = as_objectives(objectives), getattr(model, "network", model)  # which a classifier has
         like = torch.zeros(1, 3, *_input_size(model), dtype=_dtype(model), device=_device(model))
         check_images(model, like)
         if (behavior := behavior_of(model)) is not None:

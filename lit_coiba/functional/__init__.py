@@ -17,6 +17,7 @@ from lit_coiba.functional.curves import (
 from lit_coiba.functional.decorrelated_colors import from_rgb, to_rgb
 from lit_coiba.functional.f_fidelity import removal_probability
 from lit_coiba.functional.form import compactness, gini, harmonic_mean, highest_cells, map_entropy
+from lit_coiba.functional.frechet import frechet_distance
 from lit_coiba.functional.hsic import hsic
 from lit_coiba.functional.infidelity import infidelity
 from lit_coiba.functional.information import (
@@ -116,6 +117,7 @@ __all__ = [
     "first_order",
     "folded_gaussian_window",
     "fp64_where_possible",
+    "frechet_distance",
     "free_phases",
     "frequencies",
     "from_radial_profile",

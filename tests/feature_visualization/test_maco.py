@@ -20,6 +20,7 @@ from lit_coiba.feature_visualization import (
     WeightedSum,
 )
 from lit_coiba.feature_visualization.phase_images import PhaseImages
+from lit_coiba.training.classifier import Classifier
 from tests._testers import tiny
 from tests._testers.model_state import Bomb, disturb, state
 
@@ -265,6 +266,13 @@ def test_bad_arguments_are_refused_before_anything_runs(arguments, words):
 def test_bad_objectives_are_refused(filters, objectives, words):
     with pytest.raises(InputError, match=words):
         MACO(**FEW).visualize(filters, objectives)
+
+
+def test_a_trained_classifier_is_its_network():
+    network = tiny.resnet()
+    objectives = [1, Channel("layer2", 3)]
+    wanted = MACO(**FEW).visualize(network, objectives)
+    assert torch.equal(MACO(**FEW).visualize(Classifier(network), objectives).images, wanted.images)
 
 
 def test_what_is_no_model_is_refused(filters):
