@@ -6,6 +6,8 @@ Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -24,7 +26,7 @@ class MACO(FeatureVisualizer):
     The other arguments are those of `FeatureVisualizer`. A preset for CPUs is ``canvas=320, steps=128, crops=4``.
 
     Args:
-        spectrum: ``shipped``; ``folder:PATH``, measured on the images below it; ``power:-1.3,cutoff=.3``; or a file
+        spectrum: ``shipped``; ``folder:PATH``, measured on 200 images below it; ``power:-1.3,cutoff=.3``; or a file
             that `MagnitudeSpectrum.save` wrote, or the array that the authors publish.
         tied: Whether opposite frequencies of one column have opposite phases, without which the magnitudes of one or
             two columns are not held. False, with `standardize`, without `decay` and with an `lr` of 1, is the published
@@ -62,6 +64,10 @@ class MACO(FeatureVisualizer):
         super().__init__(steps, canvas, crops, lr, decay, seed, center_std, crop_side, noise, chunk, progress)
         self.spectrum, self.tied, self.standardize = spectrum, tied, standardize
         self._spectrum = parse_spectrum(spectrum)
+
+    def identity(self) -> dict[str, Any]:
+        """The arguments that decide the images, and the content of the spectrum in the place of its name."""
+        return {**super().identity(), "spectrum": self._spectrum.digest()}
 
     def _begin(self, size: tuple[int, int], count: int, like: Tensor) -> PhaseImages:
         magnitude = self._spectrum.on_canvas(*size).to(like)

@@ -6,6 +6,7 @@ Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from torch import Tensor
 from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset, picture_of
+from lit_coiba.data.subset import limited
 from lit_coiba.feature_visualization.spectrum_file import HEADER, check_magnitude, read_spectrum_file
 from lit_coiba.files.atomic import atomically
 from lit_coiba.files.tensor_file import in_order
@@ -36,6 +38,7 @@ from lit_coiba.resources import resource
 SIDE = 512  # pixels that images are resized to, the published recipe's
 BINS = SIDE // 2  # of a radial profile
 ENOUGH = 50  # images whose spectrum is within a tenth (in nats) of that of 200; with fewer, it is averaged over rings
+MOST = 200  # images of a folder that are measured, evenly spaced over their names
 SHIPPED = "spectra/natural_images.safetensors"
 
 _POWER = re.compile(r"power:(?P<slope>-?\d*\.?\d+)(,cutoff=(?P<cutoff>\d*\.?\d+))?")
@@ -141,6 +144,12 @@ class MagnitudeSpectrum:
         resized = from_radial_profile if self.magnitude.dim() == 2 else resized_spectrum
         return resized(self.magnitude, height, width)
 
+    def digest(self) -> str:
+        """SHA-256 over its shape and its numbers, not over where they come from."""
+        sha = hashlib.sha256(str(tuple(self.magnitude.shape)).encode())
+        sha.update(self.magnitude.contiguous().numpy().tobytes())
+        return sha.hexdigest()
+
     def slope(self, low: float = 0.004, high: float = 0.5) -> Tensor:
         """Slope of the logarithm of the magnitude over that of the frequency, by least squares over a band; ``(3,)``.
 
@@ -163,7 +172,7 @@ def parse_spectrum(text: str) -> MagnitudeSpectrum:
     """The spectrum that a text stands for.
 
     Args:
-        text: ``shipped``; ``folder:PATH``, measured on the images below it; ``power:-1.3,cutoff=.3``, see
+        text: ``shipped``; ``folder:PATH``, measured on 200 images below it; ``power:-1.3,cutoff=.3``, see
             `MagnitudeSpectrum.power`; or a file, see `MagnitudeSpectrum.load`.
 
     Raises:
@@ -179,7 +188,8 @@ def parse_spectrum(text: str) -> MagnitudeSpectrum:
     if kind == "folder" and rest:
         from lit_coiba.data.image_folder import ImageFolder  # which takes Lightning's seconds to import
 
-        found = MagnitudeSpectrum.estimate(ImageFolder(rest).dataset("predict"), source=rest)
+        images = limited(ImageFolder(rest).dataset("predict"), MOST)
+        found = MagnitudeSpectrum.estimate(images, source=rest)
         return found.radial() if found.count < ENOUGH else found
     if kind == "power":
         told = _POWER.fullmatch(text)

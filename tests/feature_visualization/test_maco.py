@@ -15,6 +15,7 @@ from lit_coiba.feature_visualization import (
     Direction,
     Embedding,
     FourierBaseline,
+    MagnitudeSpectrum,
     Neuron,
     TargetScore,
     WeightedSum,
@@ -294,3 +295,11 @@ def test_arguments_and_identity_are_plain():
     assert MACO(**maco.arguments()).arguments() == maco.arguments()
     assert not {"chunk", "progress"} & set(maco.identity())
     assert "spectrum='power:-1.3'" in repr(maco)
+
+
+def test_the_content_of_a_spectrum_is_part_of_the_identity(tmp_path):
+    law = MagnitudeSpectrum.power(-1.3)
+    file = MagnitudeSpectrum(law.magnitude, "another source").save(tmp_path / "law.safetensors")
+    assert MACO(**{**FEW, "spectrum": str(file)}).identity() == MACO(**FEW).identity()
+    MagnitudeSpectrum.power(-1.2).save(file)
+    assert MACO(**{**FEW, "spectrum": str(file)}).identity() != MACO(**FEW).identity()

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.feature_visualization import spectrum as module
 from lit_coiba.feature_visualization.spectrum import SHIPPED, MagnitudeSpectrum, parse_spectrum
 from lit_coiba.resources import resource
 from tests._testers.pictures import Pictures
@@ -121,10 +122,16 @@ def test_files_of_something_else_are_refused(tmp_path):
             MagnitudeSpectrum.load(tmp_path / f"{name}.safetensors")
 
 
-def test_a_folder_is_measured_and_few_images_are_averaged_over_rings(tmp_path):
-    few = parse_spectrum(f"folder:{written(tmp_path / 'few', 3)}")
+def test_a_folder_is_measured_and_few_images_are_averaged_over_rings(tmp_path, monkeypatch):
+    folder = written(tmp_path / "few", 3)
+    few = parse_spectrum(f"folder:{folder}")
     assert few.magnitude.shape == (3, 256)
     assert few.count == 3
+    monkeypatch.setattr(module, "ENOUGH", 2)
+    monkeypatch.setattr(module, "MOST", 2)
+    many = parse_spectrum(f"folder:{folder}")
+    assert many.magnitude.shape == (3, 512, 257)
+    assert many.count == 2
 
 
 @pytest.mark.parametrize(
