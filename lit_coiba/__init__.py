@@ -1,8 +1,8 @@
 """Train interpretable vision models and explain any vision model at dataset scale, in one Lightning Trainer.
 
 What the first hour needs is found here: models, data, what runs over them, what comes out, and the methods to begin
-with. All other methods are in `lit_coiba.attribution`, datasets in `lit_coiba.data`, heads in `lit_coiba.heads` and
-metrics in `lit_coiba.metrics`.
+with. All other methods are in `lit_coiba.attribution`, datasets in `lit_coiba.data`, heads in `lit_coiba.heads`,
+metrics in `lit_coiba.metrics`, and what images are optimized for in `lit_coiba.feature_visualization`.
 """
 
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.data.image_folder import ImageFolder as ImageFolder
     from lit_coiba.data.in_hand import load_images as load_images
     from lit_coiba.data.synthetic_parts import SyntheticParts as SyntheticParts
+    from lit_coiba.feature_visualization.maco import MACO as MACO
     from lit_coiba.modules.explainer import Explainer as Explainer
     from lit_coiba.modules.prototype_search import PrototypeSearch as PrototypeSearch
     from lit_coiba.modules.scorer import Scorer as Scorer
@@ -50,6 +51,7 @@ __getattr__, __dir__ = lazily(
         "HeadAttribution": "lit_coiba.attribution.head_attribution",
         "IBA": "lit_coiba.bottlenecks.iba",
         "ImageFolder": "lit_coiba.data.image_folder",
+        "MACO": "lit_coiba.feature_visualization",
         "Preprocessing": "lit_coiba.core.preprocessing",
         "PrototypeSearch": "lit_coiba.modules.prototype_search",
         "Prototypes": "lit_coiba.prototypes",

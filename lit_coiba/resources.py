@@ -1,4 +1,4 @@
-"""Find the configs and checkpoints that come with the package, from a wheel or from a checkout."""
+"""Find the configs, checkpoints and spectra that come with the package, from a wheel or from a checkout."""
 
 from importlib.resources import as_file, files
 from pathlib import Path

@@ -43,8 +43,9 @@ def test_has_every_module_and_says_that_it_is_typed(names):
     assert not [name for name in names if name.endswith(".pyc") or name.startswith("tests")]
 
 
-def test_has_the_configs_and_the_checkpoints_inside_the_package(names):
-    shipped = files_below("configs", "*.yaml") | files_below("checkpoints", "*.safetensors", "*.md")
+def test_has_the_configs_the_checkpoints_and_the_spectra_inside_the_package(names):
+    weights, spectra = (files_below(folder, "*.safetensors", "*.md") for folder in ("checkpoints", "spectra"))
+    shipped = files_below("configs", "*.yaml") | weights | spectra
     assert {f"lit_coiba/{name}" for name in shipped} <= names
 
 

@@ -14,8 +14,10 @@ from lit_coiba.functional.curves import (
     shares_removed,
     step_counts,
 )
+from lit_coiba.functional.decorrelated_colors import from_rgb, to_rgb
 from lit_coiba.functional.f_fidelity import removal_probability
 from lit_coiba.functional.form import compactness, gini, harmonic_mean, highest_cells, map_entropy
+from lit_coiba.functional.frechet import frechet_distance
 from lit_coiba.functional.hsic import hsic
 from lit_coiba.functional.infidelity import infidelity
 from lit_coiba.functional.information import (
@@ -48,6 +50,7 @@ from lit_coiba.functional.part_purity import (
     parts_inside,
 )
 from lit_coiba.functional.part_vectors import part_vectors, sample_noise
+from lit_coiba.functional.phases import doubled_columns, free_phases, symmetrized, tied_phases
 from lit_coiba.functional.pic import area_under_points, heights_at, information_curve, median_of_counts
 from lit_coiba.functional.places import Places
 from lit_coiba.functional.pooling import (
@@ -67,6 +70,13 @@ from lit_coiba.functional.representatives import Representatives, representative
 from lit_coiba.functional.rv import ChannelRV, channel_rv, rv_coefficient
 from lit_coiba.functional.saco import salience_faithfulness
 from lit_coiba.functional.sobol_indices import first_order, replicated_rows, total_order
+from lit_coiba.functional.spectra import (
+    frequencies,
+    from_radial_profile,
+    radial_frequencies,
+    radial_profile,
+    resized_spectrum,
+)
 from lit_coiba.functional.strongest import Strongest, duplicates, merge_strongest, strongest
 from lit_coiba.functional.subsets import keyed_subsets, prefix_sums, subset_sums
 from lit_coiba.functional.surrogate import cosine_similarity_weights, explained_variance, weighted_lasso, weighted_ridge
@@ -99,6 +109,7 @@ __all__ = [
     "convolve",
     "cosine_similarity_weights",
     "curve_at",
+    "doubled_columns",
     "duplicates",
     "effective_heat_ratio",
     "energy_inside",
@@ -106,6 +117,11 @@ __all__ = [
     "first_order",
     "folded_gaussian_window",
     "fp64_where_possible",
+    "frechet_distance",
+    "free_phases",
+    "frequencies",
+    "from_radial_profile",
+    "from_rgb",
     "gaussian_kernel",
     "gaussian_window",
     "gini",
@@ -144,6 +160,8 @@ __all__ = [
     "probability_gain",
     "probability_increase",
     "prototype_counts",
+    "radial_frequencies",
+    "radial_profile",
     "random_cells",
     "ranks",
     "relevance_gain",
@@ -154,6 +172,7 @@ __all__ = [
     "resample_curve",
     "resize_map",
     "resize_ratio",
+    "resized_spectrum",
     "rv_coefficient",
     "salience_faithfulness",
     "sample_noise",
@@ -172,6 +191,9 @@ __all__ = [
     "step_counts",
     "strongest",
     "subset_sums",
+    "symmetrized",
+    "tied_phases",
+    "to_rgb",
     "total_order",
     "uniform",
     "weighted_lasso",

@@ -6,5 +6,17 @@ from lit_coiba.pictures.contact_sheet import contact_sheet
 from lit_coiba.pictures.overlay import heat, overlay
 from lit_coiba.pictures.overlay_export import export_overlays
 from lit_coiba.pictures.show import save, show
+from lit_coiba.pictures.visualization_grid import visualization_grid
 
-__all__ = ["Comparison", "agg_att", "comparison", "contact_sheet", "export_overlays", "heat", "overlay", "save", "show"]
+__all__ = [
+    "Comparison",
+    "agg_att",
+    "comparison",
+    "contact_sheet",
+    "export_overlays",
+    "heat",
+    "overlay",
+    "save",
+    "show",
+    "visualization_grid",
+]
