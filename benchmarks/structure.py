@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).parents[1] / "lit_coiba"
 # What stands further on may import what stands before it, and nothing else of the package.
 ORDER = [
     *("__version__", "resources", "functional", "core", "files", "heads", "backbones", "propagation", "bounds"),
-    *("perturbation", "data", "store", "losses", "bottlenecks", "metrics", "prototypes", "attribution", "pictures"),
-    *("modules", "training", "callbacks", "benchmark", "trainer", "demo", "cli", "__main__"),
+    *("perturbation", "data", "store", "losses", "bottlenecks", "metrics", "prototypes", "attribution", "concepts"),
+    *("pictures", "modules", "training", "callbacks", "benchmark", "trainer", "demo", "cli", "__main__"),
 ]
 
 
