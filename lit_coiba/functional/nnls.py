@@ -78,7 +78,7 @@ def _at_once(gram: Tensor) -> int:
 
 
 def _restricted(gram: Tensor, active: Tensor, values: Tensor) -> Tensor:
-    """``gram[K, K]^-1 values[K]`` with zeros elsewhere, ``(n, r)``, for the variables K that are `active` ``(n, r)``."""
+    """``gram[K, K]^-1 values[K]``, and zeros elsewhere, ``(n, r)``, for the variables K that are `active`."""
     pairs = active.unsqueeze(2) & active.unsqueeze(1)
     ridge = 1 + _RIDGE * torch.finfo(gram.dtype).eps * gram.shape[0]
     systems = torch.where(pairs, gram, 0.0)

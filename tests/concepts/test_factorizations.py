@@ -1,6 +1,7 @@
 """Dictionaries: planted factors are found (checks 2, 6 and 7 of the specification), and bad input is one sentence."""
 
 import builtins
+from itertools import pairwise
 
 import pytest
 import torch
@@ -47,7 +48,7 @@ def test_nmf_finds_planted_factors(seed, noise):
 def test_more_iterations_never_make_nmf_worse():
     activations, _ = separable(3, 0.3, rows=300)
     errors = [NMF(10, max_iter=count, tol=1e-9).fit(activations).error for count in (1, 3, 10, 50, 200)]
-    assert all(after <= before + 1e-7 for before, after in zip(errors, errors[1:]))
+    assert all(after <= before + 1e-7 for before, after in pairwise(errors))
     assert errors[-1] < errors[0]
 
 

@@ -78,7 +78,10 @@ def test_explain_and_benchmark_tell_forwards_beforehand(tmp_path, monkeypatch, c
     data = ["--data", "SyntheticParts", "--data.limit", "2"]
     assert main(["explain", *TINY, *data, "--model.method", "Occlusion", "--store", "s"]) == 0
     told = capsys.readouterr().err
-    assert "lit-coiba: explaining 2 images with Occlusion, a map an image; cost of a map by default: 1 + windows forwards" in told
+    assert (
+        "lit-coiba: explaining 2 images with Occlusion, a map an image; cost of a map by default: 1 + windows forwards"
+        in told
+    )
     words = ["--stores", "s", "--output", "b", "--model.metrics.best", "Insertion", "--model.metrics.best.steps", "4"]
     assert main(["benchmark", *TINY, *data, *words]) == 0
     told = capsys.readouterr().err
