@@ -66,10 +66,7 @@ class Concept(Target):
         self.check(found.shape[1])
         whole = found.isfinite().all(1)
         image = whole.nonzero().flatten()
-        if isinstance(self.index, int):
-            index = torch.full_like(image, self.index)
-        else:
-            index = found[image].argmax(1)
+        index = torch.full_like(image, self.index) if isinstance(self.index, int) else found[image].argmax(1)
         why = "its coefficients are not finite: check the weights and the normalization"
         resolved = ResolvedConcept(
             image=image,
