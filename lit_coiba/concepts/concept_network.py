@@ -20,7 +20,8 @@ class ConceptNetwork(nn.Module):
     """A model up to one layer, then the coefficients of concepts there; a `Network` like the model itself.
 
     Its outputs ``(B, r)`` are means over the layer's places of the coefficients, which are encoded place by place, with
-    exact gradients. So any attribution method explains a concept: ``Saliency().attribute(network, images, Concept(3))``.
+    exact gradients. So any attribution method explains a concept, as in
+    ``Saliency().attribute(network, images, Concept(3))``.
 
     Args:
         model: The model, a `Backbone` or a trained classifier; its weights are shared, not copied.

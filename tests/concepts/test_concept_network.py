@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lit_coiba.attribution import GradCAM, HiResCAM, IntegratedGradients, RISE, Occlusion, Saliency
+from lit_coiba.attribution import RISE, GradCAM, HiResCAM, IntegratedGradients, Occlusion, Saliency
 from lit_coiba.concepts import Concept, ConceptNetwork, encode
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen

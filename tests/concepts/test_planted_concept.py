@@ -1,12 +1,11 @@
 """End to end where the concept is known (check 5): the class is "has a red square", blue discs are a distractor."""
 
-import pytest
 import torch
 from torch import nn
 
 from lit_coiba.attribution import Occlusion, Saliency
 from lit_coiba.backbones import Backbone
-from lit_coiba.concepts import CRAFT, NMF, Concept, SemiNMF
+from lit_coiba.concepts import CRAFT, NMF, Concept
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.functional import pointing_hit
 
@@ -44,25 +43,23 @@ def classifier():
     return Backbone.wrap(module, Preprocessing((SIZE, SIZE), 1.0, "bilinear", (0.0,) * 3, (1.0,) * 3)).eval()
 
 
-@pytest.mark.parametrize(("factorization", "least"), [(NMF(3), 0.5), (SemiNMF(2), 0.4)], ids=["NMF", "SemiNMF"])
-def test_the_planted_concept_is_found_matters_most_and_is_where_the_square_is(factorization, least):
+def test_the_planted_concept_is_found_matters_most_and_is_where_the_square_is():
     model = classifier()
     images, squares = scenes()
     assert (model(images).argmax(1) == 1).all()
-    concepts = CRAFT(factorization, layer="1", crop_size=16).fit(model, images, cls=1)
+    concepts = CRAFT(NMF(3), layer="1", crop_size=16).fit(model, images, cls=1)
     importance = concepts.importance(model, images)
     assert importance.exact == 1
     best = int(importance.total.argmax())
-    assert importance.total[best] > 0.8
+    assert importance.total[best] > 0.9
     assert importance.sign[best] == 1
-    assert importance.share[best] > 0.7
+    assert importance.share[best] > 0.9
     assert concepts.dictionary[best].argmax() == 0
     fresh, squares = scenes(seed=1)
     maps = concepts.maps(model, fresh)[:, best]
     found = maps > 0.5 * maps.amax((1, 2), keepdim=True)
     overlap = (found & squares).sum((1, 2)) / (found | squares).sum((1, 2))
-    assert overlap.min() > least
-    assert overlap.mean() > 0.6
+    assert overlap.min() > 0.5
     assert pointing_hit(maps, squares).float().mean() == 1
     for method in (Saliency(), Occlusion()):
         attributed = method.attribute(concepts.network(model), fresh[:4], Concept(best))
@@ -70,4 +67,4 @@ def test_the_planted_concept_is_found_matters_most_and_is_where_the_square_is(fa
         assert ((sized * squares[:4]).sum((1, 2)) / sized.sum((1, 2))).min() > 0.5, method
     blue = int(concepts.dictionary[:, 1].argmax())
     assert blue != best
-    assert importance.total[blue] < 0.15
+    assert importance.total[blue] < 0.05
