@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.concepts.quality import match_concepts as match_concepts
     from lit_coiba.concepts.quality import relative_error as relative_error
     from lit_coiba.concepts.quality import stability as stability
+    from lit_coiba.concepts.recursion import ConceptTree as ConceptTree
+    from lit_coiba.concepts.recursion import concept_tree as concept_tree
     from lit_coiba.concepts.semi_nmf import SemiNMF as SemiNMF
     from lit_coiba.core.targets import Concept as Concept
 
@@ -31,6 +33,7 @@ __getattr__, __dir__ = lazily(
         "CRAFT": "lit_coiba.concepts.craft",
         "Concept": "lit_coiba.core.targets",
         "ConceptNetwork": "lit_coiba.concepts.concept_network",
+        "ConceptTree": "lit_coiba.concepts.recursion",
         "Concepts": "lit_coiba.concepts.concepts",
         "Factorization": "lit_coiba.concepts.factorization",
         "Factors": "lit_coiba.concepts.factorization",
@@ -42,6 +45,7 @@ __getattr__, __dir__ = lazily(
         "PCA": "lit_coiba.concepts.pca",
         "SemiNMF": "lit_coiba.concepts.semi_nmf",
         "Stability": "lit_coiba.concepts.quality",
+        "concept_tree": "lit_coiba.concepts.recursion",
         "encode": "lit_coiba.concepts.encoding",
         "image_importance": "lit_coiba.concepts.importance",
         "match_concepts": "lit_coiba.concepts.quality",

@@ -33,6 +33,7 @@ class Header(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     seen: _NotNegative  # images that were given
     used: _NotNegative  # those of them that the model gives the class
     error: Annotated[float, msgspec.Meta(ge=0)]  # relative reconstruction error of the rows
+    path: tuple[tuple[str, int], ...] = ()  # layers and concepts above these, where they are parts of a concept
 
 
 def read_concepts_file(file: str | Path) -> tuple[Header, dict[str, Tensor], str]:

@@ -6,8 +6,8 @@ Fel et al., "CRAFT: Concept Recursive Activation FacTorization for Explainabilit
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,9 +24,18 @@ from lit_coiba.core.arguments import checks_arguments
 from lit_coiba.core.class_identity import class_identity, kept_arguments
 from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.frozen import frozen
-from lit_coiba.core.grid import Grid
 from lit_coiba.core.network import Network, SplitNetwork
 from lit_coiba.prototypes.patches import Box
+
+
+class Collected(NamedTuple):
+    """Rows of the images of a class, the same ones at each layer."""
+
+    rows: dict[str, Rows]  # by layer
+    cls: int
+    crop_size: int  # in pixels; 0 = rows are positions
+    seen: int  # images that were given
+    used: int  # those that the model gives the class
 
 
 @checks_arguments
@@ -103,49 +112,78 @@ class CRAFT:
             InputError: The model gives none of the images the class, or there are too few rows, or activations that
                 the factorization does not take.
         """
-        factorization = self.factorization or NMF()
-        sample, seen, used = RowSample(self.max_rows, self.seed), 0, 0
+        found = self.collect(model, images, cls, [self.layer or model.cam_layer()])
+        (layer,) = found.rows
+        return self.factorize(model, found, layer)
+
+    def collect(self, model: Network, images: Iterable[Any], cls: int, layers: Sequence[str]) -> Collected:
+        """The rows that would be factorized, of the same crops at each of several layers.
+
+        Args:
+            model: The model, left as it was.
+            images: As for `fit`; read once.
+            cls: Number of the class.
+            layers: Layers on a grid, by name.
+
+        Raises:
+            InputError: The model gives none of the images the class, or a layer cannot be used.
+        """
+        samples = {layer: RowSample(self.max_rows, self.seed) for layer in layers}
+        seen = used = 0
         with frozen(model), torch.no_grad():
-            split = model.split([self.layer or model.cam_layer()])
-            grid = split.grids[0]
+            splits = {layer: model.split([layer]) for layer in layers}
             side, boxes = self._boxes(model)
             for found in images_of_class(model, images, cls):
                 seen, used = seen + found.seen, used + len(found.images)
-                if len(found.images):
-                    sample.add(self._rows(split, grid, found.images, boxes), found.numbers)
-        rows = sample.rows()
-        if rows is None:
+                for layer, sample in samples.items():
+                    if len(found.images):
+                        sample.add(self._rows(splits[layer], found.images, boxes), found.numbers)
+        rows = {layer: kept for layer, sample in samples.items() if (kept := sample.rows()) is not None}
+        if len(rows) < len(samples):
             given = f"none of the {seen} images" if seen else "no image: there is none"
             raise InputError(
                 f"the model gives class {cls} to {given}: give images that it predicts to be of this class"
             )
-        return self._concepts(model, factorization, rows, grid.layer, cls, side, seen, used)
+        return Collected(rows, cls, side, seen, used)
 
-    def _concepts(
+    def factorize(
         self,
         model: Network,
-        factorization: Factorization,
-        rows: Rows,
+        found: Collected,
         layer: str,
-        cls: int,
-        side: int,
-        seen: int,
-        used: int,
+        chosen: Tensor | None = None,
+        path: tuple[tuple[str, int], ...] = (),
     ) -> Concepts:
+        """The concepts of rows that `collect` has found.
+
+        Args:
+            model: The model.
+            found: The rows.
+            layer: One of their layers.
+            chosen: Numbers of the rows to factorize; None = all.
+            path: Layers and concepts that these are parts of.
+
+        Raises:
+            InputError: There are too few rows, or activations that the factorization does not take.
+        """
+        rows, factorization = found.rows[layer], self.factorization or NMF()
+        if chosen is not None:
+            rows = Rows(*(part[chosen] for part in rows))
         device = next((weights.device for weights in model.parameters()), torch.device("cpu"))
         factors = factorization.fit(rows.values.to(device), layer)
         described = {"class": class_identity(type(factorization)), **kept_arguments(factorization)}
         about = Header(
             layer=layer,
-            cls=cls,
+            cls=found.cls,
             model=model.digest(),
             preprocessing=describe_preprocessing(model),
             factorization=json.dumps(described),
             encoding=factorization.encoding,
-            crop_size=side,
-            seen=seen,
-            used=used,
+            crop_size=found.crop_size,
+            seen=found.seen,
+            used=found.used,
             error=factors.error,
+            path=path,
         )
         return Concepts(about, factors.dictionary.cpu(), factors.coefficients.cpu(), rows.images, rows.places)
 
@@ -157,8 +195,9 @@ class CRAFT:
         side = self.crop_size or default_crop_size((height, width))
         return side, crop_boxes((height, width), side)
 
-    def _rows(self, split: SplitNetwork, grid: Grid, images: Tensor, boxes: list[Box]) -> Tensor:
+    def _rows(self, split: SplitNetwork, images: Tensor, boxes: list[Box]) -> Tensor:
         """Rows of each image, ``(B, P, c)``: of its crops, or of its positions."""
+        grid = split.grids[0]
         if not boxes:
             activations = [split.lower(part).activation for part in images.split(self.batch_size)]
             return torch.cat([grid.to_spatial(part).flatten(2).transpose(1, 2) for part in activations])
