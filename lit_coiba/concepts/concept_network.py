@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from lit_coiba.concepts.encoding import Encoding, encode
+from lit_coiba.core.behavior import Behavior, behavior_of
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.grid import Grid
 from lit_coiba.core.network import Edit, Network, SplitNetwork, State
@@ -57,14 +59,37 @@ class ConceptNetwork(nn.Module):
         """That of the model."""
         return self.model.preprocessing
 
+    @property
+    def behavior(self) -> Behavior | None:
+        """What is known of the model, for those who explain it."""
+        known = behavior_of(self.model)
+        return None if known is None else replace(known, outputs=self.num_classes, scale="logits")
+
     def coefficients(self, activation: Tensor) -> Tensor:
         """Coefficients ``(B, r, h, w)`` of an activation of the layer, in the layer's own layout."""
         spatial = self._below.grids[0].to_spatial(activation)
         return encode(spatial.movedim(1, -1), self.dictionary, self.encoding).movedim(-1, 1)
 
     def features(self, images: Tensor) -> Tensor:
-        """Coefficients ``(B, r, h, w)`` of images ``(B, 3, H, W)``, with gradients with respect to these."""
+        """Coefficients ``(B, r, h, w)`` of images ``(B, 3, H, W)``, with gradients with respect to these.
+
+        Raises:
+            InputError: Gradients are asked for, and the concepts have none.
+        """
+        self.refuse_gradients(images)
         return self.coefficients(self._below.activation(images))
+
+    def refuse_gradients(self, given: Tensor) -> None:
+        """Refuse an input that gradients are asked of where concepts have none.
+
+        Raises:
+            InputError: It is one.
+        """
+        if self.encoding == "nearest" and given.requires_grad:
+            raise InputError(
+                "concepts of k-means have no gradient: use a method that needs only scores, such as RISE, Sobol or"
+                " Occlusion, or concepts of another factorization"
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """Mean coefficients ``(B, r)`` of images ``(B, 3, H, W)``."""
@@ -150,6 +175,7 @@ class ConceptSplit:
             if number in self._chosen:
                 activation = edit(self._chosen[number], activation)
             if number == self._index:
+                self._network.refuse_gradients(activation)
                 found.append(self._network.coefficients(activation).mean((2, 3)))
                 raise _Found
             return activation

@@ -78,7 +78,7 @@ def image_importance(
     concepts = contributions.shape[1]
     if 2 * concepts > MOST_DIMENSIONS:
         raise InputError(f"there are {concepts} concepts: a Sobol sequence has dimensions for {MOST_DIMENSIONS // 2}")
-    contributions = contributions.detach().double().cpu()
+    contributions = contributions.detach().cpu().double()
     squares = contributions.square()
     sums = squares.sum(1, keepdim=True)
     exact = squares / sums.masked_fill(sums == 0, 1.0)
@@ -136,7 +136,7 @@ def _is_additive(score: Score, contributions: Tensor, seed: int) -> Tensor:
     """Whether the scores are linear in the masks, ``(B,)``."""
     count = contributions.shape[1]
     masks = torch.cat([torch.zeros(1, count), torch.ones(1, count), sobol_sequence(_POINTS, count, seed)])
-    scores = score(masks.double()).double().cpu()
+    scores = score(masks.double()).cpu().double()
     expected = scores[:1] + masks.double() @ contributions.T
     largest = torch.maximum(contributions.abs().sum(1), torch.finfo(torch.float32).eps * scores.abs().amax(0))
     return (scores - expected).abs().amax(0) <= _TOLERANCE * largest + torch.finfo(torch.float32).tiny

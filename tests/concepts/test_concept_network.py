@@ -120,3 +120,27 @@ def test_its_digest_is_that_of_model_layer_and_concepts():
     turned = ConceptNetwork(network.model, "layer2", network.dictionary.flip(0))
     assert network.digest() == again.digest()
     assert len({network.digest(), turned.digest(), network.model.digest()}) == 3
+
+
+def test_concepts_of_k_means_are_explained_by_scores_alone():
+    network, images = network_of(tiny.vit, "blocks.3", "nearest")
+    torch.testing.assert_close(network(images).sum(1), torch.ones(2))
+    assert Occlusion().attribute(network, images, Concept("strongest")).isfinite().all()
+    for method in (Saliency(), GradCAM()):
+        with pytest.raises(InputError, match="concepts of k-means have no gradient"):
+            method.attribute(network, images, Concept(0))
+
+
+def test_what_is_known_of_the_model_is_known_of_the_network():
+    network, _ = network_of(tiny.resnet, "layer2")
+    assert network.behavior.outputs == 5
+    assert network.behavior.batch == network.model.behavior.batch
+
+
+def test_half_precision_is_encoded_in_single_precision():
+    network, images = network_of(tiny.vit, "blocks.3")
+    whole = network(images)
+    network.model.bfloat16()
+    half = network(images.bfloat16())
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, whole, rtol=0.2, atol=0.05)
