@@ -17,7 +17,7 @@ from lit_coiba.bottlenecks.statistics import describe_preprocessing
 from lit_coiba.concepts.concept_network import ConceptNetwork
 from lit_coiba.concepts.concepts_file import DIGEST, HEADER, TENSORS, Header, read_concepts_file
 from lit_coiba.concepts.images_of_class import images_of_class
-from lit_coiba.concepts.importance import Estimator, Importance, check_design, class_importance
+from lit_coiba.concepts.importance import Estimator, Importance, check_design, class_importance, image_importance
 from lit_coiba.concepts.masked_concepts import MaskedConcepts
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import InputError, check_count
@@ -29,6 +29,8 @@ from lit_coiba.core.targets import Class
 from lit_coiba.files.atomic import atomically
 from lit_coiba.files.tensor_file import in_order
 from lit_coiba.functional import resize_map
+
+_IMAGES = 16  # whose masks are made at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +134,7 @@ class Concepts:
             n_samples: Number of points of the Sobol design, a power of two; ``n_samples (r + 1)`` runs of the network
                 above the layer for each image whose logit is not additive.
             estimator: ``jansen``, ``janon`` or ``saltelli``.
-            seed: Seed of the design.
+            seed: Seed of the designs; each image has one of its own.
             closed_form: Whether to use the closed form where the logit is additive.
             chunk: Number of masked activations at once.
 
@@ -144,13 +146,20 @@ class Concepts:
         parts: list[tuple[Tensor, ...]] = []
         with frozen(model):
             for found in images_of_class(model, images, self.about.cls):
-                if not len(found.images):
-                    continue
-                targets = Class(self.about.cls).resolve(found.logits)
-                masked = MaskedConcepts(network, found.images, targets, evaluator)
-                small = masked.derivatives()
-                one = masked.importance(small, n_samples, estimator, seed, closed_form)
-                parts.append((one.total, small.coefficients.cpu(), small.masks.cpu(), one.additive))
+                for rows in torch.arange(len(found.images)).split(_IMAGES):
+                    targets = Class(self.about.cls).resolve(found.logits[rows])
+                    masked = MaskedConcepts(network, found.images[rows], targets, evaluator)
+                    small = masked.derivatives()
+                    one = image_importance(
+                        masked.score,
+                        small.masks,
+                        n_samples,
+                        estimator,
+                        seed,
+                        closed_form,
+                        found.numbers[rows].tolist(),
+                    )
+                    parts.append((one.total, small.coefficients.cpu(), small.masks.cpu(), one.additive))
         if not parts:
             raise InputError(
                 f"the model gives none of the images the class {self.about.cls}, whose concepts these are: give others"

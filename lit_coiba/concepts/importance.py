@@ -7,7 +7,8 @@ al., "A Holistic Approach to Unifying Automatic Concept Extraction and Concept I
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -18,7 +19,7 @@ from lit_coiba.functional.quasi_random import MOST_DIMENSIONS, sobol_sequence
 from lit_coiba.functional.sobol_indices import replicated_rows, total_order
 
 Estimator = Literal["jansen", "janon", "saltelli"]
-Score = Callable[[Tensor], Tensor]  # of masks (k, r) to the scores (k, B) of B images whose concepts are so masked
+Score = Callable[[Tensor], Tensor]  # of masks (k, B, r) to the scores (k, B) of B images whose concepts are so masked
 
 _POINTS = 8  # masks that tell whether a score is additive in the concepts
 _TOLERANCE = 1e-4  # of that, in the largest sum of contributions
@@ -35,7 +36,7 @@ class Importance(NamedTuple):
     """Importance of r concepts for a class, over the images that the model gives this class."""
 
     total: Tensor  # (r,) mean total Sobol index: share of the variance of the logit that the concept takes part in
-    standard_error: Tensor  # (r,) of that mean over images; NaN for a single image
+    standard_error: Tensor  # (r,) of that mean, over images and their designs; NaN for a single image
     sign: Tensor  # (r,) -1, 0 or 1: whether a larger coefficient lowers or raises the logit, on average
     derivative: Tensor  # (r,) mean over images of d logit / d coefficient, summed over places
     share: Tensor  # (r,) share of the logit, signed; they sum to 1
@@ -50,28 +51,31 @@ def image_importance(
     estimator: Estimator = "jansen",
     seed: int = 0,
     closed_form: bool = True,
+    numbers: Sequence[int] | None = None,
 ) -> ImageImportance:
     """Total Sobol indices of the concepts of each image.
 
     A concept is multiplied by a mask in [0, 1], the same at all places. Where the score is additive in the concepts, at
     a few masks and to 1e-4, the index of concept i is ``c_i^2 / sum_j c_j^2`` for its contributions c; else it is
-    estimated. An image whose score no mask changes has zeros.
+    estimated. An image whose score no mask changes has zeros. Each image has a scrambling of its own (ours), so
+    that the errors of the designs average out over images, and are part of their spread.
 
     Args:
-        score: Scores ``(k, B)`` under masks ``(k, r)``, fp64 on the CPU.
+        score: Scores ``(k, B)`` under masks ``(k, B, r)``, fp64 on the CPU: k masks of each image.
         contributions: Derivatives of the scores with respect to the masks where all of them are 1, ``(B, r)``.
         n_samples: Number of points of the scrambled Sobol design, a power of two; the score is evaluated
             ``n_samples (r + 1)`` times.
         estimator: ``jansen``, ``janon`` or ``saltelli``.
-        seed: Seed of the scrambling.
+        seed: Seed of the scramblings.
         closed_form: Whether to use the closed form where it holds.
+        numbers: Number of each image, by which its scrambling is drawn; None = counted from 0.
 
     Raises:
         InputError: The design is no power of two, or there are too many concepts for one.
 
     Example:
         >>> weights = torch.tensor([[1.0, 2.0, 0.0]])
-        >>> image_importance(lambda masks: masks.float() @ weights.T, weights).total
+        >>> image_importance(lambda masks: (masks * weights).sum(-1), weights).total
         tensor([[0.2000, 0.8000, 0.0000]], dtype=torch.float64)
     """
     check_design(n_samples, estimator)
@@ -87,8 +91,10 @@ def image_importance(
         additive = _is_additive(score, contributions, seed)
         if additive.all():
             return ImageImportance(exact, additive)
-    design = sobol_sequence(n_samples, 2 * concepts, seed)
-    scores = score(replicated_rows(design, torch.arange(n_samples * (concepts + 1)))).cpu()
+    keys = range(len(contributions)) if numbers is None else numbers
+    rows = torch.arange(n_samples * (concepts + 1))
+    designs = [replicated_rows(sobol_sequence(n_samples, 2 * concepts, _key(seed, key)), rows) for key in keys]
+    scores = score(torch.stack(designs, 1)).cpu()
     a, c = scores[:n_samples], scores[n_samples:].unflatten(0, (concepts, n_samples))
     estimated = total_order(a, c, estimator).T
     return ImageImportance(torch.where(additive.unsqueeze(1), exact, estimated), additive)
@@ -135,8 +141,14 @@ def class_importance(total: Tensor, derivatives: Tensor, contributions: Tensor, 
 def _is_additive(score: Score, contributions: Tensor, seed: int) -> Tensor:
     """Whether the scores are linear in the masks, ``(B,)``."""
     count = contributions.shape[1]
-    masks = torch.cat([torch.zeros(1, count), torch.ones(1, count), sobol_sequence(_POINTS, count, seed)])
-    scores = score(masks.double()).cpu().double()
-    expected = scores[:1] + masks.double() @ contributions.T
+    ends = torch.stack([torch.zeros(count), torch.ones(count)]).double()
+    masks = torch.cat([ends, sobol_sequence(_POINTS, count, seed)])
+    scores = score(masks.unsqueeze(1).expand(-1, len(contributions), -1)).cpu().double()
+    expected = scores[:1] + masks @ contributions.T
     largest = torch.maximum(contributions.abs().sum(1), torch.finfo(torch.float32).eps * scores.abs().amax(0))
     return (scores - expected).abs().amax(0) <= _TOLERANCE * largest + torch.finfo(torch.float32).tiny
+
+
+def _key(seed: int, number: int) -> int:
+    """Seed of the scrambling of one image."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=7).digest(), "little")

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from lit_coiba.concepts.concept_network import ConceptNetwork
-from lit_coiba.concepts.importance import Estimator, ImageImportance, image_importance
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.network import State
 from lit_coiba.core.targets import Resolved
@@ -41,11 +40,11 @@ class MaskedConcepts:
             self.coefficients = network.coefficients(self._state.activation)  # (B, r, h, w)
 
     def score(self, masks: Tensor) -> Tensor:
-        """Scores ``(k, B)`` under masks ``(k, r)``, without gradients."""
+        """Scores ``(k, B)`` under masks ``(k, B, r)``, without gradients."""
 
         def some(copies: slice, rows: slice) -> Tensor:
-            chosen = masks[copies].to(self.coefficients)
-            masked = chosen[:, None, :, None, None] * self.coefficients[rows]  # (k, b, r, h, w)
+            chosen = masks[copies, rows].to(self.coefficients)
+            masked = chosen[..., None, None] * self.coefficients[rows]  # (k, b, r, h, w)
             count = rows.stop - rows.start
             targets = self._targets.take(rows).recounted().repeat(len(chosen))
             state = self._state.rows(rows).repeat(len(chosen))
@@ -69,12 +68,6 @@ class MaskedConcepts:
 
         found = self._evaluator.gather(self._state.stream, 1, some)
         return Derivatives(found[0][0], found[1][0])
-
-    def importance(
-        self, derivatives: Derivatives, n_samples: int, estimator: Estimator, seed: int, closed_form: bool
-    ) -> ImageImportance:
-        """See `image_importance`."""
-        return image_importance(self.score, derivatives.masks, n_samples, estimator, seed, closed_form)
 
     def _spatial(self, coefficients: Tensor) -> Tensor:
         """Activations ``(n, c, h, w)`` that coefficients ``(n, r, h, w)`` stand for."""
