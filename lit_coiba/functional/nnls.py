@@ -31,7 +31,8 @@ def nnls(rows: Tensor, dictionary: Tensor) -> Tensor:
         dictionary: W, ``(r, c)``, of any sign; a row of zeros has coefficients 0.
 
     Returns:
-        u, ``(..., r)``, in the type of `rows`, fp32 at least; solved in fp64 where the device has it.
+        u, ``(..., r)``, in the type of `rows`, fp32 at least; solved in fp64 where the device has it. NaN for rows that
+        are not finite.
 
     Example:
         >>> nnls(torch.tensor([[1.0, 2.0], [-1.0, 3.0]]), torch.eye(2))
@@ -52,6 +53,7 @@ class _NNLS(torch.autograd.Function):
         products = fp64_where_possible(rows) @ unit.T
         parts = [_solve(gram, part) for part in products.split(_at_once(gram))]
         found = torch.cat(parts) if parts else products
+        found = found.masked_fill(~products.isfinite().all(1, keepdim=True), torch.nan)
         ctx.save_for_backward(found > 0, unit, norms, gram)
         return found / norms
 

@@ -110,3 +110,24 @@ def test_rows_are_solved_alone_whatever_is_beside_them(monkeypatch):
     whole = nnls(rows, dictionary)
     monkeypatch.setattr("lit_coiba.functional.nnls._ENTRIES", 7 * 64)
     torch.testing.assert_close(nnls(rows, dictionary), whole, rtol=1e-12, atol=1e-14)
+
+
+def test_rows_that_are_not_finite_have_no_coefficients_and_disturb_no_other():
+    rows, dictionary = problem(5)
+    whole = nnls(rows, dictionary)
+    rows[3, 0], rows[7, 1] = torch.nan, torch.inf
+    found = nnls(rows, dictionary)
+    assert found[[3, 7]].isnan().all()
+    others = [i for i in range(len(rows)) if i not in (3, 7)]
+    torch.testing.assert_close(found[others], whole[others], rtol=1e-12, atol=1e-14)
+
+
+def test_concepts_that_are_nearly_the_same():
+    generator = torch.Generator().manual_seed(0)
+    dictionary = torch.rand(1, 64, generator=generator, dtype=torch.float64)
+    dictionary = dictionary + 1e-5 * torch.randn(20, 64, generator=generator, dtype=torch.float64)
+    rows = torch.rand(100, 64, generator=generator, dtype=torch.float64)
+    found = nnls(rows, dictionary)
+    dual = multipliers(rows, dictionary, found)
+    assert dual.min() > -1e-8
+    assert (found * dual).abs().max() < 1e-8
