@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.benchmark.compare import compare as compare
     from lit_coiba.bottlenecks.coiba import CoIBA as CoIBA
     from lit_coiba.bottlenecks.iba import IBA as IBA
+    from lit_coiba.concepts.craft import CRAFT as CRAFT
     from lit_coiba.core.preprocessing import Preprocessing as Preprocessing
     from lit_coiba.core.targets import Class as Class
     from lit_coiba.data.image_folder import ImageFolder as ImageFolder
@@ -42,6 +43,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "Backbone": "lit_coiba.backbones",
+        "CRAFT": "lit_coiba.concepts.craft",
         "Class": "lit_coiba.core.targets",
         "Classifier": "lit_coiba.training.classifier",
         "CoIBA": "lit_coiba.bottlenecks.coiba",

@@ -19,6 +19,7 @@ ONLY_IN = {
     "omegaconf": {"cli"},
     "captum": {"attribution"},
     "zennit": {"attribution"},
+    "sklearn": {"concepts"},
 }
 FUNCTIONAL = {"torch"} | sys.stdlib_module_names
 

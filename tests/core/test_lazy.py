@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import lit_coiba
-from lit_coiba import attribution, data, heads, metrics
+from lit_coiba import attribution, concepts, data, heads, metrics
 from lit_coiba.core.lazy import lazily
 
-PACKAGES = [lit_coiba, attribution, data, heads, metrics]
+PACKAGES = [lit_coiba, attribution, concepts, data, heads, metrics]
 
 
 def for_type_checkers(package) -> set[str]:

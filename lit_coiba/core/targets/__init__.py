@@ -1,6 +1,7 @@
 """What is explained, as a value: a `Target` says what, and bound to a batch it is a `Resolved`, which methods ask."""
 
 from lit_coiba.core.targets.class_target import Class, ResolvedClass, Score
+from lit_coiba.core.targets.concept_target import Concept, ResolvedConcept
 from lit_coiba.core.targets.resolution import Targets, resolve
 from lit_coiba.core.targets.resolved import Resolved
 from lit_coiba.core.targets.selection import OutputPath, select_output
@@ -10,9 +11,11 @@ from lit_coiba.core.targets.unscored import Unscored, unscored_rows
 
 __all__ = [
     "Class",
+    "Concept",
     "OutputPath",
     "Resolved",
     "ResolvedClass",
+    "ResolvedConcept",
     "Score",
     "Target",
     "Targets",

@@ -1,0 +1,55 @@
+"""What a layer sees: concepts of a class, found by factorizing activations (CRAFT), their importance and their maps."""
+
+from typing import TYPE_CHECKING
+
+from lit_coiba.core.lazy import lazily
+
+if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazily`
+    from lit_coiba.concepts.concept_network import ConceptNetwork as ConceptNetwork
+    from lit_coiba.concepts.concepts import Concepts as Concepts
+    from lit_coiba.concepts.craft import CRAFT as CRAFT
+    from lit_coiba.concepts.encoding import encode as encode
+    from lit_coiba.concepts.factorization import Factorization as Factorization
+    from lit_coiba.concepts.factorization import Factors as Factors
+    from lit_coiba.concepts.importance import ImageImportance as ImageImportance
+    from lit_coiba.concepts.importance import Importance as Importance
+    from lit_coiba.concepts.importance import image_importance as image_importance
+    from lit_coiba.concepts.k_means import KMeans as KMeans
+    from lit_coiba.concepts.nmf import NMF as NMF
+    from lit_coiba.concepts.pca import PCA as PCA
+    from lit_coiba.concepts.quality import Matching as Matching
+    from lit_coiba.concepts.quality import Stability as Stability
+    from lit_coiba.concepts.quality import match_concepts as match_concepts
+    from lit_coiba.concepts.quality import relative_error as relative_error
+    from lit_coiba.concepts.quality import stability as stability
+    from lit_coiba.concepts.recursion import ConceptTree as ConceptTree
+    from lit_coiba.concepts.recursion import concept_tree as concept_tree
+    from lit_coiba.concepts.semi_nmf import SemiNMF as SemiNMF
+    from lit_coiba.core.targets import Concept as Concept
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "CRAFT": "lit_coiba.concepts.craft",
+        "Concept": "lit_coiba.core.targets",
+        "ConceptNetwork": "lit_coiba.concepts.concept_network",
+        "ConceptTree": "lit_coiba.concepts.recursion",
+        "Concepts": "lit_coiba.concepts.concepts",
+        "Factorization": "lit_coiba.concepts.factorization",
+        "Factors": "lit_coiba.concepts.factorization",
+        "ImageImportance": "lit_coiba.concepts.importance",
+        "Importance": "lit_coiba.concepts.importance",
+        "KMeans": "lit_coiba.concepts.k_means",
+        "Matching": "lit_coiba.concepts.quality",
+        "NMF": "lit_coiba.concepts.nmf",
+        "PCA": "lit_coiba.concepts.pca",
+        "SemiNMF": "lit_coiba.concepts.semi_nmf",
+        "Stability": "lit_coiba.concepts.quality",
+        "concept_tree": "lit_coiba.concepts.recursion",
+        "encode": "lit_coiba.concepts.encoding",
+        "image_importance": "lit_coiba.concepts.importance",
+        "match_concepts": "lit_coiba.concepts.quality",
+        "relative_error": "lit_coiba.concepts.quality",
+        "stability": "lit_coiba.concepts.quality",
+    },
+)
