@@ -35,7 +35,8 @@ def test_images_are_counted_and_scores_compared(scene, capsys):
         return torch.cat([metric.score(model, *row) for row in rows])
 
     ratios = race("title", model, one_by_one, lambda: metric.score(model, images, targets, maps), 2, 1e-6)
-    assert set(ratios) == {"elapsed", "processor"}
+    assert set(ratios) == {"elapsed", "processor", "gap"}
+    assert ratios["gap"] <= 1e-6
     assert "images 10 and 10" in capsys.readouterr().out
     with pytest.raises(AssertionError, match="scores differ"):
         race("title", model, lambda: one_by_one() + 1, one_by_one, 1, 0.5)
