@@ -22,7 +22,7 @@ from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.printable import listed, printable
 from lit_coiba.core.targets import Resolved, Targets, resolve
 from lit_coiba.data.in_hand import Pictures, load_images
-from lit_coiba.metrics.batch import Explain, ScoredBatch, taken_baselines
+from lit_coiba.metrics.batch import ScoredBatch, taken_baselines
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.metrics.shared import Shared
 from lit_coiba.metrics.suites import load_suite
@@ -162,13 +162,6 @@ def _prepare(method: AttributionMethod, model: Any, images: Tensor) -> None:
         method.prepare(model, images)
 
 
-def _of_any_model(method: AttributionMethod, images: Tensor) -> Explain:
-    """A method as a function of the model, which for sanity checks is one with random layers."""
-    if not isinstance(method, BottleneckMethod):
-        return method.attribute
-    return lambda model, some, targets: method.of_model(model, images).attribute(model, some, targets)
-
-
 def _score(
     model: Any,
     images: Tensor,
@@ -183,10 +176,15 @@ def _score(
     """Add the scores of some images."""
     shared, ids = Shared(), tuple(f"image-{number:04}" for number in range(len(images))[piece])
     for name, found in maps.items():
+        method = methods[name]
+
+        def explain(other: Any, some: Tensor, targets: Any, method: AttributionMethod = method) -> Tensor:
+            return method.of_model(other, images).attribute(other, some, targets)
+
         batch = ScoredBatch(
             *(model, images[piece], rows.take(piece).recounted(), found[piece], ids),
             None if regions is None else regions[piece],
-            method=_of_any_model(methods[name], images),
+            method=explain,
             shared=shared,
         )
         for column, metric in metrics.items():

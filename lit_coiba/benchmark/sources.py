@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.old_names import current_identity
 from lit_coiba.core.targets import Targets
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.subset import limited
 from lit_coiba.data.transforms import Transform
 from lit_coiba.modules.scorer import Keys, Source
 from lit_coiba.store import ExplanationStore
@@ -31,11 +31,10 @@ class StoreSource(Source):
     Args:
         store: The explanations.
         keys: Those that are scored.
-        images: Where a bottleneck estimates the statistics of a copy of the model with random layers; None = it does
-            not explain these.
+        images: Where a bottleneck estimates the statistics of a copy of the model with random layers.
     """
 
-    def __init__(self, store: ExplanationStore, keys: Keys, images: StatisticsImages | None = None) -> None:
+    def __init__(self, store: ExplanationStore, keys: Keys, images: Iterable[Tensor] = ()) -> None:
         super().__init__(keys)
         self.store = store
         self.images = images
@@ -51,11 +50,8 @@ class StoreSource(Source):
         """
         if self._made_by is None:
             self._made_by = method_of(self.store, model)
-        method = self._made_by
-        if isinstance(method, BottleneckMethod) and self.images is not None:
-            method = method.of_model(model, self.images)
         with torch.enable_grad():
-            return method.attribute(model, images, targets)
+            return self._made_by.of_model(model, self.images).attribute(model, images, targets)
 
     def maps(self, network: Backbone, images: Tensor, ids: list[str], targets: Tensor) -> Tensor:
         """The maps as they are in the store ``(R, h, w)``."""
@@ -135,15 +131,16 @@ class StatisticsImages:
     """
 
     def __init__(self, dataset: ImageDataset, transform: Transform, count: int = 64) -> None:
-        self.dataset = dataset
+        self.dataset = limited(dataset, count)
         self.transform = transform
-        self.count = count
 
     def __iter__(self) -> Iterator[Tensor]:
-        shown = min(self.count, len(self.dataset))
-        for number in range(shown):
-            with suppress(Exception):  # whatever a user's dataset raises: it is reported where the image is explained
-                yield self.transform(self.dataset.image(number * len(self.dataset) // shown)).unsqueeze(0)
+        for index in range(len(self.dataset)):
+            try:
+                image = self.transform(self.dataset.image(index))
+            except Exception:
+                continue
+            yield image.unsqueeze(0)
 
 
 class DatasetRegions:

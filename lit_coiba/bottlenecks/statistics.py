@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from lit_coiba.bottlenecks.statistics_file import DIGEST, HEADER, PARTS, read_statistics_file
@@ -23,9 +22,8 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.network import Network, SplitNetwork
 from lit_coiba.core.printable import printable
-from lit_coiba.files.atomic import atomically
 from lit_coiba.files.digests import warn_undigested
-from lit_coiba.files.tensor_file import in_order
+from lit_coiba.files.tensor_file import write_safe_tensors
 from lit_coiba.functional import Moments
 
 _BATCH = 16  # images, where all of them are one tensor
@@ -112,10 +110,7 @@ class ActivationStatistics:
         Raises:
             OSError: The disk is full, the folder is read-only, ...
         """
-        target = Path(file)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomically(target) as handle:
-            handle.write(in_order(save(self._tensors(), {HEADER: self._header(), DIGEST: self.digest()})))
+        write_safe_tensors(file, self._tensors(), {HEADER: self._header(), DIGEST: self.digest()})
 
     @classmethod
     def load(cls, file: str | Path) -> ActivationStatistics:

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from lit_coiba.bottlenecks.statistics import describe_preprocessing
@@ -26,8 +25,7 @@ from lit_coiba.core.images import check_images
 from lit_coiba.core.network import Network
 from lit_coiba.core.printable import printable
 from lit_coiba.core.targets import Class
-from lit_coiba.files.atomic import atomically
-from lit_coiba.files.tensor_file import in_order
+from lit_coiba.files.tensor_file import write_safe_tensors
 from lit_coiba.functional import resize_map
 
 _IMAGES = 16  # whose masks are made at once
@@ -197,12 +195,8 @@ class Concepts:
         Raises:
             OSError: The disk is full, the folder is read-only, ...
         """
-        target = Path(file)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        tensors = {name: getattr(self, name).contiguous() for name in TENSORS}
         metadata = {HEADER: msgspec.json.encode(self.about).decode(), DIGEST: self.digest()}
-        with atomically(target) as handle:
-            handle.write(in_order(save(tensors, metadata)))
+        write_safe_tensors(file, {name: getattr(self, name) for name in TENSORS}, metadata)
 
     @classmethod
     def load(cls, file: str | Path) -> Concepts:

@@ -158,6 +158,15 @@ class AttributionMethod(ABC):
             )
         return rows.scored_by(output, asked)
 
+    def of_model(self, model: Any, images: Iterable[Any]) -> AttributionMethod:
+        """The method for a model that may be another than the one it was prepared for: itself, if it needs nothing.
+
+        Args:
+            model: The model that is to be explained.
+            images: Where what it needs of the model is measured, if it does.
+        """
+        return self
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "explain" in vars(cls):

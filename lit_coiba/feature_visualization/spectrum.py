@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import save
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError, check_count
@@ -24,8 +23,7 @@ from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset, picture_of
 from lit_coiba.data.subset import limited
 from lit_coiba.feature_visualization.spectrum_file import HEADER, check_magnitude, read_spectrum_file
-from lit_coiba.files.atomic import atomically
-from lit_coiba.files.tensor_file import in_order
+from lit_coiba.files.tensor_file import write_safe_tensors
 from lit_coiba.functional import (
     from_radial_profile,
     from_rgb,
@@ -126,12 +124,8 @@ class MagnitudeSpectrum:
         Raises:
             OSError: The disk is full, the folder is read-only, ...
         """
-        path = Path(file)
-        path.parent.mkdir(parents=True, exist_ok=True)
         header = {"source": self.source, "count": self.count, "preprocessing": self.preprocessing}
-        with atomically(path) as handle:
-            handle.write(in_order(save({"magnitude": self.magnitude.contiguous()}, {HEADER: json.dumps(header)})))
-        return path
+        return write_safe_tensors(file, {"magnitude": self.magnitude}, {HEADER: json.dumps(header)})
 
     def radial(self) -> MagnitudeSpectrum:
         """Its average over rings, which is small, and smooth even of few images; a profile stays as it is."""

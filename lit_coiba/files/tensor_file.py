@@ -6,17 +6,19 @@ import json
 import os
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
+from lit_coiba.files.atomic import atomically
 from lit_coiba.files.inflation import FACTOR, SPARE, check_inflation
 from lit_coiba.files.regular import MEGABYTE, clause, open_regular
 
@@ -89,6 +91,26 @@ def in_order(content: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # as the format has it
     return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+def write_safe_tensors(
+    file: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> Path:
+    """Write a safetensors file, which takes its name when it is complete, and return its path; its folder is made.
+
+    Args:
+        file: The file.
+        tensors: What it holds, by name.
+        metadata: Texts by name.
+
+    Raises:
+        OSError: The disk is full, the folder is read-only, ...
+    """
+    path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomically(path) as handle:
+        handle.write(in_order(save({name: part.contiguous() for name, part in tensors.items()}, dict(metadata))))
+    return path
 
 
 def read_metadata(file: str | os.PathLike[str], what: str = "checkpoint") -> dict[str, str]:
