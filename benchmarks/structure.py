@@ -18,8 +18,8 @@ PACKAGE = Path(__file__).parents[1] / "lit_coiba"
 ORDER = [
     *("__version__", "resources", "functional", "core", "files", "heads", "backbones", "propagation", "bounds"),
     *("perturbation", "data", "store", "losses", "bottlenecks", "metrics", "prototypes", "attribution", "concepts"),
-    *("feature_visualization", "pictures", "modules", "training", "callbacks", "benchmark", "trainer", "demo", "cli"),
-    "__main__",
+    *("feature_visualization", "pictures", "modules", "training", "callbacks", "benchmark", "trainer"),
+    *("explorer", "demo", "cli", "__main__"),
 ]
 
 

@@ -1,0 +1,71 @@
+"""What several kinds of page have."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from lit_coiba.concepts.class_report import Effect
+
+__all__ = ["ClassLink", "Effect", "Fact", "Histogram", "Link", "Page", "Picture", "Site"]
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """A picture of the site, WebP or PNG."""
+
+    src: str  # relative to the root of the site
+    width: int  # pixels
+    height: int
+    alt: str = ""  # what it shows, in words
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A page and what it is called."""
+
+    title: str
+    address: str
+
+
+class ClassLink(msgspec.Struct, frozen=True):
+    """A class, by its number; its address is None where the site has no page of it."""
+
+    id: int
+    name: str
+    address: str | None = None
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """One line of what is known: ``layer: blocks.11``."""
+
+    label: str
+    value: str
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """Counts between edges."""
+
+    title: str
+    unit: str  # of the edges; empty = none
+    edges: tuple[float, ...]  # one more than counts
+    counts: tuple[int, ...]
+
+
+class Site(msgspec.Struct, frozen=True):
+    """What all pages of a site share."""
+
+    title: str
+    model: str  # its name; empty = unknown
+    version: str  # of lit-coiba
+    pages: tuple[Link, ...]  # of the navigation: those that there are
+    classes: int  # how many have a page
+    kinds: tuple[str, ...]  # of pages: "overview", "class", "concept", "prototypes", "gallery", "failures", ...
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What every page has."""
+
+    template: ClassVar[str]  # name of its template, without the end ``.html.j2``
+    title: str
+    address: str  # of the page itself
+    beside: dict[str, str] = {}  # what is in a script beside the page -> its address
