@@ -1,0 +1,93 @@
+// The gallery of concepts: a card is chosen by click, Enter or #concept-3; its crops fan out around its picture.
+"use strict";
+litCoiba.stage = (() => {
+  const { root, url, el, picture, fixed, signed, percent, count, arrow } = litCoiba;
+
+  // A picture that the viewer opens.
+  function view(from, caption, alternative, color, properties = {}) {
+    return el("a", { class: "view", href: url(from.src), dataset: { view: caption, color }, ...properties }, picture(from, alternative, { loading: "eager" }));
+  }
+
+  function fan(place, concept, name) {
+    const { crops, color } = concept;
+    const spokes = crops.slice(0, 10).map((crop, i, all) => {
+      const angle = (2 * Math.PI * i) / all.length - Math.PI / 2;
+      return view(crop.picture, `${concept.name} of ${name}, ${crop.image}`, `Crop ${i + 1} of ${concept.name}`, color, {
+        class: "view spoke", style: { "--dx": Math.cos(angle).toFixed(4), "--dy": Math.sin(angle).toFixed(4), "--delay": `${25 * i}ms` },
+      });
+    });
+    const center = concept.visualization
+      ? view(concept.visualization, `${concept.name} of ${name}, optimized`, `Image optimized for ${concept.name}`, color, { class: "view hub checker" })
+      : el("div", { class: "hub hub-text" }, el("strong", {}, concept.name), el("span", { class: "soft small" }, "no optimized picture"));
+    place.replaceChildren(center, ...spokes);
+    place.classList.remove("open");
+    void place.offsetWidth; // a new start of the transition
+    place.classList.add("open");
+  }
+
+  function effect({ mean, low, high }) {
+    return el("td", { class: "num" }, signed(mean), el("span", { class: "soft" }, ` [${fixed(low)}, ${fixed(high)}]`));
+  }
+
+  function alignment(concept, own) {
+    if (concept.closest_classes.length === 0) return el("p", { class: "soft small" }, "The classifier is not linear here: closest classes are not known.");
+    return el("ol", { class: "bars" }, ...concept.closest_classes.map((near) => el("li", { class: near.id === own ? "own" : null },
+      near.address && near.id !== own ? el("a", { href: root + near.address }, near.name) : el("span", {}, near.id === own ? "this class" : near.name),
+      el("span", { class: "bar", style: { "--part": `${Math.max(0, Math.min(1, near.cosine)) * 100}%` } }),
+      el("span", { class: "num" }, fixed(near.cosine)))));
+  }
+
+  function panel(place, concept, own) {
+    const way = { 1: "More of it raises the logit", 0: "It hardly moves the logit", [-1]: "More of it lowers the logit" }[concept.sign];
+    const row = (label, value) => el("tr", {}, el("th", { scope: "row" }, label), value);
+    const parts = [
+      el("h3", {}, el("span", { class: "swatch" }), concept.name),
+      el("p", { class: "panel-lead" }, el("strong", {}, concept.percent === null ? "–" : `${fixed(concept.percent, 0)} %`), ` of what the concepts add. ${way}; it is the strongest concept of ${count(concept.n_top)} image${concept.n_top === 1 ? "" : "s"}.`),
+      concept.flag ? el("p", { class: "note warn" }, concept.flag) : null,
+      el("h4", {}, "Closest classes"),
+      alignment(concept, own),
+      el("h4", {}, "The logit when it is"),
+      el("table", { class: "table plain" }, el("tbody", {}, row("taken out", effect(concept.deletion)), row("kept alone", effect(concept.keep_only)), row("doubled", effect(concept.raised)))),
+      el("p", { class: "soft small" }, `Sobol index ${fixed(concept.importance)}${concept.standard_error === null ? "" : ` ± ${fixed(concept.standard_error)}`}`, concept.stability === null ? "" : ` · stability ${fixed(concept.stability)}`),
+      el("p", {}, el("a", { href: root + concept.address }, `Page of ${concept.name}`)),
+    ];
+    place.replaceChildren(...parts.filter((part) => part !== null));
+  }
+
+  // Make the cards of a layer work. Returns choose(id).
+  function make(section, layer, page) {
+    const cards = [...section.querySelectorAll("[role=tab]")];
+    const stage = section.querySelector("[data-stage]");
+    const byId = new Map(layer.concepts.map((concept) => [concept.id, concept]));
+
+    function choose(id) {
+      const concept = byId.get(id);
+      for (const card of cards) {
+        const chosen = Number(card.dataset.concept) === id;
+        card.setAttribute("aria-selected", String(chosen));
+        card.tabIndex = chosen ? 0 : -1;
+        if (chosen) stage.setAttribute("aria-labelledby", card.id);
+      }
+      stage.style.setProperty("--color", concept.color);
+      fan(stage.querySelector("[data-fan]"), concept, page.name);
+      panel(stage.querySelector("[data-panel]"), concept, page.id);
+    }
+
+    cards.forEach((card, i) => {
+      card.addEventListener("click", () => {
+        section.querySelector(".cards").classList.add("chosen");
+        choose(Number(card.dataset.concept));
+      });
+      card.addEventListener("keydown", (event) => {
+        const next = arrow(event.key, cards, i);
+        if (next === null) return;
+        event.preventDefault();
+        cards[next].focus();
+      });
+    });
+    choose(layer.order[0]);
+    return choose;
+  }
+
+  return { make };
+})();
