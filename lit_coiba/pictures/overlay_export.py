@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
 
 from lit_coiba.core.errors import InputError, warn
-from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.printable import printable
 from lit_coiba.data.files.class_names import ClassNames
-from lit_coiba.data.files.image_file import read_image
 from lit_coiba.data.transforms import Transform
 from lit_coiba.files.given_path import given_path
 from lit_coiba.files.owned import check_apart
@@ -23,6 +20,7 @@ from lit_coiba.pictures.numbers import percent, rounded
 from lit_coiba.pictures.order import predicted
 from lit_coiba.pictures.page import FADED, Page, fitted, pil_of
 from lit_coiba.pictures.painting import colors, painted_over
+from lit_coiba.pictures.sample_pictures import recipe, sample_picture
 from lit_coiba.pictures.scale import Scale
 from lit_coiba.store import ExplanationStore, Row
 from lit_coiba.store.export import export_store
@@ -67,15 +65,16 @@ def export_overlays(
     folder = given_path(images, "images")
     if not folder.is_dir():
         raise InputError(f"images: {printable(folder, 200)} is not a folder: give the folder that was data.root")
-    transform, always = Transform(_recipe(store)), explains_predictions(store.manifest)
+    transform, always = (
+        Transform(recipe(store.manifest.identity.get("preprocessing"), store.path)),
+        explains_predictions(store.manifest),
+    )
     names = ClassNames.read(given_path(classes, "classes")).names if classes is not None else store.manifest.class_names
     missing: list[str] = []
 
     def draw(row: Row) -> Image.Image | None:
         try:
-            if ".." in row.id.split("/") or Path(row.id).is_absolute():  # a store that someone else made
-                raise OSError("the file is not below that folder")
-            picture = read_image(folder / row.id)
+            picture = sample_picture(folder, row.id)
         except (OSError, ValueError) as error:
             missing.append(f"{printable(row.id, 100)}: {printable(error, 100)}")
             return None
@@ -124,15 +123,3 @@ def _write_legend(page: Page, scale: Scale, unit: str, y: int) -> None:
     lowest = -scale.high if scale.signed else scale.low
     page.text(_MARGIN, y + 32, rounded(lowest), size=8, color=FADED)
     page.text(_MARGIN + _BAR[0], y + 32, f"{rounded(scale.high)}{unit}", size=8, color=FADED, align="right")
-
-
-def _recipe(store: ExplanationStore) -> Preprocessing:
-    """How pictures became model input when the store was made."""
-    told: Any = store.manifest.identity.get("preprocessing")
-    try:
-        values: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
-        return Preprocessing(**values)
-    except (AttributeError, TypeError, InputError) as error:
-        raise InputError(
-            f"store {printable(store.path, 200)} does not say how its pictures became model input: explain them again"
-        ) from error

@@ -22,7 +22,7 @@ from tests._testers.explorer_units import write_prototypes, write_visualizations
 
 HOSTILE = ("<script>alert(1)</script>", "a\"b'><img src=x onerror=alert(1)>", "</script><b>x", "twin", "twin")
 PREPROCESSING = {"mean": [0.5] * 3, "std": [0.5] * 3, "size": [32, 32], "crop_pct": 1.0}
-METRICS = {"insertion": True, "deletion": False, "energy_pointing": True}
+METRICS = {"insertion": True, "deletion": False, "energy": True}
 
 
 @dataclass(frozen=True)
