@@ -10,7 +10,6 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from lightning import Callback, LightningModule
 from lightning import Trainer as LightningTrainer
@@ -25,6 +24,7 @@ from lit_coiba.cli.parsing.checkpoints import saved_arguments, told_otherwise
 from lit_coiba.cli.parsing.classes import BASES, check_short_name, find_class, import_named
 from lit_coiba.cli.parsing.config_files import read_configs
 from lit_coiba.cli.parsing.expected_values import KeyArguments, check_values
+from lit_coiba.cli.parsing.listed_words import listed_words
 from lit_coiba.cli.parsing.messages import instantiation_error, parsing_message
 from lit_coiba.cli.parsing.metric_words import metrics_last, show_metric
 from lit_coiba.cli.verb import TrainerVerb
@@ -40,7 +40,6 @@ from lit_coiba.trainer.quiet import without_seed
 
 # Arguments of the Trainer's methods that are no keys, and those that are given here.
 LOADERS = frozenset({"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"})
-_LINE = 2**20  # characters of a list of words
 FIXED = {"weights_only": True, "return_predictions": False}  # no pickle runs; nothing piles up that nobody would get
 
 set_parsing_settings(
@@ -113,7 +112,7 @@ class TrainerCommand(LightningCLI):
         assert isinstance(args, list)
         for name, parameter in self._parameters.items():
             if str(parameter.annotation).startswith("list"):
-                args = _listed(args, f"--{name}")
+                args = listed_words(args, f"--{name}")
         show_metric(args)
         words, configs, classes = read_configs(metrics_last(args), self._defaults(args))
         import_named(args, configs)
@@ -256,18 +255,6 @@ def _refuse_empty(config: Any, key: str = "") -> None:
             raise InputError(f"{where} is empty: give a value, or leave it out")
         if name != "trainer":
             _refuse_empty(value, where)
-
-
-def _listed(args: list[str], option: str) -> list[str]:
-    """The words with those that follow `option` as one list, as YAML writes it."""
-    if option not in args:
-        return args
-    start = args.index(option) + 1
-    end = next((k for k, word in enumerate(args) if k >= start and word.startswith("-")), len(args))
-    if end == start or args[start].startswith("["):
-        return args
-    words = yaml.safe_dump(args[start:end], default_style='"', default_flow_style=True, allow_unicode=True, width=_LINE)
-    return [*args[:start], words.strip(), *args[end:]]
 
 
 def _located(weights: str | None) -> str | None:

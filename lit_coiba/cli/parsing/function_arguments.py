@@ -8,6 +8,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from lit_coiba.cli.parsing.expected_values import KeyArguments, check_word
+from lit_coiba.cli.parsing.listed_words import listed_words
 from lit_coiba.cli.parsing.messages import parsing_message
 from lit_coiba.cli.verb import FunctionVerb
 from lit_coiba.core.errors import InputError
@@ -25,6 +26,9 @@ def function_arguments(verb: FunctionVerb, args: list[str]) -> dict[str, Any]:
     """
     for word in args:
         check_word("a word of the command", word)
+    for name, parameter in signature(verb.function).parameters.items():
+        if name not in verb.positional and str(parameter.annotation).startswith("list"):
+            args = listed_words(args, f"--{name}")
     parser = ArgumentParser(prog=f"lit-coiba {verb.name}", exit_on_error=False, allow_abbrev=False)
     known = signature(verb.function).parameters
     for name in verb.positional:

@@ -89,15 +89,20 @@ def check_words(verb: TrainerVerb, args: list[str]) -> None:
         before = ""
 
 
-def check_folders(stores: Iterable[str]) -> None:
-    """Refuse stores whose folders do not exist.
+def check_folders(stores: Iterable[str], what: str = "a store", remedy: str = "a folder written by explain") -> None:
+    """Refuse folders of results that do not exist.
+
+    Args:
+        stores: The folders.
+        what: What each should be.
+        remedy: What to give instead.
 
     Raises:
-        InputError: There is one.
+        InputError: One does not exist.
     """
     for store in stores:
         if not os.path.isdir(os.path.expanduser(store)):
-            raise InputError(f"{store} is not a store (there is no such folder): give a folder written by explain")
+            raise InputError(f"{store} is not {what} (there is no such folder): give {remedy}")
 
 
 def _hint(verb: TrainerVerb, first: str, known: list[str]) -> str:

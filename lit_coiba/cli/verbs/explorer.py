@@ -36,7 +36,7 @@ def explorer(
         single: A class, by number or name, to be written as one HTML file too.
         single_file: That file; OUT/single/00017.html if left out.
     """
-    check_folders([*runs, *(other or [])])  # before seconds are spent on imports
+    check_folders([*runs, *(other or [])], "a run", "folders of results")  # before seconds are spent on imports
     from lit_coiba.explorer.building import build
     from lit_coiba.explorer.single import class_number, single_page
 
@@ -55,7 +55,7 @@ EXPLORER = FunctionVerb(
     summary="write a site of a model's classes, concepts, prototypes and explanations that opens from disk",
     position=65,
     function=explorer,
-    usage="explorer RUN [RUN ...] --out DIR [--other RUN] [--images DIR] [--single CLASS]",
+    usage="explorer RUN [RUN ...] --out DIR [--other RUN ...] [--images DIR] [--single CLASS]",
     positional=("runs",),
     resumable=True,
     examples="""\

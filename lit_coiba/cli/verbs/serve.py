@@ -17,7 +17,7 @@ def serve(site: str, port: int = 8008) -> int:
         site: Folder of the site.
         port: TCP port; 0 = any that is free.
     """
-    check_folders([site])  # before seconds are spent on imports
+    check_folders([site], "a site", "a folder written by explorer")  # before seconds are spent on imports
     from lit_coiba.explorer.serving import serve as serve_site
 
     serve_site(site, port, lambda address: terminal.say(f"Serving {address} (Ctrl-C stops it)"))

@@ -4,7 +4,8 @@ The site::
 
     SITE/
       index.html, index.json            `Overview`
-      search.html                       `SearchPage`; data/search-000.js: receive("search-000", [`SearchEntry`, ...])
+      search.html                       `SearchPage`; data/search.js: receive("search", COUNT), how many there are of
+                                        data/search-000.js and so on: receive("search-000", [`SearchEntry`, ...])
       failures.html, failures.json      `FailuresPage`
       compare.html, compare.json        `ComparisonPage`, with a second model
       compare/00017.html, .json         `ClassComparisonPage`
@@ -15,6 +16,7 @@ The site::
       prototypes.html, .json            `PrototypesPage`: the first units; prototypes/page-001.html: more of them
       prototypes/00005.html, .json      `PrototypePage`
       data/classes.js                   receive("classes", `ClassColumns`): for menus and the random class
+      data/galleries.js                 receive("galleries", [[class, address, samples, src], ...])
       data/NAME.js                      receive("NAME", ...): what is too large for a page; see `beside`
       media/00017/*.webp, *.png         pictures of a class; media/other/..., media/prototypes/...: those of the rest
       assets/*                          styles and scripts

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from lit_coiba.explorer.page_data.common import ClassLink, Page, Picture
+from lit_coiba.explorer.page_data.common import ClassLink, Effect, Page, Picture
 from lit_coiba.explorer.page_data.concepts import Concept
 
 
@@ -44,6 +44,7 @@ class LayerConcepts(msgspec.Struct, frozen=True, kw_only=True):
     sparsity: float
     stability: float | None
     deletion: float | None  # mean change of the logit without the most important concept
+    deletion_gain: Effect | None  # how much more that changes the logit than taking out another concept; None = unknown
     exact: float  # part of the images whose importance is exact
     reason: str  # why there are no concepts; empty = there are
     concepts: tuple[Concept, ...]  # by their number

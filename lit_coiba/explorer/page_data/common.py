@@ -52,13 +52,12 @@ class Histogram(msgspec.Struct, frozen=True):
 
 
 class Site(msgspec.Struct, frozen=True):
-    """What all pages of a site share."""
+    """What all pages of a site share; it changes as seldom as can be, since every page has it."""
 
     title: str
     model: str  # its name; empty = unknown
     version: str  # of lit-coiba
     pages: tuple[Link, ...]  # of the navigation: those that there are
-    classes: int  # how many have a page
     kinds: tuple[str, ...]  # of pages: "overview", "class", "concept", "prototypes", "gallery", "failures", ...
 
 

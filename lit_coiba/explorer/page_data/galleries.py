@@ -66,7 +66,7 @@ class GalleryClass(msgspec.Struct, frozen=True):
 
 
 class GalleryIndexPage(Page, frozen=True, kw_only=True):
-    """The classes that have samples; with many classes, the rest is ``beside["classes"]``, a list of the same."""
+    """The classes that have samples; all of them are ``beside["classes"]``: name, address, count and src."""
 
     template: ClassVar[str] = "gallery_index"
     methods: tuple[str, ...]
