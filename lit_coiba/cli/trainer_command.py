@@ -202,7 +202,9 @@ class TrainerCommand(LightningCLI):
         """What a config file would say that comes before those of the user."""
         model = dict(self.verb.defaults)
         if "ckpt_path" in self._parameters:
-            self._saved = saved_arguments(args, self.verb.trains)
+            known = signature(self.verb.module_class()).parameters
+            saved = saved_arguments(args, self.verb.trains)
+            self._saved = {name: value for name, value in saved.items() if name in known}
             model |= self._saved
         if not self.verb.trains:
             model.pop("teacher", None)
@@ -237,7 +239,8 @@ class _Training(Callback):
         trained = sum(size for size, learns in sizes if learns)
         terminal.remark(f"training {trained:,} of {sum(size for size, _ in sizes):,} parameters")
         if trainer.val_dataloaders == []:
-            terminal.warn("the data have no validation images, so the fit goes without val/accuracy")
+            measure = "val/accuracy" if getattr(pl_module, "uses_labels", True) else "val/error"
+            terminal.warn(f"the data have no validation images, so the fit goes without {measure}")
 
 
 def _refuse_empty(config: Any, key: str = "") -> None:

@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING
 from lit_coiba.core.lazy import lazily
 
 if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazily`
+    from lit_coiba.concepts.concept_dictionary import ConceptDictionary as ConceptDictionary
     from lit_coiba.concepts.concept_network import ConceptNetwork as ConceptNetwork
     from lit_coiba.concepts.concepts import Concepts as Concepts
     from lit_coiba.concepts.craft import CRAFT as CRAFT
+    from lit_coiba.concepts.dictionary_quality import DictionaryScore as DictionaryScore
+    from lit_coiba.concepts.dictionary_quality import dictionary_score as dictionary_score
+    from lit_coiba.concepts.dictionary_quality import dictionary_table as dictionary_table
     from lit_coiba.concepts.encoding import encode as encode
     from lit_coiba.concepts.factorization import Factorization as Factorization
     from lit_coiba.concepts.factorization import Factors as Factors
@@ -25,6 +29,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.concepts.recursion import ConceptTree as ConceptTree
     from lit_coiba.concepts.recursion import concept_tree as concept_tree
     from lit_coiba.concepts.semi_nmf import SemiNMF as SemiNMF
+    from lit_coiba.concepts.sparse_autoencoder import SparseAutoencoder as SparseAutoencoder
     from lit_coiba.core.targets import Concept as Concept
 
 __getattr__, __dir__ = lazily(
@@ -32,9 +37,11 @@ __getattr__, __dir__ = lazily(
     {
         "CRAFT": "lit_coiba.concepts.craft",
         "Concept": "lit_coiba.core.targets",
+        "ConceptDictionary": "lit_coiba.concepts.concept_dictionary",
         "ConceptNetwork": "lit_coiba.concepts.concept_network",
         "ConceptTree": "lit_coiba.concepts.recursion",
         "Concepts": "lit_coiba.concepts.concepts",
+        "DictionaryScore": "lit_coiba.concepts.dictionary_quality",
         "Factorization": "lit_coiba.concepts.factorization",
         "Factors": "lit_coiba.concepts.factorization",
         "ImageImportance": "lit_coiba.concepts.importance",
@@ -44,8 +51,11 @@ __getattr__, __dir__ = lazily(
         "NMF": "lit_coiba.concepts.nmf",
         "PCA": "lit_coiba.concepts.pca",
         "SemiNMF": "lit_coiba.concepts.semi_nmf",
+        "SparseAutoencoder": "lit_coiba.concepts.sparse_autoencoder",
         "Stability": "lit_coiba.concepts.quality",
         "concept_tree": "lit_coiba.concepts.recursion",
+        "dictionary_score": "lit_coiba.concepts.dictionary_quality",
+        "dictionary_table": "lit_coiba.concepts.dictionary_quality",
         "encode": "lit_coiba.concepts.encoding",
         "image_importance": "lit_coiba.concepts.importance",
         "match_concepts": "lit_coiba.concepts.quality",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from contextlib import suppress
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from lit_coiba.concepts.encoding import Encoding, encode
+from lit_coiba.concepts.sparse_autoencoder import SparseAutoencoder
 from lit_coiba.core.behavior import Behavior, behavior_of
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.grid import Grid
@@ -29,7 +32,8 @@ class ConceptNetwork(nn.Module):
         model: The model, a `Backbone` or a trained classifier; its weights are shared, not copied.
         layer: The layer that the dictionary is of.
         dictionary: ``(r, c)``.
-        encoding: How activations become coefficients; see `encode`.
+        encoding: How activations become coefficients; see `encode`. Or a trained `SparseAutoencoder`, which encodes
+            them itself, and whose dictionary is the one to give.
 
     Attributes:
         num_classes: Number of concepts r.
@@ -44,13 +48,22 @@ class ConceptNetwork(nn.Module):
 
     dictionary: Tensor
 
-    def __init__(self, model: Network, layer: str, dictionary: Tensor, encoding: Encoding = "nnls") -> None:
+    def __init__(
+        self,
+        model: Network,
+        layer: str,
+        dictionary: Tensor,
+        encoding: Encoding | SparseAutoencoder = "nnls",
+    ) -> None:
         super().__init__()
         self.model = model
         self.layer = layer
-        self.encoding: Encoding = encoding
+        self.autoencoder: SparseAutoencoder | None = None
+        self.encoding: Encoding | Literal["sparse"] = "sparse" if isinstance(encoding, SparseAutoencoder) else encoding
         parameter = next(iter(model.parameters()), dictionary)
         self.register_buffer("dictionary", dictionary.detach().to(parameter.device, torch.float32, copy=True))
+        if isinstance(encoding, SparseAutoencoder):
+            self.autoencoder = copy.deepcopy(encoding).eval().requires_grad_(False).to(parameter.device)
         self.num_classes = len(dictionary)
         self._below = model.split([layer])
 
@@ -67,8 +80,16 @@ class ConceptNetwork(nn.Module):
 
     def coefficients(self, activation: Tensor) -> Tensor:
         """Coefficients ``(B, r, h, w)`` of an activation of the layer, in the layer's own layout."""
-        spatial = self._below.grids[0].to_spatial(activation)
-        return encode(spatial.movedim(1, -1), self.dictionary, self.encoding).movedim(-1, 1)
+        rows = self._below.grids[0].to_spatial(activation).movedim(1, -1)
+        if self.encoding == "sparse":
+            assert self.autoencoder is not None  # by which it is told
+            return self.autoencoder.encode(rows).movedim(-1, 1)
+        return encode(rows, self.dictionary, self.encoding).movedim(-1, 1)
+
+    def reconstructed(self, coefficients: Tensor) -> Tensor:
+        """Activations ``(n, c, h, w)`` that coefficients ``(n, r, h, w)`` stand for."""
+        found = torch.einsum("nrhw,rc->nchw", coefficients, self.dictionary)
+        return found if self.autoencoder is None else found + self.autoencoder.pre_bias.view(-1, 1, 1)
 
     def features(self, images: Tensor) -> Tensor:
         """Coefficients ``(B, r, h, w)`` of images ``(B, 3, H, W)``, with gradients with respect to these.
@@ -126,7 +147,12 @@ class ConceptNetwork(nn.Module):
     def digest(self) -> str:
         """SHA-256 of the model, the layer and the dictionary."""
         told = f"concepts/{self.model.digest()}/{self.layer}/{self.encoding}/{tuple(self.dictionary.shape)}/"
-        return hashlib.sha256(told.encode() + self.dictionary.cpu().contiguous().numpy().tobytes()).hexdigest()
+        sha = hashlib.sha256(told.encode() + self.dictionary.cpu().contiguous().numpy().tobytes())
+        if self.autoencoder is not None:
+            sha.update(f"{self.autoencoder.selection}/{self.autoencoder.k}/".encode())
+            for part in self.autoencoder.state_dict().values():
+                sha.update(part.cpu().contiguous().numpy().tobytes())
+        return sha.hexdigest()
 
     def _up_to(self, layers: list[str]) -> list[str]:
         order = {name: number for number, name in enumerate(self.model.layers())}

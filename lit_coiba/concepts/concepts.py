@@ -9,30 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import torch
 from torch import Tensor
 
-from lit_coiba.bottlenecks.statistics import describe_preprocessing
-from lit_coiba.concepts.concept_network import ConceptNetwork
 from lit_coiba.concepts.concepts_file import DIGEST, HEADER, TENSORS, Header, read_concepts_file
-from lit_coiba.concepts.images_of_class import images_of_class
-from lit_coiba.concepts.importance import Estimator, Importance, check_design, class_importance, image_importance
-from lit_coiba.concepts.masked_concepts import MaskedConcepts
-from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
+from lit_coiba.concepts.encoding import Encoding, encode
+from lit_coiba.concepts.importance import Estimator, Importance
+from lit_coiba.concepts.layer_concepts import LayerConcepts
+from lit_coiba.core.batched_evaluator import Chunk
 from lit_coiba.core.errors import InputError, check_count
-from lit_coiba.core.frozen import frozen
-from lit_coiba.core.images import check_images
 from lit_coiba.core.network import Network
 from lit_coiba.core.printable import printable
-from lit_coiba.core.targets import Class
 from lit_coiba.files.tensor_file import write_safe_tensors
-from lit_coiba.functional import resize_map
-
-_IMAGES = 16  # whose masks are made at once
 
 
 @dataclass(frozen=True, eq=False)
-class Concepts:
+class Concepts(LayerConcepts):
     """Concepts of one class at one layer, and the rows that they were found in.
 
     `transform` gives their coefficients in new images, `maps` the same as maps, `importance` says how much they matter
@@ -45,70 +36,21 @@ class Concepts:
     images: Tensor  # (N,) int64: image of each row, by its number among those that were given
     places: Tensor  # (N,) int64: crop of that image, or position of the layer's grid, row by row
 
-    def __len__(self) -> int:
-        return len(self.dictionary)
+    def layer(self) -> Header:
+        """What they are of."""
+        return self.about
 
-    def check(self, model: Network) -> None:
-        """Refuse another model than the one that the concepts are of.
+    def encoder(self) -> Encoding:
+        """How activations become coefficients."""
+        return self.about.encoding
 
-        Raises:
-            InputError: The weights, the architecture or the preprocessing differ.
-        """
-        digest, here = model.digest(), describe_preprocessing(model)
-        if digest != self.about.model:
-            raise InputError(
-                f"the concepts belong to another model or other weights (digest {self.about.model[:12]}, not"
-                f" {digest[:12]}): fit them again"
-            )
-        if here != self.about.preprocessing:
-            raise InputError(
-                f"the concepts were found with another preprocessing ({self.about.preprocessing}, not {here}): fit them"
-                " again"
-            )
+    def encode(self, rows: Tensor) -> Tensor:
+        """Coefficients ``(N, r)`` of activations ``(N, c)`` of the layer."""
+        return encode(rows, self.dictionary, self.about.encoding)
 
-    def network(self, model: Network) -> ConceptNetwork:
-        """The model up to the layer, then coefficients ``(B, r)``: what any attribution method explains.
-
-        ``Saliency().attribute(concepts.network(model), images, Concept(3))`` is a map of the fourth concept.
-
-        Raises:
-            InputError: The concepts are not of `model`.
-        """
-        self.check(model)
-        return ConceptNetwork(model, self.about.layer, self.dictionary, self.about.encoding)
-
-    def transform(self, model: Network, images: Tensor) -> Tensor:
-        """Coefficients of new images at each place of the layer, ``(B, r, h, w)``, detached.
-
-        The fit may have seen crops, each averaged over the layer's places; here each place is encoded by itself.
-
-        Args:
-            model: The model, left as it was.
-            images: Normalized model input, ``(B, 3, H, W)``.
-
-        Raises:
-            InputError: The concepts are not of `model`, or the images do not fit it.
-        """
-        network = self.network(model)
-        check_images(model, images)
-        with frozen(model), torch.no_grad():
-            found: Tensor = BatchedEvaluator().gather(images, 1, lambda _, rows: network.features(images[rows])[None])
-        return found[0]
-
-    def maps(self, model: Network, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """Concept maps: the coefficients at each place, ``(B, r, H, W)``, bilinear as other maps are.
-
-        Args:
-            model: The model, left as it was.
-            images: Normalized model input, ``(B, 3, H, W)``.
-            size: H and W; None = those of the images.
-
-        Raises:
-            InputError: The concepts are not of `model`, or the images do not fit it.
-        """
-        found = self.transform(model, images)
-        size = (images.shape[-2], images.shape[-1]) if size is None else size
-        return resize_map(found.flatten(0, 1), size, model.places(self.about.layer)).unflatten(0, found.shape[:2])
+    def decode(self, coefficients: Tensor) -> Tensor:
+        """Activations ``(N, c)`` that coefficients ``(N, r)`` stand for."""
+        return coefficients @ self.dictionary.to(coefficients)
 
     def importance(
         self,
@@ -139,30 +81,7 @@ class Concepts:
         Raises:
             InputError: The concepts are not of `model`, or it gives none of the images the class.
         """
-        check_design(n_samples, estimator)
-        network, evaluator = self.network(model), BatchedEvaluator(chunk)
-        parts: list[tuple[Tensor, ...]] = []
-        with frozen(model):
-            for found in images_of_class(model, images, self.about.cls):
-                for rows in torch.arange(len(found.images)).split(_IMAGES):
-                    targets = Class(self.about.cls).resolve(found.logits[rows])
-                    masked = MaskedConcepts(network, found.images[rows], targets, evaluator)
-                    small = masked.derivatives()
-                    one = image_importance(
-                        masked.score,
-                        small.masks,
-                        n_samples,
-                        estimator,
-                        seed,
-                        closed_form,
-                        found.numbers[rows].tolist(),
-                    )
-                    parts.append((one.total, small.coefficients.cpu(), small.masks.cpu(), one.additive))
-        if not parts:
-            raise InputError(
-                f"the model gives none of the images the class {self.about.cls}, whose concepts these are: give others"
-            )
-        return class_importance(*(torch.cat(column) for column in zip(*parts)))
+        return self._importance(model, images, self.about.cls, n_samples, estimator, seed, closed_form, chunk)
 
     def strongest(self, concept: int, count: int = 10) -> Tensor:
         """Rows that show a concept most, ``(count,)`` int64 at most, strongest first: numbers into `images`, `places`.

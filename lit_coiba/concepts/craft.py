@@ -15,16 +15,17 @@ from torch import Tensor
 from lit_coiba.bottlenecks.statistics import describe_preprocessing
 from lit_coiba.concepts.concepts import Concepts
 from lit_coiba.concepts.concepts_file import Header
-from lit_coiba.concepts.crops import crop, crop_boxes, default_crop_size
+from lit_coiba.concepts.crops import crop_boxes, default_crop_size
 from lit_coiba.concepts.factorization import Factorization
 from lit_coiba.concepts.images_of_class import images_of_class
 from lit_coiba.concepts.nmf import NMF
 from lit_coiba.concepts.row_sample import Rows, RowSample
+from lit_coiba.concepts.rows import activation_rows
 from lit_coiba.core.arguments import checks_arguments
 from lit_coiba.core.class_identity import class_identity, kept_arguments
 from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.frozen import frozen
-from lit_coiba.core.network import Network, SplitNetwork
+from lit_coiba.core.network import Network
 from lit_coiba.prototypes.patches import Box
 
 
@@ -137,14 +138,15 @@ class CRAFT:
                 seen, used = seen + found.seen, used + len(found.images)
                 for layer, sample in samples.items():
                     if len(found.images):
-                        sample.add(self._rows(splits[layer], found.images, boxes), found.numbers)
-        rows = {layer: kept for layer, sample in samples.items() if (kept := sample.rows()) is not None}
-        if len(rows) < len(samples):
+                        rows = activation_rows(splits[layer], found.images, boxes, self.batch_size)
+                        sample.add(rows, found.numbers)
+        kept = {layer: known for layer, sample in samples.items() if (known := sample.rows()) is not None}
+        if len(kept) < len(samples):
             given = f"none of the {seen} images" if seen else "no image: there is none"
             raise InputError(
                 f"the model gives class {cls} to {given}: give images that it predicts to be of this class"
             )
-        return Collected(rows, cls, side, seen, used)
+        return Collected(kept, cls, side, seen, used)
 
     def factorize(
         self,
@@ -194,18 +196,3 @@ class CRAFT:
         height, width = model.preprocessing.size
         side = self.crop_size or default_crop_size((height, width))
         return side, crop_boxes((height, width), side)
-
-    def _rows(self, split: SplitNetwork, images: Tensor, boxes: list[Box]) -> Tensor:
-        """Rows of each image, ``(B, P, c)``: of its crops, or of its positions."""
-        grid = split.grids[0]
-        if not boxes:
-            activations = [split.lower(part).activation for part in images.split(self.batch_size)]
-            return torch.cat([grid.to_spatial(part).flatten(2).transpose(1, 2) for part in activations])
-        found = []
-        for part in images.split(max(1, self.batch_size // len(boxes))):
-            pooled = [
-                grid.to_spatial(split.lower(some).activation).float().mean((2, 3))
-                for some in crop(part, boxes).split(self.batch_size)
-            ]
-            found.append(torch.cat(pooled).unflatten(0, (len(part), len(boxes))))
-        return torch.cat(found)

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple, final
 
 from torch import Tensor
 
-from lit_coiba.concepts.encoding import Encoding
+from lit_coiba.concepts.encoding import Encoding, encode
 from lit_coiba.concepts.quality import relative_error
 from lit_coiba.core.arguments import checks_arguments
 from lit_coiba.core.errors import InputError, check_count
@@ -19,6 +19,15 @@ class Factors(NamedTuple):
     coefficients: Tensor  # (N, r) float32
     dictionary: Tensor  # (r, c) float32, a concept in each row, of length 1 unless it is a centroid
     error: float  # relative reconstruction error, ||A - U W|| / ||A||
+    encoding: Encoding = "nnls"  # how other activations become coefficients
+
+    def encode(self, rows: Tensor) -> Tensor:
+        """Coefficients ``(N, r)`` of other activations ``(N, c)``."""
+        return encode(rows, self.dictionary, self.encoding)
+
+    def decode(self, coefficients: Tensor) -> Tensor:
+        """Activations ``(N, c)`` that coefficients ``(N, r)`` stand for."""
+        return coefficients @ self.dictionary.to(coefficients)
 
 
 class Factorization(ABC):
@@ -70,7 +79,8 @@ class Factorization(ABC):
             coefficients = coefficients * lengths
             dictionary = dictionary / lengths.masked_fill(lengths == 0, 1.0).unsqueeze(1)
         coefficients, dictionary = (part.to(activations.device).float() for part in (coefficients, dictionary))
-        return Factors(coefficients, dictionary, float(relative_error(activations, coefficients, dictionary)))
+        error = float(relative_error(activations, coefficients, dictionary))
+        return Factors(coefficients, dictionary, error, self.encoding)
 
     @abstractmethod
     def _fit(self, activations: Tensor, where: str, seed: int) -> tuple[Tensor, Tensor]:

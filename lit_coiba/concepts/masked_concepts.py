@@ -33,7 +33,7 @@ class MaskedConcepts:
     """
 
     def __init__(self, network: ConceptNetwork, images: Tensor, targets: Resolved, evaluator: BatchedEvaluator) -> None:
-        self._dictionary, self._targets, self._evaluator = network.dictionary, targets, evaluator
+        self._network, self._targets, self._evaluator = network, targets, evaluator
         self._path = network.model.split([network.layer])
         self._state = self._path.lower(images)
         with torch.no_grad():
@@ -48,30 +48,28 @@ class MaskedConcepts:
             count = rows.stop - rows.start
             targets = self._targets.take(rows).recounted().repeat(len(chosen))
             state = self._state.rows(rows).repeat(len(chosen))
-            return self._above(state, self._spatial(masked.flatten(0, 1)), targets).unflatten(0, (len(chosen), count))
+            spatial = self._network.reconstructed(masked.flatten(0, 1))
+            return self._above(state, spatial, targets).unflatten(0, (len(chosen), count))
 
         with torch.no_grad():
             return self._evaluator.gather(self._state.stream, len(masks), some)
 
     def derivatives(self) -> Derivatives:
         """Derivatives of the scores where all concepts are there, ``(B, r)`` each."""
+        dictionary = self._network.dictionary
 
         def some(_: slice, rows: slice) -> tuple[Tensor, Tensor]:
             coefficients = self.coefficients[rows]
-            activation = self._spatial(coefficients).detach().requires_grad_()
+            activation = self._network.reconstructed(coefficients).detach().requires_grad_()
             targets = self._targets.take(rows).recounted()
             with torch.enable_grad():
                 score = self._above(self._state.rows(rows), activation, targets).sum()
                 (gradient,) = torch.autograd.grad(score, activation)
-            by_place = torch.einsum("bchw,rc->brhw", gradient.to(self._dictionary), self._dictionary)
+            by_place = torch.einsum("bchw,rc->brhw", gradient.to(dictionary), dictionary)
             return by_place.sum((2, 3))[None], (by_place * coefficients).sum((2, 3))[None]
 
         found = self._evaluator.gather(self._state.stream, 1, some)
         return Derivatives(found[0][0], found[1][0])
-
-    def _spatial(self, coefficients: Tensor) -> Tensor:
-        """Activations ``(n, c, h, w)`` that coefficients ``(n, r, h, w)`` stand for."""
-        return torch.einsum("nrhw,rc->nchw", coefficients, self._dictionary)
 
     def _above(self, state: State, spatial: Tensor, targets: Resolved) -> Tensor:
         """Scores of activations ``(n, c, h, w)``, one for each row of `targets`."""

@@ -120,7 +120,7 @@ class ImageFolder(BlockDataModule):
     def examples(self, split: Split) -> Examples:
         """Files with their labels, for training and evaluation."""
         dataset = self.dataset(split)
-        if split == "train" and self.num_classes == 1:
+        if split == "train" and self.num_classes == 1 and self.labels_read:
             raise InputError(f"root: {self.root} has one class, and nothing can be learned from it: {_ONE_CLASS}")
         return LabelledImages(dataset, self.transform, self.augment and split == "train", self.model_classes)
 

@@ -40,11 +40,16 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         self.dataset = dataset
         self.transform = transform
         self.enlarged = Enlarged(transform)
+        self._labels_read = True
         self.augmentation: v2.Transform | None = None
         if augment:
             size = list(transform.preprocessing.size)
             crop = v2.RandomResizedCrop(size, interpolation=transform.interpolation)
             self.augmentation = v2.Compose([crop, v2.RandomHorizontalFlip(), v2.PILToTensor()])
+
+    def ignore_labels(self) -> None:
+        """Let samples be without a label, for a model that does not read them; theirs is -1."""
+        self._labels_read = False
 
     @property
     def random(self) -> bool:
@@ -79,7 +84,7 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
 
     def _label(self, index: int) -> int:
         label = self.dataset.labels[index]
-        if label < 0:
+        if label < 0 and self._labels_read:
             raise InputError(
                 f"sample {printable(self.dataset.ids[index], 100)} has no label, but fit, validate and test need "
                 "labels: use class folders, or a CSV with labels"

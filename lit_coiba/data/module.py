@@ -85,6 +85,7 @@ class BlockDataModule(LightningDataModule, ABC):
     model_preprocessing: Preprocessing | None  # of the model at hand, known after setup
     model_classes: int | None  # how many it has, known after setup
     explained: ImageDataset  # the images of the current pass; there after setup("predict")
+    labels_read: bool = True  # whether the model at hand learns from labels, known after setup
     stage: str | None  # of the last setup: fit, validate, test or predict
 
     def __init__(
@@ -168,6 +169,7 @@ class BlockDataModule(LightningDataModule, ABC):
             self.model_preprocessing = model.preprocessing
             self._network = getattr(model, "network", None)
             self.model_classes = getattr(self._network, "num_classes", None)
+            self.labels_read = getattr(model, "uses_labels", True)
         if stage in ("predict", None):
             self._choose()
         if self.num_workers is None:  # we chose, so Lightning's advice to choose otherwise is noise
@@ -251,6 +253,8 @@ class BlockDataModule(LightningDataModule, ABC):
         self, examples: Examples, sampler: TrainingOrder | None = None, drop_last: bool = False
     ) -> DataLoader[tuple[Tensor, Tensor]]:
         loading = self._loading()
+        if not self.labels_read and isinstance(examples, LabelledImages):
+            examples.ignore_labels()
         return DataLoader(
             examples,
             self.batch_size,

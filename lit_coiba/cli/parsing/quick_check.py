@@ -23,6 +23,7 @@ _VERBS = (
     ("lit_coiba.trainer.trainer", "Trainer"),
     ("lit_coiba.trainer.scoring_verbs", "ScoringVerbs"),
     ("lit_coiba.trainer.representativity", "FoldVerb"),
+    ("lit_coiba.trainer.concepts", "ConceptVerb"),
 )
 _LIGHTNINGS = {
     "fit": ("ckpt_path",),
@@ -30,6 +31,7 @@ _LIGHTNINGS = {
     "test": ("ckpt_path", "verbose"),
     "predict": ("ckpt_path",),
 }
+_TRAINS = ("fit", "concepts")
 # What people write for what is called otherwise here: the option, and for which verbs that is.
 _MEANT = {
     "output": ("--store DIR", ("explain",)),
@@ -46,7 +48,10 @@ _MEANT = {
     "checkpoint": ("--model.backbone.checkpoint FILE", None),
     "backbone": ("--model.backbone.name NAME", None),
     "root": ("--data.root DIR", None),
-    "images": ("--data.root DIR", ("explain", "benchmark", "fit", "validate", "test", "predict", "prototypes")),
+    "images": (
+        "--data.root DIR",
+        ("explain", "benchmark", "fit", "validate", "test", "predict", "prototypes", "concepts"),
+    ),
     "batch_size": ("--data.batch_size", None),
     "device": ("--trainer.devices", None),
     "devices": ("--trainer.devices", None),
@@ -56,7 +61,7 @@ _MEANT = {
     "seed": ("--seed_everything", None),
     "lr": ("--model.lr", None),
     "metrics": ("--model.metrics.NAME CLASS", None),
-    "resume": ("--ckpt_path FILE", ("fit",)),
+    "resume": ("--ckpt_path FILE", _TRAINS),
     "version": ("lit-coiba --version, without a verb", None),
 }
 
