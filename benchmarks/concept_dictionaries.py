@@ -40,7 +40,7 @@ def main() -> None:
     module = ConceptAutoencoder(model, n_concepts=arguments.concepts, k=arguments.k)
     trainer = Trainer(max_epochs=arguments.epochs, accelerator="cpu", devices=1, logger=False, limit_val_batches=0)
     print(f"layer {module.layer}, {module.autoencoder.in_channels} channels", flush=True)
-    learned = timed("autoencoder", lambda: trainer.concepts(module, data, arguments.output))
+    learned = timed("autoencoder", lambda: trainer.dictionary(module, data, arguments.output))
     (rows, classes), (fresh, of) = (rows_of(model, data, module.layer, split) for split in ("train", "val"))
     print(f"{len(rows):,} rows to fit, {len(fresh):,} rows to measure", flush=True)
     scores = [dictionary_score(f"sparse autoencoder, k = {arguments.k}", (fresh, learned))]

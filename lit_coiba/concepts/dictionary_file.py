@@ -47,7 +47,7 @@ def read_dictionary_file(file: str | Path) -> tuple[DictionaryHeader, SparseAuto
     Raises:
         InputError: There is no such file, or it is not one of a concept dictionary.
     """
-    remedy = "train one with lit-coiba concepts"
+    remedy = "train one with lit-coiba dictionary"
     content, metadata = read_safe_tensors(file, "concept dictionary", remedy)
     try:
         told, digest = decode_json(metadata[HEADER], DictionaryHeader), metadata[DIGEST]

@@ -176,7 +176,7 @@ def test_what_is_not_trained_has_no_concepts():
 
 def test_the_command_writes_a_file_that_opens(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["concepts", "-c", "configs/model/synthetic_parts_cnn.yaml", "--data.root", str(photos), "--model.k", "4"]
+    words = ["dictionary", "-c", "configs/model/synthetic_parts_cnn.yaml", "--data.root", str(photos), "--model.k", "4"]
     words += ["--model.n_concepts", "32", "--data.num_workers", "0", "--trainer.accelerator", "cpu"]
     words += ["--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1"]
     assert main([*words, "--trainer.max_epochs", "1", "--output", "c.safetensors"]) == 0

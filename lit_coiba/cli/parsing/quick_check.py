@@ -23,7 +23,7 @@ _VERBS = (
     ("lit_coiba.trainer.trainer", "Trainer"),
     ("lit_coiba.trainer.scoring_verbs", "ScoringVerbs"),
     ("lit_coiba.trainer.representativity", "FoldVerb"),
-    ("lit_coiba.trainer.concepts", "ConceptVerb"),
+    ("lit_coiba.trainer.dictionary", "DictionaryVerb"),
 )
 _LIGHTNINGS = {
     "fit": ("ckpt_path",),
@@ -31,7 +31,7 @@ _LIGHTNINGS = {
     "test": ("ckpt_path", "verbose"),
     "predict": ("ckpt_path",),
 }
-_TRAINS = ("fit", "concepts")
+_TRAINS = ("fit", "dictionary")
 # What people write for what is called otherwise here: the option, and for which verbs that is.
 _MEANT = {
     "output": ("--store DIR", ("explain",)),

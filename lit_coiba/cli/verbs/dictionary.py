@@ -1,4 +1,4 @@
-"""The verb ``concepts``: what a layer sees, over all classes."""
+"""The verb ``dictionary``: what a layer sees, over all classes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def report(found: ConceptDictionary, command: TrainerCommand) -> int:
     return 0
 
 
-CONCEPTS = TrainerVerb(
-    name="concepts",
+DICTIONARY = TrainerVerb(
+    name="dictionary",
     summary="train concepts of all classes at one layer of a model: a sparse autoencoder of its activations",
     position=95,
     module="lit_coiba.training.concept_autoencoder.ConceptAutoencoder",
@@ -34,7 +34,7 @@ CONCEPTS = TrainerVerb(
     report=report,
     examples=f"""\
   The images of a folder, with or without labels; logs and checkpoints go to lightning_logs as those of fit do:
-    lit-coiba concepts {OWN_MODEL} \\
+    lit-coiba dictionary {OWN_MODEL} \\
         --data.root DIR --data.batch_size 32 --trainer.max_epochs 20 --output concepts.safetensors
     another layer, and more concepts     --model.layer layer3 --model.n_concepts 2048 --model.k 32
     crops in the place of positions      --model.crop_size 64

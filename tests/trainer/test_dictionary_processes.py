@@ -29,7 +29,7 @@ ConceptAutoencoder.on_train_end = kept
 sys.exit(main(sys.argv[1:]))
 """
 WORDS = [
-    *("concepts", "-c", "configs/trainer/ddp.yaml", "-c", "configs/model/synthetic_parts_cnn.yaml"),
+    *("dictionary", "-c", "configs/trainer/ddp.yaml", "-c", "configs/model/synthetic_parts_cnn.yaml"),
     *("--data", "SyntheticParts", "--data.batch_size", "8", "--model.layer", "layer2", "--model.n_concepts", "64"),
     *("--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.enable_progress_bar", "false"),
     *("--model.k", "4", "--trainer.max_epochs", "2", "--trainer.log_every_n_steps", "1", "--output", "c.safetensors"),

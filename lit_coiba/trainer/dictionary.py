@@ -1,4 +1,4 @@
-"""The verb `concepts` of the Trainer: a fit whose result is a file of concepts."""
+"""The verb `dictionary` of the Trainer: a fit whose result is a file of concepts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from lit_coiba.trainer.places import check_place, image_folders
 from lit_coiba.training.concept_autoencoder import ConceptAutoencoder
 
 
-class ConceptVerb:
-    """The verb `concepts` of the Trainer."""
+class DictionaryVerb:
+    """The verb `dictionary` of the Trainer."""
 
-    def concepts(
+    def dictionary(
         self: Any,
         model: ConceptAutoencoder,
         datamodule: BlockDataModule,
