@@ -18,13 +18,14 @@ from torch import Tensor
 from benchmarks._models import ASSETS, efficientnet_lite0
 from lit_coiba import ImageFolder, Trainer
 from lit_coiba.backbones import Backbone
+from lit_coiba.callbacks.log_progress import LogProgress
 from lit_coiba.concepts import NMF, DictionaryScore, SemiNMF, dictionary_score, dictionary_table
 from lit_coiba.concepts.rows import activation_rows
 from lit_coiba.core.frozen import frozen
 from lit_coiba.data.transforms import Transform
 from lit_coiba.training.concept_autoencoder import ConceptAutoencoder
 
-FEW = 20_000  # rows that one dictionary of all classes is factorized from
+FEW = 10_000  # rows that one dictionary of all classes is factorized from
 
 
 def main() -> None:
@@ -38,7 +39,16 @@ def main() -> None:
     model = efficientnet_lite0().eval()
     data = ImageFolder(str(ASSETS / "caltech101"), batch_size=32, num_workers=0)
     module = ConceptAutoencoder(model, n_concepts=arguments.concepts, k=arguments.k)
-    trainer = Trainer(max_epochs=arguments.epochs, accelerator="cpu", devices=1, logger=False, limit_val_batches=0)
+    trainer = Trainer(
+        max_epochs=arguments.epochs,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        limit_val_batches=0,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        callbacks=[LogProgress()],
+    )
     print(f"layer {module.layer}, {module.autoencoder.in_channels} channels", flush=True)
     learned = timed("autoencoder", lambda: trainer.dictionary(module, data, arguments.output))
     (rows, classes), (fresh, of) = (rows_of(model, data, module.layer, split) for split in ("train", "val"))
