@@ -22,7 +22,7 @@ class ConceptReport(msgspec.Struct, frozen=True):
 
     importance: float  # mean total Sobol index
     standard_error: float | None  # of that mean; None = a single image
-    sign: Literal[-1, 0, 1]  # whether a larger coefficient lowers or raises the logit, on average
+    sign: Literal[-1, 0, 1]  # of its contribution: whether the concept lowers or raises the logit
     share: float  # signed share of what the concepts contribute to the logit; shares sum to 1
     contribution: Effect  # to the logit: coefficient times derivative
     deletion: Effect  # change of the logit when the concept alone is taken out of the activations
@@ -60,6 +60,7 @@ class ClassReport(msgspec.Struct, frozen=True, kw_only=True):
     residual: float | None  # mean logit that neither the concepts nor the bias account for; None as above
     exact: float  # share of images whose importance is exact, since the logit is additive in the concepts
     stability: float | None  # mean of that of the concepts
+    top_deletion: Effect | None  # deleting the most important concept that raises the logit, less deleting another one
     concepts: tuple[ConceptReport, ...]
     reason: str = ""  # why there are none, where there are none
 

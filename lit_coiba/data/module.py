@@ -26,7 +26,7 @@ from lit_coiba.data.class_order import in_order_of
 from lit_coiba.data.dataset import ImageDataset, picture_of
 from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
-from lit_coiba.data.subset import LimitOrder, limited
+from lit_coiba.data.subset import LimitOrder, Subset, limited
 from lit_coiba.data.training_order import TrainingOrder
 from lit_coiba.data.transforms import Transform
 from lit_coiba.data.workers import check_workers, spare_cores
@@ -210,6 +210,11 @@ class BlockDataModule(LightningDataModule, ABC):
         """All blocks of `explained` for this process alone, whatever other processes there are."""
         return self._block_loader(BlockSampler(range(self.total_blocks), num_replicas=1, rank=0))
 
+    def batches_of(self, indices: Sequence[int]) -> DataLoader[Batch]:
+        """Some samples of `explained` for this process alone, in this order, a `Batch` after the other."""
+        blocks = BlockDataset(Subset(self.explained, indices), self.transform.preprocessing, self.batch_size)
+        return DataLoader(blocks, batch_size=None, **self._loading())
+
     def spread(self, images: int) -> list[int]:
         """Numbers of blocks of `explained` that hold about `images` images, evenly spaced over them."""
         wanted = min(self.total_blocks, -(-images // self.batch_size))
@@ -252,7 +257,6 @@ class BlockDataModule(LightningDataModule, ABC):
     def _batches(
         self, examples: Examples, sampler: TrainingOrder | None = None, drop_last: bool = False
     ) -> DataLoader[tuple[Tensor, Tensor]]:
-        loading = self._loading()
         if not self.labels_read and isinstance(examples, LabelledImages):
             examples.ignore_labels()
         return DataLoader(
@@ -260,8 +264,8 @@ class BlockDataModule(LightningDataModule, ABC):
             self.batch_size,
             sampler=sampler,
             drop_last=drop_last,
-            persistent_workers=loading["num_workers"] > 0,
-            **loading,
+            persistent_workers=self._loading()["num_workers"] > 0,
+            **self._loading(),
         )
 
     def _loading(self) -> dict[str, Any]:

@@ -29,23 +29,44 @@ def held(folder: Path, argument: str, what: str) -> Iterator[None]:
         InputError: Another process has it.
         OSError: It cannot be written.
     """
+    with free(folder) as ours:
+        if not ours:
+            raise InputError(
+                f"another {what} is writing to {printable(folder, 200)}: choose another {argument}, or remove {HOLD}"
+                " there if none is"
+            )
+        yield
+
+
+@contextmanager
+def free(folder: Path) -> Iterator[bool]:
+    """Within this, no other process gets the folder, if it is free; False = another one has it.
+
+    Args:
+        folder: The folder; made where there is none.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / HOLD
+    ours = _take(file)
+    try:
+        yield ours
+    finally:
+        if ours:
+            with suppress(OSError):
+                os.unlink(file)
+
+
+def _take(file: Path) -> bool:
+    """Put our name into a file that no living process has its own in."""
     for _ in range(_ATTEMPTS):
         with suppress(FileExistsError):
             with atomically(file, exclusive=True) as out:
                 out.write(writer().encode())
-            break
+            return True
         with suppress(OSError):
             if not is_writing(read_bytes(file).decode(errors="replace")):
                 file.unlink()
-    else:
-        raise InputError(
-            f"another {what} is writing to {printable(folder, 200)}: choose another {argument}, or remove "
-            f"{file.name} there if none is"
-        )
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            os.unlink(file)
+    return False

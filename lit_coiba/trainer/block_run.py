@@ -16,6 +16,7 @@ from lightning import Callback
 
 from lit_coiba.backbones.digest import unchanging
 from lit_coiba.callbacks import BlockBoundary, BlockProgress
+from lit_coiba.callbacks.counted_progress import counted_progress
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import preserve_state
 from lit_coiba.core.printable import a_kind
@@ -153,6 +154,23 @@ class BlockRun(Generic[Module]):
             raise InputError(
                 f"{what} need a complete pass over the data: leave out limit_predict_batches and fast_dev_run"
             )
+
+    @contextmanager
+    def in_hand(self) -> Iterator[None]:
+        """Within this, something would be lost; a signal ends the run when it is done."""
+        self._termination.listen()
+        self._termination.begin()
+        try:
+            yield
+        finally:
+            self._termination.end()
+
+    @contextmanager
+    def working(self, description: str, total: int, unit: str, already: int) -> Iterator[Callable[[], None]]:
+        """Progress of work that is no pass over blocks; see `counted_progress`."""
+        shown = self.trainer.progress_bar_callback is not None and self.trainer.is_global_zero
+        with counted_progress(description, total, unit, shown, already) as done:
+            yield done
 
     def to_device(self) -> None:
         """Move the model to where the Trainer runs it."""

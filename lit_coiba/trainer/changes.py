@@ -7,7 +7,8 @@ folder.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -17,11 +18,12 @@ from lit_coiba.core.targets.class_target import NO_LABEL, OUTSIDE
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.fingerprint import Fingerprint, difference, same_version
 from lit_coiba.data.shard import Shard
+from lit_coiba.files.atomic import remove_leftovers
 from lit_coiba.store import ExplanationStore, Manifest
 from lit_coiba.store.folder import STATISTICS
 from lit_coiba.store.manifest import FILE_NAME
 from lit_coiba.store.revision import STALE, forget, relabel
-from lit_coiba.store.samples import read_samples
+from lit_coiba.store.samples import read_samples, write_samples
 from lit_coiba.trainer.block_run import BlockRun
 
 IfChanged = Literal["refuse", "recompute"]
@@ -33,6 +35,45 @@ INPUTS |= {"statistics", "explanations", "scores of"}
 RECOMPUTE = "--if_changed recompute"
 _REMEDY = f"choose another folder, or do again what depends on it: {RECOMPUTE}"
 _ID = 80  # characters of an id in a message
+
+
+def claim_results(
+    folder: Path, manifest: Manifest, now: Fingerprint, if_changed: IfChanged, forget: Callable[[Path], None]
+) -> None:
+    """Write what decides the results in an output folder, or refuse one where that is something else.
+
+    Args:
+        folder: The folder; made where there is none.
+        manifest: What decides the results of now.
+        now: The samples.
+        if_changed: What to do with results of other inputs.
+        forget: Removes the results in the folder.
+
+    Raises:
+        InputError: It has results of other inputs or of other settings; the message says what differs.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
+    with suppress(FileExistsError):
+        manifest.save(folder, exclusive=True)
+    there = Manifest.load(folder)
+    if names := there.differing(manifest):
+        settings = [name for name in names if name.partition(".")[0] not in INPUTS]
+        if settings or if_changed == "refuse":
+            told, before = there.told(manifest), read_samples(folder)
+            if not settings and before is not None:
+                told = other_images(before, now) or told
+            again = "" if settings else f", or do it again: {RECOMPUTE}"
+            raise InputError(
+                f"output {folder} was made with other arguments (old -> new): {told}; choose another folder, or repeat "
+                f"the original arguments{again}"
+            )
+        forget(folder)
+        manifest.save(folder)
+    elif "files" not in there.identity:
+        warn_of_old(folder)
+        return
+    write_samples(folder, now)
 
 
 def renew_inputs(folder: Path, manifest: Manifest, now: Fingerprint, if_changed: IfChanged) -> None:

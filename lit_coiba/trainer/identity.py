@@ -6,8 +6,10 @@ import hashlib
 import json
 from typing import Any, cast
 
-from lit_coiba.core.class_identity import class_identity, is_ours
+from lit_coiba.concepts.concept_run import VERB
+from lit_coiba.core.class_identity import class_identity, is_ours, kept_arguments
 from lit_coiba.core.errors import InputError
+from lit_coiba.modules.concept_search import ConceptSearch
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.part_evaluator import PartEvaluator
 from lit_coiba.modules.prototype_search import PrototypeSearch
@@ -83,6 +85,23 @@ def prototypes_identity(run: BlockRun[PrototypeSearch]) -> dict[str, Any]:
         "model": run.model.network.digest(),
         "patches": run.model.patches,
         "score": run.model.score,
+        "files": run.fingerprint().digest(),
+        "split": run.datamodule.current.split,
+        "preprocessing": run.preprocessing,
+        **_images(run),
+        "precision": run.precision,
+    }
+
+
+def concepts_identity(run: BlockRun[ConceptSearch]) -> dict[str, Any]:
+    """The identity of the concepts of classes; the factorization is decided."""
+    model = run.model
+    settings = ("layer", "crop_size", "images", "measured", "n_samples", "crops", "stability", "seed")
+    return {
+        "verb": VERB,
+        "model": model.network.digest(),
+        "factorization": {"class": class_identity(type(model.factorization)), **kept_arguments(model.factorization)},
+        **{name: getattr(model, name) for name in settings},
         "files": run.fingerprint().digest(),
         "split": run.datamodule.current.split,
         "preprocessing": run.preprocessing,

@@ -18,9 +18,8 @@ from lit_coiba.callbacks import BlockProgress
 from lit_coiba.callbacks.unwritable import unwritable_is_a_warning
 from lit_coiba.core.errors import InputError, check_count, warn
 from lit_coiba.data.dataset import ImageDataset
-from lit_coiba.data.fingerprint import Fingerprint
 from lit_coiba.data.module import BlockDataModule, Split
-from lit_coiba.files.atomic import atomically, remove_leftovers
+from lit_coiba.files.atomic import atomically
 from lit_coiba.files.digests import is_file_sealed, is_sealed, seal_of_file, sealed, warn_undigested
 from lit_coiba.files.json_text import read_json
 from lit_coiba.files.owned import begins, check_own_file, has_keys
@@ -35,9 +34,8 @@ from lit_coiba.prototypes.table import SUMMARY, TABLE, relabel_table, summary, w
 from lit_coiba.store import Manifest
 from lit_coiba.store.folder import is_store
 from lit_coiba.store.progress import progress_bar
-from lit_coiba.store.samples import read_samples, write_samples
 from lit_coiba.trainer.block_run import BlockRun
-from lit_coiba.trainer.changes import INPUTS, RECOMPUTE, IfChanged, other_images, warn_of_old
+from lit_coiba.trainer.changes import IfChanged, claim_results
 from lit_coiba.trainer.costs import searching
 from lit_coiba.trainer.identity import data_identity, prototypes_identity
 from lit_coiba.trainer.places import place_of
@@ -89,7 +87,7 @@ def search_prototypes(
     """
     run.check_whole_pass("prototypes")
     manifest, now = Manifest(prototypes_identity(run), provenance(run)), run.fingerprint()
-    run.on_rank_zero(lambda: _claim(folder, manifest, now, if_changed))
+    run.on_rank_zero(lambda: claim_results(folder, manifest, now, if_changed, _forget))
     run.on_rank_zero(lambda: _discard_damaged(folder))
     chunks = ChunkedPrototypes(folder / PARTS, range(run.datamodule.total_blocks))
     run.model.chunks, run.model.numbers = chunks, {name: k for k, name in enumerate(run.images.ids)}
@@ -104,33 +102,12 @@ def measure_prototypes(run: BlockRun[PrototypeSearch], folder: Path) -> None:
     run.on_rank_zero(lambda: _measure(run, folder))
 
 
-def _claim(folder: Path, manifest: Manifest, now: Fingerprint, if_changed: IfChanged) -> None:
-    """Write what decides the prototypes, or refuse a folder where that is something else, or begin anew in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
-    with suppress(FileExistsError):
-        manifest.save(folder, exclusive=True)
-    there = Manifest.load(folder)
-    if names := there.differing(manifest):
-        settings = [name for name in names if name.partition(".")[0] not in INPUTS]
-        if settings or if_changed == "refuse":
-            told, before = there.told(manifest), read_samples(folder)
-            if not settings and before is not None:
-                told = other_images(before, now) or told
-            again = "" if settings else f", or do it again: {RECOMPUTE}"
-            raise InputError(
-                f"output {folder} was made with other arguments (old -> new): {told}; choose another folder, or repeat "
-                f"the original arguments{again}"
-            )
-        (folder / SUMMARY).unlink(missing_ok=True)  # the sign that the others are whole
-        ChunkedPrototypes(folder / PARTS, [0]).remove()
-        for name in (TABLE, EVALUATION, PAGE):
-            (folder / name).unlink(missing_ok=True)
-        manifest.save(folder)
-    elif "files" not in there.identity:
-        warn_of_old(folder)
-        return
-    write_samples(folder, now)
+def _forget(folder: Path) -> None:
+    """Remove what was made of other images or weights, the sign that it is whole first."""
+    (folder / SUMMARY).unlink(missing_ok=True)
+    ChunkedPrototypes(folder / PARTS, [0]).remove()
+    for name in (TABLE, EVALUATION, PAGE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _refresh(folder: Path, images: ImageDataset, classes: list[str]) -> None:

@@ -20,6 +20,7 @@ from lit_coiba.prototypes import Prototypes
 from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer.changes import IfChanged
 from lit_coiba.trainer.checkpoint_files import own_checkpoint_files
+from lit_coiba.trainer.concepts import ConceptVerb
 from lit_coiba.trainer.dictionary import DictionaryVerb
 from lit_coiba.trainer.explain import explain
 from lit_coiba.trainer.fit import fit_run, own_signals
@@ -37,9 +38,9 @@ from lit_coiba.training.feature_cache import VERB as CACHE
 from lit_coiba.training.feature_cache import CachedFeatures, is_feature_file
 
 
-class Trainer(ScoringVerbs, FoldVerb, DictionaryVerb, lightning.Trainer):
+class Trainer(ScoringVerbs, FoldVerb, ConceptVerb, DictionaryVerb, lightning.Trainer):
     """Lightning's Trainer with more verbs: `statistics`, `explain`, `compare`, `benchmark`, `calibrate`, `parts`,
-    `representativity`, `prototypes` and `dictionary`.
+    `representativity`, `prototypes`, `concepts` and `dictionary`.
 
     All leave the model, the data module and the global random state as they were, also after an error, and write
     nothing to the logger that Lightning makes if none is given. Several processes share the blocks of a run. On SIGTERM

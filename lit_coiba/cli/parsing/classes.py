@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from inspect import isabstract
 from typing import Any
 
-from lit_coiba import attribution, data, heads, metrics
+from lit_coiba import attribution, concepts, data, heads, metrics
 from lit_coiba.cli.parsing.config_files import Config
 from lit_coiba.cli.parsing.near_names import did_you_mean
+from lit_coiba.concepts.factorization import Factorization
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data.module import BlockDataModule
@@ -17,8 +18,18 @@ from lit_coiba.heads.head import Head
 from lit_coiba.metrics.metric import Metric
 
 # What a class must be, and the package that has ours.
-PACKAGES: dict[type, Any] = {AttributionMethod: attribution, BlockDataModule: data, Head: heads, Metric: metrics}
-BASES = {"data": BlockDataModule, "model.method": AttributionMethod}  # key -> what its class must be
+PACKAGES: dict[type, Any] = {
+    AttributionMethod: attribution,
+    BlockDataModule: data,
+    Factorization: concepts,
+    Head: heads,
+    Metric: metrics,
+}
+BASES = {  # key -> what its class must be
+    "data": BlockDataModule,
+    "model.method": AttributionMethod,
+    "model.factorization": Factorization,
+}
 
 
 def short_names(base: type) -> list[str]:

@@ -23,6 +23,7 @@ _VERBS = (
     ("lit_coiba.trainer.trainer", "Trainer"),
     ("lit_coiba.trainer.scoring_verbs", "ScoringVerbs"),
     ("lit_coiba.trainer.representativity", "FoldVerb"),
+    ("lit_coiba.trainer.concepts", "ConceptVerb"),
     ("lit_coiba.trainer.dictionary", "DictionaryVerb"),
 )
 _LIGHTNINGS = {
@@ -50,7 +51,7 @@ _MEANT = {
     "root": ("--data.root DIR", None),
     "images": (
         "--data.root DIR",
-        ("explain", "benchmark", "fit", "validate", "test", "predict", "prototypes", "concepts"),
+        ("explain", "benchmark", "fit", "validate", "test", "predict", "prototypes", "concepts", "dictionary"),
     ),
     "batch_size": ("--data.batch_size", None),
     "device": ("--trainer.devices", None),
