@@ -1,18 +1,18 @@
 """Feature visualization: what a batch saves, and MACO beside the Fourier baseline on EfficientNet-Lite0.
 
     OMP_NUM_THREADS=1 python -m benchmarks.feature_visualization ratio [--targets 16] [--steps 4] [--rounds 3]
-    OMP_NUM_THREADS=1 python -m benchmarks.feature_visualization pictures [--classes 1 88 417 985] [--steps 128] ...
+    OMP_NUM_THREADS=1 python -m benchmarks.feature_visualization imagenet [--classes 25 75 ...] [--steps 80] ...
 
 ``ratio`` optimizes images for many classes in one batch and one at a time, interleaved, and prints by how much the
-single runs take longer, and the largest difference of the images. ``pictures`` needs the project's assets
-(LIT_COIBA_ASSETS); it writes a picture of both methods, and prints mean logit and probability of the class over crops
-that no image was optimized on, beside those of the class's own photograph.
+single runs take longer, and the largest difference of the images. ``imagenet`` needs the project's assets
+(LIT_COIBA_ASSETS): both methods visualize every fiftieth class of ImageNet by `Trainer.visualize`, each into a folder
+of its own, and every image is compared with the natural image that has the largest logit of its class. It prints a
+table and writes a picture; the same command again goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import statistics
 import time
@@ -22,14 +22,15 @@ import torch
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.data.in_hand import load_images
-from lit_coiba.feature_visualization import MACO, FourierBaseline, Visualizations
-from lit_coiba.feature_visualization.crops import crop_boxes, cropped
-from lit_coiba.pictures import visualization_grid
+from lit_coiba.data import ImageFolder
+from lit_coiba.feature_visualization import MACO, FourierBaseline, VisualizationRun
+from lit_coiba.modules.visualization import VisualizationModule
+from lit_coiba.pictures.visualization_grid import Panels, panel_grid
 from lit_coiba.resources import resource
+from lit_coiba.trainer import Trainer
+from lit_coiba.trainer.visualization_pages import pixels_of
 
-CLASSES = (1, 88, 417, 985)  # goldfish, macaw, balloon, daisy
-HELD_OUT = 1234  # seed of crops that no image was optimized on
+CLASSES = tuple(range(25, 1000, 50))
 
 
 def seconds_and_images(maco: MACO, model: Backbone, parts: list[list[int]]) -> tuple[float, Tensor]:
@@ -53,41 +54,51 @@ def ratio(given: argparse.Namespace) -> None:
     print(f"largest difference of a pixel {apart:.1e}")
 
 
-def held_out(model: Backbone, images: Tensor, classes: list[int], crops: int = 16) -> tuple[Tensor, Tensor]:
-    """Mean logit and probability of each image's class over crops of 0.6 to 1 of it, which it was not optimized on."""
-    boxes = crop_boxes(HELD_OUT, 0, 1, crops, 0.1, 0.8)
-    with torch.no_grad():
-        shown = cropped(images, boxes, model.preprocessing.size)
-        logits = model(model.normalize(shown)).unflatten(0, (len(images), crops))
-    index = torch.tensor(classes).view(-1, 1, 1).expand(-1, crops, 1)
-    return logits.gather(-1, index).mean((1, 2)), logits.softmax(-1).gather(-1, index).mean((1, 2))
-
-
-def pictures(given: argparse.Namespace) -> None:
+def imagenet(given: argparse.Namespace) -> None:
     assets = Path(os.environ.get("LIT_COIBA_ASSETS", "../shared/assets"))
     weights = str(assets / "models" / "tf_efficientnet_lite0.fp16.safetensors")
     model = Backbone("tf_efficientnet_lite0", weights, image_size=given.size).eval()
-    with (assets / "imagenet-samples" / "classes.csv").open(encoding="utf-8") as file:
-        rows = {int(row["index"]): row["name"] for row in csv.DictReader(file)}
-    for number in given.classes:
-        for file in (assets / "imagenet-samples" / "images").glob(f"{number:04d}_*.jpg"):
-            photograph = model.denormalize(load_images(file, model))
-            logit, probability = (float(part) for part in held_out(model, photograph, [number]))
-            print(f"{rows[number]}, photograph: logit {logit:.1f}, probability {probability:.2f}")
-    sizes = {"steps": given.steps, "canvas": given.canvas, "crops": given.crops, "seed": given.seed}
-    found: dict[str, Visualizations] = {}
-    for name, method in {"MACO": MACO(**sizes, lr=given.lr), "Fourier": FourierBaseline(**sizes)}.items():
+    sizes = {"steps": given.steps, "canvas": given.canvas, "crops": given.crops, "crop_side": given.crop_side}
+    methods = {"MACO": MACO(**sizes, lr=given.lr), "Fourier": FourierBaseline(**sizes)}
+    runs = {}
+    for name, method in methods.items():
+        trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
+        module, natural = VisualizationModule(model, method), ImageFolder(str(assets / "imagenet-samples" / "images"))
         start = time.perf_counter()
-        one = method.visualize(model, given.classes)
-        logits, probabilities = held_out(model, one.images, given.classes)
-        seconds = time.perf_counter() - start
-        print(f"{name}: {seconds:.0f} s, magnitude error {float(one.magnitude_error.max()):.1e}")
-        for place, number in enumerate(given.classes):
-            values = f"{float(logits[place]):.1f}, probability {float(probabilities[place]):.2f}"
-            print(f"  {rows[number]}: score {float(one.scores[place, -1]):.1f}, held-out crops: logit {values}")
-        found[name] = one._replace(names=tuple(rows[number] for number in given.classes))
-    title = f"tf_efficientnet_lite0, {given.steps} steps, {given.crops} crops, canvas {given.canvas}"
-    print(visualization_grid(found, given.output, columns=1, title=title))
+        classes = [str(number) for number in given.classes]
+        runs[name] = trainer.visualize(module, str(given.output / name), natural, classes, batch_size=given.batch)
+        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
+    print(table(runs))
+    print(grid(runs, given.picture, f"tf_efficientnet_lite0: {given.steps} steps, {given.crops} crops"))
+
+
+def table(runs: dict[str, VisualizationRun]) -> str:
+    """Held-out logits as Markdown, class by class and in all."""
+    lines = [f"| class | best photograph | {' | '.join(runs)} |", "|---|---:|" + "---:|" * len(runs)]
+    first = next(iter(runs.values()))
+    for item in first.items:
+        logits = " | ".join(f"{run[item.key].held_out:.1f}" for run in runs.values())
+        lines.append(f"| {item.cls} {item.name} | {item.held_out_real:.1f} | {logits} |")
+    rows: dict[str, list[str]] = {"mean": [f"{first.measures.held_out_real:.1f}"], "above the best photograph": [""]}
+    rows |= {"plausibility": [""], "Frechet distance of the features": [""]}
+    for run in runs.values():
+        found = run.measures
+        rows["mean"].append(f"{found.held_out:.1f}")
+        rows["above the best photograph"].append(f"{found.above_real} of {len(found.each)}")
+        rows["plausibility"].append(f"{found.plausibility:.3f}")
+        rows["Frechet distance of the features"].append(f"{found.fid:.1f}")
+    return "\n".join([*lines, *(f"| **{name}** | {' | '.join(values)} |" for name, values in rows.items())])
+
+
+def grid(runs: dict[str, VisualizationRun], file: Path, title: str) -> Path:
+    """All images, both methods beside one another."""
+    items = next(iter(runs.values())).items
+    panels = {}
+    for name, run in runs.items():
+        both = [pixels_of(run, item.key) for item in items]
+        scores = torch.tensor([run[item.key].held_out for item in items])
+        panels[name] = Panels(torch.stack([one[0] for one in both]), torch.stack([one[1] for one in both]), scores)
+    return panel_grid(panels, [item.name for item in items], file, 2, title)
 
 
 def main() -> None:
@@ -97,13 +108,15 @@ def main() -> None:
     for name, default in {"targets": 16, "steps": 4, "crops": 4, "canvas": 64, "rounds": 3}.items():
         one.add_argument(f"--{name}", type=int, default=default)
     one.set_defaults(run=ratio)
-    two = verbs.add_parser("pictures")
+    two = verbs.add_parser("imagenet")
     two.add_argument("--classes", type=int, nargs="+", default=list(CLASSES))
-    for name, default in {"steps": 128, "crops": 4, "canvas": 320, "size": 224, "seed": 0}.items():
+    for name, default in {"steps": 80, "crops": 4, "canvas": 320, "size": 224, "batch": 4}.items():
         two.add_argument(f"--{name}", type=int, default=default)
+    two.add_argument("--crop_side", type=float, default=0.6, help="side of all crops, as a share of the canvas")
     two.add_argument("--lr", type=float, default=0.3, help="of MACO")
-    two.add_argument("--output", type=Path, default=Path("runs/feature_visualization.png"))
-    two.set_defaults(run=pictures)
+    two.add_argument("--output", type=Path, default=Path("runs/feature_visualization"))
+    two.add_argument("--picture", type=Path, default=Path("runs/feature_visualization.png"))
+    two.set_defaults(run=imagenet)
     given = parser.parse_args()
     given.run(given)
 

@@ -22,7 +22,7 @@ from lit_coiba.cli import terminal
 from lit_coiba.cli.parsing.any_module import Parser, with_backbone
 from lit_coiba.cli.parsing.checkpoints import saved_arguments, told_otherwise
 from lit_coiba.cli.parsing.classes import BASES, check_short_name, find_class, import_named
-from lit_coiba.cli.parsing.config_files import read_configs
+from lit_coiba.cli.parsing.config_files import mentions, read_configs
 from lit_coiba.cli.parsing.expected_values import KeyArguments, check_values
 from lit_coiba.cli.parsing.listed_words import listed_words
 from lit_coiba.cli.parsing.messages import instantiation_error, parsing_message
@@ -31,6 +31,7 @@ from lit_coiba.cli.verb import TrainerVerb
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.image_folder import ImageFolder
 from lit_coiba.data.module import BlockDataModule
+from lit_coiba.feature_visualization import MACO
 from lit_coiba.files.atomic import atomically, temporary_folder
 from lit_coiba.files.owned import begins, check_own_file
 from lit_coiba.resources import resource
@@ -107,6 +108,12 @@ class TrainerCommand(LightningCLI):
         """The arguments of the Trainer's method."""
         self._arguments = parser.add_method_arguments(Trainer, self.verb.name, skip=LOADERS | FIXED.keys())
 
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The arguments of trainer, model and data; a verb that needs no data must not be asked for them."""
+        if not self.verb.needs_data:
+            self.datamodule_class = None  # by which Lightning tells whether they are required
+        super().add_core_arguments_to_parser(parser)
+
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the command line and all its files."""
         assert isinstance(args, list)
@@ -157,7 +164,7 @@ class TrainerCommand(LightningCLI):
             module = self.verb.module_class()
             self.config_init = self.parser.instantiate(self.config, instantiators=[(with_backbone, module, False)])
         listed = self._listed is not None  # and it has looked through its files already
-        self.datamodule = self._listed if listed else self.config_init.data
+        self.datamodule = self._listed if listed else self.config_init.get("data")
         self.model = self.config_init.model
         with _one_sentence("trainer: "):  # whose errors do not say what they are about
             self.trainer = self.instantiate_trainer()
@@ -190,8 +197,9 @@ class TrainerCommand(LightningCLI):
             "model.backbone": Backbone,
         }
         named = {"data": ImageFolder.__name__} | dict(classes)
-        if "method" in signature(module).parameters:
-            named = {"model.method": CoIBA.__name__} | named
+        for argument, kind in (("method", CoIBA), ("visualizer", MACO)):
+            if argument in signature(module).parameters:
+                named = {f"model.{argument}": kind.__name__} | named
         for key, name in sorted(named.items()):  # a key before those below it
             known = {"data", *KeyArguments(components).all()}
             if (key in known or key.startswith("model.metrics.")) and (found := find_class(name)) is not None:
@@ -208,7 +216,8 @@ class TrainerCommand(LightningCLI):
             model |= self._saved
         if not self.verb.trains:
             model.pop("teacher", None)
-        return {"data": {"class_path": ImageFolder.__name__}, "model": model}
+        data = {"class_path": ImageFolder.__name__}
+        return {"data": data, "model": model} if self.verb.needs_data or mentions(args, "data") else {"model": model}
 
 
 class _SaveConfig(SaveConfigCallback):

@@ -82,6 +82,7 @@ class TrainerVerb(Verb):
         defaults: Keys below ``model`` and their values where nothing else is said, as a config file writes them.
         trains: Whether logs, checkpoints and the configuration are kept.
         labelled: Whether the data give the number of classes.
+        needs_data: Whether it is nothing without data; if not, only those that are asked for are built.
     """
 
     module: str
@@ -92,6 +93,7 @@ class TrainerVerb(Verb):
     defaults: Mapping[str, Any] = field(default_factory=dict)
     trains: bool = False
     labelled: bool = False
+    needs_data: bool = True
 
     def module_class(self) -> type[LightningModule]:
         """The LightningModule's class."""

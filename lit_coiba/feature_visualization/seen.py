@@ -38,10 +38,15 @@ class Seen:
             return self._model(self._images)
 
     @cached_property
+    def feature_maps(self) -> Tensor:
+        """The model's features on their grid, ``(R, C, h, w)``."""
+        found: Tensor = self._model.features(self._images)
+        return found
+
+    @cached_property
     def features(self) -> Tensor:
         """The model's features averaged over space, ``(R, C)``."""
-        found: Tensor = self._model.features(self._images)
-        return found.mean((-2, -1))
+        return self.feature_maps.mean((-2, -1))
 
     def activation(self, layer: str) -> Tensor:
         """The activation of a layer, ``(R, C, h, w)``, prefix tokens left out.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, final
 
 import torch
@@ -29,6 +29,7 @@ from lit_coiba.functional import working_dtype
 LEAST_SIDE = 16  # pixels of a canvas
 _WEIGHT = 3  # memory of forward and backward of one crop, in forwards
 
+Tell = Callable[[int], None]
 Objectives = Objective | Target | str | int | Sequence[Objective | Target | str | int]
 
 
@@ -100,12 +101,13 @@ class FeatureVisualizer(ABC):
         self._evaluator = BatchedEvaluator(chunk, weight=_WEIGHT)
 
     @final
-    def visualize(self, model: Any, objectives: Objectives) -> Visualizations:
+    def visualize(self, model: Any, objectives: Objectives, tell: Tell | None = None) -> Visualizations:
         """Optimize an image for each objective. The model and the global random state stay as they are.
 
         Args:
             model: The model: a `Backbone`, or a trained classifier.
             objectives: One or several; a number, a name or a `Target` stands for its `TargetScore`.
+            tell: Called after each step with the number of steps done, in the place of a bar.
 
         Raises:
             InputError: There is no objective, or the model has no such class, layer or channel, or no gradients.
@@ -126,7 +128,7 @@ class FeatureVisualizer(ABC):
                 shown = cropped(images.pixels()[:1], whole, _input_size(model))
                 start = Seen(model, _model_input(model, shown, like), layers)
                 scores = [one.bind(model, start) for one in wanted]
-            return self._optimized(model, like, images, wanted, scores)
+            return self._optimized(model, like, images, wanted, scores, tell)
 
     @abstractmethod
     def _begin(self, size: tuple[int, int], count: int, like: Tensor) -> ImageParametrization:
@@ -149,12 +151,14 @@ class FeatureVisualizer(ABC):
         images: ImageParametrization,
         objectives: Sequence[Objective],
         scores: Sequence[Score],
+        tell: Tell | None,
     ) -> Visualizations:
         optimizer = self._optimizer(images.variable)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps) if self.decay else None
         size, inputs = _input_size(model), like.expand(len(scores), -1, -1, -1)
         trace, importance = [], torch.zeros_like(images.pixels().detach())
-        for step in tqdm(range(self.steps), "Optimizing", disable=None if self.progress else True, unit="step"):
+        hidden = None if self.progress and tell is None else True  # None = where nobody watches
+        for step in tqdm(range(self.steps), "Optimizing", disable=hidden, unit="step"):
             pixels = images.pixels()
             shown = pixels.detach()
             boxes = crop_boxes(self.seed, step, self.steps, self.crops, self.center_std, self.crop_side).to(
@@ -181,6 +185,8 @@ class FeatureVisualizer(ABC):
             optimizer.step()
             if schedule is not None:
                 schedule.step()
+            if tell is not None:
+                tell(step + 1)
         with torch.no_grad():
             return Visualizations(
                 images.pixels().clamp(0, 1),

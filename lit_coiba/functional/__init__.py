@@ -17,7 +17,7 @@ from lit_coiba.functional.curves import (
 from lit_coiba.functional.decorrelated_colors import from_rgb, to_rgb
 from lit_coiba.functional.f_fidelity import removal_probability
 from lit_coiba.functional.form import compactness, gini, harmonic_mean, highest_cells, map_entropy
-from lit_coiba.functional.frechet import frechet_distance
+from lit_coiba.functional.frechet import Scatter, frechet_distance, scatter_distance
 from lit_coiba.functional.hsic import hsic
 from lit_coiba.functional.infidelity import infidelity
 from lit_coiba.functional.information import (
@@ -91,6 +91,7 @@ __all__ = [
     "PartPurity",
     "Places",
     "Representatives",
+    "Scatter",
     "Strongest",
     "antithetic_noise",
     "area_over",
@@ -176,6 +177,7 @@ __all__ = [
     "rv_coefficient",
     "salience_faithfulness",
     "sample_noise",
+    "scatter_distance",
     "shapley_values",
     "shares_removed",
     "shifted_masks",

@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from lit_coiba.functional.precise import fp64_where_possible
+
+
+class Scatter(NamedTuple):
+    """Mean and scatter of a set of vectors, merged exactly whatever the split."""
+
+    size: int  # number of vectors
+    mean: Tensor  # (C,)
+    squares: Tensor  # (C, C): sum of (x - mean)(x - mean)^T
+
+    @classmethod
+    def of(cls, vectors: Tensor) -> Scatter:
+        """Of vectors ``(n, C)``, in fp64 where the device has it."""
+        values = fp64_where_possible(vectors)
+        mean = values.mean(0)
+        centered = values - mean
+        return cls(len(values), mean, centered.T @ centered)
+
+    def merge(self, other: Scatter) -> Scatter:
+        """Of both sets together."""
+        size, delta = self.size + other.size, other.mean - self.mean
+        between = torch.outer(delta, delta) * (self.size * other.size / size)
+        return Scatter(size, self.mean + delta * (other.size / size), self.squares + other.squares + between)
+
+    def covariance(self) -> Tensor:
+        """``(C, C)``, with divisor n - 1."""
+        return self.squares / (self.size - 1)
 
 
 def frechet_distance(first: Tensor, second: Tensor) -> Tensor:
@@ -22,19 +50,16 @@ def frechet_distance(first: Tensor, second: Tensor) -> Tensor:
         >>> frechet_distance(torch.tensor([[0.0], [2.0]]), torch.tensor([[3.0], [5.0]]))
         tensor(9., dtype=torch.float64)
     """
-    means, covariances = zip(*map(_moments, (first, second)))
+    return scatter_distance(Scatter.of(first), Scatter.of(second))
+
+
+def scatter_distance(first: Scatter, second: Scatter) -> Tensor:
+    """`frechet_distance` of two sets of which only mean and scatter are known."""
+    covariances = first.covariance(), second.covariance()
     root = _root(covariances[0])
     mixed = torch.linalg.eigvalsh(root @ covariances[1] @ root).clamp_min(0).sqrt().sum()
     spread = sum(covariance.trace() for covariance in covariances) - 2 * mixed
-    return (means[0] - means[1]).square().sum() + spread.clamp_min(0)
-
-
-def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean ``(C,)`` and covariance ``(C, C)`` with divisor n - 1."""
-    values = fp64_where_possible(features)
-    mean = values.mean(0)
-    centered = values - mean
-    return mean, centered.T @ centered / (len(values) - 1)
+    return (first.mean - second.mean).square().sum() + spread.clamp_min(0)
 
 
 def _root(covariance: Tensor) -> Tensor:

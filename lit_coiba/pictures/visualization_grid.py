@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,11 +39,38 @@ def visualization_grid(
     Raises:
         InputError: There is nothing to draw, or the methods have other objectives.
     """
-    check_count(columns=columns)
     methods = {"": found} if isinstance(found, Visualizations) else dict(found)
     names = next(iter(methods.values())).names if methods else ()
     if not names or any(one.names != names for one in methods.values()):
         raise InputError("found has no images, or images of different objectives: give results of the same objectives")
+    panels = {name: Panels(one.stretched(), one.alpha, one.scores[:, -1]) for name, one in methods.items()}
+    return panel_grid(panels, names, file, columns, title)
+
+
+class Panels(NamedTuple):
+    """What is drawn of one method."""
+
+    images: Tensor  # (B, 3, H, W) RGB in [0, 1], with full contrast
+    alpha: Tensor  # (B, H, W) opacity in [0, 1]
+    scores: Tensor  # (B,) number below each
+
+
+def panel_grid(
+    methods: Mapping[str, Panels], names: Sequence[str], file: str | Path, columns: int = 2, title: str = ""
+) -> Path:
+    """Draw images whose contrast is stretched already; see `visualization_grid`.
+
+    Args:
+        methods: Panels of the same objectives by the name of the method.
+        names: Names of the objectives.
+        file: The PNG to write.
+        columns: Number of objectives side by side.
+        title: Line above the grid.
+
+    Returns:
+        The file.
+    """
+    check_count(columns=columns)
     height, width = _panel_size(next(iter(methods.values())).images)
     cell = (2 * len(methods) * (width + _GAP) - _GAP, _NAME + height + _CAPTION + _GAP)
     columns = min(columns, len(names))
@@ -53,19 +81,18 @@ def visualization_grid(
     )
     if title:
         page.text(_MARGIN, _MARGIN + 12, title, page.width - 2 * _MARGIN, 12, bold=True)
-    panels = {method: (one.stretched(), one.alpha) for method, one in methods.items()}
     for number, name in enumerate(names):
         left = _MARGIN + number % columns * (cell[0] + _MARGIN)
         top = _MARGIN + header + number // columns * cell[1]
         page.text(left, top + 12, name, cell[0], 9.5, bold=True)
         for place, (method, one) in enumerate(methods.items()):
-            images, alpha = (part[number].detach().float().cpu() for part in panels[method])
+            images, alpha = (part[number].detach().float().cpu() for part in one[:2])
             x, y = left + 2 * place * (width + _GAP), top + _NAME
             for offset, pixels in enumerate((images, on_white(images, alpha))):
                 drawn = fitted((pixels * 255).round().to(torch.uint8), (height, width))
                 page.picture(x + offset * (width + _GAP), y, drawn)
             told = f"{method}: " if method else ""
-            page.text(x, y + height + 12, f"{told}{rounded(float(one.scores[number, -1]))}", 2 * width, 8, FADED)
+            page.text(x, y + height + 12, f"{told}{rounded(float(one.scores[number]))}", 2 * width, 8, FADED)
     page.text(_MARGIN, page.height - _MARGIN, NOTE, page.width - 2 * _MARGIN, 8, FADED)
     return page.save(file)
 

@@ -133,19 +133,8 @@ class BlockRun(Generic[Module]):
         trainer.strategy.barrier()
 
     def on_rank_zero(self, do: Callable[[], Result]) -> Result:
-        """Have the first process do something while the others wait; its result, or what it raised, is that of all."""
-        result: Any = None
-        error: Exception | None = None
-        if self.trainer.is_global_zero:
-            try:
-                result = do()
-            except Exception as raised:
-                error = raised
-        result, error = self.trainer.strategy.broadcast((result, error))
-        if error is not None:
-            vars(error)["told"] = not self.trainer.is_global_zero  # by the first process, and need not be again
-            raise error
-        return result
+        """See `on_rank_zero`."""
+        return on_rank_zero(self.trainer, do)
 
     def check_whole_pass(self, what: str) -> None:
         """Refuse to run over a part of the blocks only, which would never end what is made of all of them."""
@@ -210,7 +199,7 @@ def block_run(
     through: Pass,
     keep_loggers: bool = True,
 ) -> Iterator[BlockRun[Module]]:
-    """What every verb begins and ends with; in between the processes run and the images are listed, once.
+    """A verb over the blocks of a dataset: the processes run and the images are listed, once.
 
     Args:
         trainer: Trainer whose predict loop runs.
@@ -224,6 +213,20 @@ def block_run(
     """
     _check_kinds(model, datamodule)
     check_precision(str(trainer.precision))
+    with module_run(trainer, model) as termination, datamodule.passing(through):
+        run = BlockRun(trainer, model, datamodule, termination, keep_loggers)
+        run.list_images()
+        yield run
+
+
+@contextmanager
+def module_run(trainer: lightning.Trainer, model: BlockModule) -> Iterator[Termination]:
+    """What every verb begins and ends with, whether it has images or not; in between the processes run.
+
+    Args:
+        trainer: Trainer of the verb.
+        model: Module that the verb is about; left as it was.
+    """
     with (
         quiet(),
         ends_on_signals(
@@ -236,12 +239,25 @@ def block_run(
         together(trainer, termination),
         preserve_state(model),
         unchanging(model.network),
-        datamodule.passing(through),
     ):
         launch(trainer)
-        run = BlockRun(trainer, model, datamodule, termination, keep_loggers)
-        run.list_images()
-        yield run
+        yield termination
+
+
+def on_rank_zero(trainer: Any, do: Callable[[], Result]) -> Result:
+    """Have the first process do something while the others wait; its result, or what it raised, is that of all."""
+    result: Any = None
+    error: Exception | None = None
+    if trainer.is_global_zero:
+        try:
+            result = do()
+        except Exception as raised:
+            error = raised
+    result, error = trainer.strategy.broadcast((result, error))
+    if error is not None:
+        vars(error)["told"] = not trainer.is_global_zero  # by the first process, and need not be again
+        raise error
+    return result
 
 
 def _check_kinds(model: Any, datamodule: Any) -> None:

@@ -10,12 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
 from lit_coiba.callbacks import BlockProgress
-from lit_coiba.callbacks.unwritable import unwritable_is_a_warning
 from lit_coiba.core.errors import InputError, check_count, warn
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule, Split
@@ -37,12 +34,12 @@ from lit_coiba.store.progress import progress_bar
 from lit_coiba.trainer.block_run import BlockRun
 from lit_coiba.trainer.changes import IfChanged, claim_results
 from lit_coiba.trainer.costs import searching
+from lit_coiba.trainer.event_log import add_picture, event_log
 from lit_coiba.trainer.identity import data_identity, prototypes_identity
 from lit_coiba.trainer.places import place_of
 from lit_coiba.trainer.provenance import provenance
 
 EVALUATION, PAGE, PARTS = "evaluation.json", "evaluation.md", "parts"
-EVENTS = ".lit-coiba"  # how the names of event files end that are replaced
 _PAGE_SEAL = "page"  # of the page, in the evaluation
 _FILES = {  # that are replaced, and how they are told from others'
     TABLE: begins("PAR1"),
@@ -217,17 +214,9 @@ def _patches(prototypes: Prototypes) -> PrototypePatches:
 
 
 def _log(prototypes: Prototypes, folder: Path) -> None:
-    """Pages as images, counts as scalars; in place of the logs of an earlier call.
-
-    Logs are no result: where they cannot be written, the prototypes are there nevertheless.
-    """
-    from torch.utils.tensorboard import SummaryWriter  # takes a second
-
-    with unwritable_is_a_warning("the TensorBoard log"), suppress(FileNotFoundError):  # another run draws it anew
-        for old in (folder / "tensorboard").glob(f"events.out.tfevents.*{EVENTS}"):
-            old.unlink(missing_ok=True)
-        with SummaryWriter(str(folder / "tensorboard"), filename_suffix=EVENTS) as writer:
-            _add(writer, prototypes, folder)
+    """Pages as images, counts as scalars."""
+    with event_log(folder) as writer:
+        _add(writer, prototypes, folder)
 
 
 def _add(writer: Any, prototypes: Prototypes, folder: Path) -> None:
@@ -237,5 +226,4 @@ def _add(writer: Any, prototypes: Prototypes, folder: Path) -> None:
         writer.add_scalar(f"prototypes/{name}", count, 0)
     for kind in (UNITS, CLASSES):
         for file in sorted((folder / kind).glob("*.png")):
-            with Image.open(file) as picture:
-                writer.add_image(f"{kind}/{file.stem}", np.asarray(picture.convert("RGB")), 0, dataformats="HWC")
+            add_picture(writer, f"{kind}/{file.stem}", file)

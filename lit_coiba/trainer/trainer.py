@@ -33,14 +33,21 @@ from lit_coiba.trainer.representativity import FoldVerb
 from lit_coiba.trainer.restoration import Restoration, close_gate
 from lit_coiba.trainer.scoring_verbs import ScoringVerbs, limit_of
 from lit_coiba.trainer.statistics import ENOUGH_IMAGES, check_statistics_arguments, estimate, remove_parts
+from lit_coiba.trainer.visualize import VisualizationVerb
 from lit_coiba.training.classifier import Classifier
 from lit_coiba.training.feature_cache import VERB as CACHE
 from lit_coiba.training.feature_cache import CachedFeatures, is_feature_file
 
 
+<<<<<<< HEAD
 class Trainer(ScoringVerbs, FoldVerb, ConceptVerb, DictionaryVerb, lightning.Trainer):
     """Lightning's Trainer with more verbs: `statistics`, `explain`, `compare`, `benchmark`, `calibrate`, `parts`,
     `representativity`, `prototypes`, `concepts` and `dictionary`.
+=======
+class Trainer(ScoringVerbs, FoldVerb, DictionaryVerb, VisualizationVerb, lightning.Trainer):
+    """Lightning's Trainer with more verbs: `statistics`, `explain`, `compare`, `benchmark`, `calibrate`, `parts`,
+    `representativity`, `prototypes`, `dictionary` and `visualize`.
+>>>>>>> d90c77e (Work in progress)
 
     All leave the model, the data module and the global random state as they were, also after an error, and write
     nothing to the logger that Lightning makes if none is given. Several processes share the blocks of a run. On SIGTERM

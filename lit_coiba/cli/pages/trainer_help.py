@@ -16,6 +16,8 @@ from lit_coiba.cli.verb import TrainerVerb
 from lit_coiba.core.method import AttributionMethod
 from lit_coiba.data.image_folder import ImageFolder
 from lit_coiba.data.module import BlockDataModule
+from lit_coiba.feature_visualization import MACO
+from lit_coiba.feature_visualization.visualizer import FeatureVisualizer
 from lit_coiba.heads.head import Head
 from lit_coiba.metrics.metric import Metric
 from lit_coiba.trainer import Trainer
@@ -81,17 +83,23 @@ def help_page(verb: TrainerVerb) -> str:
     )
     page.keys("model from timm", parameters(Backbone, "model.backbone"))
     page.section("or any other model", _ANY_MODULE)
-    hidden = {"backbone", "method"} | (set() if verb.listed is None else set(arguments) - set(verb.listed))
+    hidden = {"backbone", "method", "visualizer"} | (
+        set() if verb.listed is None else set(arguments) - set(verb.listed)
+    )
     if set(arguments) - hidden:
         page.keys(verb.section, parameters(module, "model", frozenset(hidden)))
     if "method" in arguments:
         page.keys(_title("method", "model.method", AttributionMethod, CoIBA), parameters(CoIBA, "model.method"))
+    if "visualizer" in arguments:
+        title = _title("visualizer", "model.visualizer", FeatureVisualizer, MACO)
+        page.keys(title, parameters(MACO, "model.visualizer"))
     if verb.trains:
         page.section(f"heads, --model.head CLASS: {', '.join(short_names(Head))}", _HEADS)
     if "metrics" in arguments:
         page.section(f"metrics, --model.metrics.NAME CLASS: {', '.join(short_names(Metric))}", _METRICS)
     data = parameters(ImageFolder, "data", frozenset(verb.unused_data))
-    page.keys(_title("data", "data", BlockDataModule, ImageFolder), data)
+    what = "data" if verb.needs_data else "data, which may be left out"
+    page.keys(_title(what, "data", BlockDataModule, ImageFolder), data)
     trainer = TRAINING | MACHINE if verb.trains else MACHINE
     page.keys("Lightning's Trainer; these keys matter most", ((f"trainer.{k}", v) for k, v in trainer.items()))
     page.section("more", _GENERAL)

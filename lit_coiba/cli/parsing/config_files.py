@@ -77,6 +77,22 @@ def asked_classes(args: list[str], keys: Sequence[str]) -> dict[str, str]:
     return _take_out_stale(_pieces(args, {"model": {key: {"class_path": ""} for key in keys}}))
 
 
+def mentions(args: list[str], section: str) -> bool:
+    """Whether a word or a config file says anything about a section.
+
+    Args:
+        args: The words after the verb.
+        section: The section, such as ``data``.
+
+    Raises:
+        InputError: A file does not exist or is no YAML mapping.
+    """
+    return any(
+        section in piece.content if isinstance(piece, Config) else re.match(rf"--{section}(\.|=|$)", piece)
+        for piece in _pieces(args, {})
+    )
+
+
 def _pieces(args: list[str], defaults: dict[str, Any]) -> list[str | Config]:
     """The words, and in the place of ``-c`` and its file what the file says."""
     pieces: list[str | Config] = [Config("the defaults", deepcopy(defaults))]

@@ -25,6 +25,7 @@ _VERBS = (
     ("lit_coiba.trainer.representativity", "FoldVerb"),
     ("lit_coiba.trainer.concepts", "ConceptVerb"),
     ("lit_coiba.trainer.dictionary", "DictionaryVerb"),
+    ("lit_coiba.trainer.visualize", "VisualizationVerb"),
 )
 _LIGHTNINGS = {
     "fit": ("ckpt_path",),
@@ -37,6 +38,8 @@ _TRAINS = ("fit", "dictionary")
 _MEANT = {
     "output": ("--store DIR", ("explain",)),
     "out": ("--store DIR", ("explain",)),
+    "visualizer": ("--model.visualizer NAME", None),
+    "concept": ("--concepts FILE", ("visualize",)),
     "statistics output": ("--file FILE", None),  # of this verb only
     "statistics store": ("--file FILE", None),
     "store": ("--stores DIR ...", ("benchmark",)),
