@@ -2,7 +2,8 @@
 
     python benchmarks/explorer_screenshots.py SITE OUTPUT [--pages classes/00003.html ...] [--first-screen]
 
-Needs Chromium and Playwright for Python (``pip install lit-coiba[browser]``). Files are called ``class-light-1280.png``.
+Needs Chromium and Playwright for Python (``pip install lit-coiba[browser]``).
+Files are called ``class-light-1280.png``.
 """
 
 from __future__ import annotations

@@ -66,6 +66,16 @@ const litCoiba = (() => {
     });
   }
 
+  // A link to another page; its text alone in a page that is one file, and where there is no such page.
+  const alone = "alone" in document.documentElement.dataset;
+  const link = (address, text) => (address && !alone ? el("a", { href: root + address }, text) : el("span", {}, text));
+
+  // A link to a file of the site. Browsers save it from a server, and open it from disk, beside the page.
+  function file(address, text, kind = "button") {
+    const name = address.startsWith("data:") ? `picture.${address.slice(address.indexOf("/") + 1, address.indexOf(";"))}` : address.split("/").pop();
+    return el("a", { class: kind, href: address, download: name, target: "_blank", rel: "noopener" }, text);
+  }
+
   const MISSING = "–";
   const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
   const minus = (text) => text.replace("-", "−");
@@ -132,6 +142,6 @@ const litCoiba = (() => {
     return best;
   }
 
-  return { root, url, pageData, receive, script, beside, el, picture, known, count, fixed, percent, signed, download, csv, whenSeen, announce, arrow };
+  return { root, url, pageData, receive, script, beside, el, link, alone, picture, file, known, count, fixed, percent, signed, download, csv, whenSeen, announce, arrow };
 })();
 window.litCoiba = litCoiba;

@@ -1,7 +1,7 @@
 // Explained images of a class: one large, with each method's map over it, and all of them in a strip.
 "use strict";
 (() => {
-  const { root, url, pageData, beside, el, picture, fixed, percent, announce, arrow, download, csv, values } = litCoiba;
+  const { root, url, link, file, pageData, beside, el, picture, fixed, percent, announce, arrow, download, csv, values } = litCoiba;
   const page = pageData();
   const find = (name) => document.querySelector(`[data-${name}]`);
   const opacity = find("opacity");
@@ -23,14 +23,14 @@
   function facts(sample, map) {
     const rows = [];
     const fact = (label, ...value) => rows.push(el("div", {}, el("dt", {}, label), el("dd", {}, ...value)));
-    const link = (cls) => (cls ? (cls.address ? el("a", { href: root + cls.address }, cls.name) : cls.name) : "–");
+    const named = (cls) => (cls ? link(cls.address, cls.name) : "–");
     const mark = { right: el("span", { class: "tag good" }, "right"), wrong: el("span", { class: "tag bad" }, "wrong"), unknown: null }[state(sample)];
-    fact("Prediction", link(sample.predicted), " ", mark || "");
+    fact("Prediction", named(sample.predicted), " ", mark || "");
     fact("Probability", percent(sample.probability, 1));
     fact("Logit", fixed(sample.logit));
-    fact("Label", link(sample.label));
+    fact("Label", named(sample.label));
     if (map) {
-      fact("Explained class", link(map.target), el("span", { class: "soft" }, ` ${percent(map.probability, 1)}`));
+      fact("Explained class", named(map.target), el("span", { class: "soft" }, ` ${percent(map.probability, 1)}`));
       fact("Range of the map", `${fixed(map.low)} – ${fixed(map.high)} ${map.unit}`.trim());
       for (const [name, score] of Object.entries(map.scores)) fact(name, fixed(score, 3));
     }
@@ -38,13 +38,13 @@
   }
 
   function downloads(sample, map) {
-    const link = (from, text) => (from ? el("a", { class: "button small-button", href: url(from.src), download: from.src.split("/").pop() }, text) : null);
+    const saved = (from, text) => (from ? file(url(from.src), text, "button small-button") : null);
     const save = async () => {
       const found = await values.read(current, mapOf(sample), map);
       if (found) download(`${sample.id.replace(/[^\w-]+/g, "-")}-${page.methods[method]}.csv`, csv(values.table(found)), "text/csv");
     };
     return [
-      link(sample.picture, "Picture"), map ? link(map.overlay, "Map") : null,
+      saved(sample.picture, "Picture"), map ? saved(map.overlay, "Map") : null,
       map && page.beside.values ? el("button", { type: "button", class: "button small-button", on: { click: save } }, "Values (CSV)") : null,
     ].filter(Boolean);
   }
@@ -164,7 +164,9 @@
     choose(Number(buttons[next].dataset.index));
   });
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || event.target.closest("input, select")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const field = event.target.closest("input, select");
+    if (field && (field.type !== "radio" || event.key.startsWith("Arrow"))) return;
     const digit = Number(event.key);
     if (event.key === "ArrowRight") step(1);
     else if (event.key === "ArrowLeft") step(-1);

@@ -51,7 +51,7 @@ litCoiba.graphs = (() => {
     place.style.height = `${height}px`;
     whenSeen(figure, async () => {
       try {
-        await script("assets/plotly.min.js");
+        if (!window.Plotly) await script("assets/plotly.min.js");
       } catch {
         place.textContent = "The file assets/plotly.min.js is not there: build the site again.";
         return;

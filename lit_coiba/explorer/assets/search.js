@@ -86,6 +86,11 @@
     const field = el("input", { type: "search", placeholder: "Class, concept or page", "aria-label": "Search", autocomplete: "off", spellcheck: "false" });
     const list = el("ul", { class: "hits" });
     const line = el("p", { class: "soft small" });
+    field.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return; // browsers empty the field first
+      event.preventDefault();
+      dialog.close();
+    });
     dialog.replaceChildren(el("div", { class: "finder-field" }, field), line, list);
     dialog.showModal();
     field.focus();

@@ -1,7 +1,7 @@
 // The gallery of concepts: a card is chosen by click, Enter or #concept-3; its crops fan out around its picture.
 "use strict";
 litCoiba.stage = (() => {
-  const { root, url, el, picture, fixed, signed, percent, count, arrow } = litCoiba;
+  const { url, el, link, alone, picture, fixed, signed, percent, count, arrow } = litCoiba;
 
   // A picture that the viewer opens.
   function view(from, caption, alternative, color, properties = {}) {
@@ -32,7 +32,7 @@ litCoiba.stage = (() => {
   function alignment(concept, own) {
     if (concept.closest_classes.length === 0) return el("p", { class: "soft small" }, "The classifier is not linear here: closest classes are not known.");
     return el("ol", { class: "bars" }, ...concept.closest_classes.map((near) => el("li", { class: near.id === own ? "own" : null },
-      near.address && near.id !== own ? el("a", { href: root + near.address }, near.name) : el("span", {}, near.id === own ? "this class" : near.name),
+      near.id === own ? el("span", {}, "this class") : link(near.address, near.name),
       el("span", { class: "bar", style: { "--part": `${Math.max(0, Math.min(1, near.cosine)) * 100}%` } }),
       el("span", { class: "num" }, fixed(near.cosine)))));
   }
@@ -49,7 +49,7 @@ litCoiba.stage = (() => {
       el("h4", {}, "The logit when it is"),
       el("table", { class: "table plain" }, el("tbody", {}, row("taken out", effect(concept.deletion)), row("kept alone", effect(concept.keep_only)), row("doubled", effect(concept.raised)))),
       el("p", { class: "soft small" }, `Sobol index ${fixed(concept.importance)}${concept.standard_error === null ? "" : ` ± ${fixed(concept.standard_error)}`}`, concept.stability === null ? "" : ` · stability ${fixed(concept.stability)}`),
-      el("p", {}, el("a", { href: root + concept.address }, `Page of ${concept.name}`)),
+      alone ? null : el("p", {}, link(concept.address, `Page of ${concept.name}`)),
     ];
     place.replaceChildren(...parts.filter((part) => part !== null));
   }

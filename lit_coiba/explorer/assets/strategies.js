@@ -1,7 +1,7 @@
 // The strategy graph: a dot for each image, and the image beside the dot that is pointed at or reached by the arrow keys.
 "use strict";
 litCoiba.strategies = (() => {
-  const { root, el, picture, fixed, percent, announce, graphs } = litCoiba;
+  const { root, alone, el, picture, fixed, percent, announce, graphs } = litCoiba;
   const MARGIN = { l: 14, r: 14, t: 14, b: 14 };
 
   function rowsOf(points, concepts) {
@@ -79,7 +79,7 @@ litCoiba.strategies = (() => {
     }
 
     function open(i) {
-      if (points.sample[i]) window.location.href = root + points.sample[i];
+      if (points.sample[i] && !alone) window.location.href = root + points.sample[i];
       else if (points.thumb[i]) litCoiba.viewer.open(points.thumb[i], describe(i), concepts[points.top[i]].color);
     }
 

@@ -1,7 +1,7 @@
 // A picture at full size: any [data-view] link opens it in a dialog; arrow keys walk among those of its [data-views].
 "use strict";
 litCoiba.viewer = (() => {
-  const { url, el } = litCoiba;
+  const { url, el, file } = litCoiba;
   const dialog = document.getElementById("viewer");
   let shown = [];
   let at = 0;
@@ -23,7 +23,7 @@ litCoiba.viewer = (() => {
         shown.length > 1 ? button("‹", "Previous picture", -1) : null,
         shown.length > 1 ? el("span", { class: "soft small" }, `${at + 1} of ${shown.length}`) : null,
         shown.length > 1 ? button("›", "Next picture", 1) : null,
-        el("a", { class: "button", href: link.href, download: link.href.split("/").pop() }, "Download"),
+        file(link.href, "Download"),
         el("button", { type: "button", class: "button", "aria-label": "Close", on: { click: () => dialog.close() } }, "Close")));
     const again = focused ? dialog.querySelector(`[aria-label="${focused}"]`) : null;
     (again || dialog.querySelector("button")).focus();
