@@ -16,6 +16,7 @@ from lit_coiba.concepts.concepts import Concepts
 from lit_coiba.concepts.craft import CRAFT, Collected
 from lit_coiba.concepts.effects import Effects, concept_effects
 from lit_coiba.concepts.importance import Importance, class_importance, image_importance
+from lit_coiba.concepts.lowered import Lowered
 from lit_coiba.concepts.masked_concepts import MaskedConcepts
 from lit_coiba.concepts.plane import plane
 from lit_coiba.concepts.quality import match_concepts
@@ -91,28 +92,25 @@ class ClassStudy:
         told: list[tuple[Tensor, ...]] = []
         measured: list[tuple[Tensor, ...]] = []
         for start in range(0, len(images), _IMAGES):
-            some = images[start : start + _IMAGES].to(device)
-            with torch.no_grad():
-                logits = evaluator.gather(some, 1, lambda _, rows, some=some: model(some[rows])[None])[0]  # type: ignore[misc]
-            targets = Class(cls).resolve(logits)
-            masked = MaskedConcepts(network, some, targets, evaluator)
-            small, means = masked.derivatives(), masked.coefficients.mean((2, 3))
-            scores = logits.float()
-            one = (small.masks, means, scores[:, cls], scores.softmax(-1)[:, cls])
+            lowered = Lowered.of(network, images[start : start + _IMAGES].to(device))
+            logits = lowered.logits(evaluator).float()
+            masked = MaskedConcepts(lowered, Class(cls).resolve(logits), evaluator)
+            small, means = masked.derivatives(), lowered.coefficients.mean((2, 3))
+            one = (small.masks, means, logits[:, cls], logits.softmax(-1)[:, cls])
             told.append(tuple(part.float().cpu() for part in one))
-            rows = torch.tensor([i - start for i in chosen if start <= i < start + len(some)])
+            rows = torch.tensor([i - start for i in chosen if start <= i < start + len(lowered)])
             if not len(rows):
                 continue
-            if len(rows) < len(some):
-                targets = Class(cls).resolve(logits[rows])
-                masked = MaskedConcepts(network, some[rows], targets, evaluator)
-            numbers = [start + row for row in rows.tolist()]
+            some, targets = lowered.take(rows.to(device)), Class(cls).resolve(logits[rows.to(device)])
             importance = image_importance(
-                masked.score, small.masks[rows], self.n_samples, seed=self.seed, numbers=numbers
+                MaskedConcepts(some, targets, evaluator).score,
+                small.masks[rows.to(device)],
+                self.n_samples,
+                seed=self.seed,
+                numbers=[start + row for row in rows.tolist()],
             )
-            effects = concept_effects(network, some[rows], targets, evaluator)
-            parts = (importance.total, small.coefficients[rows].cpu(), small.masks[rows].cpu(), importance.additive)
-            measured.append((*parts, *effects))
+            parts = (importance.total, small.coefficients.cpu()[rows], small.masks.cpu()[rows], importance.additive)
+            measured.append((*parts, *concept_effects(some, targets, evaluator)))
         columns = [torch.cat(column) for column in zip(*measured)]
         found = Points(*(torch.cat(column) for column in zip(*told)))
         return found, Measured(chosen, class_importance(*columns[:4]), Effects(*columns[4:]))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lit_coiba.concepts.concept_network import ConceptNetwork
+from lit_coiba.concepts.lowered import Lowered
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.targets import Resolved
 
@@ -22,30 +22,25 @@ class Effects(NamedTuple):
     raised: Tensor  # the concept is twice as strong
 
 
-def concept_effects(
-    network: ConceptNetwork, images: Tensor, targets: Resolved, evaluator: BatchedEvaluator | None = None
-) -> Effects:
+def concept_effects(lowered: Lowered, targets: Resolved, evaluator: BatchedEvaluator | None = None) -> Effects:
     """Intervene on the activations of the concepts' layer, and see what the scores do.
 
     The activations are the image's own: what the concepts do not reconstruct stays when one is deleted or raised, and
     goes when one is kept alone. Prefix tokens (CLS, registers) always stay.
 
     Args:
-        network: The concepts, and the model that they are of, frozen.
-        images: ``(B, 3, H, W)``.
+        lowered: The images at the layer of the concepts; the model is frozen.
         targets: A row for each image.
         evaluator: Decides how many edited activations run at once.
     """
-    path = network.model.split([network.layer])
-    grid, concepts = path.grids[0], len(network.dictionary)
-    state = path.lower(images)
-    with torch.no_grad():
-        coefficients = network.coefficients(state.activation)
+    state, path, coefficients = lowered.state, lowered.path, lowered.coefficients
+    dictionary, grid = lowered.network.dictionary, lowered.path.grids[0]
+    concepts = len(dictionary)
 
     def some(copies: slice, rows: slice) -> Tensor:
         numbers, count = range(*copies.indices(3 * concepts + 1)), rows.stop - rows.start
         own = grid.to_spatial(state.activation[rows])
-        edited = torch.cat([_edited(own, coefficients[rows], network.dictionary, number) for number in numbers])
+        edited = torch.cat([_edited(own, coefficients[rows], dictionary, number) for number in numbers])
         several = state.rows(rows).repeat(len(numbers))
         activation = grid.with_spatial(several.activation, edited.to(several.activation))
         output = path.upper(several, lambda _, __: activation)

@@ -14,6 +14,7 @@ from lit_coiba.concepts.concept_network import ConceptNetwork
 from lit_coiba.concepts.encoding import Encoding
 from lit_coiba.concepts.images_of_class import images_of_class
 from lit_coiba.concepts.importance import Estimator, Importance, check_design, class_importance, image_importance
+from lit_coiba.concepts.lowered import Lowered
 from lit_coiba.concepts.masked_concepts import MaskedConcepts
 from lit_coiba.concepts.sparse_autoencoder import SparseAutoencoder
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
@@ -154,7 +155,7 @@ class LayerConcepts(ABC):
                     continue
                 for rows in torch.arange(len(found.images)).split(_IMAGES):
                     targets = Class(cls).resolve(found.logits[rows])
-                    masked = MaskedConcepts(network, found.images[rows], targets, evaluator)
+                    masked = MaskedConcepts(Lowered.of(network, found.images[rows]), targets, evaluator)
                     small = masked.derivatives()
                     one = image_importance(
                         masked.score,

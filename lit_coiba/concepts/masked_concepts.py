@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lit_coiba.concepts.concept_network import ConceptNetwork
+from lit_coiba.concepts.lowered import Lowered
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.network import State
 from lit_coiba.core.targets import Resolved
@@ -26,18 +26,15 @@ class MaskedConcepts:
     Prefix tokens (CLS, registers) keep their values. What the concepts do not reconstruct is left out.
 
     Args:
-        network: The concepts, and the model that they are of, frozen.
-        images: ``(B, 3, H, W)``.
+        lowered: The images at the layer of the concepts; the model is frozen.
         targets: A row for each image.
         evaluator: Decides how many masked copies run at once.
     """
 
-    def __init__(self, network: ConceptNetwork, images: Tensor, targets: Resolved, evaluator: BatchedEvaluator) -> None:
-        self._network, self._targets, self._evaluator = network, targets, evaluator
-        self._path = network.model.split([network.layer])
-        self._state = self._path.lower(images)
-        with torch.no_grad():
-            self.coefficients = network.coefficients(self._state.activation)  # (B, r, h, w)
+    def __init__(self, lowered: Lowered, targets: Resolved, evaluator: BatchedEvaluator) -> None:
+        self._network, self._path, self._state = lowered.network, lowered.path, lowered.state
+        self._targets, self._evaluator = targets, evaluator
+        self.coefficients = lowered.coefficients  # (B, r, h, w)
 
     def score(self, masks: Tensor) -> Tensor:
         """Scores ``(k, B)`` under masks ``(k, B, r)``, without gradients."""

@@ -96,7 +96,7 @@ class BatchedEvaluator:
             One tensor, or a tuple, as `evaluate` returns it.
         """
         rows = []
-        for row in self._rows(images):
+        for row in self.rows(images):
             parts = []
             for some in self._parts(copies, row, images):
                 parts.append(self._halving(evaluate, some, row, torch.cat, 1, images))
@@ -119,7 +119,7 @@ class BatchedEvaluator:
             One tensor, or a tuple, as `evaluate` returns it.
         """
         rows = []
-        for row in self._rows(images):
+        for row in self.rows(images):
             total: Any = None
             for some in self._parts(copies, row, images):
                 part = self._halving(evaluate, some, row, _summed, 0, images)
@@ -140,7 +140,8 @@ class BatchedEvaluator:
         pixels = max(1, images[0].numel() // 3) * self.weight
         return max(FEWEST, min(MOST, (GPU_PIXELS if images.is_cuda else CPU_PIXELS) // pixels))
 
-    def _rows(self, images: Tensor) -> Iterator[slice]:
+    def rows(self, images: Tensor) -> Iterator[slice]:
+        """As many images at once as suit the device, one piece after the other."""
         start = 0
         while start < len(images):
             stop = min(len(images), start + self.at_once(images))
