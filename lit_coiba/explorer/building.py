@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 
 from lit_coiba import __version__
+from lit_coiba.concepts.concept_names import names_of_run
 from lit_coiba.core.errors import InputError, warn
 from lit_coiba.core.printable import counted, printable
 from lit_coiba.explorer.agreement import check_agreement, check_other
 from lit_coiba.explorer.class_material import class_digest, class_material
 from lit_coiba.explorer.class_part import ClassSummary, make_class
-from lit_coiba.explorer.concept_names import names_of_run
 from lit_coiba.explorer.explained import Explained
 from lit_coiba.explorer.media import Media
 from lit_coiba.explorer.page_data import Site, Unit

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from lit_coiba import __version__
+from lit_coiba.concepts.concept_names import Names
 from lit_coiba.core.printable import printable
-from lit_coiba.explorer.concept_names import Names
 from lit_coiba.explorer.explained import Explained
 from lit_coiba.explorer.page_data import ClassLink, Site
 from lit_coiba.explorer.predictions import Predictions

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
