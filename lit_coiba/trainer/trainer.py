@@ -39,15 +39,9 @@ from lit_coiba.training.feature_cache import VERB as CACHE
 from lit_coiba.training.feature_cache import CachedFeatures, is_feature_file
 
 
-<<<<<<< HEAD
-class Trainer(ScoringVerbs, FoldVerb, ConceptVerb, DictionaryVerb, lightning.Trainer):
+class Trainer(ScoringVerbs, FoldVerb, ConceptVerb, DictionaryVerb, VisualizationVerb, lightning.Trainer):
     """Lightning's Trainer with more verbs: `statistics`, `explain`, `compare`, `benchmark`, `calibrate`, `parts`,
-    `representativity`, `prototypes`, `concepts` and `dictionary`.
-=======
-class Trainer(ScoringVerbs, FoldVerb, DictionaryVerb, VisualizationVerb, lightning.Trainer):
-    """Lightning's Trainer with more verbs: `statistics`, `explain`, `compare`, `benchmark`, `calibrate`, `parts`,
-    `representativity`, `prototypes`, `dictionary` and `visualize`.
->>>>>>> d90c77e (Work in progress)
+    `representativity`, `prototypes`, `concepts`, `dictionary` and `visualize`.
 
     All leave the model, the data module and the global random state as they were, also after an error, and write
     nothing to the logger that Lightning makes if none is given. Several processes share the blocks of a run. On SIGTERM

@@ -7,11 +7,7 @@ from collections.abc import Iterable, Iterator
 from inspect import isabstract
 from typing import Any
 
-<<<<<<< HEAD
-from lit_coiba import attribution, concepts, data, heads, metrics
-=======
-from lit_coiba import attribution, data, feature_visualization, heads, metrics
->>>>>>> d90c77e (Work in progress)
+from lit_coiba import attribution, concepts, data, feature_visualization, heads, metrics
 from lit_coiba.cli.parsing.config_files import Config
 from lit_coiba.cli.parsing.near_names import did_you_mean
 from lit_coiba.concepts.factorization import Factorization
@@ -26,24 +22,16 @@ from lit_coiba.metrics.metric import Metric
 PACKAGES: dict[type, Any] = {
     AttributionMethod: attribution,
     BlockDataModule: data,
-<<<<<<< HEAD
     Factorization: concepts,
-    Head: heads,
-    Metric: metrics,
-=======
-    Head: heads,
-    Metric: metrics,
     FeatureVisualizer: feature_visualization,
->>>>>>> d90c77e (Work in progress)
+    Head: heads,
+    Metric: metrics,
 }
 BASES = {  # key -> what its class must be
     "data": BlockDataModule,
     "model.method": AttributionMethod,
-<<<<<<< HEAD
     "model.factorization": Factorization,
-=======
     "model.visualizer": FeatureVisualizer,
->>>>>>> d90c77e (Work in progress)
 }
 
 
