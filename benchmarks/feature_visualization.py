@@ -1,7 +1,7 @@
 """Feature visualization: what a batch saves, and MACO beside the Fourier baseline on EfficientNet-Lite0.
 
     OMP_NUM_THREADS=1 python -m benchmarks.feature_visualization ratio [--targets 16] [--steps 4] [--rounds 3]
-    OMP_NUM_THREADS=1 python -m benchmarks.feature_visualization imagenet [--classes 25 75 ...] [--steps 80] ...
+    OMP_NUM_THREADS=1 python -m benchmarks.feature_visualization imagenet [--classes 25 75 ...] [--steps 48] ...
 
 ``ratio`` optimizes images for many classes in one batch and one at a time, interleaved, and prints by how much the
 single runs take longer, and the largest difference of the images. ``imagenet`` needs the project's assets
@@ -110,7 +110,7 @@ def main() -> None:
     one.set_defaults(run=ratio)
     two = verbs.add_parser("imagenet")
     two.add_argument("--classes", type=int, nargs="+", default=list(CLASSES))
-    for name, default in {"steps": 80, "crops": 4, "canvas": 320, "size": 224, "batch": 4}.items():
+    for name, default in {"steps": 48, "crops": 4, "canvas": 320, "size": 224, "batch": 5}.items():
         two.add_argument(f"--{name}", type=int, default=default)
     two.add_argument("--crop_side", type=float, default=0.6, help="side of all crops, as a share of the canvas")
     two.add_argument("--lr", type=float, default=0.3, help="of MACO")

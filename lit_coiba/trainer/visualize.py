@@ -18,7 +18,8 @@ from lit_coiba.core.frozen import preserve_state
 from lit_coiba.core.printable import a_kind, printable
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.feature_visualization.chosen import chosen_things
-from lit_coiba.feature_visualization.visualization_run import VERB, VisualizationRun, claim_identity
+from lit_coiba.feature_visualization.visualization_run import ITEMS, VERB, VisualizationRun, claim_identity
+from lit_coiba.files.atomic import remove_leftovers
 from lit_coiba.files.given_path import given_path
 from lit_coiba.files.owned import check_own_folder, claim_folder, is_marked
 from lit_coiba.modules.visualization import VisualizationModule
@@ -150,6 +151,8 @@ def other_models(model: VisualizationModule, given: Sequence[Any]) -> dict[str, 
 
 def _claim(folder: Path, model: VisualizationModule, others: Mapping[str, Any]) -> None:
     claim_folder(folder, "output", VERB)
+    (folder / ITEMS).mkdir(exist_ok=True)
+    remove_leftovers(folder / ITEMS)
     visualizer = model.visualizer
     identity = {
         "model": model.network.digest(),

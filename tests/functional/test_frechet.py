@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from lit_coiba.functional import frechet_distance
+from lit_coiba.functional import Scatter, frechet_distance, scatter_distance
 
 
 def features(count, channels, seed):
@@ -41,3 +41,18 @@ def test_of_independent_channels_it_is_a_sum_of_squares():
     shift = torch.tensor([0.5, 0.0, -2.0]).double()
     wanted = shift.square().sum() + ((low - high) * std).square().sum()
     assert float(frechet_distance(low * signs, high * signs + shift)) == pytest.approx(float(wanted), rel=1e-9)
+
+
+@pytest.mark.parametrize("sizes", [(50,), (1, 49), (20, 3, 27)])
+def test_mean_and_scatter_do_not_see_how_a_set_is_cut(sizes):
+    values = features(50, 6, 2) + 100
+    parts = [Scatter.of(part) for part in torch.from_numpy(values).split(list(sizes))]
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.merge(part)
+    assert whole.size == 50
+    assert np.allclose(whole.mean, values.mean(0), rtol=1e-12)
+    assert np.allclose(whole.covariance(), np.cov(values.T), rtol=1e-9)
+    other = torch.from_numpy(features(40, 6, 3))
+    wanted = float(frechet_distance(torch.from_numpy(values), other))
+    assert float(scatter_distance(whole, Scatter.of(other))) == pytest.approx(wanted, rel=1e-9)
