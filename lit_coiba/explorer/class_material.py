@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import pyarrow as pa
 
 from lit_coiba.concepts.class_report import ClassReport
 from lit_coiba.concepts.concept_run import REPORT, ConceptRun
@@ -25,6 +28,11 @@ class LayerMaterial:
     run: ConceptRun
     report: ClassReport
     matches: tuple[tuple[Match, ...], ...]  # for each concept
+
+    @cached_property
+    def points(self) -> pa.Table:
+        """The measured images, read once."""
+        return self.run.points(self.report.cls)
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ def _parts(sources: Sources, material: ClassMaterial) -> Iterator[Any]:
     for layer in (*material.layers, *material.other):
         yield digest_of_file(layer.run.folder(cls) / REPORT)  # which has the seals of the other files
         yield [layer.number, layer.matches]
-    yield [names.get(cls, {}) for names in sources.names]
+    yield [sorted(names.get(cls, {}).items()) for names in sources.names]
     yield [sources.link(other) for other in sorted(_referred(material))]
     yield [
         [sources.concept_name(layer.number, m.cls, m.concept) for m in found]

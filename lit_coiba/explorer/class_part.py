@@ -101,7 +101,7 @@ def _kept(material: ClassMaterial) -> dict[str, bytes]:
     """Pictures that the concept runs have, by id."""
     found: dict[str, bytes] = {}
     for layer in reversed(material.layers):
-        table = layer.run.points(material.id).select(["id", "picture"])
+        table = layer.points.select(["id", "picture"])
         pairs = zip(table["id"].to_pylist(), table["picture"].to_pylist())
         found |= {name: picture for name, picture in pairs if picture}
     return found
@@ -112,7 +112,7 @@ def _tops(material: ClassMaterial) -> dict[str, tuple[int, str]]:
     if not material.layers:
         return {}
     layer = material.layers[0]
-    table: Any = layer.run.points(material.id).select(["id", "top"])
+    table: Any = layer.points.select(["id", "top"])
     count = len(layer.report.concepts)
     pairs = zip(table["id"].to_pylist(), table["top"].to_pylist())
     return {

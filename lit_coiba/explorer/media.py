@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import warnings
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -84,17 +85,24 @@ class Media:
         low = -1.0 if scale.signed else 0.0
         levels = ((shares - low) / (1 - low) * (_LEVELS - 1)).round().to(torch.uint8)
         image = Image.fromarray(levels.numpy(), "P")
-        ramp = torch.linspace(low, 1, _LEVELS)
-        image.putpalette(colors(ramp[None], scale.signed)[:, 0].T.flatten().tolist())
-        alpha = (255 * OPACITY * ramp.abs() ** GAMMA).round().to(torch.uint8)
+        palette, alpha = _palette(scale.signed)
+        image.putpalette(palette)
         out = io.BytesIO()
-        image.save(out, "PNG", optimize=False, transparency=bytes(alpha.tolist()))
+        image.save(out, "PNG", optimize=False, transparency=alpha)
         return self._written(f"{name}.png", out.getvalue(), image.size, alt), scale
 
     def _written(self, name: str, content: bytes, size: tuple[int, int], alt: str) -> Picture:
         address = f"{self._folder}/{name}"
         self._files.write(address, content)
         return Picture(address, *size, alt)
+
+
+@lru_cache(maxsize=2)
+def _palette(signed: bool) -> tuple[bytes, bytes]:
+    """Colors of the levels of a map, and their opacities."""
+    ramp = torch.linspace(-1.0 if signed else 0.0, 1, _LEVELS)
+    opacity = (255 * OPACITY * ramp.abs() ** GAMMA).round().to(torch.uint8)
+    return bytes(colors(ramp[None], signed)[:, 0].T.flatten().tolist()), bytes(opacity.tolist())
 
 
 def decoded(content: bytes) -> Image.Image:

@@ -10,7 +10,7 @@ from PIL import Image
 
 def picture(random: np.random.Generator, size: int = 32, mode: str = "RGB") -> Image.Image:
     """A picture of 4 x 4 cells."""
-    cells = random.integers(0, 256, (4, 4, 3) if mode == "RGB" else (4, 4), dtype=np.uint8)
+    cells = random.integers(0, 256, (4, 4, len(mode)), dtype=np.uint8)
     return Image.fromarray(cells).resize((size, size), Image.Resampling.NEAREST)
 
 

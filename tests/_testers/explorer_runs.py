@@ -20,7 +20,7 @@ from tests._testers.explorer_concepts import write_concepts
 from tests._testers.explorer_pictures import picture
 from tests._testers.explorer_units import write_prototypes, write_visualizations
 
-HOSTILE = ("<script>alert(1)</script>", "a\"b'><img src=x onerror=alert(1)>", "</script><b>x", "twin", "twin")
+HOSTILE = ("<script>alert(1)</script>", "a\"b'><img src=x onerror=alert(1)>", "</script><u>x", "twin", "twin")
 PREPROCESSING = {"mean": [0.5] * 3, "std": [0.5] * 3, "size": [32, 32], "crop_pct": 1.0}
 METRICS = {"insertion": True, "deletion": False, "energy": True}
 
@@ -55,7 +55,7 @@ class World:
 
     def ids(self, cls: int) -> list[str]:
         """Ids of the images that the model gives a class."""
-        return [f"{cls:04d}/<b>{number:03d}.png" for number in range(self.images)]
+        return [f"{cls:04d}/<u>{number:03d}.png" for number in range(self.images)]
 
     def labels(self, cls: int) -> list[int]:
         last = self.wrong_every - 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lit_coiba.files.digests import seal_of_file, sealed
 from lit_coiba.files.owned import MARKER
 from lit_coiba.prototypes.table import SCHEMA, SUMMARY, TABLE, write_summary
 from lit_coiba.store import Manifest
@@ -52,8 +53,9 @@ def write_visualizations(folder: Path, world: World) -> Path:
     """A picture optimized for each class, for its first two concepts, and for a unit."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARKER).write_text(json.dumps({"made by": "visualize"}))
-    about = {"model": world.model, "preprocessing": world.identity()["preprocessing"]}
-    (folder / "run.json").write_text(json.dumps(about))
+    about = {"model": world.model, "preprocessing": world.identity()["preprocessing"], "class_names": world.class_names}
+    told = sealed({**about, "visualizer": {"class": "MACO"}, "others": {}, "versions": {}})
+    (folder / "run.json").write_text(json.dumps(told))
     for cls in range(world.classes):
         _write_item(folder, world, f"class-{cls:05d}", kind="class", cls=cls)
         for concept in range(min(2, world.r)):
@@ -68,10 +70,11 @@ def _write_item(folder: Path, world: World, key: str, **told) -> None:
     place.mkdir(parents=True, exist_ok=True)
     random = world.random(20, *key.encode())
     (place / "picture.webp").write_bytes(webp(random, 64))
-    (place / "transparency.webp").write_bytes(webp(random, 64, "L"))
-    empty = dict.fromkeys(("cls", "concept", "unit", "layer"))
-    item = {"key": key, **empty, **told, "name": key, "method": "MACO", "steps": 8}
-    (place / "item.json").write_text(json.dumps({**item, "score_first": 0.5, "score_last": 2.5}))
+    (place / "transparency.webp").write_bytes(webp(random, 64, "RGBA"))
+    seals = {name: seal_of_file(place / name) for name in ("picture.webp", "transparency.webp")}
+    empty = dict.fromkeys(("cls", "concept", "unit", "layer", "side"))
+    item = {"key": key, **empty, **told, "name": key, "method": "MACO", "steps": 8, "of": "0", "files": seals}
+    (place / "item.json").write_text(json.dumps(sealed({**item, "score_first": 0.5, "score_last": 2.5})))
 
 
 def _jpeg(world: World, *key: int) -> bytes:

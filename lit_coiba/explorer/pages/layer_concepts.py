@@ -76,7 +76,7 @@ def strategy_points(layer: LayerMaterial, images: ClassImages, samples: dict[str
         images: Pictures of the samples.
         samples: Id -> address in the gallery.
     """
-    table = layer.run.points(layer.report.cls).drop_columns(["picture"])
+    table = layer.points.drop_columns(["picture"])
     if not table.num_rows:
         return None
     columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in table.column_names}
