@@ -30,7 +30,7 @@ from lit_coiba.explorer.similar import Similar
 from lit_coiba.explorer.site_folder import ASSETS_KEY, CLASS_KEY, SITE_KEY, UNIT_KEY, VERB, PartFiles, SiteFolder
 from lit_coiba.explorer.site_part import make_site, navigation
 from lit_coiba.explorer.sources import Sources, shown
-from lit_coiba.explorer.visualization_items import visualization_seal
+from lit_coiba.explorer.visualization_items import seals
 from lit_coiba.files.given_path import given_path
 from lit_coiba.files.held import held
 from lit_coiba.files.owned import check_apart, check_own_folder, claim_folder, is_marked
@@ -165,7 +165,7 @@ def _unit(site: SiteFolder, sources: Sources, renderer: Renderer, order: list[in
     neighbors = (order[place - 1] if place else None, order[place + 1] if place + 1 < len(order) else None)
     users = units.summary["users"]
     links = [sources.link(cls) for cls, _ in (users[unit] if users is not None else ())]
-    seals = [visualization_seal(run.of_unit(unit)) for run in sources.runs.visualizations]
+    optimized = seals(run.of_unit(unit) for run in sources.runs.visualizations)
     labels = [sources.link(patch.label) for side in (1, -1) for patch in units.of(unit, side, 10) if patch.label >= 0]
 
     def make(files: PartFiles) -> Unit:
@@ -173,7 +173,9 @@ def _unit(site: SiteFolder, sources: Sources, renderer: Renderer, order: list[in
         renderer.write(files, page)
         return page.unit
 
-    inputs = sources.digest([units.digest(), units.summary["importance"][unit], unit, neighbors, links, seals, labels])
+    inputs = sources.digest(
+        [units.digest(), units.summary["importance"][unit], unit, neighbors, links, optimized, labels]
+    )
     return site.part(UNIT_KEY.format(unit), inputs, Unit, make)
 
 

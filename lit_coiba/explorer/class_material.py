@@ -15,7 +15,7 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.explorer.predictions import Prediction
 from lit_coiba.explorer.similar import Match
 from lit_coiba.explorer.sources import Sources
-from lit_coiba.explorer.visualization_items import visualization_seal
+from lit_coiba.explorer.visualization_items import seals
 from lit_coiba.files.digests import digest_of_file
 from lit_coiba.store.digest import row_digest
 
@@ -124,10 +124,10 @@ def _own_units(sources: Sources, cls: int) -> Any:
 
 def _visualizations(sources: Sources, material: ClassMaterial) -> Iterator[Any]:
     for run in sources.runs.visualizations:
-        yield visualization_seal(run.of_class(material.id))
+        yield seals([run.of_class(material.id)])
         for layer in material.layers:
-            for concept in range(len(layer.report.concepts)):
-                yield visualization_seal(run.of_concept(material.id, concept, layer.report.layer))
+            concepts = range(len(layer.report.concepts))
+            yield seals(run.of_concept(material.id, k, layer.report.layer) for k in concepts)
 
 
 def _explanations(sources: Sources, material: ClassMaterial) -> Iterator[Any]:

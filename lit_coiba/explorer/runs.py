@@ -16,8 +16,8 @@ from lit_coiba.core.printable import printable
 from lit_coiba.explorer.benchmark_run import VERB as BENCHMARK
 from lit_coiba.explorer.benchmark_run import BenchmarkRun
 from lit_coiba.explorer.site_folder import VERB as EXPLORER
-from lit_coiba.explorer.visualization_items import VERB as VISUALIZE
 from lit_coiba.explorer.visualization_items import VisualizationItems
+from lit_coiba.feature_visualization.visualization_run import VERB as VISUALIZE
 from lit_coiba.files.given_path import given_path
 from lit_coiba.files.owned import is_marked
 from lit_coiba.prototypes import Prototypes
@@ -47,6 +47,12 @@ class Identified:
             told[key] if isinstance(told.get(key), dict) else None for key in ("preprocessing", "data")
         )
         return cls(path, told.get("model"), preprocessing, data, manifest.class_names, str(name or ""))
+
+    @classmethod
+    def of_images(cls, found: VisualizationItems) -> Identified:
+        """From what optimized images are of."""
+        about = found.run.about
+        return cls(found.path, about.model, about.preprocessing, None, about.class_names, "")
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def open_runs(folders: Sequence[str | os.PathLike[str]], argument: str = "runs")
         *(Identified.of(store.path, store.manifest) for store in stores.values()),
         *([] if prototypes is None else [Identified.of(prototypes.path, prototypes.manifest)]),
         *(Identified.of(run.path, run.manifest) for run in benchmarks.values() if run.manifest is not None),
-        *(Identified(run.path, run.model, run.preprocessing, None, run.class_names, "") for run in visualizations),
+        *(Identified.of_images(run) for run in visualizations),
     ]
     return Runs(concepts, stores, prototypes, benchmarks, visualizations, tuple(identities))
 

@@ -105,7 +105,7 @@ def _report(world: World, cls: int, layer: str, found: np.ndarray, reason: str =
         residual=RESIDUAL,
         exact=1.0,
         stability=0.9 if concepts else None,
-        **{name: None for name in ("top_deletion",) if name in ClassReport.__struct_fields__},
+        top_deletion=_effect(-means.max() + means.min()) if concepts else None,
         concepts=concepts,
         reason=reason,
     )

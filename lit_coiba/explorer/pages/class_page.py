@@ -12,7 +12,7 @@ from lit_coiba.explorer.page_data import ClassPage, Confusion, LayerConcepts, Pi
 from lit_coiba.explorer.pages.prototype_page import unit_picture
 from lit_coiba.explorer.predictions import Prediction
 from lit_coiba.explorer.sources import Sources, class_address, comparison_address, gallery_address, shown, unit_address
-from lit_coiba.explorer.visualization_items import visualization
+from lit_coiba.explorer.visualization_items import first_of
 
 CONFUSED, EXAMPLES = 10, 4  # classes in each direction, images of one of them
 UNITS = 10  # of the head
@@ -63,9 +63,8 @@ def class_page(
 
 
 def _visualization(sources: Sources, cls: int, media: Media) -> Picture | None:
-    found = (run.of_class(cls) for run in sources.runs.visualizations)
-    place = next((place for place in found if place is not None), None)
-    image = None if place is None else visualization(place)
+    found = first_of(run.of_class(cls) for run in sources.runs.visualizations)
+    image = None if found is None else found.picture
     return media.picture(image, "optimized-0", f"image optimized for {sources.name(cls)}", LARGE)
 
 

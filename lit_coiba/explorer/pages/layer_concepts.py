@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from PIL import Image
+
 from lit_coiba.concepts.class_report import COLORS, ClassReport, ConceptReport
 from lit_coiba.explorer.class_images import ClassImages
 from lit_coiba.explorer.class_material import ClassMaterial, LayerMaterial
@@ -14,7 +16,7 @@ from lit_coiba.explorer.media import LARGE, Media
 from lit_coiba.explorer.page_data import ClosestClass, Concept, Crop, LayerConcepts, Picture, Points, SimilarConcept
 from lit_coiba.explorer.rounding import percentages
 from lit_coiba.explorer.sources import Sources, concept_address, shown
-from lit_coiba.explorer.visualization_items import visualization
+from lit_coiba.explorer.visualization_items import first_of
 
 LARGE_RESIDUAL = 0.05  # of the logit
 _COLOR = re.compile(r"#[0-9a-f]{6}")
@@ -58,7 +60,7 @@ def layer_concepts(
         sparsity=report.sparsity,
         stability=report.stability,
         deletion=concepts[order[0]].deletion.mean if order else None,
-        deletion_gain=getattr(report, "top_deletion", None),
+        deletion_gain=report.top_deletion,
         exact=report.exact,
         reason=shown(report.reason, 300),
         concepts=concepts,
@@ -103,11 +105,10 @@ def concept_color(report: ClassReport, number: int) -> str:
     return color if _COLOR.fullmatch(color) else COLORS[number % len(COLORS)]
 
 
-def concept_visualization(sources: Sources, cls: int, concept: int, layer: str) -> Any:
+def concept_visualization(sources: Sources, cls: int, concept: int, layer: str) -> Image.Image | None:
     """The image optimized for a concept; None where there is none."""
-    found = (run.of_concept(cls, concept, layer) for run in sources.runs.visualizations)
-    place = next((place for place in found if place is not None), None)
-    return None if place is None else visualization(place)
+    found = first_of(run.of_concept(cls, concept, layer) for run in sources.runs.visualizations)
+    return None if found is None else found.picture
 
 
 def _concept(

@@ -10,7 +10,7 @@ from torch import Tensor
 from lit_coiba.explorer.media import LARGE, Media
 from lit_coiba.explorer.page_data import Link, Patch, Picture, PrototypePage, PrototypesPage, Unit
 from lit_coiba.explorer.sources import Sources, shown, unit_address
-from lit_coiba.explorer.visualization_items import visualization
+from lit_coiba.explorer.visualization_items import first_of
 from lit_coiba.prototypes import Prototypes
 
 UNITS = 60  # of a list
@@ -63,8 +63,8 @@ def prototype_page(
     strongest = next((patch.picture for patch in (*positive, *negative)), None)
     twins = sorted({other for pair in units.duplicate if unit in pair for other in pair} - {unit})
     previous, following = (None if one is None else unit_address(one) for one in neighbors)
-    place = next((p for run in sources.runs.visualizations if (p := run.of_unit(unit)) is not None), None)
-    image = None if place is None else visualization(place)
+    found = first_of(run.of_unit(unit) for run in sources.runs.visualizations)
+    image = None if found is None else found.picture
     return PrototypePage(
         title=f"Unit {unit}",
         address=unit_address(unit),
