@@ -23,6 +23,7 @@ class TestEveryKindOfPage:
         assert kind in GRAPHS or not any("plotly" in url for url in visitor.requests)
         broken = "() => [...document.images].filter((i) => i.complete && i.naturalWidth === 0).map((i) => i.src)"
         assert page.evaluate(broken) == []
+        assert re.findall(r"null|undefined|NaN|\[object", page.locator("body").inner_text()) == []
 
     def test_fits_a_phone(self, kind, browser, site):
         someone = Visitor(browser, site, viewport={"width": 360, "height": 780}, has_touch=True, is_mobile=True)

@@ -46,7 +46,7 @@
 
   function row(i) {
     return el("tr", {},
-      el("td", { class: "num soft" }, String(columns.id[i])), el("th", { scope: "row" }, el("a", { href: address(i) }, columns.name[i])),
+      el("td", { class: "soft" }, String(columns.id[i])), el("th", { scope: "row" }, el("a", { href: address(i) }, columns.name[i])),
       el("td", { class: "num" }, count(columns.n_images[i])), el("td", { class: "num" }, percent(columns.accuracy[i])),
       el("td", { class: "num" }, `${columns.important[i]} of ${columns.concepts[i]}`), el("td", { class: "num" }, percent(columns.error[i])));
   }
@@ -55,7 +55,7 @@
     const head = el("tr", {}, ...COLUMNS.map(([key, title]) => {
       const kind = key === "name" ? "text" : "number";
       const sorted = sorting.key === key ? (sorting.descending ? "descending" : "ascending") : null;
-      return el("th", { scope: "col", class: kind === "number" ? "num" : null, "aria-sort": sorted, dataset: { kind, first: key === "id" || key === "accuracy" ? "ascending" : "" } }, title);
+      return el("th", { scope: "col", class: kind === "number" && key !== "id" ? "num" : null, "aria-sort": sorted, dataset: { kind, first: key === "id" || key === "accuracy" ? "ascending" : "" } }, title);
     }));
     const made = el("table", { class: "table" }, el("thead", {}, head), el("tbody", {}));
     tables.heads(made, (column, descending) => {

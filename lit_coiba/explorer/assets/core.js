@@ -66,6 +66,11 @@ const litCoiba = (() => {
     });
   }
 
+  // Put these into an element, in the place of what it has; null is nothing.
+  function fill(place, ...children) {
+    place.replaceChildren(...children.filter((child) => child !== null));
+  }
+
   // A link to another page; its text alone in a page that is one file, and where there is no such page.
   const alone = "alone" in document.documentElement.dataset;
   const link = (address, text) => (address && !alone ? el("a", { href: root + address }, text) : el("span", {}, text));
@@ -142,6 +147,6 @@ const litCoiba = (() => {
     return best;
   }
 
-  return { root, url, pageData, receive, script, beside, el, link, alone, picture, file, known, count, fixed, percent, signed, download, csv, whenSeen, announce, arrow };
+  return { root, url, pageData, receive, script, beside, el, fill, link, alone, picture, file, known, count, fixed, percent, signed, download, csv, whenSeen, announce, arrow };
 })();
 window.litCoiba = litCoiba;

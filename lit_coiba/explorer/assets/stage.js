@@ -1,7 +1,7 @@
 // The gallery of concepts: a card is chosen by click, Enter or #concept-3; its crops fan out around its picture.
 "use strict";
 litCoiba.stage = (() => {
-  const { url, el, link, alone, picture, fixed, signed, percent, count, arrow } = litCoiba;
+  const { url, el, fill, link, alone, picture, fixed, signed, percent, count, arrow } = litCoiba;
 
   // A picture that the viewer opens.
   function view(from, caption, alternative, color, properties = {}) {
@@ -40,7 +40,7 @@ litCoiba.stage = (() => {
   function panel(place, concept, own) {
     const way = { 1: "More of it raises the logit", 0: "It hardly moves the logit", [-1]: "More of it lowers the logit" }[concept.sign];
     const row = (label, value) => el("tr", {}, el("th", { scope: "row" }, label), value);
-    const parts = [
+    fill(place,
       el("h3", {}, el("span", { class: "swatch" }), concept.name),
       el("p", { class: "panel-lead" }, el("strong", {}, concept.percent === null ? "–" : `${fixed(concept.percent, 0)} %`), ` of what the concepts add. ${way}; it is the strongest concept of ${count(concept.n_top)} image${concept.n_top === 1 ? "" : "s"}.`),
       concept.flag ? el("p", { class: "note warn" }, concept.flag) : null,
@@ -49,9 +49,7 @@ litCoiba.stage = (() => {
       el("h4", {}, "The logit when it is"),
       el("table", { class: "table plain" }, el("tbody", {}, row("taken out", effect(concept.deletion)), row("kept alone", effect(concept.keep_only)), row("doubled", effect(concept.raised)))),
       el("p", { class: "soft small" }, `Sobol index ${fixed(concept.importance)}${concept.standard_error === null ? "" : ` ± ${fixed(concept.standard_error)}`}`, concept.stability === null ? "" : ` · stability ${fixed(concept.stability)}`),
-      alone ? null : el("p", {}, link(concept.address, `Page of ${concept.name}`)),
-    ];
-    place.replaceChildren(...parts.filter((part) => part !== null));
+      alone ? null : el("p", {}, link(concept.address, `Page of ${concept.name}`)));
   }
 
   // Make the cards of a layer work. Returns choose(id).

@@ -1,7 +1,7 @@
 // The strategy graph: a dot for each image, and the image beside the dot that is pointed at or reached by the arrow keys.
 "use strict";
 litCoiba.strategies = (() => {
-  const { root, alone, el, picture, fixed, percent, announce, graphs } = litCoiba;
+  const { root, alone, el, fill, picture, fixed, percent, announce, graphs } = litCoiba;
   const MARGIN = { l: 14, r: 14, t: 14, b: 14 };
 
   function rowsOf(points, concepts) {
@@ -63,7 +63,7 @@ litCoiba.strategies = (() => {
 
     function show(i) {
       const concept = concepts[points.top[i]];
-      card.replaceChildren(
+      fill(card,
         picture(points.thumb[i], points.id[i], { loading: "eager" }),
         el("strong", {}, concept.name),
         el("span", {}, `logit ${fixed(points.logit[i])} · ${percent(points.probability[i])}`),
