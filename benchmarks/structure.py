@@ -19,7 +19,7 @@ ORDER = [
     *("__version__", "resources", "functional", "core", "files", "heads", "backbones", "propagation", "bounds"),
     *("perturbation", "data", "store", "losses", "bottlenecks", "metrics", "prototypes", "attribution", "concepts"),
     *("feature_visualization", "pictures", "modules", "training", "callbacks", "benchmark", "trainer"),
-    *("explorer", "demo", "cli", "__main__"),
+    *("explorer", "app", "demo", "cli", "__main__"),
 ]
 
 

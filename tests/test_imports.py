@@ -20,6 +20,7 @@ ONLY_IN = {
     "captum": {"attribution"},
     "zennit": {"attribution"},
     "sklearn": {"concepts"},
+    "gradio": {"app"},
 }
 FUNCTIONAL = {"torch"} | sys.stdlib_module_names
 

@@ -1,0 +1,1 @@
+"""A page in the browser: drop an image, see what models say of it and why."""
