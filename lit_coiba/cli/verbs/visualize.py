@@ -31,7 +31,7 @@ def report(found: VisualizationRun, command: TrainerCommand) -> int:
 VISUALIZE = TrainerVerb(
     name="visualize",
     summary="optimize images that show what classes, channels, concepts or units of a model respond to (MACO)",
-    position=62,
+    position=63,
     module="lit_coiba.modules.visualization.VisualizationModule",
     section="module",
     unused_data=("augment", "split"),
