@@ -16,6 +16,7 @@ from lit_coiba.concepts.concepts_file import Header
 from lit_coiba.concepts.dictionary_file import HEADER as OF_ALL
 from lit_coiba.concepts.dictionary_file import DictionaryHeader
 from lit_coiba.concepts.layer_concepts import LayerConcepts
+from lit_coiba.concepts.lowered import Lowered
 from lit_coiba.concepts.masked_concepts import MaskedConcepts
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.errors import InputError
@@ -101,7 +102,7 @@ class ConceptFiles:
             with frozen(model):
                 with torch.no_grad():
                     logits = select_output(model(image))
-                masked = MaskedConcepts(network, image, Class(cls).resolve(logits), BatchedEvaluator())
+                masked = MaskedConcepts(Lowered.of(network, image), Class(cls).resolve(logits), BatchedEvaluator())
                 parts = masked.derivatives().masks[0]
             places = model.places(file.layer)
             for number in parts.abs().argsort(descending=True)[:count].tolist():
