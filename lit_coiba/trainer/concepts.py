@@ -125,9 +125,7 @@ def chosen_classes(given: Sequence[str], names: Sequence[str], count: int) -> li
         if number is None or not 0 <= number < count:
             several = number is None and text in names
             why = f"is the name of {names.count(text)} classes" if several else "does not exist"
-            raise InputError(
-                f"classes: {printable(text, 80)} {why}: give numbers, 0 to {count - 1}, or names of classes"
-            )
+            raise InputError(f"classes: {printable(text, 80)} {why}: give names, or numbers from 0 to {count - 1}")
         found.add(number)
     if not found:
         raise InputError("classes is empty: give numbers or names, or leave it out for all")
