@@ -9,7 +9,7 @@ import msgspec
 from lit_coiba.explorer.class_images import ClassImages
 from lit_coiba.explorer.class_material import ClassMaterial
 from lit_coiba.explorer.media import Media
-from lit_coiba.explorer.page_data import ClassPage, LowScore, Points
+from lit_coiba.explorer.page_data import ClassPage, LayerConcepts, LowScore, Points
 from lit_coiba.explorer.pages.class_comparison import accuracy_of, class_comparison
 from lit_coiba.explorer.pages.class_page import class_page
 from lit_coiba.explorer.pages.concept_page import concept_page
@@ -21,6 +21,7 @@ from lit_coiba.explorer.sources import Sources, class_address, gallery_address, 
 
 EMBEDDED = 40_000  # bytes of points that a page has in itself; more lie beside it
 LOWEST = 3  # scores of a class that are kept
+BARS = 5  # concepts of a class that the first page has a bar of
 
 
 class ClassSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,7 @@ class ClassSummary(msgspec.Struct, frozen=True, kw_only=True):
     importances: list[float]
     named: list[tuple[str, str, str | None]]  # concepts that people named: name, address, src
     picture: str | None  # src
+    bars: list[tuple[int, str]]  # percent and color of its most important concepts above 0
     address: str
     gallery: str | None
     samples: int
@@ -139,6 +141,7 @@ def _summary(sources: Sources, material: ClassMaterial, page: ClassPage) -> Clas
         importances=[one.importance for one in layer.concepts] if layer else [],
         named=[(one.name, one.address, next((c.picture.src for c in one.crops), None)) for one in named],
         picture=None if crop is None else crop.src,
+        bars=_bars(layer),
         address=class_address(material.id),
         gallery=gallery_address(material.id, 0) if material.samples else None,
         samples=len(material.samples),
@@ -150,6 +153,12 @@ def _summary(sources: Sources, material: ClassMaterial, page: ClassPage) -> Clas
         other_sparsity=other.sparsity if other else None,
         other_stability=other.stability if other else None,
     )
+
+
+def _bars(layer: LayerConcepts | None) -> list[tuple[int, str]]:
+    """Percent and color of the most important concepts that add to the logit."""
+    ordered = [] if layer is None else [layer.concepts[number] for number in layer.order]
+    return [(one.percent, one.color) for one in ordered if one.percent is not None and one.percent > 0][:BARS]
 
 
 def _low_scores(sources: Sources, material: ClassMaterial) -> list[LowScore]:

@@ -80,6 +80,17 @@ class TestClass:
         points = rows_of(saved(page, page.locator("[data-strategies]").get_by_role("button", name="as CSV")))
         assert len(points) == layer["n_points"] + 1
 
+    def test_a_fold_has_the_crops_of_its_concept_when_it_is_opened(self, visitor, site):
+        layer = json.loads((site / "classes/00000.json").read_text("utf-8"))["layers"][0]
+        page = visitor.open("classes/00000.html")
+        for concept in layer["order"]:
+            fold = page.locator(f"[data-fold='{concept}']")
+            assert fold.locator("img").count() == 0
+            fold.locator("summary").click()
+            fold.locator(".crops img").first.wait_for()
+            sources = [image.get_attribute("src") for image in fold.locator(".crops img").all()]
+            assert sources == [f"../{crop['picture']['src']}" for crop in layer["concepts"][concept]["crops"]]
+
     def test_the_json_of_the_page_lies_beside_it(self, visitor, site):
         page = visitor.open("classes/00000.html")
         link = page.get_by_role("link", name="Data (JSON)")

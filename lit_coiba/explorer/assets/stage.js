@@ -52,6 +52,19 @@ litCoiba.stage = (() => {
       alone ? null : el("p", {}, link(concept.address, `Page of ${concept.name}`)));
   }
 
+  // A fold has its pictures when it is opened.
+  function fold(place, concept, name) {
+    const body = place.querySelector(".fold-body");
+    if (body.childElementCount > 0) return;
+    const optimized = concept.visualization
+      ? el("div", { class: "fold-picture checker" }, view(concept.visualization, `${concept.name} of ${name}, optimized`, `Image optimized for ${concept.name}`, concept.color))
+      : null;
+    const crops = concept.crops.map((crop, i) => el("li", {}, view(crop.picture, `${concept.name} in ${crop.image}`, `Crop ${i + 1} of ${concept.name}`, concept.color)));
+    const list = el("ul", { class: "crops", dataset: { views: "" } }, ...crops);
+    fill(body, optimized, el("div", {}, concept.flag ? el("p", { class: "note warn" }, concept.flag) : "", list));
+    body.classList.toggle("wide", optimized === null);
+  }
+
   // Make the cards of a layer work. Returns choose(id).
   function make(section, layer, page) {
     const cards = [...section.querySelectorAll("[role=tab]")];
@@ -71,6 +84,9 @@ litCoiba.stage = (() => {
       panel(stage.querySelector("[data-panel]"), concept, page.id);
     }
 
+    for (const place of section.querySelectorAll("[data-fold]")) {
+      place.addEventListener("toggle", () => fold(place, byId.get(Number(place.dataset.fold)), page.name));
+    }
     cards.forEach((card, i) => {
       card.addEventListener("click", () => {
         section.querySelector(".cards").classList.add("chosen");

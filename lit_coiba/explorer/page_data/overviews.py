@@ -49,6 +49,7 @@ class ClassColumns(msgspec.Struct, frozen=True, kw_only=True):
     important: tuple[int, ...]
     error: tuple[float | None, ...]
     picture: tuple[str | None, ...]  # src of a small picture of its most important concept
+    bars: tuple[tuple[tuple[int, str], ...], ...]  # percent and color of its most important concepts above 0
 
 
 class Overview(Page, frozen=True, kw_only=True):
@@ -67,4 +68,4 @@ class Overview(Page, frozen=True, kw_only=True):
     histograms: tuple[Histogram, ...]
     example: ClassLink | None  # a class with concepts
     example_concepts: tuple[Concept, ...]  # its most important ones
-    example_pictures: tuple[Picture, ...]
+    example_pictures: tuple[Picture, ...]  # images that the model gives it

@@ -13,16 +13,18 @@ from lit_coiba.explorer.page_data import (
     ClassPage,
     Fact,
     Histogram,
+    LayerConcepts,
     Leaderboard,
     Metric,
     Overview,
+    Picture,
 )
 from lit_coiba.explorer.page_data.overviews import LeaderboardCell
 from lit_coiba.explorer.runs import Runs, layer_of
 from lit_coiba.explorer.sources import Sources, shown
 
 BINS = 20
-EXAMPLE, PICTURES = 4, 12  # concepts of one class, pictures of others
+EXAMPLE = 4  # concepts of one class, and images of it
 
 
 def class_columns(sources: Sources, classes: Sequence[ClassSummary]) -> ClassColumns:
@@ -37,6 +39,7 @@ def class_columns(sources: Sources, classes: Sequence[ClassSummary]) -> ClassCol
         important=tuple(one.important for one in classes),
         error=tuple(one.error for one in classes),
         picture=tuple(one.picture for one in classes),
+        bars=tuple(tuple(one.bars) for one in classes),
     )
 
 
@@ -70,8 +73,14 @@ def overview(
         histograms=_histograms(classes),
         example=sources.link(example.id) if example is not None else None,
         example_concepts=tuple(layer.concepts[k] for k in layer.order[:EXAMPLE]) if layer is not None else (),
-        example_pictures=(),
+        example_pictures=_pictures(layer),
     )
+
+
+def _pictures(layer: LayerConcepts | None) -> tuple[Picture, ...]:
+    """Images that the model gives a class."""
+    thumbs = () if layer is None or layer.points is None else layer.points.thumb
+    return tuple(one for one in thumbs if one is not None)[:EXAMPLE]
 
 
 def model_facts(runs: Runs) -> tuple[Fact, ...]:
