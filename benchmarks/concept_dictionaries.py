@@ -9,8 +9,10 @@ is of the validation images. Needs the project's assets, scikit-learn and about 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -34,11 +36,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--concepts", type=int, default=512)
     parser.add_argument("--k", type=int, default=16)
+    parser.add_argument("--classes", type=int, default=101, help="classes, evenly spaced over the 101")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--of-class", type=int, default=10, help="concepts of each class")
     arguments = parser.parse_args()
     model = efficientnet_lite0().eval()
-    data = ImageFolder(str(ASSETS / "caltech101"), batch_size=32, num_workers=0)
-    module = ConceptAutoencoder(model, n_concepts=arguments.concepts, k=arguments.k)
+    data = caltech(arguments.classes, arguments.batch_size)
+    module = ConceptAutoencoder(model, n_concepts=arguments.concepts, k=arguments.k, lr=arguments.lr)
     trainer = Trainer(
         max_epochs=arguments.epochs,
         accelerator="cpu",
@@ -64,6 +69,21 @@ def main() -> None:
     for kind in (NMF, SemiNMF):
         scores.append(by_class(kind, arguments.of_class, (rows, classes), (fresh, of)))
         print(dictionary_table(scores), flush=True)
+
+
+def caltech(classes: int, batch_size: int) -> ImageFolder:
+    """Some classes of Caltech-101."""
+    root = ASSETS / "caltech101"
+    names = sorted(folder.name for folder in (root / "train").iterdir())
+    chosen = [names[k * len(names) // classes] for k in range(classes)]
+    table = Path(tempfile.mkdtemp()) / "images.csv"
+    lines = ["file,label,split"]
+    for split in ("train", "val"):
+        for name in chosen:
+            files = sorted((root / split / name).iterdir())
+            lines += [f"{split}/{name}/{file.name},{name},{split}" for file in files]
+    table.write_text("\n".join(lines) + "\n")
+    return ImageFolder(str(root), csv=str(table), batch_size=batch_size, num_workers=0)
 
 
 def by_class(

@@ -75,6 +75,25 @@ class Transform:
         inside = (xy >= 0).all(-1) & (xy < xy.new_tensor(self.preprocessing.size[::-1])).all(-1)
         return Keypoints(points.names, xy, points.visible & inside)
 
+    def whole(self, map: Tensor, height: int, width: int) -> Tensor:
+        """A map of the model input as one of the whole picture, 0 where the model does not see it.
+
+        Args:
+            map: ``(H, W)`` at the size of the model input.
+            height: Of the picture, in pixels.
+            width: The same.
+
+        Returns:
+            At the size of the picture's resized copy, before the crop.
+        """
+        resized, size = self.resized(height, width), self.preprocessing.size
+        found = map.new_zeros(resized)
+        cuts = [_cut(side, kept) for side, kept in zip(resized, size)]
+        rows, columns = (slice(max(cut, 0), max(cut, 0) + min(s, k)) for cut, s, k in zip(cuts, resized, size))
+        top, left = (max(-cut, 0) for cut in cuts)
+        found[rows, columns] = map[top : top + rows.stop - rows.start, left : left + columns.stop - columns.start]
+        return found
+
     def keeps(self, height: int, width: int) -> bool:
         """Whether a picture of this size passes without resize and crop."""
         return self.resized(height, width) == (height, width) == tuple(self.preprocessing.size)

@@ -30,7 +30,7 @@ from lit_coiba.store.digest import row_digest
 from lit_coiba.store.progress import progress_bar
 from lit_coiba.store.records import Row
 
-Format = Literal["npz", "png", "overlay"]
+Format = Literal["npz", "png", "overlay", "fiftyone"]
 Draw = Callable[[Row], Image.Image | None]  # None = there is no picture of this row
 TABLE = "explanations.csv"  # file, id, label, target, probability, class; there when all files are
 SIDE = 224  # pixels, of the longer side of a picture, unless the map is larger
@@ -38,7 +38,7 @@ SIDE = 224  # pixels, of the longer side of a picture, unless the map is larger
 _BEGINNINGS: dict[str, tuple[bytes, ...]] = {"npz": (b"PK", b"\0"), "png": (b"\x89PNG", b"\0")}  # of torn ones
 _ROW = "explanation"  # text in a picture: digest of what it shows
 _MARK = "export.json"  # which store and format
-_ENDINGS = {"overlay": "png"}  # of files, where that is not the format
+_ENDINGS = {"overlay": "png", "fiftyone": "png"}  # of files, where that is not the format; these are drawn
 _LONGEST = 120  # characters of a part of a file's name
 _OUTLIERS = 0.99, 4096  # the share of cells that the brightest color is for, of maps with more cells than this
 _COLOURS = "inferno"  # matplotlib's, perceptually uniform, dark for nothing
@@ -61,7 +61,7 @@ def export_store(
 
     A ``png`` has 256 colours: the index is the share of the map's full scale, 0 for what is negative (the scale is the
     maximum; of a map of single pixels the 99th percentile). It is enlarged to `SIDE` pixels bilinearly. An ``overlay``
-    is a PNG of what `draw` makes of a row.
+    is a PNG of what `draw` makes of a row, and so is a picture for ``fiftyone``.
 
     Existing files are kept where they are of the same row, so an interrupted export continues. One row is in memory at
     a time.
@@ -70,10 +70,10 @@ def export_store(
         rows: The explanations.
         total: Number of explanations, for the progress bar.
         identity: Digest of the store's identity.
-        format: ``npz``, ``png`` or ``overlay``.
+        format: ``npz``, ``png``, ``overlay`` or ``fiftyone``.
         output: Folder for the files.
         progress: Whether to show a progress bar on stderr.
-        draw: Draws a row as an overlay.
+        draw: Draws a row, for the last two formats.
         names: Names of the model's classes, for the table; empty = unknown.
 
     Returns:
@@ -83,8 +83,8 @@ def export_store(
         InputError: `output` holds the export of something else, or cannot be written.
     """
     check_choice(format, Format, "format")
-    if (format == "overlay") != (draw is not None):
-        raise InputError("format overlay needs the pictures that were explained: use export_overlays, or --images DIR")
+    if (format in _ENDINGS) != (draw is not None):
+        raise InputError(f"format {format} needs the pictures that were explained: give their folder, --images DIR")
     written = 0
     try:
         _claim(output, {"identity": identity, "format": format})

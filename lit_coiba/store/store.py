@@ -160,7 +160,7 @@ class ExplanationStore:
         """Write every explanation to a file of its own, for other programs; see `export_store`.
 
         Args:
-            format: ``npz``: the numbers, for numpy; ``png``: the map. See `pictures.export_overlays` for ``overlay``.
+            format: ``npz``: the numbers, for numpy; ``png``: the map. Others are functions of `pictures`.
             output: Folder for the files; None = a folder named like the format, in the store.
             progress: Whether to show a progress bar on stderr.
 

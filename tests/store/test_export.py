@@ -140,7 +140,7 @@ def test_something_else_in_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "torn" / "export.json").write_text("{")
     with pytest.raises(InputError, match="has the export of another store"):
         store.export("npz", tmp_path / "torn")
-    with pytest.raises(InputError, match="format is 'jpg': choose npz, png, overlay"):
+    with pytest.raises(InputError, match="format is 'jpg': choose npz, png, overlay, fiftyone"):
         store.export("jpg", tmp_path / "out")
 
 

@@ -13,7 +13,7 @@ from lit_coiba.core.printable import counted
 
 def export(
     store: str,
-    format: Literal["npz", "png", "overlay"],
+    format: Literal["npz", "png", "overlay", "fiftyone"],
     output: str | None = None,
     images: str | None = None,
     classes: str | None = None,
@@ -26,10 +26,11 @@ def export(
     Args:
         store: Folder of the store.
         format: npz: map, probability, label and the extras of the method, for numpy.load; png: the map in colors;
-            overlay: the map over its picture, with class, probability and legend.
+            overlay: the map over its picture, with class, probability and legend; fiftyone: a dataset that FiftyOne
+            opens, with the maps as heatmaps over the pictures.
         output: Folder for the files; None = a folder in the store, named like the format.
-        images: Folder of the pictures that were explained (data.root), for overlays.
-        classes: File with the model's class names, for overlays; None = those that the store has.
+        images: Folder of the pictures that were explained (data.root), for overlay and fiftyone.
+        classes: File with the model's class names, for overlay and fiftyone; None = those that the store has.
     """
     check_folders([store])  # before seconds are spent on imports
     from lit_coiba.files.given_path import given_path
@@ -40,6 +41,10 @@ def export(
         from lit_coiba.pictures.overlay_export import export_overlays
 
         folder = export_overlays(opened, images, output, classes, progress=sys.stderr.isatty())
+    elif format == "fiftyone":
+        from lit_coiba.pictures.fiftyone_export import export_fiftyone
+
+        folder = export_fiftyone(opened, images, output, classes, progress=sys.stderr.isatty())
     else:
         folder = opened.export(format, output, progress=sys.stderr.isatty())
     terminal.say(f"{counted(len(opened), 'explanation')} {'is' if len(opened) == 1 else 'are'} in {folder}")
@@ -48,10 +53,10 @@ def export(
 
 EXPORT = FunctionVerb(
     name="export",
-    summary="write the maps of a store as files for other programs: numbers (npz), maps (png) or overlays",
+    summary="write the maps of a store as files for other programs: npz, png, overlays or FiftyOne",
     position=80,
     function=export,
-    usage="export STORE --format npz|png|overlay [--output DIR] [--images DIR]",
+    usage="export STORE --format npz|png|overlay|fiftyone [--output DIR] [--images DIR]",
     positional=("store",),
     resumable=True,
     examples="""\
@@ -60,5 +65,7 @@ EXPORT = FunctionVerb(
     lit-coiba export runs/coiba --format npz --output numbers/
   Slides: each map over its picture, with class, probability and legend:
     lit-coiba export runs/coiba --format overlay --images images/ --output slides/
+  A dataset of pictures with heatmaps, for FiftyOne's app:
+    lit-coiba export runs/coiba --format fiftyone --images images/ --output heatmaps/
   In Python: numpy.load("numbers/apple/0.jpg.target3.npz")["map"]""",
 )
