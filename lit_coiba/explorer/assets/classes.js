@@ -16,6 +16,7 @@
   try {
     columns = await beside(pageData().beside.classes);
   } catch (error) {
+    place.dataset.filled = "";
     place.replaceChildren(el("p", { class: "note" }, `${error.message}: build the site again.`));
     return;
   }
@@ -84,6 +85,7 @@
     if (view === "tiles") place.replaceChildren(el("ul", { class: "tiles", dataset: { arrows: "" } }));
     else place.replaceChildren(el("div", { class: "scroll figure", tabindex: "0", role: "region", "aria-label": "Classes" }, table()));
     grow();
+    place.dataset.filled = "";
   }
 
   filter.addEventListener("input", show);
