@@ -10,6 +10,10 @@
     window.location.href = `${root}classes/${String(chosen).padStart(5, "0")}.html`;
   }
 
+  // On a phone the navigation is wider than the window: begin where this page stands in it.
+  const here = document.querySelector(".nav [aria-current]");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 60;
+
   function typing(target) {
     return target instanceof Element && target.closest("input:not([type=range]):not([type=checkbox]), select, textarea, [contenteditable]") !== null;
   }
