@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,6 +75,11 @@ class Sources:
 def shown(text: object, limit: int = NAME) -> str:
     """A text of a run in one printable line."""
     return printable(text, limit)
+
+
+def known(value: float | None) -> float | None:
+    """A number of a run; None where it is none, as JSON has it."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def shown_class(runs: Runs, cls: int) -> str:

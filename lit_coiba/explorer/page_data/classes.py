@@ -19,8 +19,8 @@ class Points(msgspec.Struct, frozen=True, kw_only=True):
     top: tuple[int, ...]  # concept of the largest contribution: an index into `LayerConcepts.concepts`
     label: tuple[int | None, ...]
     correct: tuple[bool | None, ...]  # None = no label
-    probability: tuple[float, ...]  # of the class
-    logit: tuple[float, ...]
+    probability: tuple[float | None, ...]  # of the class
+    logit: tuple[float | None, ...]
     contributions: tuple[tuple[float, ...], ...]  # of each concept to the logit
     thumb: tuple[Picture | None, ...]
     sample: tuple[str | None, ...]  # address in the gallery

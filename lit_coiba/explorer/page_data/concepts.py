@@ -14,7 +14,7 @@ class Crop(msgspec.Struct, frozen=True):
 
     picture: Picture
     image: str  # id
-    coefficient: float
+    coefficient: float | None
     box: tuple[int, int, int, int]  # top, left, bottom, right in pixels of the model's input
     map: Picture | None  # where in the image the concept is
 

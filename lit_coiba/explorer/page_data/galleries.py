@@ -18,7 +18,7 @@ class Map(msgspec.Struct, frozen=True, kw_only=True):
 
     method: int  # index into `GalleryPage.methods`
     target: ClassLink  # what is explained
-    probability: float
+    probability: float | None  # None = it is no number
     overlay: Picture  # colors, transparent where there is little; to be laid over the picture of the sample
     low: float  # values of the map
     high: float

@@ -9,7 +9,7 @@ from lit_coiba.explorer.class_images import ClassImages
 from lit_coiba.explorer.class_material import ClassMaterial
 from lit_coiba.explorer.media import Media, map_values
 from lit_coiba.explorer.page_data import GalleryPage, Link, Map, Sample
-from lit_coiba.explorer.sources import Sources, gallery_address, shown
+from lit_coiba.explorer.sources import Sources, gallery_address, known, shown
 
 _MAPS, _SAMPLES = 160, (8, 40)  # of a page: maps at most, and samples at least and at most
 
@@ -79,7 +79,7 @@ def _sample(
     tops: Mapping[str, tuple[int, str]],
 ) -> tuple[Sample, list[str]]:
     name = material.samples[number]
-    known = sources.predictions.of(name)
+    one = sources.predictions.of(name)
     top, color = tops.get(name, (None, None))
     maps, values = [], []
     for place, (store, target) in enumerate(sources.explained.keys(name)):
@@ -87,16 +87,16 @@ def _sample(
         if made is not None:
             maps.append(made[0])
             values.append(made[1])
-    label, predicted = (None, None) if known is None else (known.label, known.predicted)
+    label, predicted = (None, None) if one is None else (one.label, one.predicted)
     sample = Sample(
         id=shown(name, 300),
         anchor=f"s{number}",
         picture=images.of(name),
         label=None if label is None else sources.link(label),
         predicted=None if predicted is None else sources.link(predicted),
-        probability=None if known is None else known.probability,
-        logit=None if known is None else known.logit,
-        correct=None if known is None else known.correct,
+        probability=None if one is None else one.probability,
+        logit=None if one is None else one.logit,
+        correct=None if one is None else one.correct,
         top=top,
         color=color,
         maps=tuple(maps),
@@ -123,7 +123,7 @@ def _map(sources: Sources, name: str, store: int, target: int, file: str, media:
     explanation = Map(
         method=store,
         target=sources.link(target),
-        probability=row.probability,
+        probability=known(row.probability),
         overlay=overlay,
         low=values.low,
         high=values.high,

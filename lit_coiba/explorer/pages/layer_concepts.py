@@ -15,7 +15,7 @@ from lit_coiba.explorer.class_material import ClassMaterial, LayerMaterial
 from lit_coiba.explorer.media import LARGE, Media
 from lit_coiba.explorer.page_data import ClosestClass, Concept, Crop, LayerConcepts, Picture, Points, SimilarConcept
 from lit_coiba.explorer.rounding import percentages
-from lit_coiba.explorer.sources import Sources, concept_address, shown
+from lit_coiba.explorer.sources import Sources, concept_address, known, shown
 from lit_coiba.explorer.visualization_items import first_of
 
 LARGE_RESIDUAL = 0.05  # of the logit
@@ -86,14 +86,14 @@ def strategy_points(layer: LayerMaterial, images: ClassImages, samples: dict[str
     labels = [None if label is None or label < 0 else label for label in columns["label"]]
     return Points(
         id=tuple(shown(name, 300) for name in columns["id"]),
-        x=tuple(columns["x"]),
-        y=tuple(columns["y"]),
+        x=tuple(known(value) or 0.0 for value in columns["x"]),
+        y=tuple(known(value) or 0.0 for value in columns["y"]),
         top=tuple(top if top is not None and 0 <= top < count else 0 for top in columns["top"]),
         label=tuple(labels),
         correct=tuple(None if label is None else label == layer.report.cls for label in labels),
-        probability=tuple(columns["probability"]),
-        logit=tuple(columns["logit"]),
-        contributions=tuple(tuple(row or ()) for row in columns["contributions"]),
+        probability=tuple(map(known, columns["probability"])),
+        logit=tuple(map(known, columns["logit"])),
+        contributions=tuple(tuple(known(value) or 0.0 for value in row or ()) for row in columns["contributions"]),
         thumb=tuple(images.of(name) for name in columns["id"]),
         sample=tuple(samples.get(name) for name in columns["id"]),
     )
@@ -193,7 +193,9 @@ def _crops(layer: LayerMaterial, media: Media) -> dict[int, tuple[Crop, ...]]:
             continue
         where: Picture | None = media.picture(row["map"], f"map-{name}", f"where the concept is in {shown(row['id'])}")
         box = (row["top"], row["left"], row["bottom"], row["right"])
-        found.setdefault(concept, []).append(Crop(picture, shown(row["id"], 300), row["coefficient"], box, where))
+        found.setdefault(concept, []).append(
+            Crop(picture, shown(row["id"], 300), known(row["coefficient"]), box, where)
+        )
     return {concept: tuple(crops) for concept, crops in found.items()}
 
 
