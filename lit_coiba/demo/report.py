@@ -24,7 +24,13 @@ EVENTS = ".lit-coiba"  # how the names of event files end that are replaced
 EXAMPLES = 2  # of each model on SyntheticParts, in the picture of all methods
 
 
-def write(console: Console, explained: Sequence[Explained], folder: Path, trained: Trained | None = None) -> None:
+def write(
+    console: Console,
+    explained: Sequence[Explained],
+    folder: Path,
+    trained: Trained | None = None,
+    site: Path | None = None,
+) -> None:
     """Write the logs and the picture, print the tables and where to look.
 
     Args:
@@ -32,6 +38,7 @@ def write(console: Console, explained: Sequence[Explained], folder: Path, traine
         explained: What was found.
         folder: Folder of the logs and the picture.
         trained: What became of the interpretable head.
+        site: First page of the site, if there is one.
     """
     log(explained, folder / "tensorboard")
     picture = side_by_side(explained, folder / "demo.png")
@@ -52,6 +59,7 @@ def write(console: Console, explained: Sequence[Explained], folder: Path, traine
         *(sheet(one, method) for one in explained for method in one.stores),
         *(pictures(trained) if trained is not None else ()),
         f"tensorboard --logdir {folder / 'tensorboard'}",
+        *([f"{site}  open it in a browser: concepts, maps and scores of the CNN"] if site is not None else ()),
     ):
         console.print(f"  {escape(what)}", soft_wrap=True, highlight=False)
 

@@ -2,6 +2,7 @@
 
 from lit_coiba.pictures.agg_att import agg_att
 from lit_coiba.pictures.comparison import Comparison, comparison
+from lit_coiba.pictures.concept_sheet import concept_sheet
 from lit_coiba.pictures.contact_sheet import contact_sheet
 from lit_coiba.pictures.overlay import heat, overlay
 from lit_coiba.pictures.overlay_export import export_overlays
@@ -12,6 +13,7 @@ __all__ = [
     "Comparison",
     "agg_att",
     "comparison",
+    "concept_sheet",
     "contact_sheet",
     "export_overlays",
     "heat",
