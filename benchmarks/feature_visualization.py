@@ -4,10 +4,10 @@
     OMP_NUM_THREADS=1 python -m benchmarks.feature_visualization imagenet [--classes 25 75 ...] [--steps 48] ...
 
 ``ratio`` optimizes images for many classes in one batch and one at a time, interleaved, and prints by how much the
-single runs take longer, and the largest difference of the images. ``imagenet`` needs the project's assets
-(LIT_COIBA_ASSETS): both methods visualize every fiftieth class of ImageNet by `Trainer.visualize`, each into a folder
-of its own, and every image is compared with the natural image that has the largest logit of its class. It prints a
-table and writes a picture; the same command again goes on where it stopped.
+single runs take longer, and the largest difference of the images. ``imagenet`` needs the project's
+assets (LIT_COIBA_ASSETS): MACO visualizes every fiftieth class of ImageNet by `Trainer.visualize`, the baseline some of
+these, and every image is compared with the natural images that have the largest logit of its class. It prints a table
+and writes a picture; the same command again goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
@@ -31,6 +32,7 @@ from lit_coiba.trainer import Trainer
 from lit_coiba.trainer.visualization_pages import pixels_of
 
 CLASSES = tuple(range(25, 1000, 50))
+COLORS = 256
 
 
 def seconds_and_images(maco: MACO, model: Backbone, parts: list[list[int]]) -> tuple[float, Tensor]:
@@ -63,42 +65,52 @@ def imagenet(given: argparse.Namespace) -> None:
     runs = {}
     for name, method in methods.items():
         trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
-        module, natural = VisualizationModule(model, method), ImageFolder(str(assets / "imagenet-samples" / "images"))
+        natural = ImageFolder(str(assets / "imagenet-samples" / "images")) if name == "MACO" else None
+        classes = [str(number) for number in (given.classes if name == "MACO" else given.baseline)]
         start = time.perf_counter()
-        classes = [str(number) for number in given.classes]
+        module = VisualizationModule(model, method)
         runs[name] = trainer.visualize(module, str(given.output / name), natural, classes, batch_size=given.batch)
         print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
-    print(table(runs))
+    print(table(**runs))
     print(grid(runs, given.picture, f"tf_efficientnet_lite0: {given.steps} steps, {given.crops} crops"))
 
 
-def table(runs: dict[str, VisualizationRun]) -> str:
-    """Held-out logits as Markdown, class by class and in all."""
-    lines = [f"| class | best photograph | {' | '.join(runs)} |", "|---|---:|" + "---:|" * len(runs)]
-    first = next(iter(runs.values()))
-    for item in first.items:
-        logits = " | ".join(f"{run[item.key].held_out:.1f}" for run in runs.values())
-        lines.append(f"| {item.cls} {item.name} | {item.held_out_real:.1f} | {logits} |")
-    rows: dict[str, list[str]] = {"mean": [f"{first.measures.held_out_real:.1f}"], "above the best photograph": [""]}
-    rows |= {"plausibility": [""], "Frechet distance of the features": [""]}
-    for run in runs.values():
-        found = run.measures
-        rows["mean"].append(f"{found.held_out:.1f}")
-        rows["above the best photograph"].append(f"{found.above_real} of {len(found.each)}")
-        rows["plausibility"].append(f"{found.plausibility:.3f}")
-        rows["Frechet distance of the features"].append(f"{found.fid:.1f}")
-    return "\n".join([*lines, *(f"| **{name}** | {' | '.join(values)} |" for name, values in rows.items())])
+def table(MACO: VisualizationRun, Fourier: VisualizationRun) -> str:
+    """Held-out logits as Markdown, class by class; and means over the classes that both methods have."""
+    lines = ["| class | best photograph | MACO | Fourier | MACO: plausibility |", "|---|--:|--:|--:|--:|"]
+    for item in MACO.items:
+        other = f"{Fourier[item.key].held_out:.1f}" if item.key in Fourier else ""
+        values = f"{item.held_out_real:.1f} | {item.held_out:.1f} | {other} | {item.plausibility:.2f}"
+        lines.append(f"| {item.cls} {item.name} | {values} |")
+    every, shared = list(MACO.items), [item for item in MACO.items if item.key in Fourier]
+    for items, others in ((every, []), (shared, [Fourier[item.key] for item in shared])):
+        real, held, near = (
+            statistics.fmean(getattr(item, name) for item in items)
+            for name in ("held_out_real", "held_out", "plausibility")
+        )
+        other = f"{statistics.fmean(one.held_out for one in others):.1f}" if others else ""
+        lines.append(f"| **mean of {len(items)}** | {real:.1f} | {held:.1f} | {other} | {near:.2f} |")
+    above = f"{MACO.measures.above_real} of {len(every)}"
+    both = sum(Fourier[item.key].held_out > item.held_out_real for item in shared)
+    lines.append(f"| **above the best photograph** | | {above} | {both} of {len(shared)} | |")
+    return "\n".join(lines)
 
 
 def grid(runs: dict[str, VisualizationRun], file: Path, title: str) -> Path:
-    """All images, both methods beside one another."""
-    items = next(iter(runs.values())).items
-    panels = {}
-    for name, run in runs.items():
-        both = [pixels_of(run, item.key) for item in items]
-        scores = torch.tensor([run[item.key].held_out for item in items])
-        panels[name] = Panels(torch.stack([one[0] for one in both]), torch.stack([one[1] for one in both]), scores)
-    return panel_grid(panels, [item.name for item in items], file, 2, title)
+    """All images; the numbers are held-out logits. 256 colors, as a picture of them all would be large otherwise."""
+    items = [(name, run, item) for name, run in runs.items() for item in run.items]
+    both = [pixels_of(run, item.key) for _, run, item in items]
+    panels = Panels(
+        torch.stack([one[0] for one in both]),
+        torch.stack([one[1] for one in both]),
+        torch.tensor([item.held_out for _, _, item in items]),
+    )
+    names = [item.name if name == "MACO" else f"{item.name}, {name}" for name, _, item in items]
+    panel_grid({"": panels}, names, file, 5, title)
+    with Image.open(file) as picture:
+        few = picture.convert("RGB").quantize(COLORS)
+    few.save(file, optimize=True)
+    return file
 
 
 def main() -> None:
@@ -110,6 +122,7 @@ def main() -> None:
     one.set_defaults(run=ratio)
     two = verbs.add_parser("imagenet")
     two.add_argument("--classes", type=int, nargs="+", default=list(CLASSES))
+    two.add_argument("--baseline", type=int, nargs="+", default=list(CLASSES[:10:2]), help="classes of the baseline")
     for name, default in {"steps": 48, "crops": 4, "canvas": 320, "size": 224, "batch": 5}.items():
         two.add_argument(f"--{name}", type=int, default=default)
     two.add_argument("--crop_side", type=float, default=0.6, help="side of all crops, as a share of the canvas")

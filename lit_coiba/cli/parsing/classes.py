@@ -38,6 +38,8 @@ BASES = {  # key -> what its class must be
 def short_names(base: type) -> list[str]:
     """Classes that can be chosen by their short name; all of them are imported for it."""
     offered = set(PACKAGES[base].__all__)
+    for name in offered:
+        getattr(PACKAGES[base], name)
     return [name for name in _imported(base) if name in offered]
 
 

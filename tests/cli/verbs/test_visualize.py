@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lit_coiba.feature_visualization import VisualizationRun
@@ -67,8 +68,6 @@ def test_natural_images_where_data_are_given(command, photos):
     ],
 )
 def test_a_mistake_is_one_sentence_and_writes_nothing(command, words, said):
-    import numpy as np
-
     np.save("small.npy", np.ones((3, 7, 9), np.float32))
     outcome = command("visualize", *WORDS, *words, "--output", "runs/v")
     assert outcome.status == 2
@@ -81,3 +80,11 @@ def test_the_output_is_asked_for(command):
     assert outcome.status == 2
     assert "output" in outcome.error
     assert "data" not in outcome.error
+
+
+def test_the_page_names_the_visualizers(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    page = command("visualize", "--help").out
+    assert "visualizer: MACO, or --model.visualizer FourierBaseline, or a class of your own" in page
+    assert "data, which may be left out" in page
+    assert "--model.visualizer.spectrum" in page
