@@ -1,7 +1,7 @@
 """Concept dictionaries of one layer side by side: a sparse autoencoder, Semi-NMF and NMF, one and one for each class.
 
 EfficientNet-Lite0 on Caltech-101, the places of its last layer on a grid. All see the training images; the table
-is of the validation images. Needs the project's assets and scikit-learn; of all classes it takes an hour of a CPU core::
+is of the validation images. Needs the project's assets and scikit-learn::
 
     python -m benchmarks.concept_dictionaries --output runs/concepts.safetensors --epochs 10
 """
