@@ -58,8 +58,6 @@ def read_rules(file: Path) -> list[Rule]:
         check_yaml(text := read_text(file, "rules"), where)
         told: Any = yaml.safe_load(text)
         rules: list[Rule] = typed(told, list[Rule])
-    except FileNotFoundError as error:
-        raise InputError(f"{where} is not there: write a list such as - {{class: leopard, concept: 3}}") from error
     except (OSError, ValueError, yaml.YAMLError) as error:
         if isinstance(error, InputError):
             raise
