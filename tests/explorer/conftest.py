@@ -37,7 +37,7 @@ def copied(site, tmp_path):
     return shutil.copytree(site, tmp_path / "copy")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop runs as long as it is open, and other tests have loops of their own
 def browser():
     with chromium() as browser:
         yield browser
