@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-import msgspec
 
 from lit_coiba import __version__
 from lit_coiba.concepts.concept_names import names_of_run
@@ -21,6 +19,7 @@ from lit_coiba.explorer.class_part import ClassSummary, make_class
 from lit_coiba.explorer.explained import Explained
 from lit_coiba.explorer.media import Media
 from lit_coiba.explorer.page_data import Site, Unit
+from lit_coiba.explorer.pages.overview import model_facts, run_facts
 from lit_coiba.explorer.pages.prototype_page import prototype_page
 from lit_coiba.explorer.predictions import Predictions
 from lit_coiba.explorer.rendering import Assets, Renderer
@@ -100,6 +99,7 @@ def build(
     if not classes and first.prototypes is None and not first.benchmarks:
         raise InputError("runs: there is nothing to show in them: run what wrote them to its end")
     assets = Assets()
+    code = _code(assets)
     site = _site(first, second, bool(classes))
     renderer = Renderer(site)
     try:
@@ -114,7 +114,7 @@ def build(
                 images=pictures,
                 site=site,
                 classes=tuple(classes),
-                code=_code(assets),
+                code=code,
                 other=second,
                 other_predictions=None if second is None else Predictions(second, "other"),
                 pages=frozenset(classes),
@@ -144,8 +144,7 @@ def _build(site: SiteFolder, sources: Sources, renderer: Renderer, assets: Asset
     for place in range(len(order)):
         listed.append(_unit(site, sources, renderer, order, place))
         tell(len(classes) + place + 1, total)
-    about = [digests, [run.digest() for run in sources.runs.benchmarks.values()], [unit.id for unit in listed]]
-    rest = sources.digest([*about, "" if units is None else units.digest(), _counts(sources)])
+    rest = sources.digest([digests, *_of_all(sources)])
     site.part(SITE_KEY, rest, Site, lambda files: make_site(sources, renderer, classes, listed, site, files))
     removed = site.finish()
     tell(total, total)
@@ -184,19 +183,13 @@ def _write_assets(assets: Assets, files: PartFiles) -> None:
         files.write(address, content)
 
 
-def _counts(sources: Sources) -> list[object]:
-    """What pages say of all images together."""
-    others = sources.other_predictions
-    runs = [msgspec.to_builtins(one) for one in (sources.predictions.counts(), len(sources.predictions))]
-    return [*runs, None if others is None else [others.counts(), len(others), hash_of(others)]]
-
-
-def hash_of(predictions: Predictions) -> str:
-    """Digest of labels and predictions."""
-    sha = hashlib.sha256()
-    for row in range(len(predictions)):
-        sha.update(msgspec.json.encode(predictions[row]))
-    return sha.hexdigest()
+def _of_all(sources: Sources) -> Iterator[object]:
+    """What pages say that is of no single class."""
+    for runs, predictions in ((sources.runs, sources.predictions), (sources.other, sources.other_predictions)):
+        if runs is not None and predictions is not None:
+            yield [model_facts(runs), run_facts(runs), predictions.digest()]
+            yield [run.digest() for run in runs.benchmarks.values()]
+            yield "" if runs.prototypes is None else runs.prototypes.digest()
 
 
 def _classes(runs: Runs, predictions: Predictions, explained: Explained) -> list[int]:

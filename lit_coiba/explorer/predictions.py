@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -94,6 +95,13 @@ class Predictions:
         """Images with label and prediction, and those where both are the same."""
         known = (self._labels >= 0) & (self._predicted >= 0)
         return int(known.sum()), int((known & (self._labels == self._predicted)).sum())
+
+    def digest(self) -> str:
+        """SHA-256 of all of it."""
+        sha = hashlib.sha256("\n".join(self.ids).encode())
+        for values in (self._labels, self._predicted, self._probabilities, self._logits):
+            sha.update(values.tobytes())
+        return sha.hexdigest()
 
     def confused(self) -> list[tuple[int, int, int]]:
         """(label, predicted class, images) of each pair of different classes that occurs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,7 +58,7 @@ class Sources:
 
     def neighbors(self, cls: int) -> tuple[str | None, str | None]:
         """Addresses of the pages before and after that of a class."""
-        place = self.classes.index(cls)
+        place = bisect_left(self.classes, cls)
         before = class_address(self.classes[place - 1]) if place else None
         after = class_address(self.classes[place + 1]) if place + 1 < len(self.classes) else None
         return before, after

@@ -57,15 +57,16 @@ def write_visualizations(folder: Path, world: World) -> Path:
     told = sealed({**about, "visualizer": {"class": "MACO"}, "others": {}, "versions": {}})
     (folder / "run.json").write_text(json.dumps(told))
     for cls in range(world.classes):
-        _write_item(folder, world, f"class-{cls:05d}", kind="class", cls=cls)
+        write_item(folder, world, f"class-{cls:05d}", kind="class", cls=cls)
         for concept in range(min(2, world.r)):
             key = f"concept-{cls:05d}-{concept:02d}"
-            _write_item(folder, world, key, kind="concept", cls=cls, concept=concept, layer="blocks.2")
-    _write_item(folder, world, "unit-00000", kind="unit", unit=0)
+            write_item(folder, world, key, kind="concept", cls=cls, concept=concept, layer="blocks.2")
+    write_item(folder, world, "unit-00000", kind="unit", unit=0)
     return folder
 
 
-def _write_item(folder: Path, world: World, key: str, **told) -> None:
+def write_item(folder: Path, world: World, key: str, **told) -> None:
+    """One optimized image."""
     place = folder / "items" / key
     place.mkdir(parents=True, exist_ok=True)
     random = world.random(20, *key.encode())
