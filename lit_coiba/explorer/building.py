@@ -94,7 +94,7 @@ def build(
     if pictures.folder is not None:
         check_apart(folder, "out", [pictures.folder])
     predictions = Predictions(first)
-    explained = Explained(first, predictions)
+    explained = Explained(first, predictions, errors=bool(pictures))
     classes = _classes(first, predictions, explained)
     if not classes and first.prototypes is None and not first.benchmarks:
         raise InputError("runs: there is nothing to show in them: run what wrote them to its end")

@@ -61,12 +61,14 @@ def class_material(sources: Sources, cls: int) -> ClassMaterial:
         InputError: A run is damaged.
     """
     known, others = sources.predictions, sources.other_predictions
+    layers = tuple(_layers(sources.runs.concepts, cls, sources))
+    measured = {name for layer in layers for name in layer.points["id"].to_pylist()}
     return ClassMaterial(
         id=cls,
         given=known.given(cls),
         labelled=known.labelled(cls),
-        layers=tuple(_layers(sources.runs.concepts, cls, sources)),
-        samples=sources.explained.samples(cls),
+        layers=layers,
+        samples=sources.explained.samples(cls, measured),
         other=tuple(_layers(() if sources.other is None else sources.other.concepts, cls, None)),
         other_labelled=[] if others is None else others.labelled(cls),
         other_given=[] if others is None else others.given(cls),

@@ -3,13 +3,16 @@
 import base64
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from lit_coiba.concepts.concept_run import PREDICTED
 from lit_coiba.explorer import build
 from lit_coiba.store import ExplanationStore
+from tests._testers.explorer_concepts import write_concepts
 from tests._testers.explorer_runs import METRICS, World, write_benchmark, write_images, write_store
 from tests._testers.runs import NoisePictures
 
@@ -123,3 +126,26 @@ def test_a_page_of_many_methods_stays_small(tmp_path):
     pages = sorted((site / "gallery").glob("*.html"))
     assert len(pages) == 3
     assert max(page.stat().st_size for page in pages) < 150_000
+
+
+def test_images_that_nobody_explained_or_measured_are_no_samples(tmp_path):
+    """A run predicts all images of a dataset, and measures some of them; there are pictures of those."""
+    large, small = World(2, 12), World(2, 4)
+    run = write_concepts(tmp_path / "concepts", small)
+    shutil.copy(write_concepts(tmp_path / "large", large) / PREDICTED, run / PREDICTED)
+    site = build([run], tmp_path / "site").path
+    page = json.loads((site / "gallery/00000-000.json").read_text())
+    assert [sample["id"] for sample in page["samples"]] == small.ids(0)
+    failures = json.loads((site / "failures.json").read_text())
+    assert failures["n_wrong"] == 6
+    found = {
+        sample["id"]: (sample["picture"], place) for sample, place in zip(failures["errors"], failures["addresses"])
+    }
+    for name, label in zip(large.ids(0), large.labels(0)):
+        if label != 0:
+            assert (found[name] == (None, None)) == (name not in small.ids(0))
+    images = write_images(tmp_path / "images", large)
+    site = build([run], tmp_path / "site", images=images).path
+    names = [s["id"] for s in json.loads((site / "gallery/00000-000.json").read_text())["samples"]]
+    assert names == sorted({*small.ids(0), large.ids(0)[7], large.ids(0)[11]})
+    assert all(one["picture"] for one in json.loads((site / "failures.json").read_text())["errors"])

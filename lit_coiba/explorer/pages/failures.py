@@ -10,7 +10,7 @@ import msgspec
 from lit_coiba.core.errors import InputError
 from lit_coiba.explorer.class_part import ClassSummary
 from lit_coiba.explorer.page_data import ConfusedPair, FailuresPage, GalleryPage, Sample, WorstClass
-from lit_coiba.explorer.pages.gallery_page import samples_of_page
+from lit_coiba.explorer.pages.gallery_page import known_sample, samples_of_page
 from lit_coiba.explorer.predictions import Prediction
 from lit_coiba.explorer.site_folder import SiteFolder
 from lit_coiba.explorer.sources import Sources, gallery_address
@@ -67,9 +67,12 @@ def _worst(
 
 
 def _sample(sources: Sources, site: SiteFolder, one: Prediction) -> tuple[Sample, str | None]:
-    """A sample without its maps, and its address, as the page of samples has it."""
+    """A sample without its maps, and its address, as the page of samples has it; without a picture, if none has it."""
     assert one.predicted is not None
-    number = sources.explained.samples(one.predicted).index(one.id)
+    names = sources.explained.samples(one.predicted)
+    if one.id not in names:
+        return known_sample(sources, one), None
+    number = names.index(one.id)
     size = samples_of_page(len(sources.runs.stores))
     address = gallery_address(one.predicted, number // size)
     try:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import msgspec
+
 from lit_coiba.core.errors import InputError
 from lit_coiba.explorer.class_images import ClassImages
 from lit_coiba.explorer.class_material import ClassMaterial
 from lit_coiba.explorer.media import Media, map_values
-from lit_coiba.explorer.page_data import GalleryPage, Link, Map, Sample
+from lit_coiba.explorer.page_data import GalleryPage, Link, Map, Picture, Sample
+from lit_coiba.explorer.predictions import Prediction
 from lit_coiba.explorer.sources import Sources, gallery_address, known, shown
 
 _MAPS, _SAMPLES = 160, (8, 40)  # of a page: maps at most, and samples at least and at most
@@ -79,7 +82,6 @@ def _sample(
     tops: Mapping[str, tuple[int, str]],
 ) -> tuple[Sample, list[str]]:
     name = material.samples[number]
-    one = sources.predictions.of(name)
     top, color = tops.get(name, (None, None))
     maps, values = [], []
     for place, (store, target) in enumerate(sources.explained.keys(name)):
@@ -87,21 +89,26 @@ def _sample(
         if made is not None:
             maps.append(made[0])
             values.append(made[1])
-    label, predicted = (None, None) if one is None else (one.label, one.predicted)
-    sample = Sample(
-        id=shown(name, 300),
-        anchor=f"s{number}",
-        picture=images.of(name),
-        label=None if label is None else sources.link(label),
-        predicted=None if predicted is None else sources.link(predicted),
-        probability=None if one is None else one.probability,
-        logit=None if one is None else one.logit,
-        correct=None if one is None else one.correct,
-        top=top,
-        color=color,
-        maps=tuple(maps),
+    one = sources.predictions.of(name) or Prediction(name, None, None, None, None)
+    sample = known_sample(sources, one, f"s{number}", images.of(name))
+    return msgspec.structs.replace(sample, top=top, color=color, maps=tuple(maps)), values
+
+
+def known_sample(sources: Sources, one: Prediction, anchor: str = "", picture: Picture | None = None) -> Sample:
+    """A sample with what the model says of it, without maps."""
+    return Sample(
+        id=shown(one.id, 300),
+        anchor=anchor,
+        picture=picture,
+        label=None if one.label is None else sources.link(one.label),
+        predicted=None if one.predicted is None else sources.link(one.predicted),
+        probability=one.probability,
+        logit=one.logit,
+        correct=one.correct,
+        top=None,
+        color=None,
+        maps=(),
     )
-    return sample, values
 
 
 def _map(sources: Sources, name: str, store: int, target: int, file: str, media: Media) -> tuple[Map, str] | None:
