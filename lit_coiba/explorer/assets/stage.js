@@ -16,9 +16,9 @@ litCoiba.stage = (() => {
         class: "view spoke", style: { "--dx": Math.cos(angle).toFixed(4), "--dy": Math.sin(angle).toFixed(4), "--delay": `${25 * i}ms` },
       });
     });
-    const center = concept.visualization
-      ? view(concept.visualization, `${concept.name} of ${name}, optimized`, `Image optimized for ${concept.name}`, color, { class: "view hub checker" })
-      : el("div", { class: "hub hub-text" }, el("strong", {}, concept.name), el("span", { class: "soft small" }, "no optimized picture"));
+    let center = el("div", { class: "hub hub-text" }, el("strong", {}, concept.name), el("span", { class: "soft small" }, "no picture"));
+    if (concept.visualization) center = view(concept.visualization, `${concept.name} of ${name}, optimized`, `Image optimized for ${concept.name}`, color, { class: "view hub checker" });
+    else if (crops.length > 0) center = view(crops[0].picture, `${concept.name} of ${name}, ${crops[0].image}`, `Strongest crop of ${concept.name}`, color, { class: "view hub" });
     place.replaceChildren(center, ...spokes);
     place.classList.remove("open");
     void place.offsetWidth; // a new start of the transition
