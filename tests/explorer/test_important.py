@@ -48,9 +48,9 @@ def test_colors_agree_between_dots_cards_bars_and_samples(pages):
             assert one == concept
 
 
-def test_the_order_is_that_of_importance(pages):
+def test_the_order_is_that_of_shares(pages):
     for page in pages[1]:
         layer = page["layers"][0]
-        found = [layer["concepts"][number]["importance"] for number in layer["order"]]
+        found = [layer["concepts"][number]["share"] for number in layer["order"]]
         assert found == sorted(found, reverse=True)
         assert sorted(layer["order"]) == list(range(layer["r"]))

@@ -41,7 +41,7 @@ def layer_concepts(
         _concept(sources, material.id, layer, number, percents[number], crops.get(number, ()), media)
         for number in range(len(report.concepts))
     )
-    order = sorted(range(len(concepts)), key=lambda k: (-_sortable(concepts[k].importance), k))
+    order = sorted(range(len(concepts)), key=lambda k: (-_sortable(concepts[k].share), k))
     parts = [one.contribution.mean for one in report.concepts]
     share = None if report.residual is None or not report.logit else abs(report.residual) / abs(report.logit)
     return LayerConcepts(
