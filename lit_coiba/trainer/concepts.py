@@ -45,7 +45,7 @@ class ConceptVerb:
         output: str,
         split: Split = "train",
         limit: int | None = None,
-        classes: list[str] | None = None,
+        classes: list[int | str] | None = None,
         if_changed: IfChanged = "refuse",
     ) -> ConceptRun:
         """Find the concepts of every class of a model by CRAFT, and test whether they matter.
@@ -82,7 +82,7 @@ class ConceptVerb:
 
 
 def search_concepts(
-    run: BlockRun[ConceptSearch], folder: Path, classes: Sequence[str] | None, if_changed: IfChanged
+    run: BlockRun[ConceptSearch], folder: Path, classes: Sequence[int | str] | None, if_changed: IfChanged
 ) -> None:
     """Find the concepts of the classes of a run's model.
 
@@ -110,7 +110,7 @@ def search_concepts(
     run.trainer.strategy.barrier()
 
 
-def chosen_classes(given: Sequence[str], names: Sequence[str], count: int) -> list[int]:
+def chosen_classes(given: Sequence[int | str], names: Sequence[str], count: int) -> list[int]:
     """Numbers of classes that are given by number or by name.
 
     Raises:
