@@ -38,7 +38,7 @@ def write(runner: Runner, folder: Path, explained: Explained) -> Path:
     search = ConceptSearch(network, factorization=NMF(10), layer=LAYER, images=40, measured=20, n_samples=32)
     data, place = SyntheticParts(batch_size=32), folder / "concepts"
     with quiet():
-        classes = [str(cls) for cls in range(CLASSES)]
+        classes: list[int | str] = list(range(CLASSES))
         runner.trainer().concepts(search, data, str(place), limit=IMAGES, classes=classes)
     runner.console.print("[bold]CNN: pages[/bold]", highlight=False)
     scores = next(iter(explained.stores.values())).path.parent / "scores"
