@@ -149,3 +149,14 @@ def test_images_that_nobody_explained_or_measured_are_no_samples(tmp_path):
     names = [s["id"] for s in json.loads((site / "gallery/00000-000.json").read_text())["samples"]]
     assert names == sorted({*small.ids(0), large.ids(0)[7], large.ids(0)[11]})
     assert all(one["picture"] for one in json.loads((site / "failures.json").read_text())["errors"])
+
+
+def test_without_explanations_nothing_is_said_of_methods(tmp_path, world):
+    site = build([write_concepts(tmp_path / "run", world)], tmp_path / "site").path
+    pages = [site / "gallery.html", *(site / "gallery").glob("*.html")]
+    assert len(pages) > 1
+    for page in pages:
+        text = page.read_text()
+        assert "explained by" not in text
+        assert "data-methods" not in text or "data-methods hidden" in text
+    assert "explained" not in (site / "index.html").read_text()

@@ -66,7 +66,8 @@
     find("facts").replaceChildren(facts(sample, map));
     find("downloads").replaceChildren(...downloads(sample, map));
     find("all").replaceChildren(...(page.methods.length > 1 ? sample.maps.map(methodButton) : []));
-    find("value").textContent = map ? "Point at the picture to read values of the map." : `${page.methods[method]} has no map of this image.`;
+    const missing = page.methods.length ? `${page.methods[method]} has no map of this image.` : "";
+    find("value").textContent = map ? "Point at the picture to read values of the map." : missing;
     for (const button of strip.querySelectorAll("button")) {
       const chosen = Number(button.dataset.index) === current;
       button.setAttribute("aria-pressed", String(chosen));
