@@ -15,7 +15,8 @@ from lit_coiba.concepts.class_report import ClassReport
 from lit_coiba.concepts.concept_names import Names
 from lit_coiba.concepts.concept_run import ConceptRun
 from lit_coiba.core.errors import InputError
-from lit_coiba.core.printable import counted, printable
+from lit_coiba.core.near_names import near_names
+from lit_coiba.core.printable import counted, listed, printable
 from lit_coiba.files.json_text import typed
 from lit_coiba.files.regular import clause, read_text
 from lit_coiba.files.yaml_text import check_yaml
@@ -42,7 +43,7 @@ class Verdict(NamedTuple):
     cls: int
     concepts: tuple[int, ...]  # of the class that are meant
     value: float  # the sum over these
-    low: float | None  # ends of the 95% interval, for deletion by a single concept
+    low: float | None  # ends of the 95% interval, for deletion by a single concept; None = a single image too
     high: float | None
     kept: bool
 
@@ -127,8 +128,12 @@ def _class(run: ConceptRun, given: int | str, number: int) -> ClassReport:
     if cls is None or cls not in run.classes:
         several = isinstance(given, str) and known.count(given) > 1
         why = "is the name of several classes" if several else "is no class of the run"
+        classes = [f"{one} {known[one]}" if one < len(known) else str(one) for one in run.classes]
+        near = near_names(str(given), [known[one] for one in run.classes if one < len(known)])
+        meant = f"did you mean {printable(' or '.join(near), 200)}? Else " if near and not several else ""
         raise InputError(
-            f"rules: class {printable(given, 80)} in rule {number} {why}: give the number of one of its classes"
+            f"rules: class {printable(given, 80)} in rule {number} {why}: {meant}give the number of one of its classes"
+            f" ({printable(listed(classes), 300)})"
         )
     return run.report(cls)
 
@@ -157,7 +162,7 @@ def _judged(run: ConceptRun, rule: Rule, report: ClassReport, concepts: tuple[in
     low = high = None
     if rule.measure == "deletion":
         value = -sum(one.deletion.mean for one in chosen)
-        if len(chosen) == 1:
+        if len(chosen) == 1 and report.measured > 1:
             low, high = -chosen[0].deletion.high, -chosen[0].deletion.low
     else:
         value = sum(getattr(one, rule.measure) for one in chosen)

@@ -89,7 +89,7 @@ class ConceptRun:
             self.manifest = Manifest.load(self.path)
         except FileNotFoundError as error:
             raise InputError(
-                f"{printable(folder, 200)} has no concepts: run lit-coiba concepts with it as --output first"
+                f"{printable(folder, 200)} has no concepts: give a folder that lit-coiba concepts wrote, its --output"
             ) from error
         if self.manifest.identity.get("verb") != VERB:
             raise InputError(

@@ -149,7 +149,9 @@ def _kind(path: Path, argument: str) -> str:
     if is_marked(path, EXPLORER):
         raise InputError(f"{argument}: {shown} is a site that the explorer made: give the folders that it was made of")
     if not (path / FILE_NAME).exists():
-        raise InputError(f"{argument}: {shown} has nothing that is known: give a folder {_MADE_BY}")
+        inside = [printable(one.parent, 120) for one in sorted(path.glob(f"*/{FILE_NAME}"))]
+        instead = f"folders in it, such as {inside[0]}" if inside else f"a folder {_MADE_BY}"
+        raise InputError(f"{argument}: {shown} has nothing that is known: give {instead}")
     told = Manifest.load(path).identity
     if told.get("verb") == CONCEPTS:
         return "concepts"

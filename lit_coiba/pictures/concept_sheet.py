@@ -69,7 +69,9 @@ def concept_sheet(
 
 def _told(number: int, one: ConceptReport) -> tuple[str, ...]:
     """What is said of a concept, in lines."""
-    deleted = f"without it {one.deletion.mean:+.2f} [{one.deletion.low:+.2f}, {one.deletion.high:+.2f}]"
+    low, high = one.deletion.low, one.deletion.high
+    interval = f" [{low:+.2f}, {high:+.2f}]" if low != high else ""  # of a single image there is none
+    deleted = f"without it {one.deletion.mean:+.2f}{interval}"
     stable = "" if one.stability is None else f", stability {one.stability:.2f}"
     return f"concept {number}: {one.share:.0%} of the logit", deleted, f"importance {one.importance:.2f}{stable}"
 

@@ -6,13 +6,14 @@ import os
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
 from lit_coiba.files.given_path import given_path
 from lit_coiba.files.owned import HEAD, begins, check_own_folder
 from lit_coiba.store.foreign import foreign_blocks
-from lit_coiba.store.manifest import FILE_NAME
+from lit_coiba.store.manifest import FILE_NAME, Manifest
 
 FOLDER = "blocks"
 STATISTICS = "statistics.safetensors"  # in a store whose run estimated them
@@ -54,8 +55,21 @@ def check_blocks(folder: Path, known: Collection[str]) -> None:
 
 
 def is_store(folder: Path) -> bool:
-    """Whether a folder has the manifest of a store, readable or not."""
-    return (folder / FILE_NAME).is_file()
+    """Whether a folder has the manifest of a store, readable or not; that of concepts names its verb."""
+    return (folder / FILE_NAME).is_file() and "verb" not in _identity(folder)
+
+
+def is_explained(folder: Path) -> bool:
+    """Whether a folder is one of explanations or of scores, and not of prototypes, whose manifest is alike."""
+    return is_store(folder) and "patches" not in _identity(folder)
+
+
+def _identity(folder: Path) -> dict[str, Any]:
+    """What a manifest says; nothing where it is damaged."""
+    try:
+        return Manifest.load(folder).identity
+    except (InputError, OSError):
+        return {}
 
 
 def before_manifest(entry: Path) -> bool:

@@ -18,6 +18,7 @@ from lit_coiba.concepts.concept_run import CLASSES, PREDICTED, PREDICTIONS, VERB
 from lit_coiba.concepts.importance import check_design
 from lit_coiba.core.errors import InputError, warn
 from lit_coiba.core.frozen import frozen
+from lit_coiba.core.near_names import near_names
 from lit_coiba.core.printable import counted, printable
 from lit_coiba.data.module import BlockDataModule, Pass, Split
 from lit_coiba.files.atomic import atomically
@@ -125,7 +126,11 @@ def chosen_classes(given: Sequence[int | str], names: Sequence[str], count: int)
         if number is None or not 0 <= number < count:
             several = number is None and text in names
             why = f"is the name of {names.count(text)} classes" if several else "does not exist"
-            raise InputError(f"classes: {printable(text, 80)} {why}: give names, or numbers from 0 to {count - 1}")
+            near = near_names(text, names) if why == "does not exist" and number is None else []
+            meant = f"did you mean {printable(' or '.join(near), 200)}? Else " if near else ""
+            raise InputError(
+                f"classes: {printable(text, 80)} {why}: {meant}give names, or numbers from 0 to {count - 1}"
+            )
         found.add(number)
     if not found:
         raise InputError("classes is empty: give numbers or names, or leave it out for all")

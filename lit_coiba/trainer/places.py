@@ -14,7 +14,7 @@ from lit_coiba.files.given_path import given_path
 from lit_coiba.files.owned import check_apart, check_own_folder, nobody
 from lit_coiba.files.regular import clause
 from lit_coiba.store import ExplanationStore, Manifest
-from lit_coiba.store.folder import STATISTICS, before_manifest, is_store
+from lit_coiba.store.folder import STATISTICS, before_manifest, is_explained
 from lit_coiba.store.manifest import FILE_NAME
 
 
@@ -73,7 +73,7 @@ def store_place(path: str | os.PathLike[str], data: BlockDataModule) -> Path:
     Raises:
         InputError: It may not.
     """
-    return place_of(path, "store", data, is_store, before_manifest)
+    return place_of(path, "store", data, is_explained, before_manifest)
 
 
 def image_folders(data: Any) -> list[Path]:

@@ -1,10 +1,13 @@
 """Rules of what a class must not rest on: verdicts against the numbers of a run, and files that are no rules."""
 
+import json
+
 import pytest
 
 from lit_coiba.concepts import ConceptRun
 from lit_coiba.concepts.audit import Rule, audit, read_rules, table
 from lit_coiba.core.errors import InputError
+from lit_coiba.files.digests import KEY, sealed
 from tests._testers.explorer_concepts import write_concepts
 from tests._testers.explorer_runs import World
 
@@ -69,6 +72,20 @@ def test_the_table_has_broken_rules_first(run):
 def test_unknown_names_are_refused(run, rule, message):
     with pytest.raises(InputError, match=message):
         audit(run, [Rule(**rule)], {})
+
+
+def test_the_class_that_was_meant_is_named(tmp_path):
+    run = ConceptRun(write_concepts(tmp_path / "run", World(3, 3, names=("leopard", "grand piano", "tench"))))
+    with pytest.raises(InputError, match=r"did you mean leopard\? Else .* \(0 leopard, 1 grand piano, 2 tench\)$"):
+        audit(run, [Rule(cls="Leopards", concept=0)], {})
+
+
+def test_a_single_image_has_no_interval(tmp_path):
+    single = ConceptRun(write_concepts(tmp_path / "run", World()))
+    file = single.path / "classes/00000/class.json"
+    told = {key: value for key, value in json.loads(file.read_text()).items() if key != KEY}
+    file.write_text(json.dumps(sealed({**told, "measured": 1})))
+    assert judged(single, cls=0, concept=1, measure="deletion").low is None
 
 
 def test_rules_are_read_from_yaml_and_json(tmp_path):

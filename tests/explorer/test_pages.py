@@ -31,7 +31,7 @@ def test_classes_of_one_name_have_a_page_each(site, world):
 def test_accuracy_is_a_recount(site, world):
     labels = [(cls, label) for cls in range(world.classes) for label in world.labels(cls)]
     page = told(site, "index")
-    assert page["n_images"] == len(labels)
+    assert page["n_images"] == page["n_labelled"] == len(labels)
     assert page["accuracy"] == np.mean([cls == label for cls, label in labels])
     columns = beside(site, "classes")
     for cls in range(world.classes):

@@ -55,6 +55,7 @@ REFUSED = {
     "a folder twice": (["concepts", "./concepts"], "names a folder twice"),
     "no folder": (["concepts", "missing"], "missing is not a folder"),
     "a folder of no kind": (["empty"], "has nothing that is known"),
+    "a folder of runs": (["."], r"has nothing that is known: give folders in it, such as .*InputXGradient"),
     "scores without their table": (["table/Saliency"], "give the folder of the benchmark above it"),
     "nothing": ([], "give at least one folder"),
 }

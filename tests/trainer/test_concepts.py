@@ -213,7 +213,7 @@ def test_other_weights_are_done_again_where_that_is_asked(model, tmp_path):
 
 
 def test_what_is_no_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match="has no concepts: run lit-coiba concepts"):
+    with pytest.raises(InputError, match="has no concepts: give a folder that lit-coiba concepts wrote"):
         ConceptRun(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 1, "identity": {"model": "x"}}))
     with pytest.raises(InputError, match="is no folder of concepts"):

@@ -223,6 +223,17 @@ class TestIdentity:
         assert make_trainer(precision="auto").precision == "32-true"
 
 
+@pytest.mark.parametrize("identity", [{"verb": "concepts", "layer": "blocks.2"}, {"patches": 5, "score": "max"}])
+def test_results_of_another_verb_are_no_store(model, tmp_path, identity):
+    Manifest({"model": "x", **identity}).save(tmp_path)
+    (tmp_path / "classes").mkdir()
+    (tmp_path / "classes" / "report.json").write_text("{}")
+    before = (tmp_path / "manifest.json").read_bytes()
+    with pytest.raises(InputError, match="is not a folder of this verb, and has other files, such as classes"):
+        explain(model, tmp_path, NoiseData(2))
+    assert (tmp_path / "manifest.json").read_bytes() == before
+
+
 def test_the_manifest_is_plain_json(model, tmp_path):
     explain(model, tmp_path / "store", NoiseData(2))
     manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())

@@ -9,10 +9,10 @@ from typing import Any
 
 from lit_coiba import attribution, concepts, data, feature_visualization, heads, metrics
 from lit_coiba.cli.parsing.config_files import Config
-from lit_coiba.cli.parsing.near_names import did_you_mean
 from lit_coiba.concepts.factorization import Factorization
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.method import AttributionMethod
+from lit_coiba.core.near_names import did_you_mean
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.feature_visualization.visualizer import FeatureVisualizer
 from lit_coiba.heads.head import Head

@@ -13,9 +13,9 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from lit_coiba.cli.parsing.config_files import Config
 from lit_coiba.cli.parsing.expected_values import KeyArguments
-from lit_coiba.cli.parsing.near_names import did_you_mean
 from lit_coiba.cli.parsing.quick_check import PACKAGE
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.near_names import did_you_mean
 from lit_coiba.core.printable import listed, printable, sentence
 
 _VALUE = 60  # characters of a value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lit_coiba.cli import terminal
 from lit_coiba.cli.pages.page import Page, parameters
-from lit_coiba.cli.parsing.near_names import did_you_mean
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.near_names import did_you_mean
 
 _ALL = " (lit-coiba metrics lists them)"
 _PREFIX, _HELP = "--model.metrics.", ".help"

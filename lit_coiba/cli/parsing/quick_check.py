@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from lit_coiba.cli.parsing.near_names import did_you_mean
 from lit_coiba.cli.verb import TrainerVerb
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.near_names import did_you_mean
 
 PACKAGE = Path(__file__).parents[2]
 _ALWAYS = ("trainer", "model", "data", "config", "c", "print_config", "seed_everything", "help")

@@ -24,11 +24,17 @@ def report(found: ConceptRun, command: TrainerCommand) -> int:
     )
     if done:
         error = sum(one.error for one in done) / len(done)
-        costs = [one for one in done if one.top_deletion is not None]
+        costs = [one for one in done if one.top_deletion is not None and one.measured > 1]
         clear = sum(one.top_deletion.high < 0 for one in costs if one.top_deletion is not None)
+        told = (
+            f"; the most important concept costs more of the logit than another one in {clear} of"
+            f" {counted(len(costs), 'class', 'classes')}, beyond the 95% interval"
+        )
+        terminal.say(f"  relative error {error:.2f} on average{told if costs else ''}")
+    if single := [one for one in done if one.measured == 1]:
         terminal.say(
-            f"  relative error {error:.2f} on average; the most important concept costs more of the logit than another"
-            f" one in {clear} of {counted(len(costs), 'class', 'classes')}, beyond the 95% interval"
+            f"  {counted(len(single), 'class', 'classes')} measured on a single image, such as {single[0].cls}:"
+            " there are no intervals"
         )
     if without := [one for one in reports if not one.concepts]:
         first = without[0]

@@ -41,7 +41,7 @@
       source ? el("span", { class: "checker" }, el("img", { src: url(source), alt: "", width: 160, height: 160, loading: "lazy", decoding: "async" })) : el("span", { class: "no-picture soft small" }, "no picture"),
       el("span", { class: "tile-text" },
         el("strong", { class: "ellipsis", title: columns.name[i] }, columns.name[i]),
-        el("span", { class: "soft small" }, `${count(columns.n_images[i])} images${columns.accuracy[i] === null ? "" : ` · ${percent(columns.accuracy[i])}`}`),
+        el("span", { class: "soft small" }, `${count(columns.n_images[i])} ${columns.n_images[i] === 1 ? "image" : "images"}${columns.accuracy[i] === null ? "" : ` · ${percent(columns.accuracy[i])}`}`),
         bars.length === 0 ? null : el("span", { class: "stack", "aria-hidden": "true" }, ...bars.map(([part, color]) => el("span", { style: { "flex-grow": part, "--color": color } }))))));
   }
 

@@ -32,6 +32,8 @@ litCoiba.indicators = (() => {
     graphs.draw(figure, name, build, () => [["part", "logit", "low", "high"], ...rows.map((row) => row.slice(0, 4))]);
   }
 
+  const interval = ({ low, high }) => (low === high ? "" : ` [${signed(low)}, ${signed(high)}]`); // of a single image there is none
+
   function effects(figure, ordered, name) {
     const kinds = [["deletion", "taken out", "circle", -0.24], ["keep_only", "kept alone", "square", 0], ["raised", "doubled", "diamond", 0.24]];
     const build = (colors) => ({
@@ -42,7 +44,7 @@ litCoiba.indicators = (() => {
           type: "data", symmetric: false, thickness: 1.4, width: 0, color: [colors.bad, colors.soft, colors.good][k],
           array: ordered.map((concept) => concept[key].high - concept[key].mean), arrayminus: ordered.map((concept) => concept[key].mean - concept[key].low),
         },
-        text: ordered.map((concept) => `${plain(concept.name)} ${label}: ${signed(concept[key].mean)} [${signed(concept[key].low)}, ${signed(concept[key].high)}]`),
+        text: ordered.map((concept) => `${plain(concept.name)} ${label}: ${signed(concept[key].mean)}${interval(concept[key])}`),
         hovertemplate: "%{text}<extra></extra>",
       })),
       layout: {

@@ -63,6 +63,7 @@ class Overview(Page, frozen=True, kw_only=True):
     n_concepts: int
     n_units: int
     n_samples: int
+    n_labelled: int
     accuracy: float | None
     leaderboards: tuple[Leaderboard, ...]
     histograms: tuple[Histogram, ...]

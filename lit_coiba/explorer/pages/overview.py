@@ -68,6 +68,7 @@ def overview(
         n_concepts=sum(one.concepts for one in classes),
         n_units=0 if units is None else units.units,
         n_samples=sum(one.samples for one in classes),
+        n_labelled=labelled,
         accuracy=correct / labelled if labelled else None,
         leaderboards=tuple(_leaderboard(run.leaderboard) for run in sources.runs.benchmarks.values()),
         histograms=_histograms(classes),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lit_coiba.cli.parsing.messages import one_line
-from lit_coiba.cli.parsing.near_names import did_you_mean
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.near_names import did_you_mean
 
 CASES = {
     # misspelt keys, on the command line and in a file

@@ -35,7 +35,10 @@ def test_every_class_then_nothing_again_then_a_rule(command, concepts):
 
 
 def test_the_factorization_follows_from_the_activations(concepts):
-    assert concepts("--output", "runs/c", "--model.images", "1").status == 0
+    outcome = concepts("--output", "runs/c", "--model.images", "1")
+    assert outcome.status == 0
+    assert "measured on a single image" in outcome.out
+    assert "95% interval" not in outcome.out
     told = ConceptRun("runs/c").manifest.identity["factorization"]
     assert (told["class"], told["n_concepts"]) == ("SemiNMF", 10)
 
