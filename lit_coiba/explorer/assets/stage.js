@@ -26,7 +26,7 @@ litCoiba.stage = (() => {
   }
 
   function effect({ mean, low, high }) {
-    return el("td", { class: "num" }, signed(mean), el("span", { class: "soft" }, ` [${fixed(low)}, ${fixed(high)}]`));
+    return el("td", { class: "num" }, signed(mean), el("span", { class: "soft" }, low === high ? "" : ` [${fixed(low)}, ${fixed(high)}]`));
   }
 
   function alignment(concept, own) {
