@@ -18,7 +18,7 @@ from lit_coiba.pictures.page import FADED, Page, fitted
 SIDE = 72  # pixels of a crop
 LARGEST = 4096  # pixels of a side of a picture that is read
 
-_GAP, _MARGIN, _TEXT, _HEADER = 6, 16, 210, 40
+_GAP, _MARGIN, _TEXT, _HEADER = 6, 16, 236, 40
 
 
 def concept_sheet(
