@@ -6,8 +6,10 @@ Fel et al., "CRAFT: Concept Recursive Activation FacTorization for Explainabilit
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,19 +60,25 @@ class NMF(Factorization):
                 " or a layer behind a ReLU"
             )
         sklearn, ignored = _sklearn()
-        fits = self.n_concepts <= min(activations.shape)
-        model = sklearn(
-            self.n_concepts,
-            init=self.init if fits else "random",
-            solver="cd",
-            tol=self.tol,
-            max_iter=self.max_iter,
-            random_state=seed,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ignored)  # the error of the reconstruction says it better
-            coefficients = model.fit_transform(activations.float().cpu().numpy())
-        return torch.from_numpy(coefficients), torch.from_numpy(model.components_)
+        values = activations.float().cpu().numpy()
+        starts: list[Init] = ["random"]
+        if self.init == "nndsvda" and self.n_concepts <= min(values.shape):
+            starts.insert(0, "nndsvda")  # not a number where there are fewer directions than concepts
+        for start in starts:
+            model = sklearn(
+                self.n_concepts,
+                init=start,
+                solver="cd",
+                tol=self.tol,
+                max_iter=self.max_iter,
+                random_state=seed,
+            )
+            with warnings.catch_warnings(), np.errstate(all="ignore"), suppress(ValueError):  # which says: NaN
+                warnings.simplefilter("ignore", ignored)  # the error of the reconstruction says it better
+                coefficients, dictionary = model.fit_transform(values), model.components_
+                if np.isfinite(coefficients).all() and np.isfinite(dictionary).all():
+                    break
+        return torch.from_numpy(coefficients), torch.from_numpy(dictionary)
 
 
 def _sklearn() -> tuple[Any, type[Warning]]:
