@@ -169,3 +169,13 @@ def test_matching_undoes_a_permutation_and_refuses_other_widths():
     torch.testing.assert_close(found.cosines, torch.ones(6, dtype=torch.float64))
     with pytest.raises(InputError, match=r"\(6, 9\) and \(6, 8\)"):
         match_concepts(dictionary, dictionary[:, :8])
+
+
+def test_more_concepts_than_directions_are_finite():
+    """The usual start divides by zero there."""
+    rows = torch.zeros(12, 3)
+    rows[:6, 0], rows[6:, 1] = 1.0, 2.0
+    found = NMF(3).fit(rows)
+    assert found.coefficients.isfinite().all()
+    assert found.dictionary.isfinite().all()
+    assert found.error < 1e-2
