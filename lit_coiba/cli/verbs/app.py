@@ -20,8 +20,7 @@ def app(
     interpretable head, and concepts. Pictures stay on this machine. Needs gradio: pip install 'lit-coiba[app]'.
 
     Args:
-        models: Models: files of lit-coiba fit, names of shipped models, timm models with their weights (NAME=FILE), or
-            configurations with model.backbone (FILE.yaml).
+        models: Files of lit-coiba fit, shipped models, timm models as NAME=FILE, or configurations, FILE.yaml.
         methods: Methods to choose from, by short words with arguments, such as grad_cam rise:n_samples=1000; those of
             some seconds if left out. A bottleneck takes its statistics: coiba_fast:statistics=FILE.
         prototypes: Folder that lit-coiba prototypes wrote for the model, to show decisions with training patches.

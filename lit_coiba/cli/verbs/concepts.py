@@ -55,7 +55,8 @@ CONCEPTS = TrainerVerb(
     report=report,
     examples=f"""\
   Ten concepts of each class that the model gives an image, in the training images:
-    lit-coiba concepts {OWN_MODEL} --data.root DIR --output runs/concepts
+    lit-coiba concepts {OWN_MODEL} \\
+        --data.root DIR --output runs/concepts
     pages of all of it                        lit-coiba explorer runs/concepts --out site
   The same command again continues a stopped run; started twice at once, both share the classes.
     some classes only                         --classes leopard 17
