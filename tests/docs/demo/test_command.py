@@ -166,12 +166,19 @@ def test_photographs_are_left_out_with_a_sentence(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(synthetic, "explain", lambda *_: [])
     monkeypatch.setattr(report, "write", lambda *_: None)
     monkeypatch.setattr(photographs, "find_spec", lambda name: None if name == "skimage" else object())
-    assert demo(str(tmp_path), heads=False) == 0
+    assert demo(str(tmp_path), heads=False, explorer=False) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "Photographs are left out" in said
     assert "scikit-image" in said
     assert "efficientnet" not in said
     assert "pip install 'lit-coiba[demo]'" in said
+
+
+def test_it_ends_with_a_site(run):
+    first = run.folder / "site" / "index.html"
+    assert first.is_file()
+    assert f"{first}  open it in a browser" in run.text
+    assert len(list((run.folder / "concepts" / "classes").glob("*/class.json"))) == 4
 
 
 def test_help_does_not_wait_for_torch():
