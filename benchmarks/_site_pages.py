@@ -8,8 +8,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Browser, sync_playwright
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Kind of page -> where its pages lie.
 KINDS = {
@@ -41,6 +43,8 @@ def chromium() -> Iterator[Browser]:
     if binary is None:
         sys.exit("Chromium is not installed: on Debian, apt-get install chromium")
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    from playwright.sync_api import sync_playwright  # the list of pages needs none
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=binary, args=arguments)
         yield browser

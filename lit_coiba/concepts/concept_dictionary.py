@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from lit_coiba.core.batched_evaluator import Chunk
 from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.network import Network
 from lit_coiba.core.printable import printable
-from lit_coiba.files.tensor_file import write_safe_tensors
+from lit_coiba.files.tensor_file import digest_of_tensors, write_safe_tensors
 from lit_coiba.functional.strongest import Strongest, merge_strongest, strongest
 
 
@@ -120,11 +119,7 @@ class ConceptDictionary(LayerConcepts):
 
     def digest(self) -> str:
         """SHA-256 over all numbers, and what they are of."""
-        sha = hashlib.sha256(msgspec.json.encode(self.about))
-        for name, tensor in sorted(self._tensors().items()):
-            sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            sha.update(tensor.contiguous().numpy().tobytes())
-        return sha.hexdigest()
+        return digest_of_tensors(msgspec.json.encode(self.about), dict(sorted(self._tensors().items())))
 
     def save(self, file: str | Path) -> None:
         """Write a safetensors file, which takes its name when it is complete.

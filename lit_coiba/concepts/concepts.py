@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from lit_coiba.core.batched_evaluator import Chunk
 from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.network import Network
 from lit_coiba.core.printable import printable
-from lit_coiba.files.tensor_file import write_safe_tensors
+from lit_coiba.files.tensor_file import digest_of_tensors, write_safe_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,12 +97,7 @@ class Concepts(LayerConcepts):
 
     def digest(self) -> str:
         """SHA-256 over all numbers, and what they are of."""
-        sha = hashlib.sha256(msgspec.json.encode(self.about))
-        for name in TENSORS:
-            tensor = getattr(self, name)
-            sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            sha.update(tensor.contiguous().numpy().tobytes())
-        return sha.hexdigest()
+        return digest_of_tensors(msgspec.json.encode(self.about), {name: getattr(self, name) for name in TENSORS})
 
     def save(self, file: str | Path) -> None:
         """Write a safetensors file, which takes its name when it is complete.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -226,3 +227,12 @@ def _reading(file: str | os.PathLike[str], what: str, remedy: str) -> Iterator[P
         raise InputError(
             f"{what} {name} cannot be read{kind} ({reason or type(error).__name__}): check that the file is complete"
         ) from error
+
+
+def digest_of_tensors(header: bytes, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over a header, and name, shape, type and content of tensors on the CPU, in their order."""
+    sha = hashlib.sha256(header)
+    for name, tensor in tensors.items():
+        sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        sha.update(tensor.contiguous().numpy().tobytes())
+    return sha.hexdigest()

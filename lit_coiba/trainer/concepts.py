@@ -98,7 +98,8 @@ def search_concepts(
     names = told["class_names"]
     wanted = None if classes is None else chosen_classes(classes, names, run.model.network.num_classes)
     run.to_device()
-    run.model.decide(_some(run))
+    some = _some(run)
+    run.model.decide(some)
     manifest, now = Manifest(concepts_identity(run), told), run.fingerprint()
     run.on_rank_zero(lambda: claim_results(folder, manifest, now, if_changed, _forget))
     _predict(run, folder)
@@ -106,7 +107,7 @@ def search_concepts(
     numbers = sorted(predicted) if wanted is None else wanted
     network = run.model.network
     with frozen(network):
-        head = additive_head(network, run.model.layer, _some(run).images[:2].to(_device(run)))
+        head = additive_head(network, run.model.layer, some.images[:2].to(_device(run)))
     _each_class(run, folder, numbers, predicted, names, head)
     run.trainer.strategy.barrier()
 

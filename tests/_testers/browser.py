@@ -10,25 +10,14 @@ from pathlib import Path
 
 import pytest
 
-PATTERNS = {  # kind of page -> where its pages lie
-    "overview": "index.html",
-    "class": "classes/*.html",
-    "concept": "concepts/*.html",
-    "prototypes": "prototypes.html",
-    "prototype": "prototypes/[0-9]*.html",
-    "gallery_index": "gallery.html",
-    "gallery": "gallery/*.html",
-    "failures": "failures.html",
-    "comparison": "compare.html",
-    "class_comparison": "compare/*.html",
-    "search": "search.html",
-}
+from benchmarks._site_pages import KINDS
+
 LOCAL = ("file:", "data:", "blob:")
 
 
 def page_of(site: Path, kind: str) -> str:
     """Address of the first page of a kind."""
-    return sorted(site.glob(PATTERNS[kind]))[0].relative_to(site).as_posix()
+    return sorted(site.glob(KINDS[kind]))[0].relative_to(site).as_posix()
 
 
 @contextmanager

@@ -2,13 +2,14 @@ import re
 
 import pytest
 
-from tests._testers.browser import PATTERNS, Visitor, page_of, scroll_through, serious_faults
+from benchmarks._site_pages import KINDS
+from tests._testers.browser import Visitor, page_of, scroll_through, serious_faults
 from tests._testers.explorer_runs import HOSTILE
 
 GRAPHS = {"overview": 1, "class": 4, "comparison": 1}  # kind -> least number of graphs
 
 
-@pytest.mark.parametrize("kind", PATTERNS)
+@pytest.mark.parametrize("kind", KINDS)
 class TestEveryKindOfPage:
     def test_opens_from_disk_without_a_fault_or_a_request_elsewhere(self, kind, visitor):
         page = visitor.open_kind(kind)

@@ -32,7 +32,6 @@ styles, scripts and data, and pictures as ``data:`` addresses. Its name is that 
 """
 
 from lit_coiba.explorer.page_data.classes import ClassPage, Confusion, LayerConcepts, Points, Strength
-from lit_coiba.explorer.page_data.common import ClassLink, Effect, Fact, Histogram, Link, Page, Picture, Site
 from lit_coiba.explorer.page_data.comparisons import (
     ClassComparisonPage,
     ClassDifference,
@@ -44,6 +43,7 @@ from lit_coiba.explorer.page_data.concepts import ClosestClass, Concept, Concept
 from lit_coiba.explorer.page_data.failures import ConfusedPair, FailuresPage, LowScore, WorstClass
 from lit_coiba.explorer.page_data.galleries import GalleryClass, GalleryIndexPage, GalleryPage, Map, Sample
 from lit_coiba.explorer.page_data.overviews import ClassColumns, Leaderboard, LeaderboardCell, Metric, Overview
+from lit_coiba.explorer.page_data.page import ClassLink, Effect, Fact, Histogram, Link, Page, Picture, Site
 from lit_coiba.explorer.page_data.prototypes import Patch, PrototypePage, PrototypesPage, Unit
 from lit_coiba.explorer.page_data.searches import SearchEntry, SearchPage
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import msgspec
 
-from lit_coiba.explorer.page_data.common import ClassLink, Effect, Page, Picture
 from lit_coiba.explorer.page_data.concepts import Concept
+from lit_coiba.explorer.page_data.page import ClassLink, Effect, Page, Picture
 
 
 class Points(msgspec.Struct, frozen=True, kw_only=True):

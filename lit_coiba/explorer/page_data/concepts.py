@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from lit_coiba.explorer.page_data.common import ClassLink, Effect, Page, Picture
+from lit_coiba.explorer.page_data.page import ClassLink, Effect, Page, Picture
 
 
 class Crop(msgspec.Struct, frozen=True):

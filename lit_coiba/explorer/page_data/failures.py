@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import msgspec
 
-from lit_coiba.explorer.page_data.common import ClassLink, Page
 from lit_coiba.explorer.page_data.galleries import Sample
+from lit_coiba.explorer.page_data.page import ClassLink, Page
 
 
 class WorstClass(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from lit_coiba.explorer.page_data.common import ClassLink, Link, Page, Picture
+from lit_coiba.explorer.page_data.page import ClassLink, Link, Page, Picture
 
 
 class Patch(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from lit_coiba.explorer.page_data.common import Page
+from lit_coiba.explorer.page_data.page import Page
 
 
 class SearchEntry(msgspec.Struct, frozen=True, array_like=True):

@@ -9,7 +9,7 @@ from lit_coiba.explorer.class_material import ClassMaterial, LayerMaterial
 from lit_coiba.explorer.media import Media
 from lit_coiba.explorer.page_data import ClassComparisonPage, ClassSide, LayerConcepts, Picture
 from lit_coiba.explorer.page_data.comparisons import ConceptBrief
-from lit_coiba.explorer.pages.layer_concepts import concept_color
+from lit_coiba.explorer.pages.layer_concepts import concept_color, in_order
 from lit_coiba.explorer.predictions import Prediction
 from lit_coiba.explorer.rounding import percentages
 from lit_coiba.explorer.sources import Sources, comparison_address, shown
@@ -113,7 +113,6 @@ def _other_briefs(layer: LayerMaterial, media: Media) -> tuple[ConceptBrief, ...
         picture = media.picture(row["crop"], name, f"crop of concept {row['concept']} of the other model")
         if picture is not None:
             crops.setdefault(row["concept"], []).append(picture)
-    order = sorted(range(len(report.concepts)), key=lambda k: (-report.concepts[k].importance, k))
     return tuple(
         ConceptBrief(
             id=number,
@@ -126,5 +125,5 @@ def _other_briefs(layer: LayerMaterial, media: Media) -> tuple[ConceptBrief, ...
             visualization=None,
             crops=tuple(crops.get(number, ())),
         )
-        for number in order
+        for number in in_order(report)
     )

@@ -22,6 +22,11 @@ LARGE_RESIDUAL = 0.05  # of the logit
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 
 
+def in_order(report: ClassReport) -> list[int]:
+    """Numbers of the concepts in the order of cards: by their share of the logit, the largest first."""
+    return sorted(range(len(report.concepts)), key=lambda k: (-_sortable(report.concepts[k].share), k))
+
+
 def layer_concepts(
     sources: Sources, material: ClassMaterial, layer: LayerMaterial, media: Media, points: Points | None
 ) -> LayerConcepts:
@@ -41,7 +46,7 @@ def layer_concepts(
         _concept(sources, material.id, layer, number, percents[number], crops.get(number, ()), media)
         for number in range(len(report.concepts))
     )
-    order = sorted(range(len(concepts)), key=lambda k: (-_sortable(concepts[k].share), k))
+    order = in_order(report)
     parts = [one.contribution.mean for one in report.concepts]
     share = None if report.residual is None or not report.logit else abs(report.residual) / abs(report.logit)
     return LayerConcepts(
