@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lit_coiba.backbones import Backbone
@@ -20,6 +20,7 @@ from lit_coiba.core.batch import Batch
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
+from lit_coiba.core.whole_signature import whole_signature
 from lit_coiba.data.module import samples_of
 from lit_coiba.heads.description import build, describe
 from lit_coiba.heads.head import Head
@@ -30,10 +31,11 @@ from lit_coiba.training.feature_file import Features
 from lit_coiba.training.hits import hits
 from lit_coiba.training.mixing import mixing
 from lit_coiba.training.named_classes import NamedClasses
-from lit_coiba.training.optimization import Kind, Schedule, check_recipe, checked_kinds, layer_scales, optimization
+from lit_coiba.training.optimization import Kind, Schedule, check_recipe, checked_kinds, optimization
 from lit_coiba.training.removing import lacking, removing
 from lit_coiba.training.saved_arguments import rebuilt
 from lit_coiba.training.teacher import Teacher
+from lit_coiba.training.trained_part import TrainedPart, backbone_scales
 
 TOP = 5  # classes of the second accuracy
 MODULES = ("self", "__class__", "backbone", "head", "teacher")  # all other arguments are plain values
@@ -70,6 +72,8 @@ class Classifier(LightningModule):
         teacher: Network whose logits are trained on too (distillation). A dictionary of its arguments works too.
         class_names: Names of the classes in index order, which go into the checkpoint; None = those of the data. Labels
             of data whose classes have names are found by these.
+        trained_layers: Names of the layers of the backbone that are trained beside the head or the classifier layer,
+            such as the last stages; all others stay as they are. None = all of them, or with `frozen` none.
 
     Raises:
         InputError: The frozen backbone has no classifier layer to train, a head is given for a model that is not
@@ -97,6 +101,7 @@ class Classifier(LightningModule):
         schedule: Schedule = "cosine",
         teacher: Teacher | None = None,
         class_names: list[str] | None = None,
+        trained_layers: list[str] | None = None,
     ) -> None:
         super().__init__()
         arguments = {k: v for k, v in locals().items() if k not in MODULES}
@@ -107,7 +112,7 @@ class Classifier(LightningModule):
             self.backbone.attach(head(self.backbone.feature_channels, self.backbone.num_classes))
         refuse_without_classes(self.backbone)
         refuse_one_logit(self.backbone.num_classes, "its cross-entropy teaches nothing: the probability is")
-        self.frozen = frozen
+        self.frozen, self.trained_layers = frozen, trained_layers
         self.lr, self.backbone_lr, self.layer_decay = lr, backbone_lr, layer_decay
         self.weight_decay, self.warmup = weight_decay, warmup
         self.label_smoothing = label_smoothing
@@ -123,8 +128,11 @@ class Classifier(LightningModule):
         saved["teacher"] = self.teacher.arguments() if self.teacher is not None else None
         self.save_hyperparameters(saved)
         self._classes = NamedClasses(class_names, self.backbone)
-        if frozen:
-            self._freeze()
+        self._trained = TrainedPart(self.backbone, trained_layers or ()) if frozen or trained_layers else None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = whole_signature(cls)  # type: ignore[attr-defined]
 
     @classmethod
     def load_from_checkpoint(
@@ -198,11 +206,9 @@ class Classifier(LightningModule):
             self.teacher.prepare(self.backbone, self.device)
 
     def on_train_epoch_start(self) -> None:
-        """A frozen backbone runs in evaluation mode, so that running statistics and dropout leave it as it is."""
-        if self.frozen:
-            self.backbone.eval()
-            if self.backbone.head is not None:
-                self.backbone.head.train()
+        """What is not trained evaluates, so that running statistics and dropout leave it as it is."""
+        if self._trained is not None:
+            self._trained.train()
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch, scalar."""
@@ -212,7 +218,7 @@ class Classifier(LightningModule):
             self.backbone.head.anneal(self.global_step / self.trainer.estimated_stepping_batches)
         if self._mixing is not None and batch[1].dim() == 1 and not isinstance(batch, Features):
             batch = self._mixing(*batch)
-        return self._loss(lacking(batch, self.removing, self.backbone), "train", self.label_smoothing)
+        return self._loss(lacking(batch, self.removing, self.backbone), "train")
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One step; then a head brings its weights back to where they may be."""
@@ -248,52 +254,47 @@ class Classifier(LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
             raise InputError("the learning rate falls until the last step: set trainer.max_epochs or trainer.max_steps")
-        recipe = self.lr, self.weight_decay, self._scales(), int(steps), self.warmup
+        still = self.frozen and not self.trained_layers
+        scales = {} if still else backbone_scales(self.backbone, self.lr, self.backbone_lr, self.layer_decay)
+        recipe = self.lr, self.weight_decay, scales, int(steps), self.warmup
         return optimization(self, self.optimizer, self.schedule, *recipe)  # type: ignore[return-value]
 
-    def _loss(self, batch: tuple[Tensor, Tensor], name: str, label_smoothing: float = 0.0) -> Tensor:
-        inputs, targets = batch
+    def logits(self, batch: Any) -> Tensor:
+        """Logits ``(B, K)`` of a batch of images or features, in float32 at least."""
         if isinstance(batch, Features):
             assert self.backbone.head is not None  # it was, when they were computed
-            logits = self.backbone.head(inputs).float()
-        else:
-            with unfused_if_slow(attention_modules(self.backbone), inputs):
-                logits = self(inputs).float()
-        if self.teacher is not None and name == "train":
-            loss = self.teacher.loss(inputs, logits, targets, label_smoothing)
-        else:
-            loss = cross_entropy(logits, targets, label_smoothing=label_smoothing)
+            return self.backbone.head(batch.values).float()
+        with unfused_if_slow(attention_modules(self.backbone), batch[0]):
+            return self(batch[0]).float()
+
+    def objective(self, batch: Any, logits: Tensor, stage: str) -> Tensor:
+        """Loss of a batch, scalar: what a classifier of another training says otherwise.
+
+        Args:
+            batch: Images or features, targets, and what else the data module gives.
+            logits: What the network says of them ``(B, K)``.
+            stage: ``train``, or what stands before the names of the measures of an evaluation, such as ``val``.
+        """
+        label_smoothing = self.label_smoothing if stage == "train" else 0.0
+        if self.teacher is not None and stage == "train":
+            return self.teacher.loss(batch[0], logits, batch[1], label_smoothing)
+        return cross_entropy(logits, batch[1], label_smoothing=label_smoothing)
+
+    def outcome(self, batch: Any, stage: str) -> tuple[Tensor, Tensor]:
+        """Logits ``(B, K)`` and loss of a batch; for a training that changes how they are computed."""
+        logits = self.logits(batch)
+        return logits, self.objective(batch, logits, stage)
+
+    def _loss(self, batch: Any, name: str) -> Tensor:
+        targets = batch[1]
+        logits, loss = self.outcome(batch, name)
         measured = {f"{name}/loss": loss, f"{name}/accuracy": hits(logits, targets).float().mean()}
         if name != "train" and logits.shape[1] > TOP:
             measured[f"{name}/top{TOP}"] = hits(logits, targets, TOP).float().mean()
-        self.log_dict(
-            measured,
-            prog_bar=True,
-            batch_size=len(inputs),  # Lightning's mean over batches, and over processes, weighs by it
-            sync_dist=name != "train",
-            add_dataloader_idx=False,
-        )
+        weighing = {"batch_size": len(targets), "sync_dist": name != "train"}  # means over batches, and over processes
+        self.log_dict(measured, prog_bar=True, add_dataloader_idx=False, **weighing)
         return loss
 
     def _named(self, stage: str, dataloader_idx: int) -> str:
         loaders = self.trainer.test_dataloaders if stage == "test" else self.trainer.val_dataloaders
         return f"{stage}/{list(loaders)[dataloader_idx]}" if isinstance(loaders, dict) else stage
-
-    def _classifier(self) -> nn.Module:
-        """What classifies: the head, or the backbone's own last layer."""
-        own: nn.Module = getattr(self.backbone.model, "get_classifier", nn.Identity)()
-        return self.backbone.head or own
-
-    def _freeze(self) -> None:
-        classifier = self._classifier()
-        if not list(classifier.parameters()):
-            raise InputError("frozen trains only the classifier layer, and this backbone has none: set num_classes")
-        self.backbone.requires_grad_(False)
-        classifier.requires_grad_(True)
-
-    def _scales(self) -> dict[str, float]:
-        """Name of each parameter of the backbone -> factor on the learning rate; the classifier's is 1."""
-        if self.frozen or (self.backbone_lr is None and self.layer_decay == 1):
-            return {}
-        base = 1.0 if self.backbone_lr is None else self.backbone_lr / self.lr
-        return layer_scales(self.backbone.model, self._classifier(), base, self.layer_decay, "backbone.model.")

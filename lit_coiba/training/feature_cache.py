@@ -110,7 +110,8 @@ class CachedFeatures(LightningDataModule):
         """Split, name of the loader and features of everything that a fit reads."""
         trainer: Any = self.trainer
         model = trainer.lightning_module
-        if not getattr(model, "frozen", False) or model.network.head is None:
+        changes = not getattr(model, "frozen", False) or getattr(model, "trained_layers", None)
+        if changes or model.network.head is None:
             raise InputError(
                 "cache stores the features of a backbone that does not change: set model.frozen and model.head"
             )
@@ -118,6 +119,8 @@ class CachedFeatures(LightningDataModule):
             raise InputError(
                 "cache stores features, but a teacher needs the images: fit without cache or without teacher"
             )
+        if getattr(model, "uses_importance", False):
+            raise InputError("cache stores features, but harmonization needs the images: fit without cache")
         train = self.data.examples("train")
         if getattr(train, "random", False) and self.views == 1:
             raise InputError(

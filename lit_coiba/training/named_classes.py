@@ -12,7 +12,6 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.class_order import check_labels, class_order
 from lit_coiba.data.dataset import ImageDataset
-from lit_coiba.training.feature_file import Features
 
 
 class NamedClasses:
@@ -67,8 +66,8 @@ class NamedClasses:
         return targets.new_zeros(len(targets), self.count).index_copy(1, places, targets)
 
     def batch(self, batch: Any) -> Any:
-        """A batch of images, or of features, with such targets."""
+        """A batch with such targets: a named tuple that has them, such as `Features`, or images and targets."""
         if self._places is None:
             return batch
         targets = self.targets(batch[1])
-        return Features(batch[0], targets) if isinstance(batch, Features) else (batch[0], targets)
+        return batch._replace(targets=targets) if hasattr(batch, "_replace") else (batch[0], targets)

@@ -86,20 +86,30 @@ def parameter_groups(
     Returns:
         Groups with ``params``, ``weight_decay`` and ``scale``.
     """
+    names = _names_of_decayed(module)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(((scales or {}).get(name, 1.0), name not in names), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": 0.0 if kept else weight_decay, "scale": scale}
+        for (scale, kept), parameters in sorted(groups.items(), key=lambda group: (-group[0][0], group[0][1]))
+    ]
+
+
+def decayed(module: nn.Module) -> list[nn.Parameter]:
+    """Trainable parameters that are decayed: no vectors and no embeddings, see `parameter_groups`."""
+    names = _names_of_decayed(module)
+    return [one for name, one in module.named_parameters() if one.requires_grad and name in names]
+
+
+def _names_of_decayed(module: nn.Module) -> set[str]:
     spared = {
         f"{prefix}.{name}" if prefix else name
         for prefix, child in module.named_modules()
         for name in getattr(child, "no_weight_decay", set)()
     }
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            kept = parameter.dim() < 2 or name in spared
-            groups.setdefault(((scales or {}).get(name, 1.0), kept), []).append(parameter)
-    return [
-        {"params": parameters, "weight_decay": 0.0 if kept else weight_decay, "scale": scale}
-        for (scale, kept), parameters in sorted(groups.items(), key=lambda group: (-group[0][0], group[0][1]))
-    ]
+    return {name for name, one in module.named_parameters() if one.dim() >= 2 and name not in spared}
 
 
 def warmup_cosine(steps: int, warmup: float) -> Callable[[int], float]:

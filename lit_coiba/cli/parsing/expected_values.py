@@ -42,7 +42,8 @@ class KeyArguments:
             return None
         hints: dict[str, Any] = {}
         with suppress(Exception):  # of the user's own class: names that are there for a type checker only
-            hints = get_type_hints(component.__init__ if isinstance(component, type) else component)  # type: ignore[misc]
+            for made_by in _constructors(component):
+                hints |= get_type_hints(made_by)
         if name not in hints:
             return None
         wanted = expectation(hints[name])
@@ -73,6 +74,13 @@ class KeyArguments:
         component = self.components.get(prefix)
         known = component is not None and name in signature(component).parameters
         return (component if known else None), name
+
+
+def _constructors(component: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """What takes the arguments of a function or a class, its own last: it may hand some on to its bases."""
+    if not isinstance(component, type):
+        return [component]
+    return [vars(kind)["__init__"] for kind in reversed(component.__mro__[:-1]) if "__init__" in vars(kind)]
 
 
 def expectation(hint: Any) -> str:
