@@ -89,6 +89,14 @@ class Reordered(ImageDataset):
         """Where the object is, in pixels of `image`; None = unknown."""
         return self.dataset.region(index)
 
+    def importance(self, index: int) -> Tensor | None:
+        """Where people say the evidence is, in pixels of `image`; None = unknown."""
+        return self.dataset.importance(index)
+
+    def importances(self, index: int) -> Tensor | None:
+        """The same for each participant; None = not known one by one."""
+        return self.dataset.importances(index)
+
     def suppressor(self, index: int) -> Tensor | None:
         """What says nothing about the class, but is of use to a model: a mask like `region`; None = unknown."""
         return self.dataset.suppressor(index)
@@ -112,6 +120,10 @@ class Reordered(ImageDataset):
     def region_version(self, index: int) -> str:
         """A text that changes when `region` does."""
         return self.dataset.region_version(index)
+
+    def importance_version(self, index: int) -> str:
+        """A text that changes when `importance` does."""
+        return self.dataset.importance_version(index)
 
 
 def in_order_of(dataset: ImageDataset, network: Any) -> ImageDataset:

@@ -3,7 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,18 @@ class ImageDataset(ABC):
         """Where the object is, a mask ``(H, W)`` in pixels of `image`; None = unknown."""
         return None
 
+    def importance(self, index: int) -> Tensor | None:
+        """Where people say the evidence is, float32 ``(H, W)``, 0 or more, in pixels of `image`; None = unknown.
+
+        By default the region, 1 inside and 0 outside: a weak map. Of several participants it is their mean.
+        """
+        region = self.region(index)
+        return None if region is None else region.float()
+
+    def importances(self, index: int) -> Tensor | None:
+        """The same for each of P participants, float32 ``(P, H, W)``; None = not known one by one."""
+        return None
+
     def suppressor(self, index: int) -> Tensor | None:
         """What says nothing about the class, but is of use to a model: a mask like `region`; None = unknown."""
         return None
@@ -63,13 +75,28 @@ class ImageDataset(ABC):
 
         It is asked for where regions are measured with. By default the region is computed for it.
         """
-        try:
-            region = self.region(index)
-        except Exception as error:  # whatever a user's dataset raises; the run tells of it where it is needed
-            return f"unreadable: {type(error).__name__}"
-        if region is None:
-            return ""
-        return hashlib.sha256(str(tuple(region.shape)).encode() + region.cpu().numpy().tobytes()).hexdigest()[:32]
+        return _content(self.region, index)
+
+    def importance_version(self, index: int) -> str:
+        """A text that changes when `importance` does; empty = unknown importance.
+
+        It is asked for where importance is measured with. By default that of the region where importance is the region,
+        else importance is computed for it.
+        """
+        if type(self).importance is ImageDataset.importance:
+            return self.region_version(index)
+        return _content(self.importance, index)
+
+
+def _content(of: Callable[[int], Tensor | None], index: int) -> str:
+    """What a mask or map of a sample holds, as a text; empty = there is none."""
+    try:
+        values = of(index)
+    except Exception as error:  # whatever a user's dataset raises; the run tells of it where it is needed
+        return f"unreadable: {type(error).__name__}"
+    if values is None:
+        return ""
+    return hashlib.sha256(str(tuple(values.shape)).encode() + values.cpu().numpy().tobytes()).hexdigest()[:32]
 
 
 def picture_of(dataset: ImageDataset, key: int | str) -> Image.Image:

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.mapped import AnyBatch, first_of, with_importance
 from lit_coiba.data.module import BlockDataModule, Examples, Split
 from lit_coiba.data.subset import Subset, limited
 from lit_coiba.functional.representativity import folds_of
@@ -63,7 +64,7 @@ class Folds(BlockDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Tell the data which model they are for."""
         super().setup(stage)
-        for name in ("model_preprocessing", "model_classes", "_network"):
+        for name in ("model_preprocessing", "model_classes", "_network", "importance_read"):
             setattr(self.data, name, getattr(self, name))
 
     def examples(self, split: Split) -> Examples:
@@ -85,20 +86,23 @@ class Folds(BlockDataModule):
         return torch.nonzero(chosen)[:, 0].tolist()
 
 
-class _Some(Dataset[tuple[Tensor, Tensor]]):
+class _Some(Dataset[AnyBatch]):
     """Samples `numbers` of what training draws from."""
 
     def __init__(self, examples: Any, numbers: list[int]) -> None:
         self.examples, self.numbers = examples, numbers
 
+    def read_importance(self) -> None:
+        """Give every batch as a `MappedBatch` from now on."""
+        with_importance(self.examples)
+
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        images, targets = self.__getitems__([index])
-        return images[0], targets[0]
+    def __getitem__(self, index: int) -> AnyBatch:
+        return first_of(self.__getitems__([index]))
 
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def __getitems__(self, indices: list[int]) -> AnyBatch:
         """What a DataLoader asks for: a whole batch."""
-        found: tuple[Tensor, Tensor] = self.examples.__getitems__([self.numbers[index] for index in indices])
+        found: AnyBatch = self.examples.__getitems__([self.numbers[index] for index in indices])
         return found

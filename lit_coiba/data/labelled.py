@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
@@ -11,11 +12,12 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.enlarged import Enlarged
-from lit_coiba.data.transforms import Transform
+from lit_coiba.data.mapped import AnyBatch, check_importance, first_of, mapped_batch
+from lit_coiba.data.transforms import Transform, plane_of
 
 
-class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
-    """A dataset as batches of model input ``(B, 3, H, W)`` and class indices ``(B,)`` int64.
+class LabelledImages(Dataset[AnyBatch]):
+    """A dataset as batches of model input ``(B, 3, H, W)`` and class indices ``(B,)`` int64; with maps if asked for.
 
     Args:
         dataset: Images with a label each.
@@ -40,7 +42,7 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         self.dataset = dataset
         self.transform = transform
         self.enlarged = Enlarged(transform)
-        self._labels_read = True
+        self._labels_read, self._importance_read = True, False
         self.augmentation: v2.Transform | None = None
         if augment:
             size = list(transform.preprocessing.size)
@@ -51,6 +53,10 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         """Let samples be without a label, for a model that does not read them; theirs is -1."""
         self._labels_read = False
 
+    def read_importance(self) -> None:
+        """Give every batch as a `MappedBatch` from now on; maps are cropped and mirrored as their pictures are."""
+        self._importance_read = True
+
     @property
     def random(self) -> bool:
         """Whether a sample is another one each time."""
@@ -59,28 +65,41 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        images, labels = self.__getitems__([index])
-        return images[0], labels[0]
+    def __getitem__(self, index: int) -> AnyBatch:
+        return first_of(self.__getitems__([index]))
 
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def __getitems__(self, indices: list[int]) -> AnyBatch:
         """What a DataLoader asks for: a whole batch.
 
         Raises:
-            InputError: A picture cannot be read, or has no label.
+            InputError: A picture or its map cannot be read, or has no label.
         """
-        pixels = torch.stack([self._pixels(index) for index in indices])
-        return self.transform.normalize(pixels), torch.tensor([self._label(index) for index in indices])
+        pixels, maps = zip(*(self._sample(index) for index in indices))
+        images = self.transform.normalize(torch.stack(pixels))
+        targets = torch.tensor([self._label(index) for index in indices])
+        return mapped_batch(images, targets, maps) if self._importance_read else (images, targets)
 
-    def _pixels(self, index: int) -> Tensor:
+    def _sample(self, index: int) -> tuple[Tensor, Tensor | None]:
+        """The pixels of a sample, and where they are important ``(H, W)``; None = unknown, or not asked for."""
         try:
             image = self.dataset.image(index)
-            pixels: Tensor = (self.augmentation or self.transform.pixels)(image)
+            map = self.dataset.importance(index) if self._importance_read else None
+            if map is not None:
+                check_importance(map, image.height, image.width)
+            found = self._transformed(image, map)
         except (OSError, InputError) as error:
             name = printable(self.dataset.ids[index], 100)
             raise InputError(f"sample {name}: {error}; fix the file or remove it") from error
         self.enlarged.look(image, self.dataset.ids[index])
-        return pixels
+        return found
+
+    def _transformed(self, image: Image.Image, map: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        if self.augmentation is None:
+            return self.transform.pixels(image), None if map is None else self.transform.importance(map)
+        if map is None:
+            return self.augmentation(image), None
+        pixels, values = self.augmentation(image, plane_of(map))
+        return pixels, values[0].clamp_min(0)  # below which a bicubic resize goes beside an edge
 
     def _label(self, index: int) -> int:
         label = self.dataset.labels[index]

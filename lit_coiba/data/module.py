@@ -6,9 +6,8 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from inspect import signature
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from lightning import LightningDataModule
@@ -26,44 +25,23 @@ from lit_coiba.data.class_order import in_order_of
 from lit_coiba.data.dataset import ImageDataset, picture_of
 from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
+from lit_coiba.data.mapped import AnyBatch, with_importance
+from lit_coiba.data.passes import Pass as Pass
+from lit_coiba.data.passes import Split as Split
 from lit_coiba.data.subset import LimitOrder, Subset, limited
 from lit_coiba.data.training_order import TrainingOrder
 from lit_coiba.data.transforms import Transform
 from lit_coiba.data.workers import check_workers, spare_cores
 
-Split = Literal["train", "val", "test", "predict"]
-Examples = Dataset[tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Pass:
-    """What the predict loop goes through.
-
-    Args:
-        split: Split that the images are taken from.
-        limit: Number of images, chosen as the data module's `limit_order` says; None = all.
-        blocks: Numbers of the blocks that are still to do; None = all.
-        blocks_per_process: Number of neighbors in `blocks` that go to one process together.
-
-    Raises:
-        InputError: The limit is below 1.
-    """
-
-    split: Split = "predict"
-    limit: int | None = None
-    blocks: Sequence[int] | None = None
-    blocks_per_process: int = 1
-
-    def __post_init__(self) -> None:
-        if self.limit is not None:
-            check_count(limit=self.limit)
+Examples = Dataset[AnyBatch]
 
 
 class BlockDataModule(LightningDataModule, ABC):
     """Data for the Trainer's verbs.
 
     `predict_dataloader` yields one `Batch` per block, for `explain` and `statistics`; the others yield ``(images,
-    targets)``. Images are prepared with the preprocessing of the Trainer's model, unless `preprocessing` is set.
+    targets)``, or a `MappedBatch` for a model that learns from importance maps. Images are prepared with the
+    preprocessing of the Trainer's model, unless `preprocessing` is set.
 
     Args:
         batch_size: Number of images per batch, and per block.
@@ -86,6 +64,7 @@ class BlockDataModule(LightningDataModule, ABC):
     model_classes: int | None  # how many it has, known after setup
     explained: ImageDataset  # the images of the current pass; there after setup("predict")
     labels_read: bool = True  # whether the model at hand learns from labels, known after setup
+    importance_read: bool = False  # whether it learns from importance maps, as its `uses_importance` says
     stage: str | None  # of the last setup: fit, validate, test or predict
 
     def __init__(
@@ -170,6 +149,7 @@ class BlockDataModule(LightningDataModule, ABC):
             self._network = getattr(model, "network", None)
             self.model_classes = getattr(self._network, "num_classes", None)
             self.labels_read = getattr(model, "uses_labels", True)
+            self.importance_read = getattr(model, "uses_importance", False)
         if stage in ("predict", None):
             self._choose()
         if self.num_workers is None:  # we chose, so Lightning's advice to choose otherwise is noise
@@ -225,7 +205,7 @@ class BlockDataModule(LightningDataModule, ABC):
         blocks = self._block_dataset()
         yield from (batch.images for batch in (blocks[k] for k in self.spread(images)) if len(batch.images))
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def train_dataloader(self) -> DataLoader[AnyBatch]:
         """Shuffled batches; a last batch that is not full is left out."""
         examples = self.examples("train")
         order = TrainingOrder(examples, self.batch_size, self.trainer)
@@ -235,7 +215,7 @@ class BlockDataModule(LightningDataModule, ABC):
         """Batches of the validation split, in order."""
         return self._batches(self.examples("val"))
 
-    def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def test_dataloader(self) -> DataLoader[AnyBatch]:
         """Batches of the test split, in order."""
         return self._batches(self.examples("test"))
 
@@ -256,11 +236,11 @@ class BlockDataModule(LightningDataModule, ABC):
 
     def _batches(
         self, examples: Examples, sampler: TrainingOrder | None = None, drop_last: bool = False
-    ) -> DataLoader[tuple[Tensor, Tensor]]:
+    ) -> DataLoader[AnyBatch]:
         if not self.labels_read and isinstance(examples, LabelledImages):
             examples.ignore_labels()
         return DataLoader(
-            examples,
+            with_importance(examples) if self.importance_read else examples,
             self.batch_size,
             sampler=sampler,
             drop_last=drop_last,

@@ -45,6 +45,14 @@ class Subset(ImageDataset):
         """Where the object is, in pixels of `image`; None = unknown."""
         return self.dataset.region(self.indices[index])
 
+    def importance(self, index: int) -> Tensor | None:
+        """Where people say the evidence is, in pixels of `image`; None = unknown."""
+        return self.dataset.importance(self.indices[index])
+
+    def importances(self, index: int) -> Tensor | None:
+        """The same for each participant; None = not known one by one."""
+        return self.dataset.importances(self.indices[index])
+
     def suppressor(self, index: int) -> Tensor | None:
         """What says nothing about the class, but is of use to a model: a mask like `region`; None = unknown."""
         return self.dataset.suppressor(self.indices[index])
@@ -68,3 +76,7 @@ class Subset(ImageDataset):
     def region_version(self, index: int) -> str:
         """A text that changes when `region` does."""
         return self.dataset.region_version(self.indices[index])
+
+    def importance_version(self, index: int) -> str:
+        """A text that changes when `importance` does."""
+        return self.dataset.importance_version(self.indices[index])

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import to_pil_image
 
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.mapped import AnyBatch, first_of, mapped_batch
 from lit_coiba.data.module import BlockDataModule, Examples, Split
 from lit_coiba.data.subset import LimitOrder
 from lit_coiba.data.synthetic import DroppedPartsDataset, MultiTargetDataset, SyntheticPartsDataset
 from lit_coiba.data.synthetic.classes import soft_targets
+from lit_coiba.data.synthetic.evidence import evidence
 from lit_coiba.data.transforms import Transform
 
 
@@ -101,7 +102,7 @@ class SyntheticParts(BlockDataModule):
         return 0
 
 
-class DrawnBatches(Dataset[tuple[Tensor, Tensor]]):
+class DrawnBatches(Dataset[AnyBatch]):
     """Samples as whole batches of model input ``(B, 3, H, W)`` and targets.
 
     Args:
@@ -120,6 +121,7 @@ class DrawnBatches(Dataset[tuple[Tensor, Tensor]]):
         self.transform = transform
         self.labels = torch.tensor(dataset.labels)
         self.dropped = dropped
+        self._importance_read = False
 
     @property
     def random(self) -> bool:
@@ -129,17 +131,26 @@ class DrawnBatches(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        images, targets = self.__getitems__([index])
-        return images[0], targets[0]
+    def read_importance(self) -> None:
+        """Give every batch as a `MappedBatch` from now on; of objects with parts dropped, the parts that are left."""
+        self._importance_read = True
 
-    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> AnyBatch:
+        return first_of(self.__getitems__([index]))
+
+    def __getitems__(self, indices: list[int]) -> AnyBatch:
         """What a DataLoader asks for: a whole batch."""
-        if self.dropped is not None:
-            pixels, fits = self.dropped.batch(indices)
-            targets = soft_targets(fits)
+        present = None if self.dropped is None else self.dropped.present_in(indices)
+        pixels = self.dataset.batch(indices, present)
+        if self.dropped is None or present is None:
+            targets = self.labels[indices]
         else:
-            pixels, targets = self.dataset.batch(indices), self.labels[indices]
-        if not self.transform.keeps(self.dataset.size, self.dataset.size):
+            targets = soft_targets(self.dropped.fits(indices, present))
+        keeps = self.transform.keeps(self.dataset.size, self.dataset.size)
+        if not keeps:
             pixels = torch.stack([self.transform.pixels(to_pil_image(one)) for one in pixels])
-        return self.transform.normalize(pixels), targets
+        images = self.transform.normalize(pixels)
+        if not self._importance_read:
+            return images, targets
+        maps = list(evidence(self.dataset, indices, present))
+        return mapped_batch(images, targets, maps if keeps else [self.transform.importance(one) for one in maps])

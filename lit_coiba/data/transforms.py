@@ -66,6 +66,13 @@ class Transform:
         plane = F.to_pil_image(kept.to(torch.uint8).unsqueeze(0))
         return F.pil_to_tensor(self._crop(plane, [0]))[0].bool()
 
+    def importance(self, map: Tensor) -> Tensor:
+        """A map ``(H, W)`` of 0 or more in pixels of the picture as one in pixels of the model input (bilinear)."""
+        height, width = map.shape
+        resized = F.resize(plane_of(map), list(self.resized(height, width)), InterpolationMode.BILINEAR)
+        values: Tensor = F.pil_to_tensor(self._crop(resized, [0]))
+        return values[0]
+
     def keypoints(self, points: Keypoints, height: int, width: int) -> Keypoints:
         """Points on a picture of this size as points on the model input; those that are cut off are not visible."""
         resized = self.resized(height, width)
@@ -141,6 +148,11 @@ class Transform:
             image = F.pad(image, [*before, right - before[0], bottom - before[1]], fill=fill)
         cropped: Image.Image = F.crop(image, max(top, 0), max(left, 0), height, width)
         return cropped
+
+
+def plane_of(map: Tensor) -> Image.Image:
+    """A map ``(H, W)`` as a picture of one plane, for Pillow, which resizes it as it does the picture."""
+    return Image.fromarray(map.float().contiguous().numpy())
 
 
 def _cut(side: int, size: int) -> int:

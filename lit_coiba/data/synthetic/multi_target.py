@@ -63,11 +63,16 @@ class MultiTargetDataset(Dataset[Sample]):
 
     def batch(self, indices: Sequence[int]) -> Sample:
         """Many samples at once, stacked: images ``(B, 3, H, W)`` and targets ``(B, K)``."""
-        present = self._present(len(indices))
-        fits = compatible_classes(present, self._labels[list(indices)])
-        return self.dataset.batch(indices, present), soft_targets(fits)
+        present = self.present_in(indices)
+        return self.dataset.batch(indices, present), soft_targets(self.fits(indices, present))
 
-    def _present(self, samples: int) -> Tensor:
+    def fits(self, indices: Sequence[int], present: Tensor) -> Tensor:
+        """The classes that samples fit of which these parts are left: bool ``(B, 5)`` -> bool ``(B, K)``."""
+        return compatible_classes(present, self._labels[list(indices)])
+
+    def present_in(self, indices: Sequence[int]) -> Tensor:
+        """The parts that are left of some samples, drawn anew each time, bool ``(B, 5)``."""
+        samples = len(indices)
         count = torch.randint(1, len(PARTS), (samples,)) * (torch.rand(samples) < self.drop_probability)
         return _keep(torch.rand(samples, len(PARTS)), count)
 
@@ -110,9 +115,16 @@ class DroppedPartsDataset(Dataset[Sample]):
 
     def batch(self, indices: Sequence[int]) -> Sample:
         """Many samples at once, stacked: images ``(B, 3, H, W)`` and the classes that fit, ``(B, K)``."""
-        rows = list(indices)
-        present = self.present[rows]
-        return self.dataset.batch(rows, present), compatible_classes(present, self._labels[rows])
+        rows, present = list(indices), self.present_in(indices)
+        return self.dataset.batch(rows, present), self.fits(rows, present)
+
+    def fits(self, indices: Sequence[int], present: Tensor) -> Tensor:
+        """The classes that samples fit of which these parts are left: bool ``(B, 5)`` -> bool ``(B, K)``."""
+        return compatible_classes(present, self._labels[list(indices)])
+
+    def present_in(self, indices: Sequence[int]) -> Tensor:
+        """The parts that are left of some samples, bool ``(B, 5)``."""
+        return self.present[list(indices)]
 
 
 def multi_target_accuracy(logits: Tensor, fits: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class TestMultiTargetDataset:
 
     def test_as_many_parts_are_dropped_as_documented(self, dataset):
         torch.manual_seed(0)
-        present = MultiTargetDataset(dataset, drop_probability=0.55)._present(40_000)
+        present = MultiTargetDataset(dataset, drop_probability=0.55).present_in(range(40_000))
         share = torch.bincount(5 - present.sum(1), minlength=6) / 40_000
         torch.testing.assert_close(share, torch.tensor([0.45] + [0.55 / 4] * 4 + [0.0]), atol=0.01, rtol=0)
         dropped = (~present).float().mean(0)
