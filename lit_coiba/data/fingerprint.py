@@ -26,6 +26,7 @@ Noticing = Literal["time", "content"]
 
 ABSENT = "absent"  # version of a file that is not there
 _AT = "@"  # begins what says where an object is
+_MAP = "~"  # begins what says which importance map it has
 _DIGITS = 32  # of a hash
 
 
@@ -58,6 +59,11 @@ class Fingerprint:
         """The same where it also counts where the objects are."""
         regions = (_text(dataset.region_version(index)) for index in range(len(self.ids)))
         return replace(self, versions=[f"{version}|{_AT}{region}" for version, region in zip(self.versions, regions)])
+
+    def with_importance(self, dataset: ImageDataset) -> Fingerprint:
+        """The same where it also counts what people call important."""
+        maps = (_text(dataset.importance_version(index)) for index in range(len(self.ids)))
+        return replace(self, versions=[f"{version}|{_MAP}{map}" for version, map in zip(self.versions, maps)])
 
 
 def fingerprint_of(dataset: ImageDataset, noticing: Noticing = "time") -> Fingerprint:
@@ -106,6 +112,8 @@ def difference(old: str, new: str) -> str:
     before, now = next((a, b) for a, b in zip(ours, theirs) if not _same(a, b))
     if now.startswith(_AT):
         return "the place of its object is another one"
+    if now.startswith(_MAP):
+        return "its importance map is another one"
     if ABSENT in (before, now):
         return "its file was not there" if before == ABSENT else "its file is gone"
     sizes = [text.partition(":")[0] for text in (before, now)]

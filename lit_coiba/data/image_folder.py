@@ -9,11 +9,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 from lit_coiba.core.errors import InputError, warn
+from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.files.class_names import ClassNames
 from lit_coiba.data.files.file_dataset import FileDataset
 from lit_coiba.data.files.file_index import FileIndex, FolderIndex, PictureIndex, TableIndex
 from lit_coiba.data.files.image_file import image_size
+from lit_coiba.data.files.map_folder import map_folder
 from lit_coiba.data.files.splits import SPLITS, WHOLE
 from lit_coiba.data.files.value_range import small_range
 from lit_coiba.data.fingerprint import Noticing
@@ -55,13 +57,16 @@ class ImageFolder(BlockDataModule):
         label_pattern: Regular expression with one group that matches the class in the file's name.
         augment: Whether to train on random crops, mirrored at random.
         maximum: Value of white in files of more than 8 bits, such as 4095 for 12; None = 65535.
+        importance: Folder of maps of where people say the evidence is, under the paths of their images with another
+            ending, PNG, JPEG (gray levels) or NPY; or, in the place of such a file, a folder of its name with a map for
+            each participant. None = the boxes, 1 inside and 0 outside.
 
     Raises:
         InputError: A path does not exist, a pattern or a column is wrong, there are no images, or a label is unknown.
     """
 
     excluded_from_identity = BlockDataModule.excluded_from_identity | {
-        *("root", "csv", "columns", "split", "classes", "label_pattern", "augment")
+        *("root", "csv", "columns", "split", "classes", "label_pattern", "augment", "importance")
     }
 
     def __init__(
@@ -79,6 +84,7 @@ class ImageFolder(BlockDataModule):
         limit_order: LimitOrder = "spread",
         maximum: float | None = None,
         fingerprint: Noticing = "time",
+        importance: str | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, limit, limit_order, fingerprint)
         self.root = given_path(root, "root")
@@ -92,6 +98,8 @@ class ImageFolder(BlockDataModule):
         self._said: set[str] = set()
         self._table = given_path(csv, "csv") if csv is not None else None
         self._names_file = given_path(classes, "classes") if classes is not None else None
+        self.importance = importance
+        self._maps = map_folder(importance, self.root, csv is not None) if importance is not None else None
         self._picture = not os.path.isdir(self.root)
         if self._picture:
             self._check_picture()
@@ -107,7 +115,7 @@ class ImageFolder(BlockDataModule):
             InputError: There is no such split, no file in it, or a label is not known.
         """
         dataset = self._index.dataset(self._part(split))
-        dataset.maximum = self.maximum
+        dataset.maximum, dataset.importance_maps = self.maximum, self._maps
         self._check_labels(dataset)
         self._tell(dataset)
         return dataset
@@ -175,6 +183,9 @@ class ImageFolder(BlockDataModule):
         told = self._index.told
         if self.maximum is None and (dark := small_range(dataset.root, dataset.names)) is not None:
             told.append(dark)
+        if (maps := dataset.importance_maps) is not None and not any(name in maps for name in dataset.names):
+            first = printable(dataset.ids[0], 100)
+            told.append(f"importance: {self.importance} has no map of any of {len(dataset)} images, such as {first}")
         for sentence in told:
             if sentence not in self._said:
                 self._said.add(sentence)

@@ -15,6 +15,7 @@ from lit_coiba.core.printable import printable
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.files.boxes import AnyBox, covered, shown
 from lit_coiba.data.files.image_file import image_size, read_image
+from lit_coiba.data.files.map_folder import MapFolder
 from lit_coiba.data.once import Once
 
 
@@ -35,6 +36,7 @@ class FileDataset(ImageDataset):
         classes: Class names, in index order; empty = unknown.
         boxes: Boxes around the object by name; the region of a file is their union.
         maximum: Value of white in files of more than 8 bits; None = 65535.
+        importance_maps: Importance maps by name; None = the regions are weak ones.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class FileDataset(ImageDataset):
         classes: Sequence[str] = (),
         boxes: BoxTable | None = None,
         maximum: float | None = None,
+        importance_maps: MapFolder | None = None,
     ) -> None:
         rows = sorted((_id_of(name), name, label) for name, label in zip(names, labels, strict=True))
         self.root = root
@@ -54,7 +57,8 @@ class FileDataset(ImageDataset):
         self.classes = list(classes)
         self.boxes: BoxTable = {} if boxes is None else boxes
         self.maximum = maximum
-        self._clipped = Once()
+        self.importance_maps = importance_maps
+        self._clipped, self._flat = Once(), Once()
 
     def image(self, index: int) -> Image.Image:
         """The sample as an RGB image, turned as its EXIF orientation says.
@@ -87,6 +91,41 @@ class FileDataset(ImageDataset):
             )
         return mask
 
+    def importance(self, index: int) -> Tensor | None:
+        """The map of a file, or the mean of its participants', float32 ``(H, W)`` in pixels of `image`; None = unknown.
+
+        A map that is the same everywhere says nothing, which is told once. Where no maps are given it is the region.
+
+        Raises:
+            OSError: A map or the picture cannot be read, or they do not fit; the message says why.
+        """
+        if self.importance_maps is None:
+            return super().importance(index)
+        if (found := self._maps(index)) is None:
+            return None
+        mean = found[0].mean(0)
+        if bool((mean == mean[0, 0]).all()):
+            self._flat.warn(
+                "importance maps that are the same everywhere, all 0 say, do not tell what is important and count as no"
+                f" map, such as that of {printable(self.ids[index], 100)}"
+            )
+        return mean
+
+    def importances(self, index: int) -> Tensor | None:
+        """The maps of a file's participants, float32 ``(P, H, W)``; None where it has one map or none.
+
+        Raises:
+            OSError: As `importance`.
+        """
+        found = self._maps(index)
+        return found[0] if found is not None and found[1] else None
+
+    def _maps(self, index: int) -> tuple[Tensor, bool] | None:
+        name = self.names[index]
+        if self.importance_maps is None or name not in self.importance_maps:
+            return None
+        return self.importance_maps.maps(name, *image_size(self.root / name))
+
     def files(self, index: int) -> Sequence[Path]:
         """The file of the sample."""
         return (self.root / self.names[index],)
@@ -98,6 +137,14 @@ class FileDataset(ImageDataset):
         except (InputError, OSError) as error:
             return f"unreadable: {type(error).__name__}"
         return "" if boxes is None else ";".join(",".join(map(str, box)) for box in boxes)
+
+    def importance_version(self, index: int) -> str:
+        """Sizes and times of the files of its maps; where no maps are given, that of the region."""
+        return (
+            self.region_version(index)
+            if self.importance_maps is None
+            else self.importance_maps.version(self.names[index])
+        )
 
 
 def _id_of(name: str) -> str:

@@ -40,6 +40,7 @@ EXTENSIONS = tuple(sorted(ending for endings in _ENDINGS.values() for ending in 
 _BYTES_A_PIXEL = 16  # of a file, at most
 _PIXELS_A_BYTE, _LARGE = 4096, 32_000_000  # of a file with more pixels than cameras have, at most
 _MOST_DEEP = 1 << 30  # bytes of a PNG in color with 16 bits
+_GRAY = 2  # levels by which the colors of a gray pixel differ where it was stored as a color JPEG
 _ORIENTATION = 0x0112  # EXIF tag
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -99,6 +100,36 @@ def read_mask(path: Path) -> Tensor:
         orientation = _orientation(image)
         plane = image if image.mode in ("L", "P") else image.convert("L")
         return torch.from_numpy(np.array(plane.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else plane))
+
+
+def read_levels(path: Path) -> Tensor:
+    """The gray levels of a PNG or JPEG of 8 or 16 bits as shares of white, float32 ``(H, W)``, the right way up.
+
+    Raises:
+        OSError: As `read_image`, or it has colors or is transparent, which says nothing about an order of its pixels.
+    """
+    with _opened(path, whole=True, formats=("PNG", "JPEG")) as image:
+        orientation = _orientation(image)
+        white = 65535 if image.mode.startswith("I") else 255
+        if white == 65535 or image.mode == "L":
+            values = np.asarray(image)
+        elif "A" in image.mode or "transparency" in image.info:
+            raise ValueError("it is transparent in places: save its values as gray levels")
+        else:
+            colors = np.asarray(image.convert("RGB"))
+            values = colors[..., 0]
+            if (np.ptp(colors, axis=2) > _GRAY).any():
+                raise ValueError("it is in color, and colors have no order: save its values as gray levels")
+        turned = {
+            2: values[:, ::-1],
+            3: values[::-1, ::-1],
+            4: values[::-1],
+            5: values.T,
+            6: values.T[:, ::-1],
+            7: values.T[::-1, ::-1],
+            8: values.T[::-1],
+        }.get(orientation, values)
+        return torch.from_numpy(turned.astype(np.float32) / white)
 
 
 def largest_value(path: Path) -> int | None:
