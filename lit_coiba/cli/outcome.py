@@ -69,7 +69,7 @@ def _run(verb: Verb, args: list[str]) -> int:
         terminal.announce(LOADING)
         from lit_coiba.cli.pages import trainer_help
 
-        terminal.page(trainer_help.help_page(verb))
+        terminal.page(trainer_help.help_page(verb, args))
         return 0
     from lit_coiba.cli.parsing.quick_check import check_words
 

@@ -27,7 +27,9 @@ from lit_coiba.cli.parsing.expected_values import KeyArguments, check_values
 from lit_coiba.cli.parsing.listed_words import listed_words
 from lit_coiba.cli.parsing.messages import instantiation_error, parsing_message
 from lit_coiba.cli.parsing.metric_words import metrics_last, show_metric
+from lit_coiba.cli.parsing.module_choice import chosen_module
 from lit_coiba.cli.verb import TrainerVerb
+from lit_coiba.core.class_identity import class_identity
 from lit_coiba.core.errors import InputError
 from lit_coiba.data.image_folder import ImageFolder
 from lit_coiba.data.module import BlockDataModule
@@ -62,6 +64,7 @@ class TrainerCommand(LightningCLI):
 
     def __init__(self, verb: TrainerVerb, args: list[str]) -> None:
         self.verb = verb
+        args, self.module = chosen_module(verb, args)
         self._parameters = signature(getattr(Trainer, verb.name)).parameters
         self._arguments: list[str] = []  # of the Trainer's method
         self._listed: BlockDataModule | None = None
@@ -73,7 +76,7 @@ class TrainerCommand(LightningCLI):
             defaults |= {"logger": False, "enable_checkpointing": False}  # it leaves nothing but its own files
         with without_seed():
             super().__init__(
-                verb.module_class(),
+                self.module,
                 BlockDataModule,
                 subclass_mode_data=True,
                 trainer_class=Trainer,
@@ -161,7 +164,7 @@ class TrainerCommand(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build data, model and trainer."""
         with _one_sentence():
-            module = self.verb.module_class()
+            module = self.module
             self.config_init = self.parser.instantiate(self.config, instantiators=[(with_backbone, module, False)])
         listed = self._listed is not None  # and it has looked through its files already
         self.datamodule = self._listed if listed else self.config_init.get("data")
@@ -189,7 +192,7 @@ class TrainerCommand(LightningCLI):
 
     def _arguments_of_keys(self, classes: Mapping[str, str]) -> KeyArguments:
         """What keys stand for: arguments of the verb, of Lightning's Trainer, and of the classes that are chosen."""
-        module = self.verb.module_class()
+        module = self.module
         components: dict[str, Any] = {
             "": getattr(Trainer, self.verb.name),
             "trainer": LightningTrainer,
@@ -210,8 +213,8 @@ class TrainerCommand(LightningCLI):
         """What a config file would say that comes before those of the user."""
         model = dict(self.verb.defaults)
         if "ckpt_path" in self._parameters:
-            known = signature(self.verb.module_class()).parameters
-            saved = saved_arguments(args, self.verb.trains)
+            known = signature(self.module).parameters
+            saved = saved_arguments(args, self.verb.trains, self.module)
             self._saved = {name: value for name, value in saved.items() if name in known}
             model |= self._saved
         if not self.verb.trains:
@@ -232,9 +235,15 @@ class _SaveConfig(SaveConfigCallback):
             file.parent.mkdir(parents=True, exist_ok=True)
             with temporary_folder(file) as aside:
                 self.parser.save(self.config, aside / file.name, overwrite=True, multifile=False)
-                content = (aside / file.name).read_bytes()
+                content = _with_class((aside / file.name).read_bytes(), type(pl_module))
             with atomically(file) as out:
                 out.write(content)
+
+
+def _with_class(config: bytes, module: type) -> bytes:
+    """A saved configuration that names the class of its model, so that it trains the same again."""
+    name = class_identity(module)
+    return config.replace(b"\nmodel:\n", f"\nmodel:\n  class_path: {name}\n".encode(), 1)
 
 
 class _Training(Callback):

@@ -82,6 +82,7 @@ class TrainerVerb(Verb):
         defaults: Keys below ``model`` and their values where nothing else is said, as a config file writes them.
         trains: Whether logs, checkpoints and the configuration are kept.
         labelled: Whether the data give the number of classes.
+        derived: Whether ``--model CLASS`` may name a class that is derived from the module's.
         needs_data: Whether it is nothing without data; if not, only those that are asked for are built.
     """
 
@@ -93,6 +94,7 @@ class TrainerVerb(Verb):
     defaults: Mapping[str, Any] = field(default_factory=dict)
     trains: bool = False
     labelled: bool = False
+    derived: bool = False
     needs_data: bool = True
 
     def module_class(self) -> type[LightningModule]:

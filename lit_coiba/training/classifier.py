@@ -18,6 +18,7 @@ from lit_coiba.backbones.missing_parts import tell_missing_parts
 from lit_coiba.backbones.weight_values import check_values
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
+from lit_coiba.core.class_identity import class_identity
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.whole_signature import whole_signature
@@ -28,7 +29,7 @@ from lit_coiba.perturbation.baselines import Baseline
 from lit_coiba.training.checkpoint_file import fitting, read_checkpoint, rewritten
 from lit_coiba.training.feature_cache import CachedFeatures
 from lit_coiba.training.feature_file import Features
-from lit_coiba.training.hits import hits
+from lit_coiba.training.hits import accuracies, hits
 from lit_coiba.training.mixing import mixing
 from lit_coiba.training.named_classes import NamedClasses
 from lit_coiba.training.optimization import Kind, Schedule, check_recipe, checked_kinds, optimization
@@ -37,7 +38,7 @@ from lit_coiba.training.saved_arguments import rebuilt
 from lit_coiba.training.teacher import Teacher
 from lit_coiba.training.trained_part import TrainedPart, backbone_scales
 
-TOP = 5  # classes of the second accuracy
+CLASS = "lit_coiba.class"  # the key of a checkpoint that says which class it is of
 MODULES = ("self", "__class__", "backbone", "head", "teacher")  # all other arguments are plain values
 
 
@@ -187,6 +188,10 @@ class Classifier(LightningModule):
         """Refuse weights that are not plain finite numbers."""
         check_values(checkpoint["state_dict"], self.state_dict(), "checkpoint")
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say which class it is of."""
+        checkpoint[CLASS] = class_identity(type(self))
+
     def setup(self, stage: str) -> None:
         """Learn the names of the data's classes, or compare them; data of other classes are refused."""
         data = getattr(self.trainer, "datamodule", None)
@@ -288,10 +293,8 @@ class Classifier(LightningModule):
     def _loss(self, batch: Any, name: str) -> Tensor:
         targets = batch[1]
         logits, loss = self.outcome(batch, name)
-        measured = {f"{name}/loss": loss, f"{name}/accuracy": hits(logits, targets).float().mean()}
-        if name != "train" and logits.shape[1] > TOP:
-            measured[f"{name}/top{TOP}"] = hits(logits, targets, TOP).float().mean()
-        weighing = {"batch_size": len(targets), "sync_dist": name != "train"}  # means over batches, and over processes
+        measured = {f"{name}/loss": loss, **accuracies(name, logits, targets)}
+        weighing: dict[str, Any] = {"batch_size": len(targets), "sync_dist": name != "train"}  # of means
         self.log_dict(measured, prog_bar=True, add_dataloader_idx=False, **weighing)
         return loss
 

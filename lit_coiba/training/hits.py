@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from torch import Tensor
 
+TOP = 5  # classes of the second accuracy
+
+
+def accuracies(name: str, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """The accuracy, and in an evaluation of more than five classes that of the five most probable ones, by log names.
+
+    Args:
+        name: What stands before: ``train``, ``val`` or ``val/LOADER``, ``test`` likewise.
+        logits: ``(B, K)``.
+        targets: The truth, see `hits`.
+    """
+    found = {f"{name}/accuracy": hits(logits, targets).float().mean()}
+    if name != "train" and logits.shape[1] > TOP:
+        found[f"{name}/top{TOP}"] = hits(logits, targets, TOP).float().mean()
+    return found
+
 
 def hits(logits: Tensor, targets: Tensor, top: int = 1) -> Tensor:
     """Which predictions are right: ``(B, K)``, class indices ``(B,)`` or soft targets ``(B, K)`` -> bool ``(B,)``.

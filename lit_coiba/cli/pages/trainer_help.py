@@ -5,12 +5,14 @@ jsonargparse's own page lists every key of Lightning's Trainer, with paragraphs,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from inspect import signature
 
 from lit_coiba.attribution import CoIBA
 from lit_coiba.backbones import Backbone
 from lit_coiba.cli.pages.page import Page, parameters
 from lit_coiba.cli.parsing.classes import short_names
+from lit_coiba.cli.parsing.module_choice import chosen_module, list_of
 from lit_coiba.cli.trainer_command import LOADERS
 from lit_coiba.cli.verb import TrainerVerb
 from lit_coiba.core.method import AttributionMethod
@@ -70,11 +72,22 @@ _ANY_MODULE = """\
   --model.backbone.help my_package.Net     The arguments of a class"""
 
 
-def help_page(verb: TrainerVerb) -> str:
-    """The text of the page."""
+_CLASSES = """\
+  --model HarmonizedClassifier --model.weight 2       Another training, and one of its keys
+  VERB --model HarmonizedClassifier --help            All of its keys"""
+
+
+def help_page(verb: TrainerVerb, args: Sequence[str] = ()) -> str:
+    """The text of the page.
+
+    Args:
+        verb: The verb.
+        args: The words after it, which may name another class of the model.
+    """
+    _, module = chosen_module(verb, [word for word in args if word not in ("-h", "--help")])
     page = Page(f"{verb.name} [-c FILE ...] [--KEY VALUE ...]", f"{verb.summary[0].upper()}{verb.summary[1:]}.")
     page.section("examples", verb.examples)
-    method, module = getattr(Trainer, verb.name), verb.module_class()
+    method = getattr(Trainer, verb.name)
     keys, arguments = signature(method).parameters, signature(module).parameters
     ours = method.__module__.startswith("lit_coiba.")  # else its arguments but for these are Lightning's own
     own = parameters(method, skip=LOADERS | {"ckpt_path", "weights_only", "return_predictions"}) if ours else ()
@@ -87,7 +100,11 @@ def help_page(verb: TrainerVerb) -> str:
         set() if verb.listed is None else set(arguments) - set(verb.listed)
     )
     if set(arguments) - hidden:
-        page.keys(verb.section, parameters(module, "model", frozenset(hidden)))
+        by = "" if module is verb.module_class() else f" by {module.__name__}"
+        page.keys(f"{verb.section}{by}", parameters(module, "model", frozenset(hidden)))
+    if verb.derived and verb.trains:
+        _, *others = list_of(verb.module_class())
+        page.section(f"other trainings, --model CLASS: {', '.join(others)}", _CLASSES.replace("VERB", verb.name))
     if "method" in arguments:
         page.keys(_title("method", "model.method", AttributionMethod, CoIBA), parameters(CoIBA, "model.method"))
     if "visualizer" in arguments:

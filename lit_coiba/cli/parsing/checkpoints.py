@@ -6,37 +6,69 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
+from lit_coiba import training
 from lit_coiba.cli.parsing.named_classes import named_classes
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import described, printable
 from lit_coiba.files.regular import is_regular
 from lit_coiba.training.checkpoint_file import read_checkpoint
-from lit_coiba.training.classifier import Classifier
+from lit_coiba.training.classifier import CLASS, Classifier
 from lit_coiba.training.saved_arguments import config_arguments
 
 
-def saved_arguments(args: list[str], teaches: bool) -> dict[str, Any]:
+def saved_class(args: list[str]) -> str | None:
+    """The name of the class that the checkpoint of ``--ckpt_path`` is of; None where there is none, or it says none.
+
+    Raises:
+        InputError: The checkpoint does not exist or cannot be read.
+    """
+    path = _given(args)
+    name = None if path is None else read_checkpoint(path).get(CLASS)
+    return name if isinstance(name, str) and name.isidentifier() else None
+
+
+def saved_arguments(args: list[str], teaches: bool, module: type = Classifier) -> dict[str, Any]:
     """The model's arguments in the checkpoint of ``--ckpt_path``, so that they need not be given again.
 
     Args:
         args: The words after the verb.
         teaches: Whether the verb needs the teacher.
+        module: Class of the classifier; what another one's checkpoint has beside these arguments is left out.
 
     Raises:
         InputError: The checkpoint does not exist, cannot be read, or asks for what no checkpoint of ours asks for.
     """
-    given = [word.partition("=") for word in args]
-    names = [name or following for (key, _, name), following in zip(given, [*args[1:], ""]) if key == "--ckpt_path"]
-    if not names or names[-1] in ("last", "best", "hpc"):
+    path = _given(args)
+    if path is None:
         return {}
-    path = names[-1]
-    if not is_regular(path) and not path.startswith("~"):
-        raise InputError(f"--ckpt_path {printable(path, 200)} does not exist: give the path of a Lightning checkpoint")
     told = read_checkpoint(path).get("hyper_parameters")
     if not told:
         return {}
-    keys = {key.removeprefix("--") for key, _, _ in given}
-    return config_arguments(told, signature(Classifier).parameters, path, named_classes(args), teaches, keys)
+    keys = {word.partition("=")[0].removeprefix("--") for word in args}
+    ours = {
+        name
+        for kind in (Classifier, *(getattr(training, name) for name in dir(training)))
+        for name in signature(kind).parameters
+    }
+    known = set(signature(module).parameters)
+    told = {name: value for name, value in told.items() if name in known or name not in ours}
+    return config_arguments(told, known, path, named_classes(args), teaches, keys)
+
+
+def _given(args: list[str]) -> str | None:
+    """The file of ``--ckpt_path``; None where there is none, or it is a word of Lightning's.
+
+    Raises:
+        InputError: It does not exist.
+    """
+    given = [word.partition("=") for word in args]
+    names = [name or following for (key, _, name), following in zip(given, [*args[1:], ""]) if key == "--ckpt_path"]
+    if not names or names[-1] in ("last", "best", "hpc"):
+        return None
+    path = names[-1]
+    if not is_regular(path) and not path.startswith("~"):
+        raise InputError(f"--ckpt_path {printable(path, 200)} does not exist: give the path of a Lightning checkpoint")
+    return path
 
 
 def told_otherwise(saved: Mapping[str, Any], model: Any) -> list[str]:

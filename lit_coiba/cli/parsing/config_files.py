@@ -35,6 +35,7 @@ class Config(NamedTuple):
 
     name: str
     content: dict[str, Any]
+    module: str | None = None  # class of the model, where it says one
 
     def find(self, key: str) -> Any:
         """What this says about a dotted key, with or without ``init_args`` in it; None if nothing."""
@@ -93,6 +94,34 @@ def mentions(args: list[str], section: str) -> bool:
     )
 
 
+def asked_module(args: list[str]) -> tuple[list[str], str | None]:
+    """The words without ``--model CLASS``, and the class of the model that these or a config file ask for, the last.
+
+    Args:
+        args: The words after the verb.
+
+    Raises:
+        InputError: A file does not exist or is no YAML mapping.
+    """
+    kept: list[str] = []
+    found: str | None = None
+    words = iter(args)
+    for word in words:
+        option, given, name = word.partition("=")
+        if option == "--model":
+            found = name if given else next(words, "")
+            if not _CLASS.fullmatch(found):
+                raise InputError(
+                    f"--model {printable(found, 100)} is no class: give its name, such as HarmonizedClassifier"
+                )
+            continue
+        kept.append(word)
+        if option in _OPTIONS:
+            kept += [] if given else [following := next(words, "")]
+            found = _read(name if given else following).module or found
+    return kept, found
+
+
 def _pieces(args: list[str], defaults: dict[str, Any]) -> list[str | Config]:
     """The words, and in the place of ``-c`` and its file what the file says."""
     pieces: list[str | Config] = [Config("the defaults", deepcopy(defaults))]
@@ -139,7 +168,20 @@ def _read(name: str) -> Config:
         if not isinstance(content.get(section) or {}, dict):
             shown = described(content[section])
             raise InputError(f"{section} in {source} is {shown}, but must be a mapping of keys to values")
-    return Config(name, {key: value for key, value in content.items() if value is not None or key not in _SECTIONS})
+    content = {key: value for key, value in content.items() if value is not None or key not in _SECTIONS}
+    return Config(name, content, _class_taken(content, source))
+
+
+def _class_taken(content: dict[str, Any], source: str) -> str | None:
+    """The class that ``model`` names, which is taken out of it; its arguments may stand beside it or below it."""
+    model = content.get("model") or {}
+    if "class_path" not in model:
+        return None
+    name, below = model.pop("class_path"), model.pop("init_args", {})
+    if not isinstance(name, str) or not isinstance(below, dict):
+        raise InputError(f"model in {source} has the class_path {described(name)}: give the name of a class")
+    content["model"] = {**below, **model}
+    return name
 
 
 def _text(name: str, source: str) -> str:

@@ -29,6 +29,7 @@ FIT = TrainerVerb(
     summary="train or fine-tune a classifier on any timm backbone, also with an interpretable head",
     position=90,
     module="lit_coiba.training.classifier.Classifier",
+    derived=True,
     section="training",
     unused_data=("split", "limit", "limit_order"),
     trains=True,

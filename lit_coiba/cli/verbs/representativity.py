@@ -26,6 +26,7 @@ REPRESENTATIVITY = TrainerVerb(
     summary="train models on folds of a dataset, explain by each, and compare the maps: MeGe and ReCo",
     position=57,
     module="lit_coiba.training.classifier.Classifier",
+    derived=True,
     section="training",
     unused_data=("split", "limit", "limit_order"),
     trains=True,

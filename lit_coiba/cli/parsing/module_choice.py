@@ -1,0 +1,66 @@
+"""``--model CLASS``: which LightningModule a verb trains or runs, where there are several of a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from lightning import LightningModule
+
+from lit_coiba import training
+from lit_coiba.cli.parsing.checkpoints import saved_class
+from lit_coiba.cli.parsing.config_files import asked_module
+from lit_coiba.cli.verb import TrainerVerb
+from lit_coiba.core.errors import InputError
+from lit_coiba.core.near_names import did_you_mean
+from lit_coiba.core.printable import printable
+
+
+def chosen_module(verb: TrainerVerb, args: list[str]) -> tuple[list[str], type[LightningModule]]:
+    """The words without ``--model CLASS``, and the class of the verb's LightningModule.
+
+    It is the one that a word names, else the last one that a config file does, else that of the checkpoint, if it is
+    ours, else the verb's own.
+
+    Args:
+        verb: The verb.
+        args: The words after it.
+
+    Raises:
+        InputError: There is no such class, or it is of another kind.
+    """
+    own = verb.module_class()
+    if not verb.derived:
+        return args, own
+    args, name = asked_module(args)
+    if name is None:
+        name = saved_class(args)
+        saved = None if name is None else getattr(training, name, None)
+        return args, saved if isinstance(saved, type) and issubclass(saved, own) else own
+    found = _imported(name, list_of(own))
+    if not issubclass(found, own):
+        raise InputError(
+            f"--model {name} is no {own.__name__}: give {' or '.join(list_of(own))}, or a class of that kind"
+        )
+    return args, found
+
+
+def list_of(own: type) -> list[str]:
+    """Names of our classes of a kind, the plain one first."""
+    derived = [name for name in dir(training) if name != own.__name__]
+    return [own.__name__, *derived]
+
+
+def _imported(name: str, known: Sequence[str]) -> type[LightningModule]:
+    module, _, last = name.rpartition(".")
+    if not module:
+        found = getattr(training, name, None)
+    else:
+        try:
+            found = getattr(import_module(module), last, None)
+        except ImportError as error:
+            raise InputError(f"--model {printable(name, 100)} cannot be imported ({error})") from error
+    if not isinstance(found, type) or not issubclass(found, LightningModule):
+        otherwise = f": choose {', '.join(known)}, or give a class of your own as module.Class"
+        raise InputError(f"--model: class {printable(name, 100)} does not exist{did_you_mean(name, known, otherwise)}")
+    return found
