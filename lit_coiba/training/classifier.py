@@ -115,8 +115,7 @@ class Classifier(LightningModule):
         refuse_one_logit(self.backbone.num_classes, "its cross-entropy teaches nothing: the probability is")
         self.frozen, self.trained_layers = frozen, trained_layers
         self.lr, self.backbone_lr, self.layer_decay = lr, backbone_lr, layer_decay
-        self.weight_decay, self.warmup = weight_decay, warmup
-        self.label_smoothing = label_smoothing
+        self.weight_decay, self.warmup, self.label_smoothing = weight_decay, warmup, label_smoothing
         check_recipe(lr, backbone_lr, layer_decay, weight_decay, warmup=warmup, label_smoothing=label_smoothing)
         self.optimizer, self.schedule = checked_kinds(optimizer, schedule)
         self.removing = removing(remove_cell, removed_grid, remove_pixels, removed_baseline)
@@ -238,8 +237,7 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Log loss and accuracy, and the accuracy without what is removed in training."""
-        name, batch = self._named("val", dataloader_idx), self._classes.batch(batch)
-        self._loss(batch, name)
+        self._loss(batch := self._classes.batch(batch), name := self._named("val", dataloader_idx))
         if self.removing is not None:
             shown, targets = lacking(batch, self.removing.always(), self.backbone, batch_idx)
             right = hits(self(shown).float(), targets).float().mean()
@@ -259,10 +257,9 @@ class Classifier(LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
             raise InputError("the learning rate falls until the last step: set trainer.max_epochs or trainer.max_steps")
-        still = self.frozen and not self.trained_layers
-        scales = {} if still else backbone_scales(self.backbone, self.lr, self.backbone_lr, self.layer_decay)
-        recipe = self.lr, self.weight_decay, scales, int(steps), self.warmup
-        return optimization(self, self.optimizer, self.schedule, *recipe)  # type: ignore[return-value]
+        scales = backbone_scales(self.backbone, self.lr, self.backbone_lr, self.layer_decay)
+        recipe = self.optimizer, self.schedule, self.lr, self.weight_decay, scales, int(steps), self.warmup
+        return optimization(self, *recipe)  # type: ignore[return-value]
 
     def logits(self, batch: Any) -> Tensor:
         """Logits ``(B, K)`` of a batch of images or features, in float32 at least."""

@@ -1,9 +1,10 @@
-"""What arguments mean, read from docstrings."""
+"""What arguments mean, read from docstrings, and their types."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from inspect import Parameter, signature
+from typing import Any, get_type_hints
 
 from docstring_parser import parse
 
@@ -34,3 +35,19 @@ def argument_texts(component: Callable[..., Any]) -> dict[str, str]:
     sources = reversed(component.__mro__) if isinstance(component, type) else [component]
     documented = [param for source in sources for param in parse(source.__doc__ or "").params]
     return {param.arg_name: " ".join(param.description.split()) for param in documented if param.description}
+
+
+def argument_types(component: Callable[..., Any]) -> dict[str, Any]:
+    """The type of each argument; a class that takes ``**name`` hands the rest on to its base.
+
+    Raises:
+        NameError: An annotation cannot be read.
+    """
+    if not isinstance(component, type):
+        return get_type_hints(component)
+    found: dict[str, Any] = {}
+    for constructor in [vars(kind)["__init__"] for kind in component.__mro__ if "__init__" in vars(kind)]:
+        found = get_type_hints(constructor) | found
+        if all(one.kind is not Parameter.VAR_KEYWORD for one in signature(constructor).parameters.values()):
+            break
+    return found

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from inspect import Parameter, signature
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
-from lit_coiba.cli.pages.docstrings import argument_texts
+from lit_coiba.cli.pages.docstrings import argument_texts, argument_types
 
 _COLUMN = 34  # where explanations begin
 _WIDEST, _NARROWEST = 120, 20
@@ -56,7 +56,7 @@ def parameters(
 ) -> Iterator[tuple[str, str]]:
     """The parameters of a function or class but those in `skip`: the key, and its docstring, type and default."""
     texts = argument_texts(component)
-    types = get_type_hints(getattr(component, "__init__") if isinstance(component, type) else component)  # noqa: B009
+    types = argument_types(component)
     for name, parameter in signature(component).parameters.items():
         if name not in skip | {"self"}:
             meaning = re.sub(r"\bNone\b", "null", texts.get(name, "").replace("`", ""))  # as one writes it in YAML

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import Parameter, signature
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
-from lit_coiba.cli.pages.docstrings import argument_texts
+from lit_coiba.cli.pages.docstrings import argument_texts, argument_types
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
 
@@ -42,8 +42,7 @@ class KeyArguments:
             return None
         hints: dict[str, Any] = {}
         with suppress(Exception):  # of the user's own class: names that are there for a type checker only
-            for made_by in _constructors(component):
-                hints |= get_type_hints(made_by)
+            hints = argument_types(component)
         if name not in hints:
             return None
         wanted = expectation(hints[name])
@@ -74,13 +73,6 @@ class KeyArguments:
         component = self.components.get(prefix)
         known = component is not None and name in signature(component).parameters
         return (component if known else None), name
-
-
-def _constructors(component: Callable[..., Any]) -> list[Callable[..., Any]]:
-    """What takes the arguments of a function or a class, its own last: it may hand some on to its bases."""
-    if not isinstance(component, type):
-        return [component]
-    return [vars(kind)["__init__"] for kind in reversed(component.__mro__[:-1]) if "__init__" in vars(kind)]
 
 
 def expectation(hint: Any) -> str:
