@@ -18,6 +18,7 @@ from lit_coiba.core.method import AttributionMethod
 from lit_coiba.core.old_names import current_identity
 from lit_coiba.core.targets import Targets
 from lit_coiba.data.dataset import ImageDataset
+from lit_coiba.data.mapped import check_importance
 from lit_coiba.data.subset import limited
 from lit_coiba.data.transforms import Transform
 from lit_coiba.modules.scorer import Keys, Source
@@ -169,6 +170,25 @@ class DatasetRegions:
         """Mask ``(H, W)`` of what is no evidence, but of use to a model, bool; None = unknown."""
         mask = self.dataset.suppressor(self._places[sample])
         return None if mask is None else self.transform.region(mask)
+
+    def importance(self, sample: str) -> Tensor | None:
+        """Where people say the evidence is, float32 ``(H, W)``; None = unknown, or the same everywhere.
+
+        Raises:
+            InputError: The map has values that are none.
+            OSError: A file cannot be read, or its map does not fit its image; the message says why.
+        """
+        map = self.dataset.importance(self._places[sample])
+        if map is None:
+            return None
+        check_importance(map, *map.shape)
+        shown = self.transform.importance(map)
+        return None if bool((shown == shown[0, 0]).all()) else shown
+
+    @property
+    def mapped(self) -> bool:
+        """Whether people have said of some image where the evidence is."""
+        return any(self.dataset.importance_version(index) for index in range(len(self.dataset)))
 
     @property
     def known(self) -> bool:

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from lit_coiba.core.lazy import lazily
 
 if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazily`
+    from lit_coiba.metrics.alignment.alignment import Alignment as Alignment
+    from lit_coiba.metrics.alignment.human_alignment import HumanAlignment as HumanAlignment
+    from lit_coiba.metrics.alignment.marked_reliance import MarkedReliance as MarkedReliance
+    from lit_coiba.metrics.alignment.top_overlap import TopOverlap as TopOverlap
     from lit_coiba.metrics.batch import ScoredBatch as ScoredBatch
     from lit_coiba.metrics.card import MetricCard as MetricCard
     from lit_coiba.metrics.complexity.arcc import ARCC as ARCC
@@ -70,6 +74,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
 __getattr__, __dir__ = lazily(
     __name__,
     {
+        "Alignment": "lit_coiba.metrics.alignment.alignment",
         "Faithfulness": "lit_coiba.metrics.faithfulness.faithfulness",
         "Localisation": "lit_coiba.metrics.localisation.localisation",
         "Metric": "lit_coiba.metrics.metric",

@@ -55,6 +55,7 @@ class ScoredBatch:
     ids: tuple[str, ...]  # R sample ids
     regions: Tensor | None = None  # (R, H, W) bool: where the objects are; empty where that is not known
     suppressors: Tensor | None = None  # (R, H, W) bool: what is no evidence, but of use to a model; empty = not known
+    importances: Tensor | None = None  # (R, H, W): where people say the evidence is, not smoothed; NaN = not known
     method: Explain | None = None  # what made the maps, for metrics that explain again
     shared: Shared = field(default_factory=Shared)  # what other metrics and other maps of the same rows have computed
 

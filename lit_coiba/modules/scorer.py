@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -25,6 +25,16 @@ from lit_coiba.metrics.shared import Shared
 from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.store import BlockRecord
 from lit_coiba.store.records import Records
+
+# Field of a batch -> what metrics of it need, where it comes from, and what is undefined without it.
+_PLACES = {
+    "regions": (
+        "boxes or masks of the objects",
+        "--data.csv with x_min, y_min, x_max, y_max",
+        "a known object",
+    ),
+    "importances": ("importance maps of people", "--data.importance DIR", "such a map"),
+}
 
 Keys = dict[str, list[int]]  # sample id -> classes that it is explained for
 
@@ -64,6 +74,21 @@ class Regions(Protocol):
 
     def suppressor(self, sample: str) -> Tensor | None:
         """What is no evidence, but of use to a model: a mask as of the object; None = unknown."""
+
+    @property
+    def mapped(self) -> bool:
+        """Whether people have said of some sample where the evidence is."""
+
+    def importance(self, sample: str) -> Tensor | None:
+        """Where people say the evidence is, float32 ``(H, W)``, at the model's input; None = unknown."""
+
+
+class Where(NamedTuple):
+    """What is known of places in one sample, as the fields of `ScoredBatch`; None = unknown."""
+
+    region: Tensor | None = None
+    suppressor: Tensor | None = None
+    importance: Tensor | None = None
 
 
 class Scorer(BlockModule):
@@ -128,23 +153,21 @@ class Scorer(BlockModule):
         """
         for metric in self.metrics.values():
             metric.check(self.preprocessing.size)
-        blind = [name for name, metric in self.metrics.items() if "regions" in metric.needs]
-        if not blind or not self.chosen or regions.known:
-            return
-        what = f"metrics: {listed(blind)} need boxes or masks of the objects, and no image has any"
-        if len(blind) == len(self.metrics):
-            raise InputError(
-                f"{what}: give them with the data, such as --data.csv with x_min, y_min, x_max, y_max, or choose other"
-                " metrics"
-            )
-        warn(f"{what}: these metrics are undefined for all images without a known object")
+        for field, (need, remedy, without) in _PLACES.items():
+            blind = [name for name, metric in self.metrics.items() if field in metric.needs]
+            if not blind or not self.chosen or (regions.known if field == "regions" else regions.mapped):
+                continue
+            what = f"metrics: {listed(blind)} need {need}, and no image has any"
+            if len(blind) == len(self.metrics):
+                raise InputError(f"{what}: give them with the data, such as {remedy}, or choose other metrics")
+            warn(f"{what}: these metrics are undefined for all images without {without}")
 
     def predict_step(self, batch: Batch) -> Records:
         """Scores of one block by every source that lacks it: a number per metric in the place of extras, and no map.
 
         All sources have the same rows, so what does not depend on a map is computed once for all of them.
         """
-        batch, regions = self._located(batch)
+        batch, places = self._located(batch)
         rows = self._rows(batch)
         ids = [batch.ids[i] for i in rows.image.tolist()]
         labels = batch.labels.to(rows.image.device)[rows.image].cpu()
@@ -156,7 +179,12 @@ class Scorer(BlockModule):
             with torch.no_grad():
                 clean = shared.get(clean_key(self.network), lambda: self.network(images))
                 probabilities = clean.float().softmax(-1).gather(1, rows.index[:, None])[:, 0].cpu()
-        where = _stacked(ids, regions, images), _stacked(ids, self._suppressors(ids), images)
+        found = [places[name] for name in ids]
+        where = (
+            _stacked([one.region for one in found], images),
+            _stacked([one.suppressor for one in found], images),
+            _stacked([one.importance for one in found], images, torch.nan),
+        )
         records = {}
         for name in names:
             source = self.sources[name]
@@ -189,22 +217,17 @@ class Scorer(BlockModule):
         image, index = torch.tensor(pairs, dtype=torch.long, device=batch.images.device).reshape(-1, 2).unbind(1)
         return class_rows(index.contiguous(), self.network.num_classes, image.contiguous())
 
-    def _suppressors(self, ids: Sequence[str]) -> dict[str, Tensor | None]:
-        """Where the suppressors of samples are, if a metric asks for it."""
-        asked = any("suppressors" in metric.needs for metric in self.metrics.values())
-        return {name: self.regions.suppressor(name) if asked else None for name in ids}
-
     def _targets(self, sample: str) -> list[int]:
         """Classes that a sample is scored for, the same in all sources."""
         return next(iter(self.sources.values())).targets(sample)
 
-    def _located(self, batch: Batch) -> tuple[Batch, dict[str, Tensor | None]]:
-        """Where the objects of a block are, and the block with images as failures whose annotation makes no sense."""
-        found: dict[str, Tensor | None] = {}
+    def _located(self, batch: Batch) -> tuple[Batch, dict[str, Where]]:
+        """What is known of places in a block, and the block with images as failures whose annotation makes no sense."""
+        found: dict[str, Where] = {}
         failures = list(batch.failures)
         for name in batch.ids:
             try:
-                found[name] = self.regions.of(name) if self._targets(name) else None
+                found[name] = self._places(name) if self._targets(name) else Where()
             except Exception as error:  # noqa: PERF203 - whatever a user's dataset raises, each has its own reason
                 failures.append(Failure.of(name, error))
         kept = [i for i, name in enumerate(batch.ids) if name in found]
@@ -213,14 +236,25 @@ class Scorer(BlockModule):
             batch = Batch(batch.images[kept], ids, batch.labels[kept], batch.block, tuple(failures))
         return batch, found
 
+    def _places(self, sample: str) -> Where:
+        """Where the object is, and what else a metric asks for."""
+        asked = {name for metric in self.metrics.values() for name in metric.needs}
+        return Where(
+            self.regions.of(sample),
+            self.regions.suppressor(sample) if "suppressors" in asked else None,
+            self.regions.importance(sample) if "importances" in asked else None,
+        )
 
-def _stacked(ids: list[str], regions: Mapping[str, Tensor | None], images: Tensor) -> Tensor | None:
-    """Masks ``(R, H, W)``, an empty one where it is not known, which the metrics leave out; None = all unknown."""
-    found = [regions[name] for name in ids]
-    if all(region is None for region in found):
+
+def _stacked(found: Sequence[Tensor | None], images: Tensor, unknown: float = False) -> Tensor | None:
+    """Masks or maps ``(R, H, W)``, `unknown` everywhere where one is not known; None = all unknown.
+
+    An empty mask and a map of NaN are what the metrics leave out.
+    """
+    if all(one is None for one in found):
         return None
-    nothing = torch.zeros(images.shape[-2:], dtype=torch.bool)
-    return torch.stack([nothing if region is None else region.bool() for region in found]).to(images.device)
+    nothing = torch.full(images.shape[-2:], unknown)
+    return torch.stack([nothing if one is None else one.to(nothing.dtype) for one in found]).to(images.device)
 
 
 def _details(metric: Metric, batch: ScoredBatch) -> dict[str, Tensor]:

@@ -117,6 +117,8 @@ def benchmark(
     model.check_metrics(regions)
     if any("regions" in metric.needs for metric in model.metrics.values()) or oracle is not None:
         now = run.on_rank_zero(lambda: now.with_regions(run.images))
+    if any("importances" in metric.needs for metric in model.metrics.values()):
+        now = run.on_rank_zero(lambda: now.with_importance(run.images))
     run.on_rank_zero(lambda: claim_folder(output, "output", VERB, _known))
     asked = sum(map(len, keys.values()))
     scored = _score(run, sources, output, keys, now, shard, if_changed)

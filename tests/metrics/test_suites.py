@@ -64,7 +64,7 @@ def test_files_that_are_refused(tmp_path, text, sentence):
     ("name", "sentence"),
     [
         ("quik", "suite quik does not exist: did you mean quick?"),
-        ("unheard", "suite unheard does not exist: give cells, faithfulness"),
+        ("unheard", "suite unheard does not exist: give alignment, cells"),
         ("quick+", "does not exist"),
         ("none.yaml", "none.yaml"),
     ],

@@ -164,8 +164,9 @@ def configs_of(folder: str, chosen: Callable[[Any], Iterator[str]]) -> dict[str,
     """
     found: dict[str, list[str]] = {}
     for file in sorted(resource(folder).glob("*.yaml")):
-        for path in chosen(yaml.safe_load(file.read_text(encoding="utf-8"))):
-            found.setdefault(path.rpartition(".")[2], []).append(f"{folder}/{file.name}")
+        paths = chosen(yaml.safe_load(file.read_text(encoding="utf-8")))
+        for name in dict.fromkeys(path.rpartition(".")[2] for path in paths):
+            found.setdefault(name, []).append(f"{folder}/{file.name}")
     return found
 
 

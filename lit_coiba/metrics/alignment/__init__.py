@@ -1,0 +1,1 @@
+"""Do maps, and models, agree with where people say the evidence is?"""
