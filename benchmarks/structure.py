@@ -16,7 +16,18 @@ PACKAGE = Path(__file__).parents[1] / "lit_coiba"
 
 # What stands further on may import what stands before it, and nothing else of the package.
 ORDER = [
-    *("__version__", "resources", "functional", "core", "files", "heads", "backbones", "propagation", "bounds"),
+    *(
+        "__version__",
+        "resources",
+        "functional",
+        "core",
+        "files",
+        "heads",
+        "lipschitz",
+        "backbones",
+        "propagation",
+        "bounds",
+    ),
     *("perturbation", "data", "store", "losses", "bottlenecks", "metrics", "prototypes", "attribution", "concepts"),
     *("feature_visualization", "pictures", "modules", "training", "callbacks", "benchmark", "trainer"),
     *("explorer", "app", "demo", "cli", "__main__"),

@@ -21,6 +21,8 @@ ONLY_IN = {
     "zennit": {"attribution"},
     "sklearn": {"concepts"},
     "gradio": {"app"},
+    "orthogonium": {"lipschitz"},
+    "deel": {"lipschitz"},
 }
 FUNCTIONAL = {"torch"} | sys.stdlib_module_names
 

@@ -19,6 +19,8 @@ from timm.models.swin_transformer_v2 import SwinTransformerV2, SwinTransformerV2
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from lit_coiba.lipschitz.network import LipschitzCNN
+
 _VIT = ("patch_embed", "_pos_embed", "patch_drop", "norm_pre", "blocks", "norm", "forward_head")
 _SWIN = ("patch_embed", "layers", "norm", "forward_head")
 _STAGE = ("downsample", "blocks")
@@ -35,6 +37,7 @@ STEPS: dict[type[nn.Module], tuple[str, ...]] = {
     ResNet: ("conv1", "bn1", "act1", "maxpool", "layer1", "layer2", "layer3", "layer4", "forward_head"),
     EfficientNet: ("conv_stem", "bn1", "blocks", "conv_head", "bn2", "forward_head"),
     MobileNetV3: ("conv_stem", "bn1", "blocks", "forward_head"),
+    LipschitzCNN: ("stages", "forward_head"),
 }
 
 

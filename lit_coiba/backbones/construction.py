@@ -11,6 +11,7 @@ import timm
 from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
 from torch import nn
 
+from lit_coiba.backbones import lipschitz_cnn  # noqa: F401 - registered with timm
 from lit_coiba.backbones.random_weights import mark_random
 from lit_coiba.backbones.wrappers import not_a_name
 from lit_coiba.core.errors import InputError

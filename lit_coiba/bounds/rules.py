@@ -72,6 +72,8 @@ def of_module(module: Any, dtype: torch.dtype) -> list[Operation] | None:
     if kind is nn.Linear or (isinstance(module, nn.Linear) and kind.__name__ == "Linear"):  # timm has its own
         return [Linear(module, dtype)]
     if isinstance(module, nn.Conv2d) and (kind is nn.Conv2d or kind.__name__ == kinds.SAME_CONVOLUTION):
+        if module.padding_mode == "circular":
+            return _circular(module, dtype)
         zeros = module.padding_mode == "zeros"
         return [Convolution(module, dtype, kind.__name__ == kinds.SAME_CONVOLUTION)] if zeros else None
     if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
@@ -125,6 +127,13 @@ def of_call(function: Any, args: Sequence[Any], kwargs: dict[str, Any], variable
     if function in FLATTENINGS and (rest or [kwargs.get("start_dim")])[0] == 1 and len(rest) < 2:
         return Averaging(lambda z: z.flatten(1)), inputs
     return None
+
+
+def _circular(module: nn.Conv2d, dtype: torch.dtype) -> list[Operation]:
+    """The pixels of the opposite borders around the image, then the convolution without padding."""
+    around, convolution = module._reversed_padding_repeated_twice, Convolution(module, dtype, False)
+    convolution.padding = (0, 0)
+    return [Averaging(lambda z: F.pad(z, around, mode="circular")), convolution]
 
 
 def _chained(before: list[Operation], modules: list[Any], dtype: torch.dtype) -> list[Operation] | None:
