@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -54,55 +55,44 @@ class DoubleBackward:
 
 def _failure(backbone: Backbone, context: Any) -> str | None:
     """What torch says where the gradient of noise has no gradient with respect to the weights; None = it has."""
-    weights = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
-    kind = like(backbone)
-    with _as_in_training(backbone), context():
-        images = torch.randn(2, 3, *backbone.preprocessing.size, device=kind.device, dtype=kind.dtype)
-        logits = backbone(images.requires_grad_())
-        return _undifferentiable(logits, images, weights)
+    own, kind = (
+        deepcopy(backbone),
+        like(backbone),
+    )  # gradients and running statistics of a copy, whatever hooks there are
+    with kept_randomness(), torch.enable_grad(), context():
+        images = torch.randn(2, 3, *own.preprocessing.size, device=kind.device, dtype=kind.dtype)
+        return _undifferentiable(own(images.requires_grad_()), images)
 
 
-def _undifferentiable(out: Tensor, images: Tensor, weights: list[nn.Parameter]) -> str | None:
+def _undifferentiable(out: Tensor, images: Tensor) -> str | None:
     try:
         direction = torch.linspace(-1, 1, out.numel(), device=out.device, dtype=out.dtype).view_as(out)
-        (gradient,) = torch.autograd.grad((out * direction).sum(), images, create_graph=True)
+        shown = (out * direction.requires_grad_()).sum()
+        (gradient,) = torch.autograd.grad(shown, images, create_graph=True)
         if gradient.requires_grad:  # else it is the same whatever the weights
-            torch.autograd.grad(gradient.square().sum(), [images, *weights], allow_unused=True)
+            gradient.square().sum().backward()  # all of the graph: errors that stand in the place of a branch too
     except RuntimeError as error:
         return str(error).splitlines()[0]
     return None
 
 
-@contextmanager
-def _as_in_training(backbone: Backbone) -> Iterator[None]:
-    """Buffers, such as running statistics, and random states are given back."""
-    before = {name: buffer.clone() for name, buffer in backbone.named_buffers()}
-    with kept_randomness(), torch.enable_grad():
-        try:
-            yield
-        finally:
-            for name, buffer in backbone.named_buffers():
-                buffer.data.copy_(before[name])
-
-
 def _culprit(backbone: Backbone) -> str:
     """The innermost layer that has no second derivative by itself, for a sentence."""
-    seen: dict[str, tuple[Tensor, ...]] = {}
-    kind = like(backbone)
+    own, kind = deepcopy(backbone), like(backbone)
+    seen: dict[str, Tensor] = {}
 
     def keep(name: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if len(inputs) == 1 and isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
-            seen.setdefault(name, inputs)
+            seen.setdefault(name, inputs[0].detach().clone())
 
-    with ExitStack() as hooks, _as_in_training(backbone), torch.no_grad():
-        for name, module in backbone.model.named_modules():
-            hooks.callback(module.register_forward_pre_hook(partial(keep, name)).remove)
-        backbone(torch.randn(2, 3, *backbone.preprocessing.size, device=kind.device, dtype=kind.dtype))
-    with _as_in_training(backbone), sdpa_kernel([SDPBackend.MATH]):
-        for name in sorted(seen, key=lambda name: -name.count(".")):
-            module, given = backbone.model.get_submodule(name), seen[name][0].detach().clone().requires_grad_()
+    for name, module in own.model.named_modules():
+        module.register_forward_pre_hook(partial(keep, name))
+    with kept_randomness(), torch.enable_grad(), sdpa_kernel([SDPBackend.MATH]):
+        with torch.no_grad():
+            own(torch.randn(2, 3, *own.preprocessing.size, device=kind.device, dtype=kind.dtype))
+        for name in sorted(filter(None, seen), key=lambda name: -name.count(".")):
+            module, given = own.model.get_submodule(name), seen[name].requires_grad_()
             out = module(given * 1)  # which a layer may write into
-            own = [parameter for parameter in module.parameters() if parameter.requires_grad]
-            if name and isinstance(out, Tensor) and out.requires_grad and _undifferentiable(out, given, own):
+            if isinstance(out, Tensor) and out.requires_grad and _undifferentiable(out, given):
                 return f"layer {name} ({type(module).__name__})"
-    return f"the network {type(backbone.model).__name__}"
+    return f"the network {type(own.model).__name__}"
