@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.data.synthetic_parts import SyntheticParts as SyntheticParts
     from lit_coiba.data.synthetic_patterns import SyntheticPatterns as SyntheticPatterns
     from lit_coiba.data.transforms import Transform as Transform
+    from lit_coiba.data.two_cues import TwoCues as TwoCues
 
 __getattr__, __dir__ = lazily(
     __name__,
