@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.data.image_folder import ImageFolder as ImageFolder
     from lit_coiba.data.keypoints import Keypoints as Keypoints
     from lit_coiba.data.module import BlockDataModule as BlockDataModule
+    from lit_coiba.data.released.click_me import ClickMe as ClickMe
     from lit_coiba.data.released.cub200 import CUB200 as CUB200
     from lit_coiba.data.released.funny_birds import FunnyBirds as FunnyBirds
     from lit_coiba.data.released.imagenet import ImageNet as ImageNet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ from lit_coiba.data.files.image_bytes import Bounded, check_whole, extent
 from lit_coiba.data.files.pixel_values import deep_color_to_rgb, is_deep_color, to_rgb
 from lit_coiba.data.files.tiff_file import check_tiff, is_tiff, tiff_size
 from lit_coiba.files.regular import clause, open_regular, read_bytes
+
+Source = Path | bytes  # a file, or its content
 
 # Endings of image files -> the format. Formats are named when a file is opened, because Pillow goes by content: a
 # PostScript file called x.jpg would be handed to an interpreter.
@@ -53,14 +56,14 @@ _UPRIGHT = {
 }
 
 
-def read_image(path: Path, maximum: float | None = None) -> Image.Image:
+def read_image(path: Source, maximum: float | None = None) -> Image.Image:
     """The picture in a file as 8-bit RGB, turned as its EXIF orientation says; of an animation, the first frame.
 
     Gray, palette and CMYK pictures are converted, transparent pixels are laid on white, 16-bit gray is scaled to 8
     bits.
 
     Args:
-        path: The file.
+        path: The file, or its content.
         maximum: Value of white in a file of more than 8 bits, such as 4095 for 12; None = 65535.
 
     Raises:
@@ -70,14 +73,15 @@ def read_image(path: Path, maximum: float | None = None) -> Image.Image:
         deep_color = maximum is not None and is_deep_color(image)
         orientation = _orientation(image)  # of which PNGs are decoded
         if maximum is not None and deep_color:
-            upright = deep_color_to_rgb(image, read_bytes(path, _MOST_DEEP), maximum)
+            content = path if isinstance(path, bytes) else read_bytes(path, _MOST_DEEP)
+            upright = deep_color_to_rgb(image, content, maximum)
         else:
             image.load()
             upright = to_rgb(image, maximum)
         return upright.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else upright
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Source) -> tuple[int, int]:
     """Height and width in pixels of what `read_image` returns, from the file's header alone.
 
     Raises:
@@ -102,7 +106,7 @@ def read_mask(path: Path) -> Tensor:
         return torch.from_numpy(np.array(plane.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else plane))
 
 
-def read_levels(path: Path) -> Tensor:
+def read_levels(path: Source) -> Tensor:
     """The gray levels of a PNG or JPEG of 8 or 16 bits as shares of white, float32 ``(H, W)``, the right way up.
 
     Raises:
@@ -147,11 +151,11 @@ def largest_value(path: Path) -> int | None:
 
 
 @contextmanager
-def _opened(path: Path, whole: bool = False, formats: Sequence[str] = ()) -> Iterator[Image.Image]:
+def _opened(path: Source, whole: bool = False, formats: Sequence[str] = ()) -> Iterator[Image.Image]:
     """An image file with its header read, closed afterwards.
 
     Args:
-        path: The file.
+        path: The file, or its content.
         whole: Whether to refuse a file that is cut off or damaged, as far as its bytes show it.
         formats: Formats that it may have; none = all that are read.
 
@@ -159,20 +163,29 @@ def _opened(path: Path, whole: bool = False, formats: Sequence[str] = ()) -> Ite
         OSError: It cannot be read, or whatever a decoder raises until it is closed, as one clause.
     """
     try:
-        file = open_regular(path)
+        file: BinaryIO = io.BytesIO(path) if isinstance(path, bytes) else open_regular(path)
     except FileNotFoundError:
         raise FileNotFoundError("the file does not exist") from None
     except OSError as error:
         raise OSError(f"the file cannot be read: {clause(error)}") from None
-    with file, _plain_errors(file):
-        if whole:
-            check_whole(file)
-        bounded = Bounded(file, extent(file))
-        check_tiff(bounded)
-        with Image.open(bounded, formats=list(formats) or list(_formats())) as image:  # type: ignore[arg-type]
-            bounded.budget += _BYTES_A_PIXEL * image.width * image.height
-            _check_size(image, os.fstat(file.fileno()).st_size)
+    with file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        with _plain_errors(size), _decoded(file, size, whole, formats) as image:
             yield image
+
+
+@contextmanager
+def _decoded(file: BinaryIO, size: int, whole: bool, formats: Sequence[str]) -> Iterator[Image.Image]:
+    """An image in an opened file of so many bytes, with its header read."""
+    if whole:
+        check_whole(file)
+    bounded = Bounded(file, extent(file))
+    check_tiff(bounded)
+    with Image.open(bounded, formats=list(formats) or list(_formats())) as image:  # type: ignore[arg-type]
+        bounded.budget += _BYTES_A_PIXEL * image.width * image.height
+        _check_size(image, size)
+        yield image
 
 
 def _check_size(image: Image.Image, size: int) -> None:
@@ -189,7 +202,7 @@ def _formats() -> tuple[str, ...]:
 
 
 @contextmanager
-def _plain_errors(file: BinaryIO) -> Iterator[None]:
+def _plain_errors(size: int) -> Iterator[None]:
     """Turns whatever a decoder raises into an OSError with one clause; silences what it warns about."""
     tolerant, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
@@ -197,8 +210,7 @@ def _plain_errors(file: BinaryIO) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except UnidentifiedImageError:
-        empty = os.fstat(file.fileno()).st_size == 0
-        what = "the file is empty" if empty else "the file is not an image of a supported format"
+        what = "the file is empty" if size == 0 else "the file is not an image of a supported format"
         raise OSError(f"{what} ({', '.join(_formats())})") from None
     except Image.DecompressionBombError:
         raise OSError("the image is larger than Pillow decodes safely (see PIL.Image.MAX_IMAGE_PIXELS)") from None

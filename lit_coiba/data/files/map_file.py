@@ -39,16 +39,31 @@ def read_map(path: Path, height: int, width: int) -> Tensor:
         values = _numbers(path) if path.suffix.lower() == ".npy" else read_levels(path)
     except OSError as error:
         raise OSError(f"the importance map {name} cannot be read: {clause(error)}") from error
+    return fitted(values, height, width, f"the importance map {name}")
+
+
+def fitted(values: Tensor, height: int, width: int, what: str) -> Tensor:
+    """A map at the resolution of its image, float32 ``(height, width)``.
+
+    Args:
+        values: The map ``(H, W)``, float32.
+        height: Rows of the map's image.
+        width: Its columns.
+        what: What to call it in an error.
+
+    Raises:
+        OSError: It has other proportions than the image, or values that are negative or not finite; one clause.
+    """
     rows, columns = values.shape
     if not fits(rows, columns, height, width):
         raise OSError(
-            f"the importance map {name} has {columns} x {rows} pixels, but its image has {width} x {height}: give a map"
+            f"{what} has {columns} x {rows} pixels, but its image has {width} x {height}: give a map"
             " of the same proportions"
         )
     low, high = (float(value) for value in values.aminmax())
     if not (low >= 0 and high < float("inf")):  # not true of NaN either
-        what = "NaN" if low != low else f"values from {low:.4g} to {high:.4g}"
-        raise OSError(f"the importance map {name} has {what}: give finite values of 0 or more")
+        found = "NaN" if low != low else f"values from {low:.4g} to {high:.4g}"
+        raise OSError(f"{what} has {found}: give finite values of 0 or more")
     if (rows, columns) == (height, width):
         return values
     resized = Image.fromarray(values.numpy()).resize((width, height), Image.Resampling.BILINEAR)
