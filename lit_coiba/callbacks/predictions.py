@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 import torch.distributed
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -19,6 +20,9 @@ from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.printable import a_kind, csv_cell
 from lit_coiba.files.atomic import atomically
 from lit_coiba.files.regular import open_regular
+from lit_coiba.lipschitz.certificate import Certificate
+from lit_coiba.lipschitz.certifying import RADIUS, certificate_of, precise_logits
+from lit_coiba.lipschitz.decisions import CertifiedDecisions, certified_decisions
 
 _MARK = b"lit_coiba.predictions"  # metadata of our Parquet files
 _SUFFIXES = (".csv", ".parquet")
@@ -31,10 +35,14 @@ class Prediction(NamedTuple):
     label: int | None
     classes: tuple[int, ...]
     probabilities: tuple[float, ...]
+    radius: float | None = None  # certified, of the first class, in L2 of pixels in [0, 1]; None = no certificate
 
 
 class PredictionTable(Callback):
     """Collects the most probable classes of each image during `predict`; at the end it has a row per image.
+
+    Of a 1-Lipschitz model whose layers' constants are known each row has the certified radius of the decision too: no
+    change of the pixels of a smaller L2 norm, pixels from 0 to 1, makes the model predict another class.
 
     Args:
         top: Number of classes of each image.
@@ -56,16 +64,21 @@ class PredictionTable(Callback):
         self.rows: list[Prediction] = []
         self.failures: list[Failure] = []
         self.names: Sequence[str] = ()
+        self.certificate: Certificate | None = None
+        self._comparable = True  # whether labels are classes of the model
         if self.output is not None:
             _check_file(self.output)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Learn the class names: the model's own, or those of the data where there are as many as classes."""
+        """Learn the class names, the model's own or those of the data where there are as many, and the certificate."""
         network: Any = getattr(pl_module, "network", None)
         images: Any = getattr(getattr(trainer, "datamodule", None), "explained", None)
         listed: Sequence[str] = getattr(images, "classes", ())
         of_model: Sequence[str] | None = getattr(network, "class_names", None)
-        self.names = of_model or (listed if len(listed) == getattr(network, "num_classes", None) else ())
+        count = getattr(network, "num_classes", None)
+        self.names = of_model or (listed if len(listed) == count else ())
+        self._comparable = len(listed) in (0, count)
+        self.certificate = None if network is None else certificate_of(network)
 
     def on_predict_batch_end(
         self,
@@ -83,8 +96,9 @@ class PredictionTable(Callback):
         if not len(batch.ids):
             return
         found = _probabilities(outputs).topk(min(self.top, outputs.shape[1]), 1)
-        rows = zip(batch.ids, batch.labels.tolist(), found.indices.tolist(), found.values.tolist())
-        self.rows += [Prediction(i, label if label >= 0 else None, tuple(c), tuple(p)) for i, label, c, p in rows]
+        radii = self._radii(pl_module, batch.images, found.indices[:, 0])
+        rows = zip(batch.ids, batch.labels.tolist(), found.indices.tolist(), found.values.tolist(), radii)
+        self.rows += [Prediction(i, label if label >= 0 else None, tuple(c), tuple(p), r) for i, label, c, p, r in rows]
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Bring the rows of all processes together, and write them."""
@@ -98,16 +112,24 @@ class PredictionTable(Callback):
         if self.output is not None and trainer.is_global_zero:
             self.write(self.output)
 
+    def certified(self) -> CertifiedDecisions | None:
+        """What is certified of the decisions; None without a certificate."""
+        known = [(row, row.radius) for row in self.rows if row.radius is not None]
+        right = [None if row.label is None else row.label == row.classes[0] for row, _ in known]
+        return certified_decisions([r for _, r in known], right if self._comparable else [None] * len(known))
+
     def columns(self) -> list[str]:
         """The head of the table."""
         count = max((len(row.classes) for row in self.rows), default=self.top)
         numbers = range(1, count + 1)
-        return ["id", "label", *(f"{what}_{k}" for k in numbers for what in ("class", "name", "probability"))]
+        columns = ["id", "label", *(f"{what}_{k}" for k in numbers for what in ("class", "name", "probability"))]
+        return columns if self.certificate is None else [*columns, RADIUS]
 
     def values(self, row: Prediction) -> list[Any]:
         """A line of the table."""
         found = [(c, self.name(c), p) for c, p in zip(row.classes, row.probabilities)]
-        return [row.id, row.label, *(value for entry in found for value in entry)]
+        values = [row.id, row.label, *(value for entry in found for value in entry)]
+        return values if self.certificate is None else [*values, row.radius]
 
     def name(self, number: int) -> str:
         """Name of a class; empty where it is not known."""
@@ -131,6 +153,15 @@ class PredictionTable(Callback):
                 f"output {file} cannot be written ({error.strerror or error}): choose another file"
             ) from error
 
+    def _radii(self, module: LightningModule, images: Tensor, predicted: Tensor) -> list[float | None]:
+        """The certified radius of each decision; 0 where the model in full precision decides otherwise."""
+        if self.certificate is None:
+            return [None] * len(images)
+        network: Any = module.network
+        logits = precise_logits(network, images)
+        radii = self.certificate.radius(logits)
+        return torch.where(logits.argmax(1) == predicted, radii, torch.zeros_like(radii)).tolist()
+
     def _csv(self) -> bytes:
         text = io.StringIO()
         writer = csv.writer(text)
@@ -142,7 +173,7 @@ class PredictionTable(Callback):
     def _arrow(self) -> pa.Table:
         columns = self.columns()
         lines = [self.values(row) for row in self.rows]
-        kinds = {"id": pa.string(), "name": pa.string(), "probability": pa.float32()}
+        kinds = {"id": pa.string(), "name": pa.string(), "probability": pa.float32(), RADIUS: pa.float32()}
         fields = [pa.field(name, kinds.get(name.partition("_")[0], pa.int32())) for name in columns]
         arrays = [pa.array([_text(line[k]) for line in lines], field.type) for k, field in enumerate(fields)]
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata={_MARK: b"1"}))

@@ -12,9 +12,11 @@ import numpy as np
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.printable import printable
 from lit_coiba.explorer.runs import Runs
+from lit_coiba.lipschitz.certifying import RADIUS
 from lit_coiba.pictures.about import explains_predictions
 from lit_coiba.pictures.order import predicted
 from lit_coiba.store import ExplanationStore
+from lit_coiba.store.radii import has_radii
 
 
 class Prediction(NamedTuple):
@@ -25,6 +27,7 @@ class Prediction(NamedTuple):
     predicted: int | None  # None = unknown
     probability: float | None  # of the predicted class
     logit: float | None
+    radius: float | None = None  # certified, in L2 of pixels in [0, 1]; None = no certificate
 
     @property
     def correct(self) -> bool | None:
@@ -46,7 +49,7 @@ class Predictions:
     def __init__(self, runs: Runs, argument: str = "runs") -> None:
         known: dict[str, Prediction] = {}
         for run in runs.concepts:
-            columns = (run.predictions()[name].to_pylist() for name in Prediction._fields)
+            columns = (run.predictions()[name].to_pylist() for name in Prediction._fields if name != "radius")
             _gather(known, map(Prediction, *columns), argument)
         for store in runs.stores.values():
             _gather(known, _of_store(store, len(runs.class_names)), argument)
@@ -56,6 +59,7 @@ class Predictions:
         self._predicted = _numbers([row.predicted for row in rows])
         self._probabilities = np.array([_real(row.probability) for row in rows], np.float32)
         self._logits = np.array([_real(row.logit) for row in rows], np.float32)
+        self._radii = np.array([_real(row.radius) for row in rows], np.float32)
         self._by_label, self._by_predicted = (
             np.argsort(self._labels, kind="stable"),
             np.argsort(self._predicted, kind="stable"),
@@ -66,11 +70,9 @@ class Predictions:
 
     def __getitem__(self, row: int) -> Prediction:
         label, predicted = int(self._labels[row]), int(self._predicted[row])
-        real = (float(values[row]) for values in (self._probabilities, self._logits))
-        probability, logit = (None if value != value else value for value in real)
-        return Prediction(
-            self.ids[row], label if label >= 0 else None, predicted if predicted >= 0 else None, probability, logit
-        )
+        real = (float(values[row]) for values in (self._probabilities, self._logits, self._radii))
+        known = (None if value != value else value for value in real)
+        return Prediction(self.ids[row], label if label >= 0 else None, predicted if predicted >= 0 else None, *known)
 
     def of(self, name: str) -> Prediction | None:
         """What is known of an image; None = nothing."""
@@ -84,6 +86,10 @@ class Predictions:
     def labelled(self, cls: int) -> list[Prediction]:
         """Images of a class, by id."""
         return self._between(self._by_label, self._labels, cls)
+
+    def certified(self) -> list[Prediction]:
+        """Images whose prediction has a certified radius, by id."""
+        return [self[int(row)] for row in np.flatnonzero(~np.isnan(self._radii))]
 
     @property
     def classes(self) -> list[int]:
@@ -99,7 +105,7 @@ class Predictions:
     def digest(self) -> str:
         """SHA-256 of all of it."""
         sha = hashlib.sha256("\n".join(self.ids).encode())
-        for values in (self._labels, self._predicted, self._probabilities, self._logits):
+        for values in (self._labels, self._predicted, self._probabilities, self._logits, self._radii):
             sha.update(values.tobytes())
         return sha.hexdigest()
 
@@ -134,16 +140,20 @@ def _gather(known: dict[str, Prediction], found: Iterator[Prediction], argument:
             )
         elif before.predicted is None and one.predicted is not None:
             known[one.id] = one
+        elif before.radius is None and one.radius is not None:  # a radius is of the decision that it comes with
+            label = before.label if one.label is None else one.label
+            known[one.id] = one._replace(label=label, logit=before.logit if before.predicted == one.predicted else None)
 
 
 def _of_store(store: ExplanationStore, classes: int) -> Iterator[Prediction]:
     """What a store says of its images; labels that are no classes of the model are left out."""
-    always = explains_predictions(store.manifest)
+    always, certified = explains_predictions(store.manifest), has_radii(store.manifest)
     for row in store:
         found = predicted(row, always)
         label = row.label if 0 <= row.label < (classes or 2**31) else None
         certain = found.probability if found.cls >= 0 else None
-        yield Prediction(row.id, label, found.cls if found.cls >= 0 else None, certain, None)
+        radius = float(row.extras[RADIUS]) if certified and found.cls >= 0 else None
+        yield Prediction(row.id, label, found.cls if found.cls >= 0 else None, certain, None, radius)
 
 
 def _numbers(values: Sequence[int | None]) -> np.ndarray:

@@ -18,6 +18,8 @@ from lit_coiba.core.printable import a_kind
 from lit_coiba.core.targets import Resolved, Target, parse_target
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.heads.head import Head
+from lit_coiba.lipschitz.certificate import Certificate
+from lit_coiba.lipschitz.certifying import RADIUS, precise_logits
 from lit_coiba.modules.block_module import BlockModule
 from lit_coiba.store import BlockRecord
 from lit_coiba.store.records import PREDICTION
@@ -36,12 +38,17 @@ class Explainer(BlockModule):
         weights: File with the weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the
             backbone's, and the head that they were trained with is attached.
         head: Class of that head, if it is one of your own: a file never imports a class.
+        certify: Whether each explanation has the extra ``radius``, the certified radius of the model's decision: no
+            change of the image's pixels of a smaller L2 norm, pixels from 0 to 1, makes it predict another class. It is
+            that of the predicted class, whatever class is explained. True = the model has to be 1-Lipschitz; None = it
+            is certified if it is a 1-Lipschitz network of layers whose constants are known; False = never.
 
     Raises:
         InputError: The model does not have the target.
     """
 
     target: Target
+    certificate: Certificate | None  # of this run's decisions; set by `Trainer.explain`
     names: Sequence[str]  # of the model's classes, where the data know them; set by `check`
 
     def __init__(
@@ -51,6 +58,7 @@ class Explainer(BlockModule):
         targets: Target | str | int = "predicted",
         weights: str | None = None,
         head: type[Head] | None = None,
+        certify: bool | None = None,
     ) -> None:
         _check_method(method)
         super().__init__(backbone, weights, head)
@@ -59,6 +67,8 @@ class Explainer(BlockModule):
         self.target = parse_target(targets)
         self.target.check(backbone.num_classes)
         self.names = ()
+        self.certify = certify
+        self.certificate = None
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, K)``."""
@@ -101,12 +111,15 @@ class Explainer(BlockModule):
         if not len(images):
             return _without_rows(batch)
         with frozen(self.network), torch.no_grad():
-            logits = self.network(images).float()
+            certified = self.certificate is not None
+            logits = precise_logits(self.network, images) if certified else self.network(images).float()
         resolved = self.target.resolve(logits, batch.labels, self.names)
         if not len(resolved):
             return _without_rows(batch, resolved.reasons)
         explanation = self._explain(images, resolved)
         extras = {**_predicted(logits, resolved, self.target), **explanation.extras}
+        if self.certificate is not None:
+            extras |= self._radius(self.certificate.radius(logits)[resolved.image], extras)
         finite = explanation.maps.flatten(1).isfinite().all(1)
         index, rows = resolved.image[finite], resolved.index[finite]
         failed = dict.fromkeys(resolved.image[~finite].tolist(), f"its map is not finite: {_REMEDY}")
@@ -121,6 +134,19 @@ class Explainer(BlockModule):
             failures=(*batch.failures, *_failures(batch, {**resolved.reasons, **failed})),
             places=explanation.places,
         )
+
+    def _radius(self, radii: Tensor, extras: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The certified radius of the decision for the image of each row, ``(R,)``, as an extra.
+
+        Raises:
+            InputError: The method has an extra of this name.
+        """
+        if RADIUS in extras:
+            raise InputError(
+                f"{type(self.method).__name__} gives an extra called {RADIUS}, which is the certified radius of a"
+                " decision here: give it another name, or set certify to false"
+            )
+        return {RADIUS: radii}
 
     def _explain(self, images: Tensor, resolved: Resolved) -> Explanation:
         """Maps and extras of all rows ``(R, ...)``, in their order.

@@ -14,6 +14,8 @@ import torch
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
+from lit_coiba.lipschitz.certifying import RADIUS
+from lit_coiba.lipschitz.decisions import UNIT, rounded_down
 from lit_coiba.pictures.about import About, explains_predictions, method_name, rule, settings
 from lit_coiba.pictures.card import PANELS, Card, Unreadable, card_of, card_size, draw_card
 from lit_coiba.pictures.names import Names
@@ -23,6 +25,7 @@ from lit_coiba.pictures.page import ALERT, FADED, Page
 from lit_coiba.pictures.painting import colors
 from lit_coiba.pictures.scale import Scale
 from lit_coiba.store import ExplanationStore
+from lit_coiba.store.radii import has_radii
 
 _GUTTER, _MARGIN = 26, 24  # between cards, around everything
 _HEADER, _BELOW = 112, 18  # heights: top of the page, space below a card
@@ -44,8 +47,8 @@ def contact_sheet(
 
     Each has the image as the model saw it, the map in colors up to its maximum (see `Scale`) and the map over the gray
     image; the class that is explained, bold if the model predicts it, with its probability; the label and the
-    prediction where they are others; the object's box or outline where the data know it; and the sample's id. Samples
-    that cannot be read are left out.
+    prediction where they are others; the certified radius where the store has radii; the object's box or outline where
+    the data know it; and the sample's id. Samples that cannot be read are left out.
 
     Args:
         store: The explanations.
@@ -91,12 +94,17 @@ def _cards(
     store: ExplanationStore, dataset: ImageDataset, transform: Transform, keys: Sequence[Key], scale: Scale | None
 ) -> Iterator[Card]:
     """Rows of the store with their panels; one map in memory at a time."""
+    certified = has_radii(store.manifest)
     for sample, target in keys:
         index = bisect_left(dataset.ids, sample)
         if index == len(dataset.ids) or dataset.ids[index] != sample:
             continue
         with suppress(Unreadable):
-            yield card_of(store[sample, target], dataset, index, transform, scale)
+            card = card_of(store[sample, target], dataset, index, transform, scale)
+            if certified:
+                told = f"radius {rounded_down(float(card.row.extras[RADIUS]))}"
+                card = card._replace(note=f"{told}, {card.note}" if card.note else told)
+            yield card
 
 
 def _write_header(
@@ -117,7 +125,9 @@ def _write_header(
         page.text(_MARGIN + told + 10, 51, "RANDOM WEIGHTS: these maps mean nothing", room - told - 10, 9, ALERT, True)
     chosen = f", {WORDS[order]}" if len(cards) < total or order != "spread" else ""
     shown = f"{len(cards)} of {total:,} explanations{chosen}" + (f"; {failed:,} failed" if failed else "")
-    page.text(_MARGIN, 69, f"{shown}. Each: {', '.join(PANELS)}.{_crop(cards)}{_line(cards)}", room, 9, FADED)
+    page.text(
+        _MARGIN, 69, f"{shown}. Each: {', '.join(PANELS)}.{_crop(cards)}{_line(cards)}{_radii(store)}", room, 9, FADED
+    )
     page.text(_MARGIN, 86, _colored(cards, scale), page.width - 2 * _MARGIN, 9, FADED)
     _draw_bars(page, cards, left, right, scale)
 
@@ -132,6 +142,10 @@ def _crop(cards: Sequence[Card]) -> str:
 
 def _line(cards: Sequence[Card]) -> str:
     return " Green: the object, from the data." if any(card.outlined for card in cards) else ""
+
+
+def _radii(store: ExplanationStore) -> str:
+    return f" Radius: within it ({UNIT}) the prediction is certified." if has_radii(store.manifest) else ""
 
 
 def _colored(cards: Sequence[Card], scale: Scale | None) -> str:

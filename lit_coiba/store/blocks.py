@@ -202,8 +202,8 @@ def _parts(path: Path, blocks: list[int], rows: list[int], groups: list[int], ke
         raise DamagedBlock(path, "it does not have the rows that it should have")
 
 
-def read_group(file: BlockFile, group: int) -> pa.Table:
-    """Read one row group, all checksums verified.
+def read_group(file: BlockFile, group: int, columns: list[str] | None = None) -> pa.Table:
+    """Read one row group, or some of its columns, all checksums verified.
 
     Raises:
         DamagedBlock: Its data is damaged.
@@ -211,7 +211,7 @@ def read_group(file: BlockFile, group: int) -> pa.Table:
     """
     with _opened(file.path, file.footer) as opened:
         check_same(file)
-        return opened.read_row_group(group, use_threads=False)
+        return opened.read_row_group(group, columns, use_threads=False)
 
 
 def read_schema(file: BlockFile) -> pa.Schema:

@@ -30,7 +30,7 @@ IfChanged = Literal["refuse", "recompute"]
 
 # First words of what goes into results; what else an identity has are settings of the run.
 INPUTS = {"model", "data", "ids", "samples", "files", "target class", "class names"}
-INPUTS |= {"statistics", "explanations", "scores of"}
+INPUTS |= {"statistics", "explanations", "scores of", "certified"}
 
 RECOMPUTE = "--if_changed recompute"
 _REMEDY = f"choose another folder, or do again what depends on it: {RECOMPUTE}"

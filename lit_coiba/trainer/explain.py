@@ -25,6 +25,7 @@ from lit_coiba.store.manifest import FILE_NAME
 from lit_coiba.store.samples import write_samples
 from lit_coiba.store.writer import StoreWriter
 from lit_coiba.trainer.block_run import BlockRun
+from lit_coiba.trainer.certified import certified_identity
 from lit_coiba.trainer.changes import (
     IfChanged,
     blocks_to_do,
@@ -59,8 +60,9 @@ def explain(
         if_changed: What is done where the data or the model have changed since the store was made.
     """
     check_place(folder, "store")
+    certified = certified_identity(run, folder)
     now = run.fingerprint()
-    store, changed = open_store(run, folder, explanations_identity(run), shard, if_changed)
+    store, changed = open_store(run, folder, {**explanations_identity(run), **certified}, shard, if_changed)
     blocks = run.on_rank_zero(lambda: blocks_to_do(run, store, shard, retry_failed, _by_label(run)))
     about = _about(run)
     transform, total = run.datamodule.transform, run.datamodule.total_blocks

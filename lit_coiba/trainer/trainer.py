@@ -125,7 +125,8 @@ class Trainer(ScoringVerbs, FoldVerb, ConceptVerb, DictionaryVerb, Visualization
             ckpt_path: Checkpoint of the weights.
             weights_only: See Lightning.
             output: File for the table, .csv or .parquet: id, label, and number, name and probability of the most
-                probable classes. None = no file.
+                probable classes, and the certified radius of the decision where the model has a certificate. None = no
+                file.
             top: Number of classes of each image in the table.
 
         Raises:

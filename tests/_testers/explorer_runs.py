@@ -75,16 +75,20 @@ class World:
         return {"model": "resnet<i>18", "class_names": self.class_names, "versions": {"lit-coiba": "0.1.0"}}
 
 
-def write_store(folder: Path, world: World, method: str, signed: bool = False) -> Path:
-    """Explanations of the predicted class of every image, a block for each class."""
-    about = world.identity(method={"class": method, "steps": 5}, targets="predicted", block_size=world.images)
+def write_store(
+    folder: Path, world: World, method: str, signed: bool = False, radii: dict[str, float] | None = None
+) -> Path:
+    """Explanations of the predicted class of every image, a block for each class; with `radii`, certified ones."""
+    more = {} if radii is None else {"certified": True}
+    about = world.identity(method={"class": method, "steps": 5}, targets="predicted", block_size=world.images, **more)
     store = ExplanationStore.open(folder, Manifest(about, world.recorded()))
     for cls in range(world.classes):
         rows = len(ids := world.ids(cls))
         maps = torch.from_numpy(world.random(2, cls, len(method)).normal(0, 1, (rows, 4, 4)).astype(np.float32))
         probabilities = torch.from_numpy(world.probabilities(cls))
         labels = torch.tensor(world.labels(cls))
-        targets, extras = torch.full((rows,), cls), {}
+        targets = torch.full((rows,), cls)
+        extras = {} if radii is None else {"radius": torch.tensor([radii[name] for name in ids])}
         store.write(
             BlockRecord(cls, tuple(ids), targets, labels, probabilities, maps if signed else maps.abs(), extras)
         )

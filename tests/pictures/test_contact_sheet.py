@@ -67,9 +67,9 @@ def drawn(monkeypatch):
     return lambda: Recorder.drawn[-1]
 
 
-def fill(path, dataset, maps=None, targets=None, ranks=1, extras=None, failures=()):
+def fill(path, dataset, maps=None, targets=None, ranks=1, extras=None, failures=(), **identity):
     """A store with a row for each sample and rank, in blocks of two samples."""
-    store = ExplanationStore.open(path, Manifest({"method": {"class": "CoIBA", "beta": 1.0}}))
+    store = ExplanationStore.open(path, Manifest({"method": {"class": "CoIBA", "beta": 1.0}, **identity}))
     for block, start in enumerate(range(0, len(dataset), 2)):
         rows = [i for i in range(start, min(start + 2, len(dataset))) for _ in range(ranks)]
         wanted = [k % ranks for k in range(len(rows))] if targets is None else [targets[i] for i in rows]
@@ -121,6 +121,16 @@ def test_captions(tmp_path, drawn):
     assert texts.count("0 to 12.3 bits") == 3
     assert [text for text in texts if text.endswith(".png")] == ["a.png", "b.png", "c.png"]
     assert "CoIBA" in texts
+
+
+@pytest.mark.parametrize("certified", [True, False])
+def test_certified_radii(tmp_path, drawn, certified):
+    """An extra of this name that a method gave is no certificate."""
+    dataset = Colours(["a.png"])
+    identity = {"certified": True} if certified else {}
+    contact_sheet(fill(tmp_path / "s", dataset, extras=["radius"], **identity), dataset, PLAIN, tmp_path / "x.png")
+    assert ("radius 1" in drawn().texts) == certified
+    assert any("Radius: within it (L2" in text for text in drawn().texts) == certified
 
 
 def test_numbers_without_a_unit(tmp_path, drawn):

@@ -27,8 +27,12 @@ def report(result: Any, command: TrainerCommand) -> int:
     """Show the first predictions, and say where all of them are and what failed."""
     table: PredictionTable | None = getattr(command.trainer, "predictions", None)
     assert table is not None  # the module is a Classifier
+    from lit_coiba.lipschitz.decisions import told
+
     for line in lines(table):
         terminal.say(line)
+    if (found := table.certified()) is not None:
+        terminal.say(told(found))
     if table.output is not None:
         terminal.say(f"Predictions for {counted(len(table.rows), 'image')} are in {table.output}")
     every = "Trainer.predictions.failures"

@@ -18,11 +18,29 @@ PICTURES = {"contact_sheet.png": "Preview", "decisions": "Decisions"}  # what is
 def report(store: ExplanationStore, command: TrainerCommand) -> int:
     """Say where the explanations are, and what failed."""
     terminal.say(explanations_in(store))
+    if line := certified(store, command):
+        terminal.say(line)
     for name, what in PICTURES.items():
         if (store.path / name).exists():
             terminal.say(f"{what}: {store.path / name}")
     every = f"ExplanationStore({str(store.path)!r}).failures()"
     return report_failures(store.failures(), "after fixing the files, rerun with --retry_failed true", every)
+
+
+def certified(store: ExplanationStore, command: TrainerCommand) -> str:
+    """What is certified of the decisions in a store, in one line; empty where nothing is."""
+    from lit_coiba.lipschitz.decisions import certified_decisions, told
+    from lit_coiba.pictures.names import Names
+    from lit_coiba.store.radii import decisions_of
+
+    rows = decisions_of(store)
+    if not rows:
+        return ""
+    network = command.model.network
+    names = Names.of(command.datamodule.explained.classes, network.class_names, network.num_classes)
+    wrong = [names.wrong(row.label, row.predicted) for row in rows]
+    found = certified_decisions([row.radius for row in rows], [None if one is None else not one for one in wrong])
+    return told(found) if found is not None else ""
 
 
 EXPLAIN = TrainerVerb(

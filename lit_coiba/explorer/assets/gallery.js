@@ -28,6 +28,7 @@
     fact("Prediction", named(sample.predicted), " ", mark || "");
     fact("Probability", percent(sample.probability, 1));
     fact("Logit", fixed(sample.logit));
+    if (sample.promise) fact("Certified", sample.promise);
     fact("Label", named(sample.label));
     if (map) {
       fact("Explained class", named(map.target), el("span", { class: "soft" }, ` ${percent(map.probability, 1)}`));

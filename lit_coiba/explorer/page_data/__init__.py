@@ -43,11 +43,12 @@ from lit_coiba.explorer.page_data.concepts import ClosestClass, Concept, Concept
 from lit_coiba.explorer.page_data.failures import ConfusedPair, FailuresPage, LowScore, WorstClass
 from lit_coiba.explorer.page_data.galleries import GalleryClass, GalleryIndexPage, GalleryPage, Map, Sample
 from lit_coiba.explorer.page_data.overviews import ClassColumns, Leaderboard, LeaderboardCell, Metric, Overview
-from lit_coiba.explorer.page_data.page import ClassLink, Effect, Fact, Histogram, Link, Page, Picture, Site
+from lit_coiba.explorer.page_data.page import Certified, ClassLink, Effect, Fact, Histogram, Link, Page, Picture, Site
 from lit_coiba.explorer.page_data.prototypes import Patch, PrototypePage, PrototypesPage, Unit
 from lit_coiba.explorer.page_data.searches import SearchEntry, SearchPage
 
 __all__ = [
+    "Certified",
     "ClassColumns",
     "ClassComparisonPage",
     "ClassDifference",

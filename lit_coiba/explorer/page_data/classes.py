@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from lit_coiba.explorer.page_data.concepts import Concept
-from lit_coiba.explorer.page_data.page import ClassLink, Effect, Page, Picture
+from lit_coiba.explorer.page_data.page import Certified, ClassLink, Effect, Page, Picture
 
 
 class Points(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +82,7 @@ class ClassPage(Page, frozen=True, kw_only=True):
     n_labelled: int  # images of the class
     n_correct: int  # both
     accuracy: float | None  # None = no image of the class
+    certified: Certified | None  # radii of the images that it is given, accuracy of its own; None = no certificates
     visualization: Picture | None  # an image optimized for the class
     layers: tuple[LayerConcepts, ...]  # the last layer first; empty = no concepts were looked for
     confusions: tuple[Confusion, ...]  # most frequent first

@@ -39,6 +39,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     probability: float | None  # of the prediction
     logit: float | None
     correct: bool | None
+    radius: float | None  # certified, of the prediction, in L2 of pixels in [0, 1]; None = no certificate, or infinite
+    promise: str  # what it promises, a sentence; empty = no certificate
     top: int | None  # its top concept among those of the predicted class
     color: str | None  # of that
     maps: tuple[Map, ...]

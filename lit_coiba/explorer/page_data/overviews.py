@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from lit_coiba.explorer.page_data.concepts import Concept
-from lit_coiba.explorer.page_data.page import ClassLink, Fact, Histogram, Page, Picture
+from lit_coiba.explorer.page_data.page import Certified, ClassLink, Fact, Histogram, Page, Picture
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -65,6 +65,7 @@ class Overview(Page, frozen=True, kw_only=True):
     n_samples: int
     n_labelled: int
     accuracy: float | None
+    certified: Certified | None  # None = the runs have no certificates
     leaderboards: tuple[Leaderboard, ...]
     histograms: tuple[Histogram, ...]
     example: ClassLink | None  # a class with concepts

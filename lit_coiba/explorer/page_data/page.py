@@ -8,7 +8,7 @@ import msgspec
 
 from lit_coiba.concepts.class_report import Effect
 
-__all__ = ["ClassLink", "Effect", "Fact", "Histogram", "Link", "Page", "Picture", "Site"]
+__all__ = ["Certified", "ClassLink", "Effect", "Fact", "Histogram", "Link", "Page", "Picture", "Site"]
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -49,6 +49,16 @@ class Histogram(msgspec.Struct, frozen=True):
     unit: str  # of the edges; empty = none
     edges: tuple[float, ...]  # one more than counts
     counts: tuple[int, ...]
+
+
+class Certified(msgspec.Struct, frozen=True, kw_only=True):
+    """What is certified of decisions; radii are in L2 of pixels in [0, 1]."""
+
+    decisions: int  # that have a radius
+    median: float | None  # radius; None = infinite
+    share: float  # part of them with a radius above 36/255
+    accuracy: float | None  # part of the labelled images that is right with a radius above 36/255; None = no labels
+    curve: tuple[tuple[float, float], ...]  # radius, and that part at it; without labels the part of all decisions
 
 
 class Site(msgspec.Struct, frozen=True):

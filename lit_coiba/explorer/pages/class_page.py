@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from lit_coiba.explorer.certified import certified
 from lit_coiba.explorer.class_images import ClassImages
 from lit_coiba.explorer.class_material import ClassMaterial
 from lit_coiba.explorer.media import LARGE, Media
@@ -49,6 +50,7 @@ def class_page(
         n_labelled=len(material.labelled),
         n_correct=correct,
         accuracy=correct / len(known) if known else None,
+        certified=certified(material.given, material.labelled),
         visualization=_visualization(sources, cls, media),
         layers=tuple(layers),
         confusions=(*_incoming(sources, material, images, tops), *_outgoing(sources, material)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -13,6 +14,7 @@ from lit_coiba.explorer.media import Media, map_values
 from lit_coiba.explorer.page_data import GalleryPage, Link, Map, Picture, Sample
 from lit_coiba.explorer.predictions import Prediction
 from lit_coiba.explorer.sources import Sources, gallery_address, known, shown
+from lit_coiba.lipschitz.decisions import promise
 
 _MAPS, _SAMPLES = 160, (8, 40)  # of a page: maps at most, and samples at least and at most
 
@@ -105,6 +107,8 @@ def known_sample(sources: Sources, one: Prediction, anchor: str = "", picture: P
         probability=one.probability,
         logit=one.logit,
         correct=one.correct,
+        radius=one.radius if one.radius is not None and math.isfinite(one.radius) else None,
+        promise="" if one.radius is None else promise(one.radius),
         top=None,
         color=None,
         maps=(),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lit_coiba.explorer.certified import certified
 from lit_coiba.explorer.class_part import ClassSummary
 from lit_coiba.explorer.page_data import (
     ClassColumns,
@@ -22,8 +23,10 @@ from lit_coiba.explorer.page_data import (
 from lit_coiba.explorer.page_data.overviews import LeaderboardCell
 from lit_coiba.explorer.runs import Runs, layer_of
 from lit_coiba.explorer.sources import Sources, shown
+from lit_coiba.lipschitz.decisions import UNIT
 
 BINS = 20
+RADII = "Certified radius of the decisions"
 EXAMPLE = 4  # concepts of one class, and images of it
 
 
@@ -55,6 +58,7 @@ def overview(
         beside: What lies beside the page.
     """
     labelled, correct = sources.predictions.counts()
+    rows = sources.predictions.certified()
     units = sources.runs.prototypes
     layer = example.layers[0] if example is not None else None
     return Overview(
@@ -70,8 +74,9 @@ def overview(
         n_samples=sum(one.samples for one in classes),
         n_labelled=labelled,
         accuracy=correct / labelled if labelled else None,
+        certified=certified(rows, rows),
         leaderboards=tuple(_leaderboard(run.leaderboard) for run in sources.runs.benchmarks.values()),
-        histograms=_histograms(classes),
+        histograms=_histograms(classes, [one.radius for one in rows]),
         example=sources.link(example.id) if example is not None else None,
         example_concepts=tuple(layer.concepts[k] for k in layer.order[:EXAMPLE]) if layer is not None else (),
         example_pictures=_pictures(layer),
@@ -116,14 +121,15 @@ def _leaderboard(board: Leaderboard) -> Leaderboard:
     return Leaderboard(board.name, metrics, tuple(map(shown, board.methods)), cells)
 
 
-def _histograms(classes: Sequence[ClassSummary]) -> tuple[Histogram, ...]:
-    """Figures over all classes; left out where nothing is known."""
+def _histograms(classes: Sequence[ClassSummary], radii: list[float | None]) -> tuple[Histogram, ...]:
+    """Figures over all classes, and over all decisions; left out where nothing is known."""
     columns: dict[str, list[float | None]] = {
         "Accuracy of the classes": [one.accuracy for one in classes],
         "Reconstruction error of the concepts": [one.error for one in classes],
         "Stability of the concepts": [one.stability for one in classes],
         "Importance of the concepts": [*(value for one in classes for value in one.importances)],
         "Images given to a class": [float(one.n_images) for one in classes],
+        RADII: radii,
     }
     made = (_histogram(title, [v for v in values if v is not None]) for title, values in columns.items())
     return tuple(found for found in made if found is not None)
@@ -133,7 +139,7 @@ def _histogram(title: str, values: Sequence[float]) -> Histogram | None:
     known = [value for value in values if math.isfinite(value)]
     if not known:
         return None
-    inside = max(known) <= 1 and min(known) >= 0
+    inside = max(known) <= 1 and min(known) >= 0 and title != RADII
     low, high = (0.0, 1.0) if inside else (min(known), max(known) or 1.0)
     counts, edges = np.histogram(known, BINS, (low, high if high > low else low + 1))
-    return Histogram(title, "", tuple(map(float, edges)), tuple(map(int, counts)))
+    return Histogram(title, UNIT if title == RADII else "", tuple(map(float, edges)), tuple(map(int, counts)))
