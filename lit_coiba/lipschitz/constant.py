@@ -80,11 +80,17 @@ def layer_constants(network: nn.Module, size: Sequence[int], channels: int = 3) 
         [LayerConstant(name='0', kind='Conv2d', constant=2.0)]
     """
     layers = layers_of(network, size, channels)
-    return [
-        LayerConstant(layer.name, _kind(layer.module).__name__, _norm_of(layer.name, layer.module)(layer))
-        for layer in layers
-        if _kind(layer.module) not in CONTRACTIONS
-    ]
+    return [constant_of(layer) for layer in layers if _kind(layer.module) not in CONTRACTIONS]
+
+
+def constant_of(layer: Layer) -> LayerConstant:
+    """The constant of one layer.
+
+    Raises:
+        InputError: It is not known.
+    """
+    name, module, _ = layer
+    return LayerConstant(name, _kind(module).__name__, _norm_of(name, module)(layer))
 
 
 def lipschitz_constant(network: nn.Module, size: Sequence[int], channels: int = 3) -> float:

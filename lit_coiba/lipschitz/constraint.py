@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from lit_coiba.core.errors import InputError, check_choice
-from lit_coiba.lipschitz.constant import layer_constants, layers_of
+from lit_coiba.lipschitz.constant import constant_of, layers_of
 from lit_coiba.lipschitz.network import HeadKind
 from lit_coiba.lipschitz.orthogonal import UnitSpectralNorm, bjorck
 from lit_coiba.lipschitz.orthogonal_convolution import AOCKernel, ReshapedKernel, Scheme
@@ -52,8 +52,8 @@ def constrain(
         raise InputError(f"{type(network).__name__} is constrained already: give the plain network")
     if not isinstance(layers[-1].module, nn.Linear):
         raise InputError(f"{type(network).__name__} ends in {layers[-1].name}, not in a linear layer: set num_classes")
-    weighted = {layer.name for layer in layers if isinstance(layer.module, (nn.Conv2d, nn.Linear))}
-    fixed = math.prod(one.constant for one in layer_constants(network, size, channels) if one.name not in weighted)
+    weighted = (nn.Conv2d, nn.Linear)
+    fixed = math.prod(constant_of(layer).constant for layer in layers if not isinstance(layer.module, weighted))
     for _, layer, _ in layers[:-1]:
         if isinstance(layer, nn.Conv2d):
             _register(layer, AOCKernel(layer) if convolution == "aoc" else ReshapedKernel(layer))
@@ -65,16 +65,27 @@ def constrain(
 
 def exported(network: AnyModule) -> AnyModule:
     """A copy with plain weights, which are what the constraint made of its parameters; `network` stays as it is."""
-    copy = deepcopy(network)
     with torch.inference_mode(False), torch.no_grad():
+        copy = deepcopy(network)
         for module in copy.modules():
             if parametrize.is_parametrized(module, "weight"):
-                parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
-    for name, parameter in copy.named_parameters():  # plain ones, which may be trained on, or frozen
+                _plain(module)
+    for parameter in copy.parameters():
         parameter.grad = None
-        parameter.requires_grad_(True)
-        assert "parametrizations" not in name
     return copy
+
+
+def _plain(module: nn.Module) -> None:
+    """Put the present weight in the place of its parametrization.
+
+    torch's `remove_parametrizations` takes the property off the class, which a copy shares with its original.
+    """
+    weight = nn.Parameter(module.weight.detach().clone())  # type: ignore[operator]
+    module.__class__ = parametrize.type_before_parametrizations(module)
+    del module._modules["parametrizations"]
+    others = dict(module._parameters)
+    module._parameters.clear()
+    module._parameters.update({"weight": weight, **others})  # in the order of a plain layer
 
 
 class OrthogonalMatrix(nn.Module):

@@ -18,23 +18,25 @@ from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.lipschitz.group_sort import GroupSort2
 
 HeadKind = Literal["disjoint", "orthogonal"]
+Pool = Literal["maximum", "average"]
 
 
 class LipschitzCNN(nn.Module):
-    """Stages of a circular convolution and GroupSort, averages over space, and a linear classifier.
+    """Stages of a circular convolution and GroupSort, pooling over space, and a linear classifier.
 
     Images are ``(B, in_chans, H, W)``, logits ``(B, K)``. It has timm's interface, and its name there is
     ``lipschitz_cnn``.
 
     Args:
-        num_classes: Number of classes K; 0 = no classifier, the averages are put out.
+        num_classes: Number of classes K; 0 = no classifier, the pooled features are put out.
         in_chans: Number of channels of the images.
-        img_size: Height and width of the images in pixels, which decide the sides of its averages.
+        img_size: Height and width of the images in pixels, which decide what is pooled.
         widths: Number of channels of each stage, even.
         strides: Stride of each stage.
         kernel_sizes: Side of each stage's kernel, odd, or equal to the stride.
-        pool_size: Cells along a side of the grid that the classifier reads, each an average; 1 = the average over
-            space, which does not depend on places; as many as the features have = all of them.
+        pool: What the classifier reads of each channel: its ``maximum``, which has the constant 1 and keeps the norm of
+            gradients, or its ``average``, which is slow to change where evidence is small.
+        pool_size: Cells along a side of the grid that is pooled to; 1 = the whole image, so that places do not matter.
         head: Constraint of the classifier: ``disjoint`` = each logit has the constant 1 by itself, ``orthogonal`` = all
             of them together.
 
@@ -58,6 +60,7 @@ class LipschitzCNN(nn.Module):
         widths: Sequence[int] = (32, 64, 128, 128),
         strides: Sequence[int] = (2, 2, 2, 1),
         kernel_sizes: Sequence[int] = (3, 3, 3, 3),
+        pool: Pool = "maximum",
         pool_size: int = 1,
         head: HeadKind = "disjoint",
     ) -> None:
@@ -72,7 +75,9 @@ class LipschitzCNN(nn.Module):
         grid = [side // prod(strides) for side in self.img_size]
         if pool_size < 1 or any(side % pool_size for side in grid):
             raise InputError(f"pool_size is {pool_size} for features of {grid[0]} x {grid[1]} cells: give a divisor")
-        self.pool = nn.AvgPool2d((grid[0] // pool_size, grid[1] // pool_size))
+        self.pool_kind, self.pool_size = pool, pool_size
+        kind = nn.MaxPool2d if check_choice(pool, Pool, "pool") == "maximum" else nn.AvgPool2d
+        self.pool = kind((grid[0] // pool_size, grid[1] // pool_size))
         self.flatten = nn.Flatten()
         self.num_features = int(widths[-1])
         self.head_hidden_size = self.num_features * pool_size**2
@@ -87,14 +92,14 @@ class LipschitzCNN(nn.Module):
         return self.forward_head(self.forward_features(images))
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Features ``(B, C, h, w)`` before the average."""
+        """Features ``(B, C, h, w)`` before the pooling."""
         features: Tensor = self.stages(images)
         return features
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Logits ``(B, K)`` of features; with `pre_logits` their averages ``(B, C)``."""
-        averages: Tensor = self.flatten(self.pool(features))
-        return averages if pre_logits else self.fc(averages)
+        """Logits ``(B, K)`` of features; with `pre_logits` what is pooled ``(B, D)``."""
+        pooled: Tensor = self.flatten(self.pool(features))
+        return pooled if pre_logits else self.fc(pooled)
 
     def get_classifier(self) -> nn.Module:
         """The linear classifier."""

@@ -21,7 +21,7 @@ class SoftHKR(nn.Module):
 
     F is 1 for the true class, and over the others the softmax of ``T f``, through which gradients flow. T follows the
     size of the logits, ``T = clamp(temperature m / max(average of |f|, m))``; the average moves while the module is in
-    training mode, and is saved with it. Each process of several has its own batches and its own average.
+    training mode, and is saved with it. Of several processes that train together the first one's counts.
 
     Args:
         alpha: Share of the hinge, 0 to 1.
