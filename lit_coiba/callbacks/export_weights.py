@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -23,7 +23,7 @@ from lit_coiba.backbones.missing_parts import KEY
 from lit_coiba.backbones.probe import like
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import DESCRIPTION
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.data.module import BlockDataModule, Split
 from lit_coiba.files.atomic import atomically, remove_leftovers, temporary_folder
 from lit_coiba.files.given_path import given_path
@@ -39,6 +39,9 @@ from lit_coiba.training.removing import missing_accuracy
 _MEASURED, _UNMEASURED = "Accuracies are those of the weights in the file.", "No accuracy was measured."
 
 
+FilePrecision = Literal["half", "single"]
+
+
 class Accuracy(NamedTuple):
     """How many predictions of so many were right."""
 
@@ -50,7 +53,7 @@ class Accuracy(NamedTuple):
 
 
 class ExportWeights(Callback):
-    """Write the network's weights in half precision, and beside them a card, the same name with ``.md``.
+    """Write the network's weights, and beside them a card, the same name with ``.md``.
 
     The card reports the command, the digest and the size of the file, the head, and the accuracy on each test loader of
     the data module, measured on the weights as the file holds them. Where the data have no test split the accuracy is
@@ -61,16 +64,19 @@ class ExportWeights(Callback):
     Args:
         file: File to write, ``NAME.safetensors``; one that is there is replaced.
         command: Command that creates the file again; None = the command line of this process.
+        precision: Precision of the weights: ``half``, or ``single`` where rounding them would cost what they promise,
+            as it does for certificates.
 
     Raises:
-        InputError: `file` is not named ``.safetensors``.
+        InputError: `file` is not named ``.safetensors``, or there is no such precision.
     """
 
-    def __init__(self, file: str, command: str | None = None) -> None:
+    def __init__(self, file: str, command: str | None = None, precision: FilePrecision = "half") -> None:
         if Path(file).suffix != ".safetensors":
             raise InputError(f"file is {file}, but weights are exported as safetensors: name it {file}.safetensors")
         self.file = given_path(file, "file")
         self.command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        self.precision: FilePrecision = check_choice(precision, FilePrecision, "precision")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Look at the place of the file and its card before anything is trained.
@@ -100,7 +106,7 @@ class ExportWeights(Callback):
         network: Backbone = deepcopy(pl_module.network)  # type: ignore[assignment]
         head = describe(network.head) if isinstance(network.head, Head) else None
         arguments = {"backbone": network.arguments, "head": head, **_names(pl_module)}
-        digest = save_half(network.model, self.file, arguments)
+        digest = save_weights(network.model, self.file, arguments, self.precision)
         load_weights(network.model, str(self.file))
         own = getattr(pl_module, "in_own_order", lambda targets: targets)
         loaders = _loaders(trainer)
@@ -108,25 +114,35 @@ class ExportWeights(Callback):
         rows: dict[str, object] = {**found}
         if (removing := getattr(pl_module, "removing", None)) is not None and loaders:
             parts = {name: missing_accuracy(network, loader, removing, own) for name, loader in loaders.items()}
-            digest = save_half(network.model, self.file, {**arguments, KEY: next(iter(parts.values()))._asdict()})
+            told = {**arguments, KEY: next(iter(parts.values()))._asdict()}
+            digest = save_weights(network.model, self.file, told, self.precision)
             rows |= {f"{name}, {removing.name.replace('_', ' ')}": f"{one.missing:.1%}" for name, one in parts.items()}
         trained = f"{trainer.current_epoch} epochs, {trainer.global_step:,} steps, precision {trainer.precision}"
         with atomically(self.file.with_suffix(".md")) as out:
-            out.write(card(self.file, network, digest, self.command, trained, rows).encode())
+            out.write(card(self.file, network, digest, self.command, trained, rows, self.precision).encode())
 
 
 def save_half(model: nn.Module, file: Path, arguments: dict[str, Any] | None = None) -> str:
-    """Write a model's state, floating point in fp16, as safetensors; SHA-256 of the file.
+    """`save_weights` in half precision."""
+    return save_weights(model, file, arguments, "half")
+
+
+def save_weights(
+    model: nn.Module, file: Path, arguments: dict[str, Any] | None = None, precision: FilePrecision = "half"
+) -> str:
+    """Write a model's state as safetensors; SHA-256 of the file.
 
     Args:
         model: The model.
         file: File to write.
         arguments: Arguments of the backbone and the head, plain values, for whoever loads the file.
+        precision: Precision of what is floating point: fp16, or fp32.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     metadata = None if arguments is None else {DESCRIPTION: json.dumps(arguments)}
-    content = save({name: t.half() if t.is_floating_point() else t for name, t in state.items()}, metadata)
+    dtype = torch.float16 if precision == "half" else torch.float32
+    content = save({name: t.to(dtype) if t.is_floating_point() else t for name, t in state.items()}, metadata)
     with atomically(file) as out:
         out.write(content)
     return hashlib.sha256(content).hexdigest()
@@ -155,7 +171,13 @@ def accuracy(
 
 
 def card(
-    file: Path, network: Backbone, digest: str, command: str, trained: str, accuracies: Mapping[str, object]
+    file: Path,
+    network: Backbone,
+    digest: str,
+    command: str,
+    trained: str,
+    accuracies: Mapping[str, object],
+    precision: FilePrecision = "half",
 ) -> str:
     """What one should know about a file of weights, as Markdown."""
     source = ("checkpoint", "checkpoint_match", "new_head", "pretrained")
@@ -170,7 +192,7 @@ def card(
         **head,
         "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
         "input": f"{inputs.size[0]} x {inputs.size[1]} pixels, mean {inputs.mean}, std {inputs.std}",
-        "file": f"{file.name}, fp16 safetensors, {file.stat().st_size:,} bytes",
+        "file": f"{file.name}, {'fp16' if precision == 'half' else 'fp32'} safetensors, {file.stat().st_size:,} bytes",
         "SHA-256": f"`{digest}`",
         "versions": ", ".join(f"{package} {version(package)}" for package in ("torch", "timm", "lightning")),
     }
