@@ -21,7 +21,7 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.bottlenecks import ActivationStatistics, estimate_statistics
 from lit_coiba.core.batch import Batch
 from lit_coiba.core.errors import InputError
-from lit_coiba.data import ImageFolder
+from lit_coiba.data import ClickMe, ImageDataset, ImageFolder
 from lit_coiba.data.files.class_names import ClassNames
 from lit_coiba.data.files.image_file import image_size, read_image, read_mask
 from lit_coiba.store import BlockRecord, ExplanationStore, Manifest, merge
@@ -120,6 +120,52 @@ def read_table(folder: Path) -> Any:
             with contextlib.suppress(OSError):
                 regions.append(dataset.region(k))
         found.append((names.names, list(dataset.ids), list(dataset.labels), dataset.classes, digest(*regions)))
+    return found
+
+
+def make_maps(folder: Path) -> None:
+    """Images, and a folder of importance maps of each format, one of three participants."""
+    draw = np.random.default_rng(0)
+    for k in range(3):
+        picture(folder / "images" / f"{k}.png", seed=k)
+    (folder / "maps/2").mkdir(parents=True)
+    Image.fromarray(draw.integers(0, 256, (20, 24), dtype=np.uint8)).save(folder / "maps/0.png")
+    np.save(folder / "maps/1.npy", draw.random((10, 12)))
+    for k in range(2):
+        np.save(folder / f"maps/2/{k}.npy", draw.random((20, 24), dtype=np.float32))
+    Image.fromarray(draw.integers(0, 256, (20, 24), dtype=np.uint8)).save(folder / "maps/2/2.jpg")
+
+
+def read_maps(folder: Path) -> Any:
+    """The importance of each image; a map that cannot be read is a failure of its own, as in a run."""
+    dataset = ImageFolder(str(folder / "images"), importance=str(folder / "maps")).dataset("predict")
+    return _each(dataset, lambda k: digest(dataset.importance(k), dataset.importances(k)))
+
+
+def make_shards(folder: Path) -> None:
+    """Shards of ClickMe."""
+    from tests._testers.tf_shards import click_me
+
+    click_me(folder)
+
+
+def read_shards(folder: Path) -> Any:
+    """Samples, labels, pictures and maps."""
+    dataset = ClickMe(str(folder / "click-me")).dataset("val")
+    pixels = _each(dataset, lambda k: digest(dataset.image(k).tobytes(), dataset.importance(k), dataset.version(k)))
+    return list(dataset.ids), list(dataset.labels), pixels
+
+
+def _each(dataset: ImageDataset, read: Callable[[int], Any]) -> list[Any]:
+    """What is read of each sample; the first failure is raised."""
+    found, failed = [], []
+    for k in range(len(dataset)):
+        try:
+            found.append(read(k))
+        except OSError as error:  # noqa: PERF203 - each has its own reason
+            failed.append(f"failed: {error}")
+    if failed:
+        raise InputError(failed[0])
     return found
 
 
@@ -404,6 +450,9 @@ def all_kinds() -> list[Kind]:
 
     found = [
         Kind("image", make_images, ["*"], read_images, [], sealed=True),
+        Kind("maps", make_maps, ["maps/**/*.*"], read_maps, []),
+        Kind("map arrays", make_maps, ["maps/**/*.npy"], read_maps, [m.array, m.array]),
+        Kind("shards", make_shards, ["**/val-*"], read_shards, []),  # of which two may be one behind the other
         Kind("table", make_table, ["table.csv"], read_table, m.TEXT),
         Kind("classes", make_table, ["classes.*"], read_table, m.TEXT),
         Kind("yaml", make_yaml, ["config.yaml"], read_yaml, m.TEXT),

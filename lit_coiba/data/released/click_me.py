@@ -156,7 +156,8 @@ class ClickMeDataset(ImageDataset):
 def _places(shard: Path) -> list[ClickMePlace]:
     """The samples of a shard: of their records the labels are read, not the pictures."""
     found = []
-    records = list_records(shard)
+    if not (records := list_records(shard)):
+        raise OSError(f"{printable(shard, 200)} is empty: copy it again")
     with taking(shard) as (take, _):
         for number, record in enumerate(records):
             name = f"record {number} of {printable(shard, 200)}"
