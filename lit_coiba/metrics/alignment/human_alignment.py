@@ -26,6 +26,9 @@ class HumanAlignment(Alignment):
     several participants. Chance is about 0. A map that is the same everywhere ranks nothing: it scores 0, and is
     counted in `constants`. Alignment is not reliance: see `MarkedReliance`.
 
+    Smoothing has zeros outside, as in their code, so smoothed maps are darker along the border, and a map of the center
+    correlates with any of them, even of noise: compare with the row `Center`, or do not smooth.
+
     Args:
         ceiling: What people reach among one another; None = 1, so that the score is the correlation itself.
         smooth: Whether people's maps are smoothed first.
