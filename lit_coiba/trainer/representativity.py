@@ -135,7 +135,7 @@ class FoldTraining:
             rank_zero_info(f"explaining by {name}, model {number + 1} of {len(models)}")
             place = str(self._folder / f"fold_{number}" / name)
             with quiet(), seeded(self._seed):
-                explainer = Explainer(one.backbone, make(), targets="label")
+                explainer = Explainer(one.network, make(), targets="label")
                 stores.append(self.trainer().explain(explainer, self._data[number], place, pictures=False))
         return stores
 
