@@ -10,19 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.core.errors import InputError
-from lit_coiba.lipschitz.certificate import Certificate
+from lit_coiba.lipschitz.certificate import TOLERANCE, Certificate
+from lit_coiba.lipschitz.least_constant import least_constant
 from lit_coiba.lipschitz.network import LipschitzCNN
 
 RADIUS = "radius"  # the column of stores and tables: the certified radius of a decision, in L2 of pixels in [0, 1]
 
 _CHAINS = (LipschitzCNN, nn.Sequential)  # networks whose layers a constant may be known of
-_MEASURED: WeakKeyDictionary[Any, tuple[Any, Certificate | InputError]] = WeakKeyDictionary()  # of a state of a model
+_MEASURED: WeakKeyDictionary[Any, tuple[Any, Certificate | str]] = WeakKeyDictionary()  # of a state; str = why not
 
 
 def certificate_of(backbone: Any, certify: bool | None = None) -> Certificate | None:
     """The certificate of a model where its decisions are to be certified; None = they are not.
 
-    To measure it costs seconds; it is kept until the weights change. A model that is no chain costs nothing.
+    To measure it costs seconds; it is kept until the weights change. A model that is no chain costs nothing, and one
+    that is far from 1-Lipschitz a few forwards.
 
     Args:
         backbone: A `Backbone`.
@@ -64,8 +66,15 @@ def _without_tf32() -> AbstractContextManager[None]:
     return cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
 
 
-def _measured(backbone: Any) -> Certificate | InputError:
+def _measured(backbone: Any) -> Certificate | str:
+    """The certificate, or why there is none, without a measurement where a look is enough."""
     try:
-        return Certificate.of(backbone)
+        least = least_constant(backbone.model, backbone.preprocessing.size)
+        if least <= 1 + TOLERANCE:
+            return Certificate.of(backbone)
     except InputError as error:
-        return error
+        return str(error)
+    return (
+        f"the model is not 1-Lipschitz: its constant is at least {least:.4g}, so nothing is certified: give a network"
+        " that LipschitzClassifier has trained"
+    )
