@@ -1,5 +1,10 @@
 """Certified radii in stores: what they are, that nothing changes them on the way, and which models have none."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -13,11 +18,11 @@ from lit_coiba.lipschitz import Certificate, certifying
 from lit_coiba.metrics import Deletion
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.method_comparison import MethodComparison
-from lit_coiba.store import merge
+from lit_coiba.store import ExplanationStore, merge
 from lit_coiba.store.radii import decisions_of
 from tests._testers import lipschitz as small
 from tests._testers import tiny
-from tests._testers.runs import SIZE, NoiseData, NoisePictures, Shade, explain, make_trainer
+from tests._testers.runs import PATIENCE, ROOT, SIZE, NoiseData, NoisePictures, Shade, explain, make_trainer
 
 STD, BIAS = 0.25, 0.3
 
@@ -87,6 +92,33 @@ def test_a_run_that_ended_early_goes_on_with_the_same_radii(network, tmp_path):
     again = explain(network, tmp_path / "part", data(), method := Shade())
     assert method.explained == 0
     assert len(list((again.path / "blocks").iterdir())) == 1  # compact
+
+
+KILLED = """
+import os, signal, sys
+from tests._testers import lipschitz as small
+from tests._testers.runs import PATIENCE, ROOT, SIZE, Shade, explain, passing_for
+from tests.trainer.test_certified import data
+
+@passing_for(Shade)
+class Killed(Shade):
+    def _explain(self, model, images, targets):
+        if self.explained == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._explain(model, images, targets)
+
+explain(small.constrained(classes=10, size=SIZE), sys.argv[1], data(), Killed())
+"""
+
+
+def test_a_run_that_was_killed_goes_on_with_the_same_radii(network, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "part")]
+    assert subprocess.run(command, timeout=PATIENCE, env=environment).returncode == -signal.SIGKILL
+    assert len(ExplanationStore(tmp_path / "part")) == 4
+    resumed = explain(network, tmp_path / "part", data(), method := Shade())
+    assert method.explained == 3
+    assert radii(resumed) == radii(explain(network, tmp_path / "whole", data()))
 
 
 def test_shards_are_merged_with_their_radii(network, tmp_path):
