@@ -65,7 +65,7 @@ def quality(backbone: Backbone, images: Tensor, method: AttributionMethod) -> di
     )
     moved = method.attribute(backbone, noisy, backbone(images).argmax(1))
     stability = AverageStability(NOISE, "both", draws=5, relative=True, space="pixels")
-    stable = stability.score(backbone, images, None, maps, method, ids)
+    stable = stability.score(backbone, images, None, maps, method.attribute, ids)
     return {
         "change": stable.mean().item(),
         "correlation": spearman(maps.flatten(1), moved.flatten(1)).mean().item(),
