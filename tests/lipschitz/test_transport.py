@@ -17,7 +17,7 @@ from tests._testers.lipschitz import attacked, circles, mlp, train
 def ring():
     """HKR with the specification's values on circles of radius 1 and 2: network, points, classes."""
     points, outside = circles(250)
-    network = train(mlp(2), points, lambda f: hkr(f[:, 0], outside, 0.9, 0.5), 250)
+    network = train(mlp(2), points, lambda f: hkr(f[:, 0], outside, 0.9, 0.5), 400)
     return network, points, outside
 
 
@@ -45,7 +45,7 @@ def test_a_trained_network_reaches_the_transport_distance_of_two_gaussians_and_n
 def test_kr_alone_finds_the_distance_of_circles_and_gradients_of_norm_1():
     """Check 8; the true distance of the circles is 1."""
     points, outside = circles(250)
-    network = train(mlp(2), points, lambda f: -kr(f[:, 0], outside), 200)
+    network = train(mlp(2), points, lambda f: -kr(f[:, 0], outside), 300)
     assert 0.95 < kr(network(points)[:, 0], outside).item() <= 1 + 1e-3
     assert gradient_norms(network, points).mean() > 0.98
 
