@@ -51,7 +51,7 @@ def words(name: str, folder: Path) -> list[str]:
 
 
 def without_constraint(name: str) -> str:
-    """The experiment's file; for another training without the arguments of a 1-Lipschitz one, and without its folders."""
+    """The experiment without its folders, and for another training without what a constraint needs."""
     import yaml
 
     told = yaml.safe_load(Path(EXPERIMENT).read_text(encoding="utf-8"))
@@ -70,7 +70,10 @@ def trained(name: str, runs: Path) -> Path:
     weights = folder / "weights.safetensors"
     if not weights.exists():
         export = json.dumps(
-            {"class_path": "lit_coiba.callbacks.ExportWeights", "init_args": {"file": str(weights), "precision": "single"}}
+            {
+                "class_path": "lit_coiba.callbacks.ExportWeights",
+                "init_args": {"file": str(weights), "precision": "single"},
+            }
         )
         fit = ["fit", *words(name, folder), "--trainer.callbacks", f"[{export}]"]
         check(lit_coiba([*fit, "--trainer.default_root_dir", str(folder), "--trainer.accelerator", "cpu"]))
@@ -83,7 +86,9 @@ def explained(name: str, runs: Path, limit: int) -> Path:
     if not (folder / "scores" / "leaderboard.csv").exists():
         model = [*MODEL, "--model.weights", str(weights), "--model.targets", "label"]
         command = ["compare", "--methods", *METHODS, *model, *DATA, "--limit", str(limit), "--suite"]
-        check(lit_coiba([*command, str(RESULTS / "suite.yaml"), "--output", str(folder), "--trainer.accelerator", "cpu"]))
+        check(
+            lit_coiba([*command, str(RESULTS / "suite.yaml"), "--output", str(folder), "--trainer.accelerator", "cpu"])
+        )
     return folder
 
 
@@ -132,7 +137,9 @@ def certified(weights: Path, limit: int) -> dict[str, float | str]:
     row: dict[str, float | str] = {"accuracy": right.float().mean().item()}
     quantiles = size.quantile(torch.tensor([0.05, 0.5, 0.95])).tolist()
     row["gradient norm, 5 / 50 / 95%"] = " / ".join(f"{value:.3g}" for value in quantiles)
-    row["Lipschitz constant of the layers"] = Certificate.measured(backbone.model, backbone.preprocessing).pixel_constant
+    row["Lipschitz constant of the layers"] = Certificate.measured(
+        backbone.model, backbone.preprocessing
+    ).pixel_constant
     try:
         radii = Certificate.of(backbone).radius(torch.cat(logits))
     except InputError:

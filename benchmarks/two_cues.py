@@ -1,4 +1,4 @@
-"""Two redundant cues, of which people mark the left one: what harmonization changes in the saliency, and what it does not.
+"""Two redundant cues, of which people mark the left one: what harmonization changes, and what it does not.
 
     python -m benchmarks.two_cues --runs runs/two_cues
 
@@ -46,7 +46,9 @@ def trained(weight: float, seed: int) -> Backbone:
     """A network after its fit."""
     seed_everything(seed, verbose=False)
     module = HarmonizedClassifier(network(), weight=weight, lr=3e-3, label_smoothing=0.0)
-    trainer = Trainer(max_epochs=EPOCHS, logger=False, enable_checkpointing=False, limit_val_batches=0, accelerator="cpu")
+    trainer = Trainer(
+        max_epochs=EPOCHS, logger=False, enable_checkpointing=False, limit_val_batches=0, accelerator="cpu"
+    )
     trainer.fit(module, datamodule=TwoCues(batch_size=50))
     return module.backbone.eval().requires_grad_(False)
 
