@@ -29,7 +29,7 @@ from lit_coiba.training import HarmonizedClassifier
 
 WEIGHTS = (0.0, 1.0, 10.0)
 SEEDS = (0,)
-SIZE, EPOCHS = 32, 6
+SIZE, EPOCHS, CONTRAST = 32, 3, 0.3
 CUES = ("both", "left", "right")
 
 
@@ -49,13 +49,13 @@ def trained(weight: float, seed: int) -> Backbone:
     trainer = Trainer(
         max_epochs=EPOCHS, logger=False, enable_checkpointing=False, limit_val_batches=0, accelerator="cpu"
     )
-    trainer.fit(module, datamodule=TwoCues(batch_size=50))
+    trainer.fit(module, datamodule=TwoCues(contrast=CONTRAST, batch_size=50))
     return module.backbone.eval().requires_grad_(False)
 
 
 def samples(backbone: Backbone, cues: str, limit: int = 1000) -> tuple[Tensor, Tensor, Tensor]:
     """Images, labels and importance of the test split."""
-    drawn, transform = TwoCues().drawn("test", cues), Transform(backbone.preprocessing)
+    drawn, transform = TwoCues(contrast=CONTRAST).drawn("test", cues), Transform(backbone.preprocessing)
     rows = range(min(limit, len(drawn)))
     images = torch.stack([transform(drawn.image(k)) for k in rows])
     return images, torch.tensor(drawn.labels)[: len(rows)], torch.stack([drawn.importance(k) for k in rows])
@@ -74,7 +74,9 @@ def measured(backbone: Backbone) -> dict[str, float]:
         x = images.clone().requires_grad_()
         gradient = training_saliency(backbone(x), x, labels, create_graph=False)
         size = gradient.abs()
-        row["left share"] = (size[..., : SIZE // 2].sum((1, 2)) / size.sum((1, 2))).mean().item()
+        left, right = (size * mask for mask in (importance, importance.flip(-1)))  # the places of the two patches
+        row["left share"] = (left.sum((1, 2)) / (left + right).sum((1, 2))).mean().item()
+        row["left half"] = (size[..., : SIZE // 2].sum((1, 2)) / size.sum((1, 2))).mean().item()
         row["positive on the left patch"] = (gradient > 0)[importance > 0].float().mean().item()
         for part in PARTS:
             without = backbone(without_part(images, importance, part))
