@@ -25,6 +25,7 @@ from lit_coiba.data.synthetic.dataset import SyntheticPartsDataset
 from lit_coiba.functional import bootstrap_interval, spearman
 from lit_coiba.lipschitz.certificate import Certificate
 from lit_coiba.pictures.painting import painted
+from lit_coiba.resources import resource
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "trainings"
 EXPERIMENT = "configs/experiment/lipschitz_synthetic_parts.yaml"
@@ -65,7 +66,9 @@ def without_constraint(name: str) -> str:
 
 
 def trained(name: str, runs: Path) -> Path:
-    """The weights of one training."""
+    """The weights of one training; those of the experiment itself are shipped."""
+    if name == "lipschitz":
+        return Path(str(resource("checkpoints/lipschitz_synthetic_parts.safetensors")))
     folder = runs / name
     weights = folder / "weights.safetensors"
     if not weights.exists():
@@ -154,7 +157,7 @@ def picture(runs: Path) -> None:
     pixels = data.batch(range(SHOWN))
     rows = [torch.cat(list(pixels), 2)]
     for name in TRAININGS:
-        backbone = Backbone.load(runs / name / "weights.safetensors").eval().requires_grad_(False)
+        backbone = Backbone.load(trained(name, runs)).eval().requires_grad_(False)
         x = backbone.normalize(pixels.float() / 255).requires_grad_()
         (gradient,) = torch.autograd.grad(backbone(x).gather(1, torch.tensor(data.labels[:SHOWN])[:, None]).sum(), x)
         rows.append(torch.cat([painted(map, (64, 64)) for map in gradient.abs().amax(1)], 2))
@@ -175,7 +178,7 @@ def main(runs: Path, limit: int, folds: bool) -> None:
                 numbers.setdefault(row["method"], {}).setdefault(row["metric"], {})[name] = cell
         same = numbers.setdefault("all", {})
         same.setdefault("agreement of three gradients", {})[name] = list(bootstrap_interval(agreement(folder)))
-        for key, value in certified(runs / name / "weights.safetensors", 1000).items():
+        for key, value in certified(trained(name, runs), 1000).items():
             same.setdefault(key, {})[name] = value
         if folds:
             for key, value in flat(representativity(name, runs)).items():

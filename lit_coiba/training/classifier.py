@@ -74,7 +74,7 @@ class Classifier(LightningModule):
         class_names: Names of the classes in index order, which go into the checkpoint; None = those of the data. Labels
             of data whose classes have names are found by these.
         trained_layers: Names of the layers of the backbone that are trained beside the head or the classifier layer,
-            such as the last stages; all others stay as they are. None = all of them, or with `frozen` none.
+            such as the last stages, with their batch norms' statistics as they are. None = all, or with `frozen` none.
 
     Raises:
         InputError: The frozen backbone has no classifier layer to train, a head is given for a model that is not

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.errors import InputError
@@ -60,8 +61,12 @@ class TrainedPart:
             part.requires_grad_(True)
 
     def train(self) -> None:
-        """Training mode for what is trained; the rest evaluates, so that running statistics and dropout leave it."""
+        """Training mode for what is trained; the rest evaluates, so that running statistics and dropout leave it.
+
+        Batch norms of trained layers go on with the statistics of the weights that they came with: those of small
+        batches would change what the layers below them mean.
+        """
         self._backbone.eval()
         for part in (self._backbone.head, *self._parts):
-            if part is not None:
-                part.train()
+            for module in part.modules() if part is not None else ():
+                module.training = part is self._backbone.head or not isinstance(module, _BatchNorm)
