@@ -2,7 +2,7 @@
 
     python -m benchmarks.two_cues --runs runs/two_cues
 
-Trains a small network with several weights of the harmonization loss, on three seeds each, and prints the table of
+Trains a small network with several kinds of harmonization, on two seeds each, and prints the table of
 docs/results/harmonization: the share of the absolute gradient on the left half, accuracy with both cues and with one
 alone, the share of pixels of the left patch where the gradient is positive, and the drops without what is marked.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import seed_everything
@@ -22,14 +23,13 @@ from lit_coiba import Backbone, Trainer
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data import TwoCues
 from lit_coiba.data.transforms import Transform
-from lit_coiba.functional import bootstrap_interval
 from lit_coiba.functional.reliance import PARTS, without_part
 from lit_coiba.losses.harmonization import training_saliency
 from lit_coiba.training import HarmonizedClassifier
 
-WEIGHTS = (0.0, 1.0, 10.0)
-SEEDS = (0,)
-SIZE, EPOCHS, CONTRAST = 32, 3, 0.3
+KINDS = (("signed", 0.0), ("signed", 1.0), ("absolute", 1.0), ("absolute", 5.0))  # saliency and weight of a training
+SEEDS = (0, 1)
+SIZE, EPOCHS, CONTRAST = 32, 4, 0.2
 CUES = ("both", "left", "right")
 
 
@@ -42,10 +42,10 @@ def network(classes: int = 2) -> Backbone:
     return Backbone.wrap(nn.Sequential(*layers, nn.Linear(32 * (SIZE // 8) ** 2, classes)), recipe)
 
 
-def trained(weight: float, seed: int) -> Backbone:
+def trained(saliency: Any, weight: float, seed: int) -> Backbone:
     """A network after its fit."""
     seed_everything(seed, verbose=False)
-    module = HarmonizedClassifier(network(), weight=weight, lr=3e-3, label_smoothing=0.0)
+    module = HarmonizedClassifier(network(), weight=weight, saliency=saliency, lr=3e-3, label_smoothing=0.0)
     trainer = Trainer(
         max_epochs=EPOCHS, logger=False, enable_checkpointing=False, limit_val_batches=0, accelerator="cpu"
     )
@@ -89,18 +89,20 @@ def measured(backbone: Backbone) -> dict[str, float]:
 def main(runs: Path) -> None:
     """Train, measure and print; what is measured already is read."""
     runs.mkdir(parents=True, exist_ok=True)
-    table: dict[float, list[dict[str, float]]] = {}
-    for weight in WEIGHTS:
+    table: dict[str, list[dict[str, float]]] = {}
+    for saliency, weight in KINDS:
         for seed in SEEDS:
-            file = runs / f"weight_{weight:g}_seed_{seed}.json"
+            file = runs / f"{saliency}_{weight:g}_seed_{seed}.json"
             if not file.exists():
-                file.write_text(json.dumps(measured(trained(weight, seed)), indent=1), encoding="utf-8")
-            table.setdefault(weight, []).append(json.loads(file.read_text(encoding="utf-8")))
-    names = list(table[WEIGHTS[0]][0])
-    print("| weight |", " | ".join(names), "|\n|" + "---|" * (len(names) + 1))
-    for weight, rows in table.items():
-        cells = [bootstrap_interval(torch.tensor([row[name] for row in rows])) for name in names]
-        print(f"| {weight:g} |", " | ".join(f"{one.mean:.3f} ({one.low:.3f} to {one.high:.3f})" for one in cells), "|")
+                file.write_text(json.dumps(measured(trained(saliency, weight, seed)), indent=1), encoding="utf-8")
+            row = json.loads(file.read_text(encoding="utf-8"))
+            table.setdefault(f"{saliency}, {weight:g}" if weight else "none", []).append(row)
+    names = list(table["none"][0])
+    print("| harmonization |", " | ".join(names), "|\n|" + "---|" * (len(names) + 1))
+    for title, rows in table.items():
+        cells = [torch.tensor([row[name] for row in rows]) for name in names]
+        shown = [f"{one.mean():.3f} ({one.min():.3f} to {one.max():.3f})" for one in cells]
+        print(f"| {title} |", " | ".join(shown), "|")
 
 
 if __name__ == "__main__":
