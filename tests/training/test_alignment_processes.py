@@ -11,8 +11,10 @@ import warnings
 import pytest
 import torch
 
+from lit_coiba.backbones import Backbone
 from lit_coiba.cli import main
 from lit_coiba.data.synthetic.dataset import SPLITS
+from lit_coiba.lipschitz import Certificate
 from tests._testers.runs import PATIENCE, ROOT
 
 FEW = {"train": range(64), "val": range(10_000, 10_016), "test": range(11_000, 11_004)}
@@ -48,23 +50,35 @@ for name, words in json.loads(sys.argv[1]).items():
         sys.exit(status)
     os.chdir(here)
 """
-BACKBONE = {
+MODELS = {
     "HarmonizedClassifier": {
-        "name": "resnet10t",
-        "num_classes": 20,
-        "image_size": 32,
-        "timm_kwargs": {"channels": [8, 8, 8, 8], "stem_width": 8},
+        "backbone": {
+            "name": "resnet10t",
+            "num_classes": 20,
+            "image_size": 32,
+            "timm_kwargs": {"channels": [8, 8, 8, 8], "stem_width": 8},
+        },
+    },
+    "LipschitzClassifier": {
+        "backbone": {
+            "name": "lipschitz_cnn",
+            "num_classes": 20,
+            "image_size": 32,
+            "timm_kwargs": {"widths": [8, 16], "strides": [2, 2], "kernel_sizes": [3, 3]},
+        },
+        "loss": "soft_hkr",  # whose temperature has a state of its own
+        "convolution": "reshaped",
     },
 }
 SHORT = ["--data", "SyntheticParts", "--data.size", "32", "--data.batch_size", "8", "--data.multi_target", "false"]
 SHORT += ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1"]
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "1"]
-NAMES = list(BACKBONE)
+NAMES = list(MODELS)
 
 
 def words(name, *more):
-    backbone = ["-c", json.dumps({"model": {"class_path": name, "backbone": BACKBONE[name], "lr": 0.005}})]
-    return ["fit", *backbone, *SHORT, *more]
+    model = ["-c", json.dumps({"model": {"class_path": name, **MODELS[name], "lr": 0.005}})]
+    return ["fit", *model, *SHORT, *more]
 
 
 def start(folder, commands):
@@ -95,6 +109,11 @@ def test_two_processes_end_with_equal_weights(two, name):
     first, second = (torch.load(two / name / f"weights of rank {rank}.pt", weights_only=True) for rank in (0, 1))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first if "running_" not in key)
+
+
+def test_weights_of_two_processes_obey_the_constraint(two):
+    (file,) = (two / "LipschitzClassifier").rglob("*.ckpt")
+    assert Certificate.of(Backbone.load(file)).constant <= 1.001
 
 
 @pytest.mark.parametrize("name", NAMES)
