@@ -16,9 +16,10 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.core.errors import InputError, check_choice, check_positive
 from lit_coiba.lipschitz.certificate import Certificate
 from lit_coiba.lipschitz.constraint import constrain, exported
+from lit_coiba.lipschitz.decisions import USUAL
 from lit_coiba.lipschitz.orthogonal_convolution import Scheme, default_scheme
 from lit_coiba.losses import SoftHKR, lse_hkr, multiclass_hkr, tau_cross_entropy
-from lit_coiba.metrics.robustness.certified_accuracy import USUAL, CertifiedAccuracy
+from lit_coiba.metrics.robustness.certified_accuracy import CertifiedAccuracy
 from lit_coiba.training.certified_curve import RADII, certified_curve, log_figure
 from lit_coiba.training.classifier import Classifier
 from lit_coiba.training.hits import hits

@@ -200,7 +200,9 @@ def few(monkeypatch):
         monkeypatch.setitem(SPLITS, split, range(first, first + 8))
 
 
-@pytest.mark.parametrize("name", ["synthetic_parts_cnn", "synthetic_parts_vit", "idsds_synthetic_parts"])
+@pytest.mark.parametrize(
+    "name", ["synthetic_parts_cnn", "synthetic_parts_vit", "idsds_synthetic_parts", "harmonized_synthetic_parts"]
+)
 def test_experiments_of_backbones(name, command, few):
     words = [*CALM, *FAST, "--data.batch_size", "4", "--trainer.callbacks", "null"]
     assert command("fit", "-c", f"{EXPERIMENT}{name}.yaml", *words).status == 0

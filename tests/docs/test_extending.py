@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from lit_coiba.cli import main, verbs
 from lit_coiba.data.synthetic.dataset import SPLITS
@@ -27,7 +28,7 @@ def folder(tmp_path, monkeypatch):
     sys.modules.pop(f"{verbs.__name__}.digest", None)
 
 
-@pytest.mark.parametrize("word", ["method", "metric", "head", "dataset", "verb"])
+@pytest.mark.parametrize("word", ["method", "metric", "head", "training", "dataset", "verb"])
 def test_it_has_one_of_each(word):
     assert f"\n## A {word}\n" in PAGE.read_text()
 
@@ -51,6 +52,10 @@ def test_everything_on_the_page_runs(folder, monkeypatch, capsys):
     assert identity == {"class": "my_lab.method.GradientNorm", "order": 1.0}
     assert "| complexity" in Path("runs/table/leaderboard.md").read_text().splitlines()[0]
     assert [len(ExplanationStore(f"runs/{name}/store")) for name in ("max", "squares")] == [4, 4]
+
+    (file,) = Path("runs/focal").rglob("*.ckpt")
+    saved = torch.load(file, weights_only=True)
+    assert (saved["lit_coiba.class"], saved["hyper_parameters"]["gamma"]) == ("my_lab.training.Focal", 1.0)
 
     # What the page says of files: without its name on the command line the head is refused.
     (file,) = Path("runs/max").rglob("*.ckpt")

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from lit_coiba.core.arguments import checks_arguments
 from lit_coiba.core.errors import InputError
+from lit_coiba.lipschitz.decisions import USUAL
 from lit_coiba.metrics.card import MetricCard
-
-USUAL = (36 / 255, 72 / 255, 108 / 255, 1.0)  # the radii of papers, in L2 of pixels in [0, 1]
 
 
 @checks_arguments
