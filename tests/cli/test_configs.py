@@ -49,6 +49,8 @@ ON_DISK = [Path(name).stem for name in of("data") if on_disk(name)]
 FEW_IMAGES = [name for name in ON_DISK if name not in ("image_folder", "imagenet")]
 FINE_GRAINED = ("linear", "infodisent second_stage", "br_npa")
 OTHERS = ("linear_probe", "infodisent", "br_npa")
+TRAININGS = ("idsds", "harmonized", "lipschitz")
+OF_BACKBONES = ("synthetic_parts_cnn", "synthetic_parts_vit", *(f"{name}_synthetic_parts" for name in TRAININGS))
 FROZEN = ("linear_probe", "infodisent")  # the backbone stays as it is
 COMPOSITIONS = [
     *((files, data) for files in FINE_GRAINED for data in FEW_IMAGES),
@@ -200,9 +202,7 @@ def few(monkeypatch):
         monkeypatch.setitem(SPLITS, split, range(first, first + 8))
 
 
-@pytest.mark.parametrize(
-    "name", ["synthetic_parts_cnn", "synthetic_parts_vit", "idsds_synthetic_parts", "harmonized_synthetic_parts"]
-)
+@pytest.mark.parametrize("name", OF_BACKBONES)
 def test_experiments_of_backbones(name, command, few):
     words = [*CALM, *FAST, "--data.batch_size", "4", "--trainer.callbacks", "null"]
     assert command("fit", "-c", f"{EXPERIMENT}{name}.yaml", *words).status == 0
@@ -281,9 +281,9 @@ def test_data_may_stand_before_the_experiment(command):
 
 
 def test_every_experiment_is_run():
-    with_tests = {"synthetic_parts_cnn", "synthetic_parts_vit", "br_npa_high_resolution_synthetic_parts"}
+    with_tests = {*OF_BACKBONES, "br_npa_high_resolution_synthetic_parts"}
     with_tests |= {f"{head}_synthetic_parts" for head in ("linear", "infodisent", "br_npa")}
-    with_tests |= {"idsds_synthetic_parts", "idsds", "f_fidelity"}
+    with_tests |= {"idsds", "f_fidelity"}
     with_tests |= {name for files, _ in STEPS for name in files.split()}
     assert {Path(name).stem for name in of("experiment")} == with_tests
     assert set(STEPS) <= set(COMPOSITIONS)
