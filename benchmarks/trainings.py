@@ -121,7 +121,7 @@ def agreement(folder: Path) -> Tensor:
     stores = [ExplanationStore(folder / "stores" / name) for name in SAME]
     found = []
     for sample in stores[0].ids():
-        first, *others = (next(iter(store[sample].values())).map.abs().flatten() for store in stores)
+        first, *others = (store[sample].map.abs().flatten() for store in stores)
         found.append(torch.stack([spearman(first, other) for other in others]).mean())
     return torch.stack(found)
 
