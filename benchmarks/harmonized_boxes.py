@@ -32,7 +32,7 @@ from lit_coiba.training.checkpoint_file import read_checkpoint
 
 SOURCE = ASSETS / "tiny-imagenet-boxes"
 WEIGHTS = ASSETS / "models" / "tf_efficientnet_lite0.fp16.safetensors"
-SIZE, BATCH, EPOCHS, SHOWN = 128, 8, 2, 12
+SIZE, BATCH, EPOCHS, SHOWN = 128, 8, 2, 8
 LR = 3e-4
 STAGES = ["blocks.5", "blocks.6"]
 WEIGHT_OF = {"fine-tuned": 0.0, "harmonized": 10.0}
