@@ -164,8 +164,9 @@ def accuracy(
     network.eval()
     device = like(network).device
     right = samples = 0
-    for images, targets in loader:
-        right += int(hits(network(images.to(device)), own(targets).to(device)).sum())
+    for batch in loader:  # which may have more, such as importance maps
+        images, targets = batch[0].to(device), own(batch[1]).to(device)
+        right += int(hits(network(images), targets).sum())
         samples += len(images)
     return Accuracy(right, samples)
 

@@ -170,11 +170,11 @@ def missing_accuracy(
     network.eval()
     device, always = like(network).device, removed.always()
     generator, right, samples = torch.Generator().manual_seed(0), [0, 0], 0
-    for images, targets in loader:
-        whole, truth = images.to(device), own(targets).to(device)
+    for batch in loader:
+        whole, truth = batch[0].to(device), own(batch[1]).to(device)
         for kind, shown in enumerate((whole, always(whole, network, generator))):
             right[kind] += int(hits(network(shown), truth).sum())
-        samples += len(images)
+        samples += len(whole)
     clean, missing = (count / max(samples, 1) for count in right)
     return MissingParts(removed.part, removed.amount, removed.baseline, clean, missing)  # type: ignore[arg-type]
 

@@ -27,6 +27,7 @@ NETWORK = {
 def few(monkeypatch):
     monkeypatch.setitem(SPLITS, "train", range(16))
     monkeypatch.setitem(SPLITS, "val", range(10_000, 10_008))
+    monkeypatch.setitem(SPLITS, "test", range(11_000, 11_008))
 
 
 def test_a_word_a_file_and_the_last_of_both(tmp_path):
@@ -80,7 +81,10 @@ def test_fit_saves_the_class_and_others_take_it_from_the_checkpoint(tmp_path, mo
     data = ["--data", "SyntheticParts", "--data.size", "32", "--data.batch_size", "8"]
     words = [*data, "--data.multi_target", "false", "--trainer.max_epochs", "1", "--trainer.log_every_n_steps", "1"]
 
-    assert run("fit", "-c", str(file), *words, "--model.lr", "0.01", "--trainer.default_root_dir", "one") == 0
+    export = "[{class_path: lit_coiba.callbacks.ExportWeights, init_args: {file: weights.safetensors}}]"
+    more = ["--model.lr", "0.01", "--trainer.default_root_dir", "one", "--trainer.callbacks", export]
+    assert run("fit", "-c", str(file), *words, *more) == 0
+    assert "| accuracy, test |" in (tmp_path / "weights.md").read_text()
 
     (version,) = (tmp_path / "one" / "lightning_logs").glob("version_*")
     saved = yaml.safe_load((version / "config.yaml").read_text())["model"]
