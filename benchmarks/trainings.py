@@ -40,6 +40,7 @@ METHODS = ["saliency", "integrated_gradients:steps=16", "smooth_grad:n_samples=1
 SAME = ["saliency", "integrated_gradients steps=16", "smooth_grad n_samples=16"]  # which agree where a model is smooth
 DATA = ["--data", "SyntheticParts", "--data.batch_size", "20"]
 FOLDS = ["--folds", "2", "--images", "1200", "--methods", "Saliency", "--trainer.max_epochs", "5"]
+OF_MODEL = ("logit_marked", "logit_rest", "accuracy_marked", "accuracy_rest")  # which no map decides
 SHOWN = 8
 
 
@@ -183,7 +184,7 @@ def main(runs: Path, limit: int, folds: bool) -> None:
         same.setdefault("agreement of three gradients", {})[name] = list(bootstrap_interval(agreement(folder)))
         for key, value in certified(trained(name, runs), 1000).items():
             same.setdefault(key, {})[name] = value
-        if folds:
+        if folds or (runs / name / "folds" / "representativity.json").exists():
             for key, value in flat(representativity(name, runs)).items():
                 same.setdefault(key, {})[name] = value
     (RESULTS / "numbers.json").write_text(f"{json.dumps(numbers, indent=1)}\n", encoding="utf-8")
@@ -202,7 +203,9 @@ def flat(told: dict[str, object]) -> dict[str, object]:
 def table(numbers: dict[str, dict[str, dict[str, object]]]) -> str:
     """The table as Markdown."""
     lines = ["| method | measure | " + " | ".join(TRAININGS) + " |", "|---|---|" + "---|" * len(TRAININGS)]
-    for method, measures in sorted(numbers.items(), key=lambda item: item[0] != "all"):
+    rows = {"all": numbers["all"] | {key: one for key, one in numbers["saliency"].items() if key in OF_MODEL}}
+    rows |= {name: {k: v for k, v in numbers[name].items() if k not in OF_MODEL} for name in [*SAME, "grad_cam"]}
+    for method, measures in rows.items():
         for measure, values in measures.items():
             lines.append(f"| {method} | {measure} | " + " | ".join(cell(values.get(name)) for name in TRAININGS) + " |")
     return "\n".join(lines) + "\n"
@@ -212,7 +215,7 @@ def cell(value: object) -> str:
     """A number, or a mean with its interval."""
     if isinstance(value, list):
         return f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":
