@@ -197,7 +197,10 @@ def flat(told: dict[str, object]) -> dict[str, object]:
     methods = told["methods"]
     assert isinstance(methods, dict)
     (one,) = methods.values()
-    return {name: one[key] for name, key in (("MeGe of saliency", "mege"), ("ReCo of saliency", "reco"))}
+    found = {name: one[key] for name, key in (("MeGe of saliency", "mege"), ("ReCo of saliency", "reco"))}
+    unseen = told["unseen"]
+    assert isinstance(unseen, list)
+    return {**found, "accuracy of fold models, unseen": sum(unseen) / len(unseen)}
 
 
 def table(numbers: dict[str, dict[str, dict[str, object]]]) -> str:
