@@ -50,9 +50,9 @@ def test_the_rows_of_one_block_are_read_once(store: ExplanationStore, monkeypatc
     real = pq.ParquetFile.read_row_group
     len(store)
 
-    def counted(self: pq.ParquetFile, group: int, **settings: Any) -> pa.Table:
+    def counted(self: pq.ParquetFile, group: int, *settings: Any, **named: Any) -> pa.Table:
         reads.append(group)
-        return real(self, group, **settings)
+        return real(self, group, *settings, **named)
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
     list(store)

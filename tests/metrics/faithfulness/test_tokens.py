@@ -119,11 +119,14 @@ def test_every_removal_metric_can_drop_tokens(metric, pool):
     model, images, targets, maps = scene(global_pool=pool)
     settings = {"baseline": "tokens", **PERTURBED.get(metric.__name__, {})}
     inputs = {"model": model, "images": images, "targets": targets, "maps": maps, "ids": ("a", "b", "c")}
+    inputs["importances"] = torch.ones_like(images[:, 0]).cumsum(1)
     given = [inputs[name] for name in metric.needs if name in inputs]
     found = metric(**settings).score(*given)
     assert found.isfinite().all()
     alone = [value if value is model else value[1:2] for value in given]
     torch.testing.assert_close(metric(**settings).score(*alone)[0], found[1], rtol=1e-8, atol=1e-10)
     given[0], given[1] = tiny.resnet(), tiny.images(3, (64, 64))
+    if "importances" in metric.needs:
+        given[metric.needs.index("importances")] = torch.ones(3, 64, 64).cumsum(1)
     with pytest.raises(InputError, match="baseline is tokens, and resnet18 cannot leave out patches"):
         metric(**settings).score(*given)
