@@ -234,7 +234,7 @@ def make_checkpoint(folder: Path) -> None:
 def read_checkpoint(folder: Path) -> Any:
     """The classifier, by each of the ways to it, which have to agree."""
     from lit_coiba.backbones.trained import load_trained
-    from lit_coiba.cli.parsing.checkpoints import saved_arguments
+    from lit_coiba.cli.parsing.checkpoints import saved_arguments, saved_module
 
     file = str(folder / "w.ckpt")
     told: list[Any] = []
@@ -244,11 +244,12 @@ def read_checkpoint(folder: Path) -> Any:
         load_trained(backbone, file)
         return backbone.digest()
 
+    words = ["--ckpt_path", file]
     ways: dict[str, Callable[[], Any]] = {
         "load": lambda: Backbone.load(file).digest(),
         "weights": by_weights,
         "classifier": lambda: Classifier.load_from_checkpoint(file).network.digest(),
-        "arguments": lambda: repr(saved_arguments(["--ckpt_path", file], True)),
+        "arguments": lambda: repr(saved_arguments(saved_module(words), words, True)),
     }
     refusals: list[InputError] = []
     for name, way in ways.items():

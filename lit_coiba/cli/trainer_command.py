@@ -20,7 +20,7 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.callbacks.log_progress import LogProgress
 from lit_coiba.cli import terminal
 from lit_coiba.cli.parsing.any_module import Parser, with_backbone
-from lit_coiba.cli.parsing.checkpoints import saved_arguments, told_otherwise
+from lit_coiba.cli.parsing.checkpoints import saved_arguments, saved_module, told_otherwise
 from lit_coiba.cli.parsing.classes import BASES, check_short_name, find_class, import_named
 from lit_coiba.cli.parsing.config_files import mentions, read_configs
 from lit_coiba.cli.parsing.expected_values import KeyArguments, check_values
@@ -64,8 +64,9 @@ class TrainerCommand(LightningCLI):
 
     def __init__(self, verb: TrainerVerb, args: list[str]) -> None:
         self.verb = verb
-        args, self.module = chosen_module(verb, args)
         self._parameters = signature(getattr(Trainer, verb.name)).parameters
+        self._checkpoint = saved_module(args) if "ckpt_path" in self._parameters else None
+        args, self.module = chosen_module(verb, args, self._checkpoint)
         self._arguments: list[str] = []  # of the Trainer's method
         self._listed: BlockDataModule | None = None
         self._saved: dict[str, Any] = {}  # what the checkpoint says of the model
@@ -214,7 +215,7 @@ class TrainerCommand(LightningCLI):
         model = dict(self.verb.defaults)
         if "ckpt_path" in self._parameters:
             known = signature(self.module).parameters
-            saved = saved_arguments(args, self.verb.trains, self.module)
+            saved = saved_arguments(self._checkpoint, args, self.verb.trains, self.module)
             self._saved = {name: value for name, value in saved.items() if name in known}
             model |= self._saved
         if not self.verb.trains:

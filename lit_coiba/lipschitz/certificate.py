@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
-from lit_coiba.lipschitz.constant import LayerConstant, input_factor, layer_constants, layers_of
+from lit_coiba.lipschitz.constant import LayerConstant, constant_of, input_factor, layer_constants, layers_of
 from lit_coiba.lipschitz.radius import binary_radius, linear_head_radius, orthogonal_radius
 
 TOLERANCE = 1e-3  # above 1, what constraints that are iterated leave
@@ -66,14 +66,13 @@ class Certificate:
         Raises:
             InputError: A layer's constant is not known.
         """
-        constants = {one.name: one.constant for one in layer_constants(model, preprocessing.size)}
-        last = layers_of(model, preprocessing.size)[-1]
-        if isinstance(last.module, nn.Linear):
-            del constants[last.name]
-            weight = last.module.weight.detach().double()
-        else:
-            weight = None
-        return cls(math.prod(constants.values()), weight, input_factor(preprocessing))
+        layers = layers_of(model, preprocessing.size)
+        last, weight = layers[-1].module, None
+        if isinstance(last, nn.Linear):
+            weight = last.weight.detach().double()
+            del layers[-1]
+        below = math.prod(constant_of(layer).constant for layer in layers)
+        return cls(below, weight, input_factor(preprocessing))
 
     @property
     def constant(self) -> float:

@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils.parametrize import type_before_parametrizations
 
 from lit_coiba.functional import noise
-from lit_coiba.lipschitz.constant import NORMS, Layer, layers_of
+from lit_coiba.lipschitz.constant import Layer, constant_of, layers_of
 
 ITERATIONS = 8  # of the power method
 
@@ -38,15 +37,11 @@ def least_constant(network: nn.Module, size: Sequence[int], channels: int = 3) -
     *below, last = layers_of(network, size, channels)
     least = 1.0
     for layer in below:
-        least *= _stretch(layer) if isinstance(layer.module, nn.Conv2d | nn.Linear) else _constant(layer)
+        weighted = isinstance(layer.module, nn.Conv2d | nn.Linear)
+        least *= _stretch(layer) if weighted else constant_of(layer).constant
     if isinstance(last.module, nn.Linear):
         return least * float(last.module.weight.detach().norm(dim=1).max())
-    return least * (_stretch(last) if isinstance(last.module, nn.Conv2d) else _constant(last))
-
-
-def _constant(layer: Layer) -> float:
-    """That of a layer without weights, which costs nothing."""
-    return NORMS[type_before_parametrizations(layer.module)](layer)
+    return least * (_stretch(last) if isinstance(last.module, nn.Conv2d) else constant_of(last).constant)
 
 
 def _stretch(layer: Layer) -> float:

@@ -106,8 +106,18 @@ def evaluation_saliency(forward: Callable[[Tensor], Tensor], images: Tensor, tar
     with torch.inference_mode(False), torch.enable_grad():
         own = images.clone().requires_grad_()
         logits = forward(own)
-        (gradient,) = torch.autograd.grad((_weights(logits, targets.clone()) * logits).sum(), own)
+        (gradient,) = torch.autograd.grad(target_logit(logits, targets.clone()).sum(), own)
     return logits.detach(), gradient.abs().amax(1)
+
+
+def target_logit(logits: Tensor, targets: Tensor) -> Tensor:
+    """The logit of each image's class ``(B,)``; of targets that are probabilities the mean.
+
+    Example:
+        >>> target_logit(torch.tensor([[1.0, 3.0], [5.0, 7.0]]), torch.tensor([1, 0]))
+        tensor([3., 5.])
+    """
+    return (_weights(logits, targets) * logits).sum(1)
 
 
 def _weights(logits: Tensor, targets: Tensor) -> Tensor:

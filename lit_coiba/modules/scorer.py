@@ -224,10 +224,11 @@ class Scorer(BlockModule):
     def _located(self, batch: Batch) -> tuple[Batch, dict[str, Where]]:
         """What is known of places in a block, and the block with images as failures whose annotation makes no sense."""
         found: dict[str, Where] = {}
+        asked = {name for metric in self.metrics.values() for name in metric.needs}
         failures = list(batch.failures)
         for name in batch.ids:
             try:
-                found[name] = self._places(name) if self._targets(name) else Where()
+                found[name] = self._places(name, asked) if self._targets(name) else Where()
             except Exception as error:  # noqa: PERF203 - whatever a user's dataset raises, each has its own reason
                 failures.append(Failure.of(name, error))
         kept = [i for i, name in enumerate(batch.ids) if name in found]
@@ -236,9 +237,8 @@ class Scorer(BlockModule):
             batch = Batch(batch.images[kept], ids, batch.labels[kept], batch.block, tuple(failures))
         return batch, found
 
-    def _places(self, sample: str) -> Where:
-        """Where the object is, and what else a metric asks for."""
-        asked = {name for metric in self.metrics.values() for name in metric.needs}
+    def _places(self, sample: str, asked: Collection[str]) -> Where:
+        """Where the object is, and what else of the fields that metrics ask for."""
         return Where(
             self.regions.of(sample),
             self.regions.suppressor(sample) if "suppressors" in asked else None,

@@ -16,7 +16,13 @@ from lit_coiba.core.errors import InputError, check_choice, check_count, check_n
 from lit_coiba.functional import spearman
 from lit_coiba.functional.importance import smooth_importance
 from lit_coiba.functional.reliance import PARTS, without_part
-from lit_coiba.losses.harmonization import Saliency, evaluation_saliency, harmonization_loss, training_saliency
+from lit_coiba.losses.harmonization import (
+    Saliency,
+    evaluation_saliency,
+    harmonization_loss,
+    target_logit,
+    training_saliency,
+)
 from lit_coiba.training.classifier import Classifier
 from lit_coiba.training.double_backward import DoubleBackward
 from lit_coiba.training.hits import hits
@@ -169,7 +175,7 @@ class HarmonizedClassifier(Classifier):
         """Accuracy and the logit of the truth without what is marked, and without the rest."""
         for part in PARTS:
             without = self(without_part(images, importance, part)).float()
-            change = _truth(without, targets) - _truth(logits, targets)
+            change = target_logit(without, targets) - target_logit(logits, targets)
             right = hits(without, targets).float().mean()
             self._log(stage, len(images), **{f"accuracy_without_{part}": right, f"logit_without_{part}": change.mean()})
 
@@ -179,10 +185,3 @@ class HarmonizedClassifier(Classifier):
 
     def _smoothed(self, importance: Tensor) -> Tensor:
         return smooth_importance(importance, self.map_side, self.map_taps, self.map_sigma)
-
-
-def _truth(logits: Tensor, targets: Tensor) -> Tensor:
-    """The logit of the true class ``(B,)``; of soft targets their mean."""
-    if targets.dim() == 2:
-        return (targets.to(logits) * logits).sum(1)
-    return logits.gather(1, targets[:, None])[:, 0]

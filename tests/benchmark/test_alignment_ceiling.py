@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from scipy.stats import spearmanr
 
 from lit_coiba.benchmark import alignment_ceiling
@@ -12,9 +11,8 @@ from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data import ImageFolder
 from lit_coiba.functional import keyed_orders
 from tests._testers.alignment import smoothed
+from tests._testers.people import SIZE, save_maps_of_people
 from tests._testers.pictures import Pictures
-
-SIZE = (20, 24)
 
 
 class People(Pictures):
@@ -83,14 +81,7 @@ def test_what_has_no_ceiling_is_refused():
 
 @pytest.fixture
 def folder(tmp_path):
-    draw = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    for name in ("a", "b"):
-        Image.fromarray(draw.integers(0, 255, (*SIZE, 3), dtype=np.uint8)).save(tmp_path / f"images/{name}.png")
-        (tmp_path / f"maps/{name}").mkdir(parents=True)
-        for person in range(3):
-            np.save(tmp_path / f"maps/{name}/{person}.npy", draw.random(SIZE, dtype=np.float32))
-    return tmp_path
+    return save_maps_of_people(tmp_path)
 
 
 def test_a_map_that_cannot_be_read_is_named(folder):

@@ -11,6 +11,7 @@ from inspect import signature
 from lit_coiba.attribution import CoIBA
 from lit_coiba.backbones import Backbone
 from lit_coiba.cli.pages.page import Page, parameters
+from lit_coiba.cli.parsing.checkpoints import saved_module
 from lit_coiba.cli.parsing.classes import short_names
 from lit_coiba.cli.parsing.module_choice import chosen_module, list_of
 from lit_coiba.cli.trainer_command import LOADERS
@@ -84,7 +85,8 @@ def help_page(verb: TrainerVerb, args: Sequence[str] = ()) -> str:
         verb: The verb.
         args: The words after it, which may name another class of the model.
     """
-    _, module = chosen_module(verb, [word for word in args if word not in ("-h", "--help")])
+    words = [word for word in args if word not in ("-h", "--help")]
+    _, module = chosen_module(verb, words, saved_module(words))
     page = Page(f"{verb.name} [-c FILE ...] [--KEY VALUE ...]", f"{verb.summary[0].upper()}{verb.summary[1:]}.")
     page.section("examples", verb.examples)
     method = getattr(Trainer, verb.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any
+from typing import Any, NamedTuple
 
 from lit_coiba import training
 from lit_coiba.cli.parsing.named_classes import named_classes
@@ -16,43 +16,50 @@ from lit_coiba.training.classifier import CLASS, Classifier
 from lit_coiba.training.saved_arguments import config_arguments
 
 
-def saved_class(args: list[str]) -> str | None:
-    """The name of the class that the checkpoint of ``--ckpt_path`` is of; None where there is none, or it says none.
+class SavedModule(NamedTuple):
+    """What the checkpoint of ``--ckpt_path`` says of its module."""
+
+    path: str
+    name: str | None  # of its class; None = it says none
+    arguments: Mapping[str, Any]
+
+
+def saved_module(args: list[str]) -> SavedModule | None:
+    """What the checkpoint of ``--ckpt_path`` says of its module, read once for a command; None where there is none.
 
     Raises:
         InputError: The checkpoint does not exist or cannot be read.
     """
     path = _given(args)
-    name = None if path is None else read_checkpoint(path).get(CLASS)
-    return name if isinstance(name, str) and name.isidentifier() else None
+    if path is None:
+        return None
+    content = read_checkpoint(path)
+    name = content.get(CLASS)
+    known = isinstance(name, str) and name.isidentifier()
+    return SavedModule(path, name if known else None, content.get("hyper_parameters") or {})
 
 
-def saved_arguments(args: list[str], teaches: bool, module: type = Classifier) -> dict[str, Any]:
+def saved_arguments(
+    saved: SavedModule | None, args: list[str], teaches: bool, module: type = Classifier
+) -> dict[str, Any]:
     """The model's arguments in the checkpoint of ``--ckpt_path``, so that they need not be given again.
 
     Args:
+        saved: What `saved_module` found.
         args: The words after the verb.
         teaches: Whether the verb needs the teacher.
         module: Class of the classifier; what another one's checkpoint has beside these arguments is left out.
 
     Raises:
-        InputError: The checkpoint does not exist, cannot be read, or asks for what no checkpoint of ours asks for.
+        InputError: The checkpoint asks for what no checkpoint of ours asks for.
     """
-    path = _given(args)
-    if path is None:
-        return {}
-    told = read_checkpoint(path).get("hyper_parameters")
-    if not told:
+    if saved is None or not saved.arguments:
         return {}
     keys = {word.partition("=")[0].removeprefix("--") for word in args}
-    ours = {
-        name
-        for kind in (Classifier, *(getattr(training, name) for name in dir(training)))
-        for name in signature(kind).parameters
-    }
+    ours = {name for kind in dir(training) for name in signature(getattr(training, kind)).parameters}
     known = set(signature(module).parameters)
-    told = {name: value for name, value in told.items() if name in known or name not in ours}
-    return config_arguments(told, known, path, named_classes(args), teaches, keys)
+    told = {name: value for name, value in saved.arguments.items() if name in known or name not in ours}
+    return config_arguments(told, known, saved.path, named_classes(args), teaches, keys)
 
 
 def _given(args: list[str]) -> str | None:

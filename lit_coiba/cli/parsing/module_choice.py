@@ -8,7 +8,7 @@ from importlib import import_module
 from lightning import LightningModule
 
 from lit_coiba import training
-from lit_coiba.cli.parsing.checkpoints import saved_class
+from lit_coiba.cli.parsing.checkpoints import SavedModule
 from lit_coiba.cli.parsing.config_files import asked_module
 from lit_coiba.cli.verb import TrainerVerb
 from lit_coiba.core.errors import InputError
@@ -16,7 +16,9 @@ from lit_coiba.core.near_names import did_you_mean
 from lit_coiba.core.printable import printable
 
 
-def chosen_module(verb: TrainerVerb, args: list[str]) -> tuple[list[str], type[LightningModule]]:
+def chosen_module(
+    verb: TrainerVerb, args: list[str], saved: SavedModule | None = None
+) -> tuple[list[str], type[LightningModule]]:
     """The words without ``--model CLASS``, and the class of the verb's LightningModule.
 
     It is the one that a word names, else the last one that a config file does, else that of the checkpoint, if it is
@@ -25,6 +27,7 @@ def chosen_module(verb: TrainerVerb, args: list[str]) -> tuple[list[str], type[L
     Args:
         verb: The verb.
         args: The words after it.
+        saved: What the checkpoint says, if there is one.
 
     Raises:
         InputError: There is no such class, or it is of another kind.
@@ -34,9 +37,8 @@ def chosen_module(verb: TrainerVerb, args: list[str]) -> tuple[list[str], type[L
         return args, own
     args, name = asked_module(args)
     if name is None:
-        name = saved_class(args)
-        saved = None if name is None else getattr(training, name, None)
-        return args, saved if isinstance(saved, type) and issubclass(saved, own) else own
+        told = getattr(training, saved.name, None) if saved is not None and saved.name is not None else None
+        return args, told if isinstance(told, type) and issubclass(told, own) else own
     found = _imported(name, list_of(own))
     if not issubclass(found, own):
         raise InputError(

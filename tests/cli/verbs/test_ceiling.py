@@ -1,24 +1,14 @@
-import numpy as np
 import pytest
-from PIL import Image
 
 from lit_coiba.benchmark import alignment_ceiling
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data import ImageFolder
-
-SIZE = (20, 24)
+from tests._testers.people import save_maps_of_people
 
 
 @pytest.fixture
 def folder(tmp_path):
-    draw = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    for name in ("a", "b"):
-        Image.fromarray(draw.integers(0, 255, (*SIZE, 3), dtype=np.uint8)).save(tmp_path / f"images/{name}.png")
-        (tmp_path / f"maps/{name}").mkdir(parents=True)
-        for person in range(3):
-            np.save(tmp_path / f"maps/{name}/{person}.npy", draw.random(SIZE, dtype=np.float32))
-    return tmp_path
+    return save_maps_of_people(tmp_path)
 
 
 def test_the_verb_prints_it(folder, command):
