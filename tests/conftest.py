@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 # No test waits for a network. The hub package reads this when it is imported; processes that tests start inherit it.
@@ -12,6 +13,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # The same examples in every run, and no deadline: a loaded machine is no failure.
 settings.register_profile("tests", derandomize=True, deadline=None, max_examples=50, database=None)
 settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """Random weights that a test does not seed are those of every run: some draws have no positive evidence."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
