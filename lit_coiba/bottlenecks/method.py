@@ -69,6 +69,11 @@ class BottleneckMethod(AttributionMethod):
         sample, loader = sample_images(loader)
         self.set_statistics(model, estimate_statistics(model, self.statistics_layers(model), loader), sample)
 
+    @property
+    def held(self) -> ActivationStatistics | None:
+        """The statistics that it explains with; None = it has to be prepared."""
+        return self._slot.held()
+
     @abstractmethod
     def statistics_layers(self, model: Network) -> list[str]:
         """The layers whose statistics are needed, the candidates of the leak test among them."""

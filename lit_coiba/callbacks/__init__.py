@@ -3,6 +3,7 @@
 from lit_coiba.callbacks.block_boundary import BlockBoundary
 from lit_coiba.callbacks.contact_sheet import ContactSheet
 from lit_coiba.callbacks.decisions import Decisions
+from lit_coiba.callbacks.explain_callback import ExplainCallback
 from lit_coiba.callbacks.export_weights import ExportWeights
 from lit_coiba.callbacks.predictions import PredictionTable
 from lit_coiba.callbacks.progress import BlockProgress
@@ -14,6 +15,7 @@ __all__ = [
     "BlockProgress",
     "ContactSheet",
     "Decisions",
+    "ExplainCallback",
     "Explained",
     "ExportWeights",
     "PredictionTable",

@@ -17,7 +17,7 @@ from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.transforms import Transform
 from lit_coiba.files.regular import clause
 from lit_coiba.pictures.about import explains_predictions
-from lit_coiba.pictures.card import Unreadable, card_of, card_picture
+from lit_coiba.pictures.card import Unreadable, card_of, cards_picture
 from lit_coiba.pictures.names import Names
 from lit_coiba.store import ExplanationStore, Row
 from lit_coiba.store.records import PREDICTION
@@ -192,7 +192,7 @@ class RunLog(StoreCallback):
             card = card_of(row, self.dataset, position, self.transform)
         except Unreadable:
             return
-        self._writer.add_image(f"explanation/{position:04}", card_picture(card, self.names, self.always), rank)
+        self._writer.add_image(f"explanation/{position:04}", cards_picture([card], self.names, self.always), rank)
 
 
 def means(rows: Iterable[Row]) -> dict[str, float]:

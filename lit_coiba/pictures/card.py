@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -25,6 +26,7 @@ CUT = 0.5  # share of a picture below which a card says how much of it is shown
 
 _GAP = 4  # between panels
 _CAPTION = 36  # height of the text above them
+_GUTTER = 16  # between cards
 
 
 class Unreadable(Exception):
@@ -72,19 +74,32 @@ def card_of(
         note = f"from {image.width} x {image.height} pixels"
     elif kept < CUT:
         note = f"{percent(kept)} of the picture"
+    card = card_of_pixels(row, pixels, scale)
+    image_panel, colored, overlay = card.panels
+    drawn = [outlined(image_panel, where), colored, outlined(overlay, where)]
+    return card._replace(panels=drawn, outlined=where is not None and bool(where.any()), kept=kept, note=note)
+
+
+def card_of_pixels(row: Row, pixels: Tensor, scale: Scale | None = None) -> Card:
+    """The card of an explanation whose picture is at hand.
+
+    Args:
+        row: The explanation.
+        pixels: What the model sees, ``(3, H, W)`` uint8.
+        scale: What the colors stand for; None = the map's own scale.
+    """
     scale = Scale.of(row.map) if scale is None else scale
-    size = _panel_size(transform.preprocessing)
+    size = _panel_size((pixels.shape[1], pixels.shape[2]))
     if pixels.shape[1] < size[0]:  # a small picture is enlarged first, so that its heat is smooth
         pixels = fitted(pixels, size)
     colored = painted(row.map, (pixels.shape[1], pixels.shape[2]), scale)
     panels = [fitted(panel, size) for panel in (pixels, colored, painted_over(pixels, row.map, scale))]
-    drawn = [outlined(panels[0], where), panels[1], outlined(panels[2], where)]
-    return Card(row, drawn, scale, where is not None and bool(where.any()), kept, note)
+    return Card(row, panels, scale, False, 1.0, "")
 
 
 def card_size(preprocessing: Preprocessing) -> tuple[int, int]:
     """Width and height of a card in pixels."""
-    height, width = _panel_size(preprocessing)
+    height, width = _panel_size(preprocessing.size)
     return len(PANELS) * (width + _GAP) - _GAP, _CAPTION + height
 
 
@@ -106,17 +121,30 @@ def draw_card(page: Page, card: Card, names: Names, x: int, y: int, always: bool
         page.picture(x + place * (width + _GAP), y + _CAPTION, panel)
 
 
-def card_picture(card: Card, names: Names, always: bool = True) -> Tensor:
-    """A card on a white page of its own, ``(3, h, w)`` uint8; arguments as `draw_card`."""
-    height, width = card.panels[0].shape[1:]
-    page = Page(len(card.panels) * (width + _GAP) - _GAP, _CAPTION + height)
-    draw_card(page, card, names, 0, 0, always)
+def cards_picture(cards: Sequence[Card], names: Names, always: bool = True) -> Tensor:
+    """Cards of one size on a white page of their own, ``(3, h, w)`` uint8, two beside each other where they are many.
+
+    Args:
+        cards: The explanations, at least one.
+        names: What classes and labels are called.
+        always: Whether what is explained is always what the model predicts.
+    """
+    columns = 1 if len(cards) <= 3 else 2
+    height, width = cards[0].panels[0].shape[1:]
+    width = len(PANELS) * (width + _GAP) - _GAP
+    height += _CAPTION
+    rows = -(-len(cards) // columns)
+    page = Page(columns * (width + _GUTTER) - _GUTTER, rows * (height + _GUTTER) - _GUTTER)
+    for number, card in enumerate(cards):
+        draw_card(
+            page, card, names, number % columns * (width + _GUTTER), number // columns * (height + _GUTTER), always
+        )
     return page.pixels()
 
 
-def _panel_size(preprocessing: Preprocessing) -> tuple[int, int]:
+def _panel_size(size: tuple[int, int]) -> tuple[int, int]:
     """Height and width of a panel: the model's input, its longer side being `SIDE`."""
-    height, width = preprocessing.size
+    height, width = size
     longer = max(height, width)
     return max(1, round(SIDE * height / longer)), max(1, round(SIDE * width / longer))
 
