@@ -9,7 +9,7 @@ from torch import Tensor
 from lit_coiba.backbones.spatial_tail import SpatialTail
 from lit_coiba.core.errors import check_choice
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.method import AttributionMethod
+from lit_coiba.core.method import AttributionMethod, Start, from_start
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved, Score
 
@@ -44,13 +44,19 @@ class CAM(AttributionMethod):
         """The channels that are summed, ``(B, C, h, w)``: all of the layer."""
         return tail.activation
 
-    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+    _explain = from_start
+
+    def _start(self, model: Network, images: Tensor) -> Start:
         """As `AttributionMethod` says.
 
         Raises:
             InputError: The layer has no grid.
         """
         tail = SpatialTail(model, self.layer, images)
+        return Start(tail.logits, tail)
+
+    def _explain_started(self, model: Network, images: Tensor, targets: Resolved, started: Start) -> Explanation:
+        tail = started.state
         weights = self.weights(model, images, tail, targets)
         maps = (weights * self.features(tail).to(weights.dtype)).sum(1)
         return Explanation(maps.clamp_min(0) if self.relu else maps, {}, tail.grid.places)

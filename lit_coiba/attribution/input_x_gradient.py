@@ -1,16 +1,16 @@
 """Input x gradient: what the pixels contribute to a linear model that has the network's slope.
 
-Shrikumar, Greenside, Shcherbina and Kundaje, "Not Just a Black Box", 2016 (arXiv 1605.01713); Captum's implementation.
+Shrikumar, Greenside, Shcherbina and Kundaje, "Not Just a Black Box", 2016 (arXiv 1605.01713).
 """
 
 from __future__ import annotations
 
-from captum.attr import InputXGradient as CaptumInputXGradient
+import torch
 from torch import Tensor
 
 from lit_coiba.core.errors import check_choice
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.method import AttributionMethod, Card, Start, from_start
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved, Score
 from lit_coiba.functional.channels import Reduce, over_colours
@@ -41,9 +41,11 @@ class InputXGradient(AttributionMethod):
         self.output: Score = check_choice(output, Score, "output")
         self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
 
-    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
-        def score(pixels: Tensor) -> Tensor:
-            return targets.score(model(pixels))
+    _explain = from_start
 
-        values = CaptumInputXGradient(score).attribute(images.requires_grad_())
-        return Explanation(over_colours(values, self.reduce), {})
+    def _start(self, model: Network, images: Tensor) -> Start:
+        return Start(model(images.requires_grad_()), images)
+
+    def _explain_started(self, model: Network, images: Tensor, targets: Resolved, started: Start) -> Explanation:
+        (gradient,) = torch.autograd.grad(targets.score(started.out).sum(), started.state)
+        return Explanation(over_colours(images * gradient, self.reduce), {})

@@ -1,16 +1,16 @@
 """Gradient saliency: how much each pixel moves the logit.
 
-Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks", 2013 (arXiv 1312.6034); Captum's implementation.
+Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks", 2013 (arXiv 1312.6034).
 """
 
 from __future__ import annotations
 
-from captum.attr import Saliency as CaptumSaliency
+import torch
 from torch import Tensor
 
 from lit_coiba.core.errors import check_choice
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.method import AttributionMethod, Card, Start, from_start
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved
 from lit_coiba.functional.channels import Reduce, over_colours
@@ -34,9 +34,11 @@ class Saliency(AttributionMethod):
     def __init__(self, reduce: Reduce = "abs_max") -> None:
         self.reduce: Reduce = check_choice(reduce, Reduce, "reduce")
 
-    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
-        def score(pixels: Tensor) -> Tensor:
-            return targets.score(model(pixels))
+    _explain = from_start
 
-        gradient = CaptumSaliency(score).attribute(images.requires_grad_(), abs=False)
+    def _start(self, model: Network, images: Tensor) -> Start:
+        return Start(model(images.requires_grad_()), images)
+
+    def _explain_started(self, model: Network, images: Tensor, targets: Resolved, started: Start) -> Explanation:
+        (gradient,) = torch.autograd.grad(targets.score(started.out).sum(), started.state)
         return Explanation(over_colours(gradient, self.reduce), {})

@@ -13,7 +13,8 @@ from lit_coiba.attribution.cam import CAM
 from lit_coiba.backbones.spatial_tail import SpatialTail
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import check_count
-from lit_coiba.core.method import Card
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.method import Card, Start
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved, Score
 from lit_coiba.functional import precise, resize_map
@@ -55,6 +56,10 @@ class ScoreCAM(CAM):
         self.channels = channels
         self.chunk = chunk
         self._evaluator = BatchedEvaluator(chunk)
+
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        """As `CAM` does, which computes the logits on the way; here nothing is made of them."""
+        return self._explain_started(model, images, targets, Start(None, SpatialTail(model, self.layer, images)))
 
     @torch.no_grad()
     def weights(self, model: Network, images: Tensor, tail: SpatialTail, targets: Resolved) -> Tensor:

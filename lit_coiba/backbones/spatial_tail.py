@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
@@ -26,10 +28,18 @@ class SpatialTail:
         self.state = self.path.lower(images)
         self.activation = self.grid.to_spatial(self.state.activation).detach()  # (B, C, h, w)
 
+    @cached_property
+    def _leaf(self) -> Tensor:
+        return self.activation.clone().requires_grad_(True)
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """Logits ``(B, K)`` of the images, with gradients with respect to the activation."""
+        return self(self._leaf)
+
     def gradient(self, targets: Resolved) -> Tensor:
-        """Gradient of the targets' scores with respect to the activation of the images, ``(B, C, h, w)``."""
-        activation = self.activation.clone().requires_grad_(True)
-        return torch.autograd.grad(targets.score(self(activation)).sum(), activation)[0]
+        """Gradient of the targets' scores with respect to the activation, ``(B, C, h, w)``; can be asked for once."""
+        return torch.autograd.grad(targets.score(self.logits).sum(), self._leaf)[0]
 
     def __call__(self, activation: Tensor) -> Tensor:
         """Logits ``(B, K)`` of `activation` ``(B, C, h, w)``, that of the images or another one for each."""

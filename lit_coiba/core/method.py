@@ -48,6 +48,13 @@ class Card(NamedTuple):
     baseline: bool = False  # a trivial baseline (sanity check), not an explanation
 
 
+class Start(NamedTuple):
+    """What a method's own forward of the clean images gives."""
+
+    out: Any  # clean output of the model, on which targets are chosen and scored
+    state: Any = None  # what the method goes on from
+
+
 class AttributionMethod(ABC):
     """One attribution method.
 
@@ -55,6 +62,9 @@ class AttributionMethod(ABC):
     resolves the targets and hands out what `_explain` found. Constructor arguments are plain values, so that YAML can
     set all of them, and are kept as attributes of their names. A method with an argument `output` explains that score
     of a class; others explain the logit.
+
+    A method that runs the clean images forward anyway may define `_start` and `_explain_started`, with
+    ``_explain = from_start``: then the model is not run once more to choose what is explained.
     """
 
     card: ClassVar[Card] = Card("", "not stated")
@@ -80,7 +90,7 @@ class AttributionMethod(ABC):
             images: Normalized model input, ``(B, 3, H, W)``.
             targets: Classes ``(B,)``, or one for all images; a `Target`, a text that stands for one (``runner_up``, the
                 name of a class), or what it was resolved to. None = the predicted class, for which the model runs once
-                more.
+                more where the method has no `start`.
 
         Returns:
             Maps ``(B, h, w)`` whose cells are equal parts of the image, and extras; detached, in fp32 at least. They
@@ -95,11 +105,42 @@ class AttributionMethod(ABC):
         return Explanation(resize_map(found.maps, (images.shape[-2], images.shape[-1]), found.places), found.extras)
 
     @final
-    def explain_cells(self, model: Any, images: Tensor, targets: Targets = None) -> Explanation:
-        """`explain` with maps at the method's native grid always: `places` says where cells are not equal."""
-        with self._inputs(model, images, targets) as (pixels, rows):
-            found = self._explain(model, pixels, rows)
+    def explain_cells(
+        self, model: Any, images: Tensor, targets: Targets = None, started: Start | None = None
+    ) -> Explanation:
+        """`explain` with maps at the method's native grid always: `places` says where cells are not equal.
+
+        Args:
+            model: See `explain`.
+            images: See `explain`.
+            targets: See `explain`.
+            started: What `start` gave for these images; it can be used once.
+        """
+        with self._frozen(model, images) as pixels:
+            if started is None and type(self)._explain is from_start:
+                started = self._start(model, pixels)
+            rows = self._resolved(model, pixels, targets, started)
+            if started is None:
+                found = self._explain(model, pixels, rows)
+            else:
+                found = self._explain_started(model, pixels, rows, started)
         return _handed_out(found, images)
+
+    @final
+    def start(self, model: Any, images: Tensor) -> Start | None:
+        """The clean output, and what `explain_cells` goes on from; None for a method without a forward of its own.
+
+        Args:
+            model: See `explain`.
+            images: See `explain`.
+
+        Raises:
+            InputError: Images that do not fit the model, or a model that the method cannot explain.
+        """
+        if type(self)._explain is not from_start:
+            return None
+        with self._frozen(model, images) as pixels:
+            return self._start(model, pixels)
 
     def attribute(self, model: Any, images: Tensor, targets: Targets = None) -> Tensor:
         """Maps ``(B, h, w)`` alone; see `explain`."""
@@ -116,6 +157,14 @@ class AttributionMethod(ABC):
                 card says ``class_dependent=False``: no model is run to choose what makes no difference.
         """
 
+    def _start(self, model: Any, images: Tensor) -> Start:
+        """The method's forward of the clean images, given as `_explain` is given them."""
+        raise NotImplementedError
+
+    def _explain_started(self, model: Any, images: Tensor, targets: Resolved, started: Start) -> Explanation:
+        """`_explain` from what `_start` returned for other copies of these images."""
+        raise NotImplementedError
+
     @contextmanager
     def _inputs(self, model: Any, images: Tensor, targets: Targets) -> Iterator[tuple[Tensor, Resolved]]:
         """Inside, the model is frozen: what `_explain` is given, for whatever a method offers beside `explain`.
@@ -123,16 +172,25 @@ class AttributionMethod(ABC):
         Raises:
             InputError: Images or targets that do not fit the model.
         """
+        with self._frozen(model, images) as pixels:
+            yield pixels, self._resolved(model, pixels, targets)
+
+    @contextmanager
+    def _frozen(self, model: Any, images: Tensor) -> Iterator[Tensor]:
+        """Inside, the model is frozen; a detached copy of the images.
+
+        Raises:
+            InputError: Images that do not fit the model, or a model that the method cannot explain.
+        """
         check_images(model, images)
         runs = self.card.class_dependent or self.card.needs
         if runs and (behavior := behavior_of(model)) is not None:
             behavior.refuse_batches()
             behavior.refuse_needs(type(self).__name__, self.card.needs)
         with frozen(model), advise(type(self).__name__, self.advice):
-            pixels = images.detach().clone()  # which autograd may keep, also where the images were made in inference
-            yield pixels, self._resolved(model, pixels, targets)
+            yield images.detach().clone()  # which autograd may keep, also where the images were made in inference
 
-    def _resolved(self, model: Any, images: Tensor, targets: Targets) -> Resolved:
+    def _resolved(self, model: Any, images: Tensor, targets: Targets, started: Start | None = None) -> Resolved:
         """A row for each image, scored as this method scores classes."""
         if isinstance(targets, str):
             targets = parse_target(targets)
@@ -145,6 +203,8 @@ class AttributionMethod(ABC):
 
         def predict() -> Tensor:
             path = getattr(targets, "output", None) if isinstance(targets, Target) else None
+            if started is not None:
+                return select_output(started.out, path).detach()
             evaluator = getattr(self, "_evaluator", None) or BatchedEvaluator()  # the method's own knows its memory
             with torch.no_grad():
                 return evaluator.gather(images, 1, lambda _, rows: select_output(model(images[rows]), path)[None])[0]
@@ -188,6 +248,11 @@ class AttributionMethod(ABC):
     def identity(self) -> dict[str, Any]:
         """What decides the explanations, as plain values: the arguments, and the content of a file for its path."""
         return {name: value for name, value in self.arguments().items() if name not in self.excluded_from_identity}
+
+
+def from_start(self: AttributionMethod, model: Any, images: Tensor, targets: Resolved) -> Explanation:
+    """`_explain` of a method that has `_start`; a derived class that has another one is explained by that alone."""
+    return self._explain_started(model, images, targets, self._start(model, images))
 
 
 def _handed_out(found: Explanation, images: Tensor) -> Explanation:

@@ -13,7 +13,7 @@ from lit_coiba.core.batch import Batch, Failure
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import Explanation
 from lit_coiba.core.frozen import frozen
-from lit_coiba.core.method import AttributionMethod
+from lit_coiba.core.method import AttributionMethod, Start
 from lit_coiba.core.printable import a_kind
 from lit_coiba.core.targets import Resolved, Target, parse_target
 from lit_coiba.data.dataset import ImageDataset
@@ -110,13 +110,12 @@ class Explainer(BlockModule):
         images = self.network.ordered(batch.images)
         if not len(images):
             return _without_rows(batch)
-        with frozen(self.network), torch.no_grad():
-            certified = self.certificate is not None
-            logits = precise_logits(self.network, images) if certified else self.network(images).float()
+        started = self.method.start(self.network, images) if self.certificate is None else None
+        logits = self._clean_logits(images) if started is None else started.out.detach().float()
         resolved = self.target.resolve(logits, batch.labels, self.names)
         if not len(resolved):
             return _without_rows(batch, resolved.reasons)
-        explanation = self._explain(images, resolved)
+        explanation = self._explain(images, resolved, started)
         extras = {**_predicted(logits, resolved, self.target), **explanation.extras}
         if self.certificate is not None:
             extras |= self._radius(self.certificate.radius(logits)[resolved.image], extras)
@@ -135,6 +134,11 @@ class Explainer(BlockModule):
             places=explanation.places,
         )
 
+    def _clean_logits(self, images: Tensor) -> Tensor:
+        """Logits ``(B, K)`` of the model's own forward, as exact as a certificate needs them where there is one."""
+        with frozen(self.network), torch.no_grad():
+            return self.network(images).float() if self.certificate is None else precise_logits(self.network, images)
+
     def _radius(self, radii: Tensor, extras: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The certified radius of the decision for the image of each row, ``(R,)``, as an extra.
 
@@ -148,21 +152,28 @@ class Explainer(BlockModule):
             )
         return {RADIUS: radii}
 
-    def _explain(self, images: Tensor, resolved: Resolved) -> Explanation:
+    def _explain(self, images: Tensor, resolved: Resolved, started: Start | None = None) -> Explanation:
         """Maps and extras of all rows ``(R, ...)``, in their order.
 
         Rank by rank, the k-th row of each image in one call: memory does not grow with the number of rows of an image.
+
+        Args:
+            images: The images.
+            resolved: The rows.
+            started: What the method has begun with for all images: the first rank goes on from it.
         """
         ranks = _by_rank(resolved.image)
-        found = [self._explain_rows(images, resolved.take(rows)) for rows in ranks]
+        found = [self._explain_rows(images, resolved.take(ranks[0]), started)]
+        found += [self._explain_rows(images, resolved.take(rows)) for rows in ranks[1:]]
         order = torch.cat(ranks).argsort()
         extras = {name: torch.cat([one.extras[name] for one in found])[order] for name in found[0].extras}
         return Explanation(torch.cat([one.maps for one in found])[order], extras, found[0].places)
 
-    def _explain_rows(self, images: Tensor, rows: Resolved) -> Explanation:
+    def _explain_rows(self, images: Tensor, rows: Resolved, started: Start | None = None) -> Explanation:
         """What the method says of some rows, at most one for each image."""
-        shown = images[rows.image]
-        return self.method.explain_cells(self.network, shown, rows.recounted())
+        if rows.image.tolist() != list(range(len(images))):
+            images, started = images[rows.image], None
+        return self.method.explain_cells(self.network, images, rows.recounted(), started)
 
 
 def _predicted(logits: Tensor, rows: Resolved, target: Target) -> dict[str, Tensor]:

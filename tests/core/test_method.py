@@ -6,10 +6,11 @@ import torch
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.method import AttributionMethod, Card, Start, from_start
 from lit_coiba.core.targets import Class, ResolvedClass, Unscored
 from tests._testers import tiny
-from tests._testers.model_state import assert_same_state, disturb, state
+from tests._testers.counting import Counting
+from tests._testers.model_state import assert_near, assert_same_state, disturb, state
 
 
 class Slope(AttributionMethod):
@@ -50,6 +51,20 @@ class Returning(AttributionMethod):
 
     def _explain(self, model, images, targets):
         return self.found
+
+
+class Quick(Slope):
+    """`Slope` in two steps."""
+
+    _explain = from_start
+
+    def _start(self, model, images):
+        return Start(model(images.requires_grad_()), images)
+
+    def _explain_started(self, model, images, targets, started):
+        scores = targets.score(started.out)
+        (slope,) = torch.autograd.grad(scores.sum(), started.state)
+        return Explanation(slope[:, 0], {"score": scores, "index": targets.index})
 
 
 @pytest.fixture
@@ -197,6 +212,34 @@ class TestWhatIsHandedOut:
     def test_what_is_no_explanation_is_refused(self, model, images, found, sentence):
         with pytest.raises(InputError, match=sentence):
             Returning(found).explain(model, images, 0)
+
+
+class TestAMethodWithAStart:
+    @pytest.mark.parametrize("given", [None, "runner_up", 3])
+    def test_the_model_runs_once_and_nothing_changes(self, model, images, given):
+        model.model = counting = Counting(model.model)
+        expected = Slope().explain(model, images, given)
+        counting.images = 0
+        found = Quick().explain(model, images, given)
+        assert counting.images == len(images)
+        assert_near(found.maps, expected.maps, 1e-5)
+        assert torch.equal(found.extras["index"], expected.extras["index"])
+
+    def test_it_goes_on_from_what_was_started(self, model, images):
+        model.model = counting = Counting(model.model)
+        started = Quick().start(model, images)
+        counting.images = 0
+        found = Quick().explain_cells(model, images, 3, started)
+        assert counting.images == 0
+        assert_near(found.maps, Slope().explain(model, images, 3).maps, 1e-5)
+
+    def test_a_derived_one_with_another_explain_is_explained_by_that(self, model, images):
+        class Reversed(Quick):
+            def _explain(self, model, images, targets):
+                return Explanation(-super()._explain(model, images, targets).maps, {})
+
+        assert Reversed().start(model, images) is None
+        assert torch.equal(Reversed().attribute(model, images), -Quick().attribute(model, images))
 
 
 class TestWhatAMethodIs:

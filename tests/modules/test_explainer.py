@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lit_coiba.attribution import CoIBA
+from lit_coiba.attribution import CoIBA, GradCAM, InputXGradient, LayerCAM, Saliency
 from lit_coiba.backbones import Backbone
 from lit_coiba.core.batch import Batch, Failure
 from lit_coiba.core.errors import InputError
@@ -116,6 +116,28 @@ class TestTargets:
         method = Counting()
         Explainer(colours, method, "top4").predict_step(batch(RED, TEAL))
         assert method.sizes == (2, 2, 2, 2)
+
+    @pytest.mark.parametrize(("given", "forwards"), [("predicted", 1), ("label", 1), ("top3", 3)])
+    @pytest.mark.parametrize("method", [Saliency(), InputXGradient(), GradCAM(), LayerCAM()], ids=repr)
+    def test_the_first_rank_goes_on_from_the_forward_that_gave_the_logits(self, method, given, forwards):
+        model = tiny.resnet()
+        images = tiny.images(2, model.preprocessing.size)
+        expected = method.attribute(model, images, model.eval()(images).argmax(1))
+        explainer, seen = Explainer(model, method, given), []
+        handle = model.model.conv1.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+        record = explainer.predict_step(Batch(images, ("a", "b"), model(images).argmax(1), 0))
+        handle.remove()
+        assert sum(seen) - 2 == 2 * forwards  # 2 for the labels
+        best = record.maps[:: 3 if given == "top3" else 1]
+        torch.testing.assert_close(best, expected, rtol=1e-4, atol=1e-6)
+
+    def test_an_image_without_a_row_leaves_the_others_their_maps(self):
+        model = tiny.resnet()
+        images, labels = tiny.images(3, model.preprocessing.size), torch.tensor([4, -1, 2])
+        record = Explainer(model, Saliency(), "label").predict_step(Batch(images, tuple("abc"), labels, 0))
+        assert record.ids == ("a", "c")
+        expected = Saliency().attribute(model, images[::2], labels[::2])
+        torch.testing.assert_close(record.maps, expected, rtol=1e-4, atol=1e-6)
 
     @pytest.mark.parametrize(
         ("given", "message"),
