@@ -19,6 +19,9 @@ COMMANDS = {
     "python": ["-c", "pass"],
     "import lit_coiba": ["-c", "import lit_coiba"],
     "lit-coiba --help": ["-m", "lit_coiba", "--help"],
+    "lit-coiba methods": ["-m", "lit_coiba", "methods"],
+    "lit-coiba explain --help": ["-m", "lit_coiba", "explain", "--help"],
+    "import torch": ["-c", "import torch"],
     "import torch, timm, lightning": ["-c", "import torch, timm, lightning"],
     "lit-coiba explain": [
         *("-m", "lit_coiba", "explain", "--data", "SyntheticParts", "--model.method", "Saliency"),
@@ -40,8 +43,9 @@ def main(repeats: int = 3) -> None:
     """Measure and print."""
     rounds = [{name: measure(words) for name, words in COMMANDS.items()} for _ in range(repeats)]
     least = {name: [min(times) for times in zip(*(one[name] for one in rounds))] for name in COMMANDS}
+    torch = least["import torch"][0]
     for name, (processor, clock) in least.items():
-        print(f"{name:<32}{processor:7.3f} s of processor, {clock:7.3f} s")
+        print(f"{name:<32}{processor:7.3f} s of processor, {clock:7.3f} s, {processor / torch:5.2f} times import torch")
     ratio = least["lit-coiba explain"][0] / least["import torch, timm, lightning"][0]
     print(f"lit-coiba explain on one image, times those imports: {ratio:.2f}")
 

@@ -66,10 +66,15 @@ def _run(verb: Verb, args: list[str]) -> int:
         return verb.function(**function_arguments(verb, args))
     assert isinstance(verb, TrainerVerb)
     if asked:
-        terminal.announce(LOADING)
-        from lit_coiba.cli.pages import trainer_help
+        from lit_coiba.cli.pages.static import known_page
 
-        terminal.page(trainer_help.help_page(verb, args))
+        page = known_page(verb) if set(args) <= asked else None
+        if page is None:  # other words may name a class of the model
+            terminal.announce(LOADING)
+            from lit_coiba.cli.pages.trainer_help import help_page
+
+            page = help_page(verb, args)
+        terminal.page(str(page))
         return 0
     from lit_coiba.cli.parsing.quick_check import check_words
 

@@ -10,7 +10,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from docstring_parser import Docstring, parse
@@ -110,19 +110,38 @@ def line_width() -> int:
     return max(min(get_terminal_size((_WIDEST, 24)).columns, _WIDEST), _NARROWEST)
 
 
-def console_list(pages: Sequence[CardPage], told: Callable[[CardPage], tuple[str, str]]) -> list[str]:
-    """Lines for a console of any width: two for each class where they fit, else more."""
+class Listed(NamedTuple):
+    """A class in a list on the console."""
+
+    name: str
+    first: str  # what is told of it in its first line
+    second: str  # and below
+
+
+class Listing(NamedTuple):
+    """What there is, group by group."""
+
+    text: str  # before it; empty = none
+    groups: list[tuple[str, list[Listed]]]  # title, empty = none, and the classes
+
+    def __str__(self) -> str:
+        """Lines for a console of any width: two for each class where they fit, else more."""
+        lines = wrap(self.text, line_width())
+        for title, members in self.groups:
+            lines += [*([""] if lines else []), *([f"{title}:"] if title else []), *_list_lines(members)]
+        return "\n".join(lines)
+
+
+def _list_lines(members: Sequence[Listed]) -> Iterator[str]:
     width = line_width()
-    column = max(len(page.name) for page in pages) + 2
+    column = max(len(one.name) for one in members) + 2
     column = column if width - column >= _NARROWEST else 2
-    lines: list[str] = []
-    for page in pages:
-        first, second = (wrap(text, width - column) for text in told(page))
-        if len(page.name) >= column:
-            lines.append(page.name)
-        start = page.name if len(page.name) < column else ""
-        lines += [f"{start if k == 0 else '':<{column}}{line}" for k, line in enumerate([*first, *second])]
-    return lines
+    for one in members:
+        lines = [*wrap(one.first, width - column), *wrap(one.second, width - column)]
+        if len(one.name) >= column:
+            yield one.name
+        start = one.name if len(one.name) < column else ""
+        yield from (f"{start if k == 0 else '':<{column}}{line}" for k, line in enumerate(lines))
 
 
 def index(title: str, text: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

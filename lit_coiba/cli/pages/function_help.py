@@ -18,5 +18,5 @@ def help_page(verb: FunctionVerb) -> str:
         told = argument_texts(verb.function)
         page.section("arguments", "\n".join(f"  {name.upper():<8}{told[name]}" for name in verb.positional))
     if options := dict(parameters(verb.function, skip=frozenset(verb.positional))):
-        page.keys("options", iter(options.items()))
+        page.keys("options", options.items())
     return str(page)

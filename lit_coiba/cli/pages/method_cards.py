@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from inspect import isabstract
 from pathlib import Path
-from textwrap import wrap
 
 from lit_coiba import attribution
 from lit_coiba.cli.pages import cards
-from lit_coiba.cli.pages.cards import CardPage
+from lit_coiba.cli.pages.cards import CardPage, Listed, Listing
 from lit_coiba.core.method import AttributionMethod
 
 NEEDS = {
@@ -78,19 +77,16 @@ def find_page(name: str) -> CardPage:
     return cards.find_page(pages(), name, "methods")
 
 
-def table(found: list[CardPage]) -> str:
+def listing(found: list[CardPage]) -> Listing:
     """Group by group, for each method its paper; what it costs, needs and explains."""
 
-    def told(one: CardPage) -> tuple[str, str]:
+    def told(one: CardPage) -> Listed:
         if one.card.baseline:
-            return TRIVIAL, f"cost: {one.card.cost}"
+            return Listed(one.name, TRIVIAL, f"cost: {one.card.cost}")
         needs = ", ".join(one.card.needs) or "logits only"
-        return one.card.paper, f"{one.card.cost}; needs {needs}; {', '.join(one.card.families)}"
+        return Listed(one.name, one.card.paper, f"{one.card.cost}; needs {needs}; {', '.join(one.card.families)}")
 
-    lines = wrap(RECOMMENDED, cards.line_width())
-    for group, members in grouped(found).items():
-        lines += ["", f"{group}:", *cards.console_list(members, told)]
-    return "\n".join(lines)
+    return Listing(RECOMMENDED, [(group, list(map(told, members))) for group, members in grouped(found).items()])
 
 
 def grouped(found: list[CardPage]) -> dict[str, list[CardPage]]:

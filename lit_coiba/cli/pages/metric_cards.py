@@ -13,7 +13,7 @@ import torchmetrics
 
 from lit_coiba import metrics
 from lit_coiba.cli.pages import cards
-from lit_coiba.cli.pages.cards import CardPage
+from lit_coiba.cli.pages.cards import CardPage, Listed, Listing
 from lit_coiba.resources import resource
 
 OWN = "a definition of our own"  # in the place of a paper
@@ -72,14 +72,16 @@ def find_page(name: str) -> CardPage:
     return cards.find_page(pages(), name, "metrics")
 
 
-def table(found: list[CardPage]) -> str:
+def listing(found: list[CardPage]) -> Listing:
     """For each metric family and paper; what is better, its range and its cost."""
 
-    def told(one: CardPage) -> tuple[str, str]:
+    def told(one: CardPage) -> Listed:
         card, better = one.card, BETTER[one.card.higher_is_better]
-        return f"{card.family}; {card.paper or OWN}", f"{better} is better; {card.range}; cost: {card.cost}"
+        return Listed(
+            one.name, f"{card.family}; {card.paper or OWN}", f"{better} is better; {card.range}; cost: {card.cost}"
+        )
 
-    return "\n".join(cards.console_list(found, told))
+    return Listing("", [("", list(map(told, found)))])
 
 
 def write_pages(folder: Path) -> list[Path]:

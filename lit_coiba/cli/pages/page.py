@@ -5,11 +5,11 @@ from __future__ import annotations
 import collections.abc
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from inspect import Parameter, signature
 from shutil import get_terminal_size
 from textwrap import wrap
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from lit_coiba.cli.pages.docstrings import argument_texts, argument_types
 
@@ -19,36 +19,51 @@ _STACKED = 70  # characters below which an explanation stands under its key
 _INDENT = 6
 
 
+class Part(NamedTuple):
+    """A section of a page: a block of text as it is, then keys and what they mean."""
+
+    title: str
+    text: str
+    keys: list[tuple[str, str]]
+
+
 class Page:
-    """Text put together section by section.
+    """Text put together section by section; how wide it is, the terminal says when it is shown.
 
     Args:
         usage: How the command is written.
         text: What it does.
+        parts: Sections that are known; `section` and `keys` add others.
     """
 
-    def __init__(self, usage: str, text: str) -> None:
-        self.width = max(min(get_terminal_size().columns, _WIDEST), _NARROWEST)
-        self.lines = [f"usage: lit-coiba {usage}", "", *wrap(text, self.width)]
+    def __init__(self, usage: str, text: str, parts: Iterable[Part] = ()) -> None:
+        self.usage, self.text, self.parts = usage, text, list(parts)
 
     def section(self, title: str, text: str) -> None:
         """A block of text, as it is."""
-        self.lines += ["", *wrap(f"{title}:", self.width, subsequent_indent="  "), *text.splitlines()]
+        self.parts.append(Part(title, text, []))
 
-    def keys(self, title: str, keys: Iterator[tuple[str, str]]) -> None:
+    def keys(self, title: str, keys: Iterable[tuple[str, str]]) -> None:
         """Keys and what they mean."""
-        self.section(title, "")
-        for key, meaning in keys:
-            column = _INDENT if self.width < _STACKED else _COLUMN
-            lines = wrap(meaning, self.width - column)
-            start = f"  --{key}"
-            if len(start) >= column - 1:
-                self.lines.append(start)
-                start = ""
-            self.lines += [f"{start if i == 0 else '':<{column}}{line}" for i, line in enumerate(lines or [""])]
+        self.parts.append(Part(title, "", list(keys)))
 
     def __str__(self) -> str:
-        return "\n".join(self.lines)
+        width = max(min(get_terminal_size().columns, _WIDEST), _NARROWEST)
+        lines = [f"usage: lit-coiba {self.usage}", "", *wrap(self.text, width)]
+        for part in self.parts:
+            lines += ["", *wrap(f"{part.title}:", width, subsequent_indent="  "), *part.text.splitlines()]
+            lines += [line for key, meaning in part.keys for line in _key_lines(key, meaning, width)]
+        return "\n".join(lines)
+
+
+def _key_lines(key: str, meaning: str, width: int) -> Iterator[str]:
+    column = _INDENT if width < _STACKED else _COLUMN
+    start = f"  --{key}"
+    if len(start) >= column - 1:
+        yield start
+        start = ""
+    for number, line in enumerate(wrap(meaning, width - column) or [""]):
+        yield f"{start if number == 0 else '':<{column}}{line}"
 
 
 def parameters(

@@ -78,8 +78,8 @@ _CLASSES = """\
   VERB --model HarmonizedClassifier --help            All of its keys"""
 
 
-def help_page(verb: TrainerVerb, args: Sequence[str] = ()) -> str:
-    """The text of the page.
+def help_page(verb: TrainerVerb, args: Sequence[str] = ()) -> Page:
+    """The page, from the signatures and docstrings of all that it lists.
 
     Args:
         verb: The verb.
@@ -93,9 +93,7 @@ def help_page(verb: TrainerVerb, args: Sequence[str] = ()) -> str:
     keys, arguments = signature(method).parameters, signature(module).parameters
     ours = method.__module__.startswith("lit_coiba.")  # else its arguments but for these are Lightning's own
     own = parameters(method, skip=LOADERS | {"ckpt_path", "weights_only", "return_predictions"}) if ours else ()
-    page.keys(
-        "run", iter([*([("ckpt_path", CONTINUED if verb.trains else USED)] if "ckpt_path" in keys else []), *own])
-    )
+    page.keys("run", [*([("ckpt_path", CONTINUED if verb.trains else USED)] if "ckpt_path" in keys else []), *own])
     page.keys("model from timm", parameters(Backbone, "model.backbone"))
     page.section("or any other model", _ANY_MODULE)
     hidden = {"backbone", "method", "visualizer"} | (
@@ -122,7 +120,7 @@ def help_page(verb: TrainerVerb, args: Sequence[str] = ()) -> str:
     trainer = TRAINING | MACHINE if verb.trains else MACHINE
     page.keys("Lightning's Trainer; these keys matter most", ((f"trainer.{k}", v) for k, v in trainer.items()))
     page.section("more", _GENERAL)
-    return str(page)
+    return page
 
 
 def _title(what: str, key: str, base: type, default: type) -> str:

@@ -13,18 +13,22 @@ def methods(name: str | None = None, output: str | None = None) -> int:
         name: Show one method: what its map says, when to trust it, its arguments.
         output: Write a Markdown page for each method to this folder, as in docs/methods.
     """
-    from lit_coiba.cli.pages.method_cards import find_page, pages, table, write_pages
-    from lit_coiba.files.given_path import given_path
-
     if output is not None:
+        from lit_coiba.cli.pages.method_cards import write_pages
+        from lit_coiba.files.given_path import given_path
+
         files = write_pages(given_path(output, "output"))
         terminal.say(f"{len(files)} pages are in {output}")
     elif name is None:
-        terminal.page(table(pages()))
+        from lit_coiba.cli.pages.static import listing
+
+        terminal.page(str(listing("methods")))
         terminal.say("", "lit-coiba methods NAME describes one of them; configs/method has the settings of each.")
     else:
         from rich.console import Console
         from rich.markdown import Markdown
+
+        from lit_coiba.cli.pages.method_cards import find_page
 
         Console().print(Markdown(find_page(name).markdown()))
     return 0

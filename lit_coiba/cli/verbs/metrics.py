@@ -13,18 +13,22 @@ def metrics(name: str | None = None, output: str | None = None) -> int:
         name: Show one metric: what its score says, when it is undefined, its arguments.
         output: Write a Markdown page for each metric to this folder, as in docs/metrics.
     """
-    from lit_coiba.cli.pages.metric_cards import find_page, pages, table, write_pages
-    from lit_coiba.files.given_path import given_path
-
     if output is not None:
+        from lit_coiba.cli.pages.metric_cards import write_pages
+        from lit_coiba.files.given_path import given_path
+
         files = write_pages(given_path(output, "output"))
         terminal.say(f"{len(files)} pages are in {output}")
     elif name is None:
-        terminal.page(table(pages()))
+        from lit_coiba.cli.pages.static import listing
+
+        terminal.page(str(listing("metrics")))
         terminal.say("", "lit-coiba metrics NAME describes one of them; lit-coiba benchmark scores stores by them.")
     else:
         from rich.console import Console
         from rich.markdown import Markdown
+
+        from lit_coiba.cli.pages.metric_cards import find_page
 
         Console().print(Markdown(find_page(name).markdown()))
     return 0
