@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from lit_coiba.attribution import Occlusion, RandomMap
+from lit_coiba import attribution
+from lit_coiba.attribution import RandomMap
 from lit_coiba.backbones import Backbone
 from lit_coiba.benchmark.leaderboard import Leaderboard
 from lit_coiba.benchmark.ranking import places
@@ -84,7 +85,7 @@ def calibration_sources(keys: Keys, regions: DatasetRegions, size: tuple[int, in
     oracle: Source = (
         RegionSource(regions, keys, (CELLS, CELLS))
         if regions.known
-        else MethodSource(Occlusion(window=max(1, min(size) // CELLS)), keys)
+        else MethodSource(attribution.Occlusion(window=max(1, min(size) // CELLS)), keys)
     )
     worse = {f"{ORACLE}, {share:.0%} shuffled": DegradedSource(oracle, share) for share in SHARES}
     random = MethodSource(RandomMap(grid_size=CELLS), keys)

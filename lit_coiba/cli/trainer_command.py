@@ -43,6 +43,7 @@ from lit_coiba.trainer.quiet import without_seed
 
 # Arguments of the Trainer's methods that are no keys, and those that are given here.
 LOADERS = frozenset({"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"})
+FILES = (".yaml", ".yml", ".json")  # as values of keys, which may refer to others
 FIXED = {"weights_only": True, "return_predictions": False}  # no pickle runs; nothing piles up that nobody would get
 
 set_parsing_settings(
@@ -130,6 +131,8 @@ class TrainerCommand(LightningCLI):
         for key in BASES:
             check_short_name(key, classes.get(key))
         arguments = self._arguments_of_keys(classes)
+        if not any("${" in word or word.endswith(FILES) for word in words):
+            parser.parser_mode = "yaml"  # the same where nothing is referred to, without half a second for omegaconf
         try:
             self.config = parser.parse_args(words)
         except Exception as error:

@@ -8,8 +8,7 @@ import traceback
 from collections.abc import Iterator
 from importlib import import_module
 from inspect import signature
-
-from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+from typing import TYPE_CHECKING
 
 from lit_coiba.cli.parsing.config_files import Config
 from lit_coiba.cli.parsing.expected_values import KeyArguments
@@ -17,6 +16,9 @@ from lit_coiba.cli.parsing.quick_check import PACKAGE
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.near_names import did_you_mean
 from lit_coiba.core.printable import listed, printable, sentence
+
+if TYPE_CHECKING:
+    from omegaconf.errors import OmegaConfBaseException
 
 _VALUE = 60  # characters of a value
 _TYPES = {
@@ -57,6 +59,8 @@ def parsing_message(error: BaseException, known: list[str], configs: list[Config
         configs: The config files that were read.
         arguments: What keys stand for.
     """
+    from omegaconf.errors import OmegaConfBaseException  # takes half a second, which only errors have to wait for
+
     for cause in _chain(error):
         if isinstance(cause, OmegaConfBaseException):
             return _interpolation(cause, known, configs)
@@ -132,6 +136,8 @@ def _unknown(key: str, known: list[str], configs: list[Config], otherwise: str =
 
 def _interpolation(error: OmegaConfBaseException, known: list[str], configs: list[Config]) -> str:
     """About a ``${...}`` that leads nowhere."""
+    from omegaconf.errors import InterpolationKeyError
+
     reason = one_line(error).partition(" full_key: ")[0]
     found = re.search(r"resolved to '([^']+)'", reason)
     if isinstance(error, InterpolationKeyError) and found:
