@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 @contextmanager
 def right_norm_gradients(model: nn.Module) -> Iterator[None]:
-    """Gradients reach the norms of `model` in plain order; on leaving, the model is as it was."""
+    """Gradients reach the norms of `model` in the order of what these return; on leaving, the model is as it was."""
     norms = [module for module in model.modules() if isinstance(module, _NormBase)]
     handles = [norm.register_forward_hook(_ordered) for norm in norms]
     try:
@@ -32,8 +32,6 @@ def _ordered(norm: nn.Module, inputs: Any, output: Tensor) -> None:
     instances = isinstance(norm, nn.modules.instancenorm._InstanceNorm)  # whose kernel joins images and channels
     at_risk = output.device.type == "cpu" and output.ndim > 3 and (instances or len(output) == 1)
     if at_risk and output.requires_grad and not torch._C._functorch.is_functorch_wrapped_tensor(output):
-        output.register_hook(_plain)
-
-
-def _plain(gradient: Tensor) -> Tensor:
-    return gradient.contiguous()
+        last = output.is_contiguous(memory_format=torch.channels_last) and not output.is_contiguous()
+        layout = torch.channels_last if last else torch.contiguous_format
+        output.register_hook(lambda gradient: gradient.contiguous(memory_format=layout))

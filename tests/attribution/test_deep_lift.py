@@ -22,7 +22,7 @@ from tests._testers.steps import Overwriting
 class TestDeepLift(StateTester):
     method = DeepLift
     unsupported = dict.fromkeys(("vit", "registers", "swin"), "DeepLift does not support .*: take IntegratedGradients")
-    evaluations = (3, 2)
+    evaluations = (1.5, 1)  # of two images, and one reference for both
 
     def test_contributions_add_up(self, model):
         assert_complete(DeepLift().explain(model.double(), self.inputs(model)[0].double()))
@@ -223,7 +223,7 @@ def test_the_baseline_is_the_reference():
 def test_an_image_that_is_the_reference_has_a_zero_map():
     explained = DeepLift().explain(tiny.resnet(), torch.zeros(2, 3, 64, 64), 1)
     assert not explained.maps.any()
-    assert not explained.extras["score_difference"].any()
+    assert explained.extras["score_difference"].abs().max() < 1e-6
 
 
 def test_an_activation_that_changes_what_is_used_again_is_refused():
