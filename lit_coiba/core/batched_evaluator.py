@@ -37,6 +37,11 @@ _NO_MEMORY = (
 _reports: list[Report] = []
 
 
+def most_at_once(pixels: int, device: torch.device) -> int:
+    """Model inputs of so many pixels beyond which a device is no faster, or a CPU slower."""
+    return max(FEWEST, min(MOST, (GPU_PIXELS if device.type == "cuda" else CPU_PIXELS) // max(1, pixels)))
+
+
 @contextmanager
 def on_progress(report: Report) -> Iterator[None]:
     """Inside, ``report(done, total)`` is called after every piece with numbers of copies of a batch."""
@@ -81,6 +86,7 @@ class BatchedEvaluator:
         self.chunk = chunk
         self.weight = weight
         self._limit: int | None = None  # inputs at once, found where memory ran out
+        self._room: int | None = None  # inputs that there is memory for, as far as was told
         self._warned = False
 
     def gather(self, images: Tensor, copies: int, evaluate: Evaluate[Found]) -> Found:
@@ -137,8 +143,12 @@ class BatchedEvaluator:
             return self._limit
         if self.chunk != "auto":
             return int(self.chunk)
-        pixels = max(1, images[0].numel() // 3) * self.weight
-        return max(FEWEST, min(MOST, (GPU_PIXELS if images.is_cuda else CPU_PIXELS) // pixels))
+        fast = most_at_once(images[0].numel() // 3 * self.weight, images.device)
+        return fast if self._room is None else max(1, min(fast, self._room // self.weight))
+
+    def has_room(self, inputs: int | None) -> None:
+        """Say how many model inputs there is memory for, which ``auto`` keeps to; None = unknown."""
+        self._room = inputs
 
     def rows(self, images: Tensor) -> Iterator[slice]:
         """As many images at once as suit the device, one piece after the other."""

@@ -227,6 +227,12 @@ class AttributionMethod(ABC):
         """
         return self
 
+    def has_room(self, inputs: int | None) -> None:
+        """Say how many model inputs there is memory for, which a `chunk` of ``auto`` keeps to; None = unknown."""
+        evaluator = getattr(self, "_evaluator", None)
+        if isinstance(evaluator, BatchedEvaluator):
+            evaluator.has_room(inputs)
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "explain" in vars(cls):

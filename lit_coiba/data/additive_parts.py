@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule, Split
+from lit_coiba.data.passes import BatchSize
 from lit_coiba.data.subset import LimitOrder
 from lit_coiba.data.synthetic.additive import AdditivePartsDataset
 
@@ -26,7 +27,7 @@ class AdditiveParts(BlockDataModule):
     def __init__(
         self,
         seed: int = 0,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
         num_workers: int | None = 0,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",

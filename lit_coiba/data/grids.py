@@ -14,6 +14,7 @@ from lit_coiba.data.confidences import Cells, PoolFile, cell_recipe, confidences
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.grid_cells import GridCells, drawn_grids
 from lit_coiba.data.module import BlockDataModule, Split
+from lit_coiba.data.passes import BatchSize
 from lit_coiba.data.subset import LimitOrder, limited
 from lit_coiba.data.transforms import Transform
 
@@ -71,7 +72,7 @@ class Grids(BlockDataModule):
         places: list[int] | None = None,
         same_class: bool = False,
         pool: str | None = None,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "first",
@@ -150,7 +151,8 @@ class Grids(BlockDataModule):
         """Numbers of the images of each grid; says which passed."""
         pool = PoolFile(self.pool, images, self.n, self.cells)
         if key not in (models := pool.read()):
-            models[key] = confidences(network, images, self.n, self.cells, self.batch_size)
+            batch_size = 8 if self.batch_size == "auto" else self.batch_size  # nothing has chosen one yet
+            models[key] = confidences(network, images, self.n, self.cells, batch_size)
             pool.write(models)
         labels = in_order_of(images, network).labels
         least = [min(values) for values in zip(*models.values())]

@@ -21,6 +21,7 @@ from lit_coiba.data.files.value_range import small_range
 from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.module import BlockDataModule, Examples, Split
+from lit_coiba.data.passes import BatchSize
 from lit_coiba.data.subset import LimitOrder
 from lit_coiba.files.given_path import given_path
 from lit_coiba.files.regular import is_regular
@@ -78,7 +79,7 @@ class ImageFolder(BlockDataModule):
         classes: str | None = None,
         label_pattern: str | None = None,
         augment: bool = False,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",

@@ -26,6 +26,7 @@ from lit_coiba.data.dataset import ImageDataset, picture_of
 from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.mapped import AnyBatch, with_importance
+from lit_coiba.data.passes import BatchSize
 from lit_coiba.data.passes import Pass as Pass
 from lit_coiba.data.passes import Split as Split
 from lit_coiba.data.subset import LimitOrder, Subset, limited
@@ -44,7 +45,8 @@ class BlockDataModule(LightningDataModule, ABC):
     preprocessing of the Trainer's model, unless `preprocessing` is set.
 
     Args:
-        batch_size: Number of images per batch, and per block.
+        batch_size: Number of images per batch, and per block; ``auto`` = as many as suit the device and its memory, or
+            as results that go on have, for verbs over blocks: a training needs a number.
         num_workers: Number of processes that read files; None = up to four, depending on the spare cores.
         limit: Number of images to explain; training and evaluation are not limited.
         limit_order: ``spread`` = evenly spaced over the sorted ids, so that all class folders are covered; ``first`` =
@@ -69,25 +71,27 @@ class BlockDataModule(LightningDataModule, ABC):
 
     def __init__(
         self,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",
         fingerprint: Noticing = "time",
     ) -> None:
         super().__init__()
-        check_count(batch_size=batch_size, **({} if limit is None else {"limit": limit}))
+        check_count(**({} if batch_size == "auto" else {"batch_size": batch_size}))
+        check_count(**({} if limit is None else {"limit": limit}))
         check_workers(num_workers)
         check_choice(limit_order, LimitOrder, "limit_order")
         check_choice(fingerprint, Noticing, "fingerprint")
         self.allow_zero_length_dataloader_with_multiple_devices = True  # a rank may get no block
-        self.batch_size = batch_size
+        self.batch_size: BatchSize = batch_size
         self.num_workers = num_workers
         self.limit = limit
         self.limit_order = limit_order
         self.fingerprint = fingerprint
         self.preprocessing = self.model_preprocessing = self.model_classes = self._network = None
         self.stage = None
+        self._chosen: int | None = None  # images per block, where `batch_size` is auto
         self._pass: Pass | None = None
         self._listings: dict[Split, ImageDataset] | None = None  # within `passing`
 
@@ -128,9 +132,33 @@ class BlockDataModule(LightningDataModule, ABC):
         return self._pass or Pass(limit=self.limit)
 
     @property
+    def block_size(self) -> int:
+        """Number of images per batch, and per block.
+
+        Raises:
+            InputError: `batch_size` is ``auto``, and nothing has chosen one.
+        """
+        if self.batch_size != "auto":
+            return self.batch_size
+        if self._chosen is None:
+            raise InputError(
+                "batch_size is auto, which verbs over blocks choose: a training needs a number, such as 32"
+            )
+        return self._chosen
+
+    @contextmanager
+    def in_blocks_of(self, images: int) -> Iterator[None]:
+        """Within this, `block_size` is `images` where `batch_size` is ``auto``."""
+        before, self._chosen = self._chosen, images
+        try:
+            yield
+        finally:
+            self._chosen = before
+
+    @property
     def total_blocks(self) -> int:
         """Number of blocks of `explained`."""
-        return count_blocks(len(self.explained), self.batch_size)
+        return count_blocks(len(self.explained), self.block_size)
 
     @property
     def transform(self) -> Transform:
@@ -192,12 +220,12 @@ class BlockDataModule(LightningDataModule, ABC):
 
     def batches_of(self, indices: Sequence[int]) -> DataLoader[Batch]:
         """Some samples of `explained` for this process alone, in this order, a `Batch` after the other."""
-        blocks = BlockDataset(Subset(self.explained, indices), self.transform.preprocessing, self.batch_size)
+        blocks = BlockDataset(Subset(self.explained, indices), self.transform.preprocessing, self.block_size)
         return DataLoader(blocks, batch_size=None, **self._loading())
 
     def spread(self, images: int) -> list[int]:
         """Numbers of blocks of `explained` that hold about `images` images, evenly spaced over them."""
-        wanted = min(self.total_blocks, -(-images // self.batch_size))
+        wanted = min(self.total_blocks, -(-images // self.block_size))
         return [k * self.total_blocks // wanted for k in range(wanted)]
 
     def sample(self, images: int) -> Iterator[Tensor]:
@@ -208,8 +236,8 @@ class BlockDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[AnyBatch]:
         """Shuffled batches; a last batch that is not full is left out."""
         examples = self.examples("train")
-        order = TrainingOrder(examples, self.batch_size, self.trainer)
-        return self._batches(examples, order, drop_last=_length(examples) > self.batch_size)
+        order = TrainingOrder(examples, self.block_size, self.trainer)
+        return self._batches(examples, order, drop_last=_length(examples) > self.block_size)
 
     def val_dataloader(self) -> Any:
         """Batches of the validation split, in order."""
@@ -229,7 +257,7 @@ class BlockDataModule(LightningDataModule, ABC):
         return []
 
     def _block_dataset(self) -> BlockDataset:
-        return BlockDataset(self.explained, self.transform.preprocessing, self.batch_size)
+        return BlockDataset(self.explained, self.transform.preprocessing, self.block_size)
 
     def _block_loader(self, sampler: BlockSampler) -> DataLoader[Batch]:
         return DataLoader(self._block_dataset(), sampler=sampler, batch_size=None, **self._loading())
@@ -241,7 +269,7 @@ class BlockDataModule(LightningDataModule, ABC):
             examples.ignore_labels()
         return DataLoader(
             with_importance(examples) if self.importance_read else examples,
-            self.batch_size,
+            self.block_size,
             sampler=sampler,
             drop_last=drop_last,
             persistent_workers=self._loading()["num_workers"] > 0,
@@ -264,17 +292,3 @@ def _as_it_is(batch: Any) -> Any:
 
 def _length(examples: Any) -> int:
     return len(examples)
-
-
-def samples_of(data: Any, stage: str) -> ImageDataset | None:
-    """The samples that a stage of Lightning's begins with, ``fit`` with those of training.
-
-    None where there is no such split, or the data module is not of this package.
-    """
-    splits: dict[str, Split] = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
-    if not isinstance(data, BlockDataModule):
-        return None
-    try:
-        return data.dataset(splits[stage])
-    except (InputError, KeyError):  # said where its batches are asked for
-        return None

@@ -9,6 +9,7 @@ from typing import Literal
 from lit_coiba.core.errors import check_count
 
 Split = Literal["train", "val", "test", "predict"]
+BatchSize = int | Literal["auto"]  # of a data module
 
 
 @dataclass(frozen=True)

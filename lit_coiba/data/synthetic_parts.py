@@ -11,6 +11,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.mapped import AnyBatch, first_of, mapped_batch
 from lit_coiba.data.module import BlockDataModule, Examples, Split
+from lit_coiba.data.passes import BatchSize
 from lit_coiba.data.subset import LimitOrder
 from lit_coiba.data.synthetic import DroppedPartsDataset, MultiTargetDataset, SyntheticPartsDataset
 from lit_coiba.data.synthetic.classes import soft_targets
@@ -51,7 +52,7 @@ class SyntheticParts(BlockDataModule):
         split: Literal["train", "val", "test"] = "test",
         multi_target: bool = True,
         drop_probability: float = 0.8,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",

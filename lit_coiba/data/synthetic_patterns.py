@@ -6,6 +6,7 @@ from typing import Literal
 
 from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.module import BlockDataModule, Split
+from lit_coiba.data.passes import BatchSize
 from lit_coiba.data.subset import LimitOrder
 from lit_coiba.data.synthetic.patterns import Background, Scenario, SyntheticPatternsDataset
 
@@ -47,7 +48,7 @@ class SyntheticPatterns(BlockDataModule):
         suppressor: float = 2.0,
         seed: int = 0,
         split: Literal["train", "val", "test"] = "test",
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",

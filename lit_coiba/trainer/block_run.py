@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import lightning
@@ -24,6 +25,7 @@ from lit_coiba.data.dataset import ImageDataset
 from lit_coiba.data.fingerprint import Fingerprint, fingerprint_of
 from lit_coiba.data.module import BlockDataModule, Pass
 from lit_coiba.modules.block_module import BlockModule
+from lit_coiba.trainer.block_size import sized
 from lit_coiba.trainer.precision import check_precision
 from lit_coiba.trainer.processes import (
     exit_status,
@@ -64,6 +66,7 @@ class BlockRun(Generic[Module]):
         self.model = model
         self.datamodule = datamodule
         self.keep_loggers = keep_loggers
+        self.told_size = ""  # how many images run at once, where that was chosen, for the sentence before the run
         self._termination = termination
         self._fingerprints: dict[tuple[str, int | None], Fingerprint] = {}  # by split and limit
 
@@ -198,6 +201,7 @@ def block_run(
     datamodule: BlockDataModule,
     through: Pass,
     keep_loggers: bool = True,
+    folder: Path | None = None,
 ) -> Iterator[BlockRun[Module]]:
     """A verb over the blocks of a dataset: the processes run and the images are listed, once.
 
@@ -207,6 +211,7 @@ def block_run(
         datamodule: Data; left as they were.
         through: Images that the verb is about.
         keep_loggers: Whether callbacks of the loop find the Trainer's loggers.
+        folder: Folder of the results; None = there is none.
 
     Raises:
         InputError: There are no images, or the model cannot explain them; or a precision that changes the weights.
@@ -216,7 +221,8 @@ def block_run(
     with module_run(trainer, model) as termination, datamodule.passing(through):
         run = BlockRun(trainer, model, datamodule, termination, keep_loggers)
         run.list_images()
-        yield run
+        with sized(run, folder):
+            yield run
 
 
 @contextmanager

@@ -294,6 +294,6 @@ def blocks_to_do(
         labels, count = dict(zip(run.images.ids, run.images.labels)), run.model.network.num_classes
         unfit = (name for name, reason in failures.items() if reason == NO_LABEL or OUTSIDE in reason)
         failed |= {name for name in unfit if 0 <= labels.get(name, -1) < count}
-    size = run.datamodule.batch_size
+    size = run.datamodule.block_size
     blocks |= {i // size for i, name in enumerate(run.images.ids if failed else ()) if name in failed}
     return shard.share(sorted(blocks))

@@ -77,7 +77,7 @@ class ConceptVerb:
         """
         folder = place_of(output, "output", datamodule, _is_ours)
         check_design(model.n_samples, "jansen")
-        with self._over(model, datamodule, Pass(split, limit)) as run:
+        with self._over(model, datamodule, Pass(split, limit), folder) as run:
             search_concepts(run, folder, classes, if_changed)
         return ConceptRun(folder)
 

@@ -74,12 +74,12 @@ _MANY = 100  # forwards a score
 
 
 def _images(run: BlockRun[Any], blocks: Sequence[int]) -> str:
-    size = run.datamodule.batch_size
+    size = run.datamodule.block_size
     images = sum(min(size, len(run.images) - block * size) for block in blocks)
     return counted(images, "image")
 
 
 def _device(run: BlockRun[Any]) -> str:
-    """Where it runs: the processes and the kind of device."""
+    """Where it runs: the processes and the kind of device; and how many images at once, where that was chosen."""
     kind = run.trainer.strategy.root_device.type.upper()
-    return f"on {counted(run.trainer.world_size, f'{kind} process', f'{kind} processes')}"
+    return f"on {counted(run.trainer.world_size, f'{kind} process', f'{kind} processes')}{run.told_size}"

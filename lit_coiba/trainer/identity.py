@@ -115,7 +115,7 @@ def _images(run: BlockRun[Any]) -> dict[str, Any]:
         "data": data_identity(run),
         "ids": run.ids_digest,
         "samples": len(run.images),
-        "block_size": run.datamodule.batch_size,
+        "block_size": run.datamodule.block_size,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from lit_coiba.attribution import RandomMap
@@ -128,7 +129,7 @@ class ScoringVerbs:
         opened = open_stores(stores)
         if suite is not None:
             model = Scorer.of(model, load_suite(suite))
-        with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
+        with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit)), folder) as run:
             return benchmark(run, opened, folder, share, if_changed, pictures)
 
     def parts(
@@ -167,7 +168,7 @@ class ScoringVerbs:
         """
         row = type(model.method).__name__ if name is None else name
         folder, share = parts_place(output, row, datamodule), Shard.of(shard)
-        with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
+        with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit)), folder) as run:
             return evaluate_parts(run, folder, row, share, if_changed)
 
     def calibrate(
@@ -201,15 +202,15 @@ class ScoringVerbs:
         claim_folder(folder, "output", CALIBRATION, is_store)
         targets = Explainer(model.network, RandomMap())
         store = self.explain(targets, datamodule, str(folder / "explained"), limit, pictures=False)
-        with self._over(scorer, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
+        with self._over(scorer, datamodule, Pass(limit=limit_of(datamodule, limit)), folder) as run:
             return calibrate(run, store, folder, Shard.of(None))
 
     def _over(
-        self, model: Module, datamodule: BlockDataModule, through: Pass
+        self, model: Module, datamodule: BlockDataModule, through: Pass, folder: Path | None = None
     ) -> AbstractContextManager[BlockRun[Module]]:
-        """A run of a module over the blocks of `through`."""
+        """A run of a module over the blocks of `through`, whose results go to `folder`."""
         trainer: Any = self
-        return block_run(trainer, model, datamodule, through, keep_loggers=self._logger_given)
+        return block_run(trainer, model, datamodule, through, self._logger_given, folder)
 
 
 def limit_of(datamodule: BlockDataModule, limit: int | None = None) -> int | None:

@@ -83,7 +83,7 @@ def estimate(
     layers, blocks = method.statistics_layers(network), run.datamodule.spread(images)
     samples = run.fingerprint().digest()
     data = run.datamodule.identity(), run.images.identity()
-    sources = [run.preprocessing, run.ids_digest, samples, data, run.datamodule.batch_size, blocks]
+    sources = [run.preprocessing, run.ids_digest, samples, data, run.datamodule.block_size, blocks]
     made_by = [type(method).__name__, sorted(method.arguments().items()), run.precision]
     parts = hashlib.sha256(repr([network.digest(), layers, *made_by, *sources]).encode()).hexdigest()
     chunks = ChunkedStatistics(Path(f"{file}.{parts[:12]}.parts"), blocks, layers)
@@ -136,7 +136,7 @@ def prepare_method(
 
 def _say_how_many(run: BlockRun[Explainer], explained: int, blocks: int) -> None:
     """Say beforehand that statistics take many more images than are explained."""
-    seen = min(len(run.images), blocks * run.datamodule.batch_size)
+    seen = min(len(run.images), blocks * run.datamodule.block_size)
     if run.trainer.is_global_zero and seen >= _FEW * explained:
         warnings.warn(
             f"{seen:,} images are read first for activation statistics, and {explained:,} are explained: statistics of "

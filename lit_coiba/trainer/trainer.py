@@ -203,7 +203,7 @@ class Trainer(ScoringVerbs, FoldVerb, ConceptVerb, DictionaryVerb, Visualization
             InputError: The folder has a store that was made with other arguments, or these images cannot be explained.
         """
         share, folder = Shard.of(shard), store_place(store, datamodule)
-        with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit))) as run:
+        with self._over(model, datamodule, Pass(limit=limit_of(datamodule, limit)), folder) as run:
             return explain(run, folder, share, retry_failed, pictures, if_changed)
 
     def prototypes(
@@ -245,9 +245,9 @@ class Trainer(ScoringVerbs, FoldVerb, ConceptVerb, DictionaryVerb, Visualization
             InputError: The folder has prototypes that were made with other arguments, or no image can be read.
         """
         folder = check_prototypes_arguments(output, split, pages, evaluate, datamodule)
-        with self._over(model, datamodule, Pass(split, limit)) as run:
+        with self._over(model, datamodule, Pass(split, limit), folder) as run:
             search_prototypes(run, folder, pages, if_changed)
         if evaluate:
-            with self._over(model, datamodule, Pass(limit=limit_of(datamodule))) as run:
+            with self._over(model, datamodule, Pass(limit=limit_of(datamodule)), folder) as run:
                 measure_prototypes(run, folder)
         return Prototypes(folder)

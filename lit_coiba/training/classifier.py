@@ -22,7 +22,7 @@ from lit_coiba.core.class_identity import class_identity
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.whole_signature import whole_signature
-from lit_coiba.data.module import samples_of
+from lit_coiba.data.stage_samples import samples_of
 from lit_coiba.heads.description import build, describe
 from lit_coiba.heads.head import Head
 from lit_coiba.perturbation.baselines import Baseline

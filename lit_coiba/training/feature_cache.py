@@ -81,8 +81,8 @@ class CachedFeatures(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Features]:
         """Shuffled batches; a last batch that is not full is left out."""
         (samples,) = self._files["train"].values()
-        order = TrainingOrder(samples, self.data.batch_size, self.trainer)
-        return self._batches(samples, order, drop_last=len(samples) > self.data.batch_size)
+        order = TrainingOrder(samples, self.data.block_size, self.trainer)
+        return self._batches(samples, order, drop_last=len(samples) > self.data.block_size)
 
     def val_dataloader(self) -> Any:
         """Batches in order; several loaders by name, or none, as the data module has them."""
@@ -96,7 +96,7 @@ class CachedFeatures(LightningDataModule):
     def _batches(
         self, samples: FeatureFile, sampler: TrainingOrder | None = None, drop_last: bool = False
     ) -> DataLoader[Features]:
-        size = self.data.batch_size
+        size = self.data.block_size
         # All by name: for several processes Lightning recreates a loader, and does not see what is positional.
         return DataLoader(
             samples, batch_size=size, sampler=sampler, drop_last=drop_last, num_workers=0, collate_fn=_as_it_is
@@ -160,7 +160,7 @@ class CachedFeatures(LightningDataModule):
 
     def _compute(self, network: Backbone, examples: Any, file: Path, views: int, about: str, trainer: Any) -> None:
         """Write features and targets: fp16 and as they are, batch by batch."""
-        size, count, targets = self.data.batch_size, len(examples), []
+        size, count, targets = self.data.block_size, len(examples), []
         device, shown = trainer.strategy.root_device, trainer.progress_bar_callback is not None
         network.to(device)
         # What comes after it, such as the order of training samples, is the same where the features are there already.

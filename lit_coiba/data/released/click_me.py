@@ -19,6 +19,7 @@ from lit_coiba.data.files.map_file import fitted
 from lit_coiba.data.files.tf_example import Feature, Span, features_of
 from lit_coiba.data.files.tf_record import Record, Take, list_records, read_record, taking
 from lit_coiba.data.fingerprint import Noticing
+from lit_coiba.data.passes import BatchSize
 from lit_coiba.data.released.published import PublishedDataset
 from lit_coiba.data.subset import LimitOrder
 
@@ -55,7 +56,7 @@ class ClickMe(PublishedDataset):
         root: str,
         split: Literal["train", "val"] = "val",
         augment: bool = False,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",

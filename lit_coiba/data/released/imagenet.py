@@ -14,6 +14,7 @@ from lit_coiba.data.files.listed_files import check_listed, some
 from lit_coiba.data.files.listing import find_images, subfolders
 from lit_coiba.data.files.xml_boxes import XmlBoxes
 from lit_coiba.data.fingerprint import Noticing
+from lit_coiba.data.passes import BatchSize
 from lit_coiba.data.released.published import PublishedDataset
 from lit_coiba.data.released.synsets import Devkit, Solution, read_mapping
 from lit_coiba.data.subset import LimitOrder
@@ -79,7 +80,7 @@ class ImageNet(PublishedDataset):
         root: str,
         split: Literal["train", "val"] = "val",
         augment: bool = False,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",

@@ -11,6 +11,7 @@ from lit_coiba.data.files.expected_tree import Tree, locate
 from lit_coiba.data.fingerprint import Noticing
 from lit_coiba.data.labelled import LabelledImages
 from lit_coiba.data.module import BlockDataModule, Examples, Split
+from lit_coiba.data.passes import BatchSize
 from lit_coiba.data.released.hold_out import held_out
 from lit_coiba.data.subset import LimitOrder, Subset
 
@@ -41,7 +42,7 @@ class PublishedDataset(BlockDataModule):
         split: Literal["train", "val", "test"] = "test",
         validation: float = 0.1,
         augment: bool = False,
-        batch_size: int = 8,
+        batch_size: BatchSize = 8,
         num_workers: int | None = None,
         limit: int | None = None,
         limit_order: LimitOrder = "spread",
