@@ -71,7 +71,7 @@ CASES = {
     # values
     "--model.backbone.mean 0.5": '--model.backbone.mean expects 3 numbers in a list, such as "[0.5, 0.5, 0.5]"',
     "--limit ten": "--limit expects an integer, or null, got 'ten' (Number of images to explain)",
-    "--data.batch_size null": "--data.batch_size expects an integer, got null",
+    "--data.batch_size null": "--data.batch_size expects an integer or auto, got null",
     "--data.columns 5": '--data.columns expects a mapping, such as "{name: value}", or null, got',
     "--data.classes [a,b]": "--data.classes expects a path, or null, got ['a', 'b'] (File with the class names",
     "--seed_everything -1": "--seed_everything is -1: give an integer from 0 to 4294967295",
