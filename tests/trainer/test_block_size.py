@@ -133,7 +133,7 @@ def test_methods_without_pieces_take_it_too():
 
 def test_a_training_needs_a_number():
     classifier = Classifier(Backbone("resnet10t", num_classes=10, image_size=32))
-    with pytest.raises(InputError, match="batch_size is auto, .* a training needs a number"):
+    with pytest.raises(InputError, match=r"batch_size is auto, .* a training needs a number"):
         make_trainer(max_epochs=1).fit(classifier, datamodule=NoiseData(8, "auto"))
 
 
