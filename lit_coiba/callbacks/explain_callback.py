@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, SingleDeviceStrategy
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
@@ -138,7 +138,8 @@ class ExplainCallback(Callback):
         Raises:
             InputError: There is no validation to take images from, or every process has only a part of the weights.
         """
-        if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+        whole = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+        if not whole or isinstance(trainer.strategy, DeepSpeedStrategy):
             raise InputError(
                 f"ExplainCallback explains on one process, and with {type(trainer.strategy).__name__} each has only a"
                 " part of the weights: leave the callback out, or train with strategy ddp"

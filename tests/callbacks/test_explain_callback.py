@@ -1,11 +1,13 @@
 """What is found when the same few images are explained again and again while something trains."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import FSDPStrategy
 from PIL import Image
 from scipy.stats import spearmanr
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -177,3 +179,9 @@ def test_refusals_are_one_sentence(said):
         REFUSED[said]()
     assert "\n" not in str(refused.value)
     assert ". " not in str(refused.value)
+
+
+def test_a_strategy_that_splits_the_weights_is_refused():
+    strategy = object.__new__(FSDPStrategy)
+    with pytest.raises(InputError, match="with FSDPStrategy each has only a part of the weights"):
+        ExplainCallback(GradCAM()).on_fit_start(SimpleNamespace(strategy=strategy, enable_validation=True), Plain())
