@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.attribution.integrated_gradients import IntegratedGradients as IntegratedGradients
     from lit_coiba.attribution.kernel_shap import KernelSHAP as KernelSHAP
     from lit_coiba.attribution.layer_cam import LayerCAM as LayerCAM
+    from lit_coiba.attribution.learned_ranking import LearnedRanking as LearnedRanking
     from lit_coiba.attribution.lime import LIME as LIME
     from lit_coiba.attribution.nib import NIB as NIB
     from lit_coiba.attribution.occlusion import Occlusion as Occlusion
@@ -35,6 +36,8 @@ if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazil
     from lit_coiba.bottlenecks.coiba import CoIBA as CoIBA
     from lit_coiba.bottlenecks.iba import IBA as IBA
     from lit_coiba.bottlenecks.input_iba import InputIBA as InputIBA
+    from lit_coiba.bottlenecks.readout_coiba import ReadoutCoIBA as ReadoutCoIBA
+    from lit_coiba.bottlenecks.readout_iba import ReadoutIBA as ReadoutIBA
 
 __getattr__, __dir__ = lazily(
     __name__,

@@ -6,7 +6,7 @@ Schulz, Sixt, Tombari and Landgraf, "Restricting the Flow: Information Bottlenec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from torch import Tensor
@@ -120,20 +120,23 @@ class IBA(BottleneckMethod):
         split = model.split([layer])
         grid, prior = split.grids[0], self._prior(statistics, [layer], self.copies, self.antithetic)
         active = statistics.active[layer] > self.active_threshold
-        smoothed = partial(self._smoothed, grid=grid) if self._sigma(grid) else None
         state = split.lower(images)
-        bottleneck = UnitBottleneck(split, state, targets, prior, active, self.beta, smoothed, self.relu)
+        bottleneck = UnitBottleneck(split, state, targets, prior, active, self.beta, self.smoother(grid), self.relu)
         adam = PerImageAdam(self.steps - 1, self.lr, self.copies, self._evaluator)
         fitted = adam.fit(bottleneck.start(self.alpha_init), images, bottleneck)
         bits = grid.over_channels(bottleneck.bits(fitted.alpha)) * grid.channels
         return Explanation(grid.to_map(bits), {"bits": bits.sum(-1), **fitted.extras()}, grid.places)
 
+    def smoother(self, grid: Grid) -> Callable[[Tensor], Tensor] | None:
+        """What smooths ratios of units of a layer over its places; None where they are left as they are."""
+        return partial(self._smoothed, grid=grid) if self.sigma(grid) else None
+
     def _smoothed(self, values: Tensor, grid: Grid) -> Tensor:
         """Values per unit, each channel smoothed over the places of the grid."""
-        return grid.with_spatial(values, smooth(grid.to_spatial(values), self._sigma(grid)))
+        return grid.with_spatial(values, smooth(grid.to_spatial(values), self.sigma(grid)))
 
-    def _sigma(self, grid: Grid) -> float:
-        """Cells that the ratios on `grid` are smoothed over."""
+    def sigma(self, grid: Grid) -> float:
+        """Standard deviation in cells of the Gaussian that smooths ratios on `grid`; 0 = none does."""
         if self.smoothing is None:
             return 0.0 if grid.layout == "tokens" else 1.0
         return self.smoothing
@@ -144,7 +147,7 @@ class IBA(BottleneckMethod):
         Raises:
             InputError: It has too few cells.
         """
-        sigma = self._sigma(grid)
+        sigma = self.sigma(grid)
         radius = len(gaussian_kernel(sigma)) // 2 if sigma else 0
         if radius >= min(grid.height, grid.width):
             raise InputError(

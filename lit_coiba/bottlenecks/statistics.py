@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_coiba.bottlenecks.statistics_file import DIGEST, HEADER, PARTS, read_statistics_file
+from lit_coiba.bottlenecks.statistics_file import DIGEST, HEADER, parts_of, read_statistics_file
 from lit_coiba.bottlenecks.statistics_file import LeakTest as LeakTest
 from lit_coiba.core.errors import InputError
 from lit_coiba.core.frozen import frozen
@@ -95,8 +95,8 @@ class ActivationStatistics:
 
     def digest(self) -> str:
         """SHA-256 over all numbers, and what they are of; not over the images that they come from."""
-        sha = hashlib.sha256(replace(self, samples="")._header().encode())
-        for name, tensor in self._tensors().items():
+        sha = hashlib.sha256(replace(self, samples="").header().encode())
+        for name, tensor in self.tensors().items():
             sha.update(name.encode())
             sha.update(tensor.contiguous().numpy().tobytes())
         return sha.hexdigest()
@@ -110,7 +110,7 @@ class ActivationStatistics:
         Raises:
             OSError: The disk is full, the folder is read-only, ...
         """
-        write_safe_tensors(file, self._tensors(), {HEADER: self._header(), DIGEST: self.digest()})
+        write_safe_tensors(file, self.tensors(), {HEADER: self.header(), DIGEST: self.digest()})
 
     @classmethod
     def load(cls, file: str | Path) -> ActivationStatistics:
@@ -119,9 +119,8 @@ class ActivationStatistics:
         Raises:
             InputError: There is no such file, or it is not a file of statistics.
         """
-        told, parts, digest = read_statistics_file(file)
-        mean, std, active = (parts[name] for name in PARTS)
-        found = cls(mean, std, active, told.count, told.model, told.preprocessing, told.leak, told.samples)
+        header, tensors, digest = read_statistics_file(file)
+        found = cls.of_tensors(header, tensors)
         if digest is None:
             warn_undigested(f"statistics: {file}", "estimate them again to be sure")
         elif digest != found.digest():
@@ -131,11 +130,24 @@ class ActivationStatistics:
             )
         return found
 
-    def _tensors(self) -> dict[str, Tensor]:
+    @classmethod
+    def of_tensors(cls, header: str, tensors: Mapping[str, Tensor]) -> ActivationStatistics:
+        """What `header` and `tensors` were asked of.
+
+        Raises:
+            LookupError: A tensor is not there.
+            ValueError: They are none that an estimate gives.
+        """
+        told, (mean, std, active) = parts_of(header, tensors)
+        return cls(mean, std, active, told.count, told.model, told.preprocessing, told.leak, told.samples)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All numbers, in fp32, by part and layer: ``mean/blocks.4.norm1``."""
         parts = {"mean": self.mean, "std": self.std, "active": self.active}
         return {f"{part}/{layer}": tensor for part, tensors in parts.items() for layer, tensor in tensors.items()}
 
-    def _header(self) -> str:
+    def header(self) -> str:
+        """What they are of, and what the leak test found, as JSON."""
         fields = {"layers": self.layers, "count": self.count, "model": self.model, "preprocessing": self.preprocessing}
         known = {"samples": self.samples} if self.samples else {}
         return json.dumps(fields | {"leak": self.leak} | known, allow_nan=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -16,8 +17,6 @@ from lit_coiba.files.tensor_file import read_safe_tensors
 
 HEADER, DIGEST = "lit_coiba.statistics", "lit_coiba.digest"  # of the metadata
 PARTS = ("mean", "std", "active")
-
-Parts = dict[str, dict[str, Tensor]]  # part -> layer -> values of its units
 
 
 class LeakTest(NamedTuple):
@@ -40,8 +39,8 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
     samples: str = ""
 
 
-def read_statistics_file(file: str | Path) -> tuple[Header, Parts, str | None]:
-    """The header, the numbers and the digest of a file of statistics; files of version 0.1.0 have no digest.
+def read_statistics_file(file: str | Path) -> tuple[str, Mapping[str, Tensor], str | None]:
+    """The header, the tensors and the digest of a file of statistics; files of version 0.1.0 have no digest.
 
     Raises:
         InputError: There is no such file, or it is not one of statistics.
@@ -49,19 +48,30 @@ def read_statistics_file(file: str | Path) -> tuple[Header, Parts, str | None]:
     remedy = "estimate them with `lit-coiba statistics`"
     content, metadata = read_safe_tensors(file, "statistics:", remedy)
     try:
-        told = decode_json(metadata[HEADER], Header)
-        parts = {name: {layer: content[f"{name}/{layer}"] for layer in told.layers} for name in PARTS}
-        _check(parts, told.layers, len(content))
+        parts_of(metadata[HEADER], content)
     except (LookupError, ValueError) as error:
         reason = "" if isinstance(error, LookupError) else f" ({printable(error, 200)})"
         raise InputError(
             f"statistics: {printable(file, 200)} was not written by this version of `lit-coiba statistics`{reason}:"
             " estimate them again"
         ) from error
-    return told, parts, metadata.get(DIGEST)
+    return metadata[HEADER], content, metadata.get(DIGEST)
 
 
-def _check(parts: Parts, layers: list[str], tensors: int) -> None:
+def parts_of(header: str, tensors: Mapping[str, Tensor]) -> tuple[Header, list[dict[str, Tensor]]]:
+    """What the header says, and for each of `PARTS` the values of each layer.
+
+    Raises:
+        LookupError: A tensor is not there.
+        ValueError: Saying what no estimate gives.
+    """
+    told = decode_json(header, Header)
+    parts = {name: {layer: tensors[f"{name}/{layer}"] for layer in told.layers} for name in PARTS}
+    _check(parts, told.layers, len(tensors))
+    return told, [parts[name] for name in PARTS]
+
+
+def _check(parts: Mapping[str, Mapping[str, Tensor]], layers: list[str], tensors: int) -> None:
     """Refuse what no estimate gives.
 
     Raises:

@@ -80,7 +80,11 @@ class UnitBottleneck:
 
     def bits(self, alpha: Tensor) -> Tensor:
         """Bits that each unit passes, ``(B, *activation)``."""
-        return self._information(alpha) * self.active * BITS_PER_NAT
+        return self.nats(alpha) * BITS_PER_NAT
+
+    def nats(self, alpha: Tensor) -> Tensor:
+        """Information that each unit passes in nats, ``(B, *activation)``, in the graph of `alpha`."""
+        return self._information(alpha) * self.active
 
     def _information(self, alpha: Tensor) -> Tensor:
         """Information of each unit in nats, whether it may pass or not."""

@@ -4,6 +4,7 @@ from lit_coiba.callbacks.block_boundary import BlockBoundary
 from lit_coiba.callbacks.contact_sheet import ContactSheet
 from lit_coiba.callbacks.decisions import Decisions
 from lit_coiba.callbacks.explain_callback import ExplainCallback
+from lit_coiba.callbacks.export_readout import ExportReadout
 from lit_coiba.callbacks.export_weights import ExportWeights
 from lit_coiba.callbacks.predictions import PredictionTable
 from lit_coiba.callbacks.progress import BlockProgress
@@ -17,6 +18,7 @@ __all__ = [
     "Decisions",
     "ExplainCallback",
     "Explained",
+    "ExportReadout",
     "ExportWeights",
     "PredictionTable",
     "RunLog",

@@ -158,7 +158,8 @@ class TrainerCommand(LightningCLI):
             if given := self.config.model.get(key):
                 self.config.model[key] = _located(given)
         self._warn_of_random_weights(arguments)
-        if self.verb.labelled and arguments.get("num_classes", 0) is None:
+        labelled = self.verb.labelled and getattr(self.module, "uses_labels", True)
+        if labelled and arguments.get("num_classes", 0) is None:
             only_data = ArgumentParser()
             only_data.add_subclass_arguments(BlockDataModule, "data")
             with _one_sentence():
@@ -261,7 +262,7 @@ class _Training(Callback):
         trained = sum(size for size, learns in sizes if learns)
         terminal.remark(f"training {trained:,} of {sum(size for size, _ in sizes):,} parameters")
         if trainer.val_dataloaders == []:
-            measure = "val/accuracy" if getattr(pl_module, "uses_labels", True) else "val/error"
+            measure = getattr(pl_module, "watched", "val/accuracy")
             terminal.warn(f"the data have no validation images, so the fit goes without {measure}")
 
 

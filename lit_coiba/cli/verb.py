@@ -83,6 +83,7 @@ class TrainerVerb(Verb):
         trains: Whether logs, checkpoints and the configuration are kept.
         labelled: Whether the data give the number of classes.
         derived: Whether ``--model CLASS`` may name a class that is derived from the module's.
+        also: Path of another base, of which ``--model CLASS`` may name a class too.
         needs_data: Whether it is nothing without data; if not, only those that are asked for are built.
     """
 
@@ -95,9 +96,18 @@ class TrainerVerb(Verb):
     trains: bool = False
     labelled: bool = False
     derived: bool = False
+    also: str | None = None
     needs_data: bool = True
 
     def module_class(self) -> type[LightningModule]:
         """The LightningModule's class."""
-        module, _, name = self.module.rpartition(".")
-        return getattr(import_module(module), name)
+        return _imported(self.module)
+
+    def module_bases(self) -> tuple[type[LightningModule], ...]:
+        """What ``--model CLASS`` may be derived from."""
+        return (self.module_class(), *([_imported(self.also)] if self.also is not None else []))
+
+
+def _imported(path: str) -> type[LightningModule]:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)

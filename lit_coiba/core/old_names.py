@@ -33,6 +33,7 @@ VALUES: dict[str, dict[str, dict[Any, Any]]] = {
 
 # Class -> arguments that older versions did not have, with the values that stand for what these did.
 ADDED: dict[str, dict[str, Any]] = {
+    "CoIBA": {"start": "open"},
     "HSIC": {"baseline": "zero"},
     "RISE": {"masks": "smooth"},
     "Sobol": {"masks": "continuous", "baseline": "zero"},

@@ -6,11 +6,15 @@ from lit_coiba.core.lazy import lazily
 
 if TYPE_CHECKING:  # for type checkers and editors; what runs is found by `lazily`
     from lit_coiba.training.classifier import Classifier as Classifier
+    from lit_coiba.training.coiba_readout import CoIBAReadout as CoIBAReadout
     from lit_coiba.training.harmonized_classifier import HarmonizedClassifier as HarmonizedClassifier
+    from lit_coiba.training.iba_readout import IBAReadout as IBAReadout
+    from lit_coiba.training.lipschitz_classifier import LipschitzClassifier as LipschitzClassifier
+    from lit_coiba.training.ranking_readout import RankingReadout as RankingReadout
 
 __getattr__, __dir__ = lazily(
     __name__,
-    {"Classifier": "lit_coiba.training.classifier"},
+    {},
     folders=("lit_coiba.training",),
-    base="lit_coiba.training.classifier.Classifier",
+    base="lightning.LightningModule",
 )

@@ -65,6 +65,8 @@ class ConceptAutoencoder(LightningModule):
         InputError: The layer has no grid, or a number is outside its range.
     """
 
+    watched = "val/error"
+
     center: Tensor
     scale: Tensor
     idle: Tensor

@@ -103,7 +103,7 @@ def help_page(verb: TrainerVerb, args: Sequence[str] = ()) -> Page:
         by = "" if module is verb.module_class() else f" by {module.__name__}"
         page.keys(f"{verb.section}{by}", parameters(module, "model", frozenset(hidden)))
     if verb.derived and verb.trains:
-        _, *others = list_of(verb.module_class())
+        _, *others = list_of(*verb.module_bases())
         page.section(f"other trainings, --model CLASS: {', '.join(others)}", _CLASSES.replace("VERB", verb.name))
     if "method" in arguments:
         page.keys(_title("method", "model.method", AttributionMethod, CoIBA), parameters(CoIBA, "model.method"))

@@ -35,22 +35,22 @@ def chosen_module(
     own = verb.module_class()
     if not verb.derived:
         return args, own
+    bases = verb.module_bases()
     args, name = asked_module(args)
     if name is None:
         told = getattr(training, saved.name, None) if saved is not None and saved.name is not None else None
-        return args, told if isinstance(told, type) and issubclass(told, own) else own
-    found = _imported(name, list_of(own))
-    if not issubclass(found, own):
-        raise InputError(
-            f"--model {name} is no {own.__name__}: give {' or '.join(list_of(own))}, or a class of that kind"
-        )
+        return args, told if isinstance(told, type) and issubclass(told, bases) else own
+    offered = list_of(*bases)
+    found = _imported(name, offered)
+    if not issubclass(found, bases):
+        raise InputError(f"--model {name} is no {own.__name__}: give {' or '.join(offered)}, or a class of that kind")
     return args, found
 
 
-def list_of(own: type) -> list[str]:
-    """Names of our classes of a kind, the plain one first."""
-    derived = [name for name in dir(training) if name != own.__name__]
-    return [own.__name__, *derived]
+def list_of(own: type, *also: type) -> list[str]:
+    """Names of our classes of some kinds, the plain one first."""
+    found = {name: getattr(training, name) for name in dir(training)}
+    return [own.__name__, *(n for n, kind in found.items() if kind is not own and issubclass(kind, (own, *also)))]
 
 
 def _imported(name: str, known: Sequence[str]) -> type[LightningModule]:

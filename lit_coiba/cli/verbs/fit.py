@@ -30,6 +30,7 @@ FIT = TrainerVerb(
     position=90,
     module="lit_coiba.training.classifier.Classifier",
     derived=True,
+    also="lit_coiba.training.readout.Readout",
     section="training",
     unused_data=("split", "limit", "limit_order"),
     trains=True,

@@ -1,0 +1,67 @@
+"""Readout IBA: the damping ratios of IBA read out of the model's features by a trained network, in one forward.
+
+Schulz, Sixt, Tombari and Landgraf, "Restricting the Flow: Information Bottlenecks for Attribution", 2020 (arXiv
+2001.00396).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_coiba.bottlenecks.readout.slot import ReadoutSlot
+from lit_coiba.bottlenecks.readout.trained_readout import TrainedReadout
+from lit_coiba.bottlenecks.readout.unit_readout import UnitReadout
+from lit_coiba.bottlenecks.readout.unit_site import UnitSite
+from lit_coiba.core.explanation import Explanation
+from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.network import Network
+from lit_coiba.core.targets import Resolved
+
+
+class ReadoutIBA(AttributionMethod):
+    """IBA in one forward: the bits that a trained readout lets pass at each place of a layer, for the predicted class.
+
+    `IBAReadout` trains the readout once for a model, on images without labels; the file that the fit leaves is for that
+    model and its preprocessing, and for no other. The map is IBA's, in the same unit. The readout knows the logits but
+    not which class is asked for, as in the paper: a map is that of the predicted class whatever the targets say.
+
+    Args:
+        readout: File of the readout, which its fit has left.
+
+    Extras of the explanation, per image: ``bits`` (all units).
+
+    Raises:
+        InputError: The readout is of another model, preprocessing or kind.
+    """
+
+    card = Card(
+        "Schulz, Sixt, Tombari and Landgraf, 2020 (arXiv 2001.00396)",
+        "1 forward",
+        ("layer", "statistics"),
+        class_dependent=False,
+    )
+
+    def __init__(self, readout: str) -> None:
+        self.readout = readout
+        self._slot = ReadoutSlot(readout, "iba", _built)
+
+    def identity(self) -> dict[str, Any]:
+        """The digest of the readout."""
+        return {**super().identity(), "readout": self._slot.readout.digest()}
+
+    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+        site, network = self._slot.of(model)
+        clean = site.reader.forward(images)
+        with torch.no_grad():
+            alpha = site.ratios(network(site.features(clean)))
+            maps, bits = site.map(clean, targets, alpha), site.bits(clean, targets, alpha).sum(-1)
+        return Explanation(maps, {"bits": bits}, site.grid.places)
+
+
+def _built(model: Network, readout: TrainedReadout) -> tuple[UnitSite, UnitReadout]:
+    site = UnitSite(model, readout.about, readout.statistics)
+    network = readout.into(site.network()).to(next(model.parameters()))
+    return site, network  # type: ignore[return-value]
