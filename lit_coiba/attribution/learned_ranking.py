@@ -16,7 +16,7 @@ from lit_coiba.bottlenecks.readout.slot import ReadoutSlot
 from lit_coiba.bottlenecks.readout.trained_readout import TrainedReadout
 from lit_coiba.core.errors import check_count, check_positive
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.method import AttributionMethod, Card, Start, from_start
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved
 from lit_coiba.losses.soft_ranking import SoftRanking, ranking_loss
@@ -60,9 +60,16 @@ class LearnedRanking(AttributionMethod):
         """The arguments, and the digest of the readout for its path."""
         return {**super().identity(), "readout": self._slot.readout.digest()}
 
-    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
+    _explain = from_start
+
+    def _start(self, model: Network, images: Tensor) -> Start:
+        site, _ = self._slot.of(model)
+        clean = site.reader.forward(images)
+        return Start(clean.out, clean)
+
+    def _explain_started(self, model: Network, images: Tensor, targets: Resolved, started: Start) -> Explanation:
         site, network = self._slot.of(model)
-        reading = site.reader.read(site.reader.forward(images), targets)
+        reading = site.reader.read(started.state, targets)
         grid = site.reader.first
         with torch.no_grad():
             maps = grid.to_map(network(reading.features, reading.directions))

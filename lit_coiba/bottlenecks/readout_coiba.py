@@ -22,7 +22,7 @@ from lit_coiba.bottlenecks.readout.trained_readout import TrainedReadout
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import check_count, check_positive
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.method import AttributionMethod, Card, Start, from_start
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved
 
@@ -95,9 +95,15 @@ class ReadoutCoIBA(AttributionMethod):
         """The arguments, and the digest of the readout for its path."""
         return {**super().identity(), "readout": self._slot.readout.digest()}
 
-    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
-        site, network = self._slot.of(model)
+    _explain = from_start
+
+    def _start(self, model: Network, images: Tensor) -> Start:
+        site, _ = self._slot.of(model)
         clean = site.reader.forward(images)
+        return Start(clean.out, clean)
+
+    def _explain_started(self, model: Network, images: Tensor, targets: Resolved, started: Start) -> Explanation:
+        (site, network), clean = self._slot.of(model), started.state
         reading = site.reader.read(clean, targets)
         with torch.no_grad():
             alpha = network(reading.features, reading.directions)

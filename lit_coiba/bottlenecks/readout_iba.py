@@ -16,7 +16,7 @@ from lit_coiba.bottlenecks.readout.trained_readout import TrainedReadout
 from lit_coiba.bottlenecks.readout.unit_readout import UnitReadout
 from lit_coiba.bottlenecks.readout.unit_site import UnitSite
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.method import AttributionMethod, Card
+from lit_coiba.core.method import AttributionMethod, Card, Start, from_start
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved
 
@@ -52,9 +52,15 @@ class ReadoutIBA(AttributionMethod):
         """The digest of the readout."""
         return {**super().identity(), "readout": self._slot.readout.digest()}
 
-    def _explain(self, model: Network, images: Tensor, targets: Resolved) -> Explanation:
-        site, network = self._slot.of(model)
+    _explain = from_start
+
+    def _start(self, model: Network, images: Tensor) -> Start:
+        site, _ = self._slot.of(model)
         clean = site.reader.forward(images)
+        return Start(clean.out, clean)
+
+    def _explain_started(self, model: Network, images: Tensor, targets: Resolved, started: Start) -> Explanation:
+        (site, network), clean = self._slot.of(model), started.state
         with torch.no_grad():
             alpha = site.ratios(network(site.features(clean)))
             maps, bits = site.map(clean, targets, alpha), site.bits(clean, targets, alpha).sum(-1)

@@ -90,7 +90,7 @@ class AttributionMethod(ABC):
             images: Normalized model input, ``(B, 3, H, W)``.
             targets: Classes ``(B,)``, or one for all images; a `Target`, a text that stands for one (``runner_up``, the
                 name of a class), or what it was resolved to. None = the predicted class, for which the model runs once
-                more where the method has no `start`.
+                more where the method has no `begin`.
 
         Returns:
             Maps ``(B, h, w)`` whose cells are equal parts of the image, and extras; detached, in fp32 at least. They
@@ -114,7 +114,7 @@ class AttributionMethod(ABC):
             model: See `explain`.
             images: See `explain`.
             targets: See `explain`.
-            started: What `start` gave for these images; it can be used once.
+            started: What `begin` gave for these images; it can be used once.
         """
         with self._frozen(model, images) as pixels:
             if started is None and type(self)._explain is from_start:
@@ -127,7 +127,7 @@ class AttributionMethod(ABC):
         return _handed_out(found, images)
 
     @final
-    def start(self, model: Any, images: Tensor) -> Start | None:
+    def begin(self, model: Any, images: Tensor) -> Start | None:
         """The clean output, and what `explain_cells` goes on from; None for a method without a forward of its own.
 
         Args:

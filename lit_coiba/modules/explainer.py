@@ -110,7 +110,7 @@ class Explainer(BlockModule):
         images = self.network.ordered(batch.images)
         if not len(images):
             return _without_rows(batch)
-        started = self.method.start(self.network, images) if self.certificate is None else None
+        started = self.method.begin(self.network, images) if self.certificate is None else None
         logits = self._clean_logits(images) if started is None else started.out.detach().float()
         resolved = self.target.resolve(logits, batch.labels, self.names)
         if not len(resolved):

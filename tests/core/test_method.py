@@ -227,7 +227,7 @@ class TestAMethodWithAStart:
 
     def test_it_goes_on_from_what_was_started(self, model, images):
         model.model = counting = Counting(model.model)
-        started = Quick().start(model, images)
+        started = Quick().begin(model, images)
         counting.images = 0
         found = Quick().explain_cells(model, images, 3, started)
         assert counting.images == 0
@@ -238,7 +238,7 @@ class TestAMethodWithAStart:
             def _explain(self, model, images, targets):
                 return Explanation(-super()._explain(model, images, targets).maps, {})
 
-        assert Reversed().start(model, images) is None
+        assert Reversed().begin(model, images) is None
         assert torch.equal(Reversed().attribute(model, images), -Quick().attribute(model, images))
 
 

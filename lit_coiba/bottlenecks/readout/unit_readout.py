@@ -39,6 +39,6 @@ class UnitReadout(nn.Module):
         nn.init.constant_(self.last.bias, START)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits of the ratios ``(B, positions, units)`` in fp32 at least, clamped, of features ``(B, positions, C)``."""
+        """Logits of the ratios ``(B, positions, units)``, in fp32 at least, of features ``(B, positions, C)``."""
         values: Tensor = self.last(self.second(self.first(features).relu()).relu())
         return precise(values).clamp(-BOUND, BOUND)
