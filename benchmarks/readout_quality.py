@@ -39,6 +39,7 @@ from lit_coiba.metrics import SRG, Deletion, EnergyPointing, Insertion
 from lit_coiba.resources import resource
 
 BATCH, STEPS = 16, 14
+_VERSION = 1  # of what is measured
 FAST = {"copies": 4, "antithetic": True}
 Methods = dict[str, Callable[[], AttributionMethod]]
 
@@ -106,7 +107,7 @@ def measured(model: Backbone, method: AttributionMethod, images: Tensor, regions
                 targets = model(batch).argmax(-1)
             explained = method.explain(model, batch, targets)
             row = {name: metric.score(model, batch, targets, explained.maps) for name, metric in curves.items()}
-            row["SRG"] = SRG().score(model, batch, targets, explained.maps)
+            row["SRG"] = SRG(steps=5).score(model, batch, targets, explained.maps)
             if regions is not None:
                 row["energy"] = EnergyPointing().score(explained.maps, regions[start : start + BATCH])
             row |= {name: explained.extras[name] for name in ("bits", "cross_entropy") if name in explained.extras}
@@ -133,9 +134,10 @@ def main(name: str, count: int, folder: Path, runs: Path) -> None:
     readout = TrainedReadout.load(folder / "coiba.safetensors")
     rows: dict[str, dict[str, Tensor]] = {}
     runs.mkdir(parents=True, exist_ok=True)
+    known = [readout.statistics.digest(), readout.about.layers]
     for title, make in methods(readout.statistics, list(readout.about.layers), folder, model).items():
         method = make()
-        told = json.dumps([name, count, method.identity(), readout.digest()], sort_keys=True, default=str)
+        told = json.dumps([name, count, method.identity(), known, _VERSION], sort_keys=True, default=str)
         file = runs / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.json"
         if not file.exists():
             scores = {column: values.tolist() for column, values in measured(model, method, images, regions).items()}
