@@ -9,7 +9,7 @@ Prints the table of docs/results/readout. `caltech` is the ViT-S of the assets (
 fit` leaves: coiba.safetensors, forward.safetensors (without the gradient), iba.safetensors, ranking.safetensors, of
 which those that are not there are left out. Scores of a method are kept in the folder of runs and not measured again.
 
-``insertion - deletion`` removes 14 times as many pixels (from a blur, to zero); a margin is the share of the distance
+``insertion - deletion`` removes 7 times as many pixels (from a blur, to zero); a margin is the share of the distance
 from a random map to the preset `fast`, of that difference. ``energy`` is the share of a map inside the parts that make
 the class.
 """
@@ -38,7 +38,7 @@ from lit_coiba.functional.intervals import bootstrap_means
 from lit_coiba.metrics import SRG, Deletion, EnergyPointing, Insertion
 from lit_coiba.resources import resource
 
-BATCH, STEPS = 16, 14
+BATCH, STEPS = 16, 7
 _VERSION = 1  # of what is measured
 FAST = {"copies": 4, "antithetic": True}
 Methods = dict[str, Callable[[], AttributionMethod]]
@@ -107,7 +107,7 @@ def measured(model: Backbone, method: AttributionMethod, images: Tensor, regions
                 targets = model(batch).argmax(-1)
             explained = method.explain(model, batch, targets)
             row = {name: metric.score(model, batch, targets, explained.maps) for name, metric in curves.items()}
-            row["SRG"] = SRG(steps=5).score(model, batch, targets, explained.maps)
+            row["SRG"] = SRG(steps=4).score(model, batch, targets, explained.maps)
             if regions is not None:
                 row["energy"] = EnergyPointing().score(explained.maps, regions[start : start + BATCH])
             row |= {name: explained.extras[name] for name in ("bits", "cross_entropy") if name in explained.extras}

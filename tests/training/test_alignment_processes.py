@@ -1,11 +1,6 @@
 """Classifiers of other trainings: two real processes (gloo) end with equal weights, and a killed fit loses nothing."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 import warnings
 
 import pytest
@@ -15,41 +10,8 @@ from lit_coiba.backbones import Backbone
 from lit_coiba.cli import main
 from lit_coiba.data.synthetic.dataset import SPLITS
 from lit_coiba.lipschitz import Certificate
-from tests._testers.runs import PATIENCE, ROOT
+from tests._testers.fits import FEW, SHORT, TWO, killed_fit, run
 
-FEW = {"train": range(64), "val": range(10_000, 10_016), "test": range(11_000, 11_004)}
-# `lit-coiba`, several times, on few samples; Lightning starts this file once more for the second process. A command
-# whose folder has the file "stands" stands still in the middle of epoch 1, until it is killed.
-SCRIPT = f"""
-import json, os, sys, time, warnings
-from pathlib import Path
-warnings.simplefilter("ignore")
-import torch
-from lit_coiba.cli import main
-from lit_coiba.data.synthetic.dataset import SPLITS
-from lit_coiba.training import Classifier
-
-SPLITS.update({FEW})
-rank, step = os.environ.get("LOCAL_RANK", "0"), Classifier.training_step
-
-def slow(self, batch, batch_idx):
-    if Path("stands").exists() and (self.current_epoch, batch_idx) == (1, 1):
-        Path("reached").touch()
-        time.sleep(1000)
-    return step(self, batch, batch_idx)
-
-def kept(self):
-    torch.save(self.state_dict(), f"weights of rank {{rank}}.pt")
-
-Classifier.training_step, Classifier.on_fit_end = slow, kept
-here = Path(__file__).parent
-for name, words in json.loads(sys.argv[1]).items():
-    (here / name).mkdir(exist_ok=True)
-    os.chdir(here / name)
-    if status := main(words):
-        sys.exit(status)
-    os.chdir(here)
-"""
 MODELS = {
     "HarmonizedClassifier": {
         "backbone": {
@@ -70,38 +32,18 @@ MODELS = {
         "convolution": "reshaped",
     },
 }
-SHORT = ["--data", "SyntheticParts", "--data.size", "32", "--data.batch_size", "8", "--data.multi_target", "false"]
-SHORT += ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1"]
-TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "1"]
+SMALL = ["--data.size", "32", "--data.multi_target", "false"]
 NAMES = list(MODELS)
 
 
 def words(name, *more):
     model = ["-c", json.dumps({"model": {"class_path": name, **MODELS[name], "lr": 0.005}})]
-    return ["fit", *model, *SHORT, *more]
-
-
-def start(folder, commands):
-    """The commands in a process of its own."""
-    (folder / "script.py").write_text(SCRIPT)
-    variables = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads()), "GLOO_SOCKET_IFNAME": "lo"}
-    return subprocess.Popen(
-        [sys.executable, str(folder / "script.py"), json.dumps(commands)],
-        cwd=folder,
-        env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return ["fit", *model, *SHORT, *SMALL, *more]
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("two")
-    run = start(folder, {name: words(name, *TWO) for name in NAMES})
-    said, _ = run.communicate(timeout=PATIENCE)
-    assert run.returncode == 0, said
-    return folder
+    return run(tmp_path_factory.mktemp("two"), {name: words(name, *TWO) for name in NAMES})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,21 +62,7 @@ def test_weights_of_two_processes_obey_the_constraint(two):
 def test_a_killed_fit_goes_on_and_ends_with_the_weights_of_an_undisturbed_one(name, tmp_path, monkeypatch):
     for split, samples in FEW.items():
         monkeypatch.setitem(SPLITS, split, samples)
-    (tmp_path / "killed").mkdir()
-    (tmp_path / "killed" / "stands").touch()
-    run = start(tmp_path, {"killed": words(name, "--trainer.max_epochs", "2")})
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while not (tmp_path / "killed" / "reached").exists():
-            assert run.poll() is None, run.stdout.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-    finally:
-        run.kill()
-        run.communicate(timeout=PATIENCE)
-        assert run.returncode == -signal.SIGKILL
-    (left,) = (tmp_path / "killed").rglob("*.ckpt")
-
+    left = killed_fit(tmp_path, words(name, "--trainer.max_epochs", "2"))
     states = {}
     for kind, more in (("straight", ()), ("killed", ("--ckpt_path", str(left)))):
         (tmp_path / kind).mkdir(exist_ok=True)
