@@ -77,16 +77,16 @@ def methods(known: ActivationStatistics, layers: list[str], folder: Path, model:
     rows: Methods = {
         "random": RandomMap,
         "CoIBA, fast": lambda: coiba(**FAST),
-        "CoIBA, exact": coiba,
-        "CoIBA, warm (4 steps)": lambda: coiba(steps=5, start="gradient", **FAST),
-        "CoIBA, 4 steps from open": lambda: coiba(steps=5, **FAST),
         "Readout CoIBA": lambda: readout("coiba"),
+        "Readout CoIBA, refine 4": lambda: readout("coiba", refine=4),
+        "CoIBA, warm (4 steps)": lambda: coiba(steps=5, start="gradient", **FAST),
+        "Readout CoIBA, no gradient": lambda: readout("forward"),
+        "CoIBA, exact": coiba,
         "Readout CoIBA, refine 1": lambda: readout("coiba", refine=1),
         "Readout CoIBA, refine 2": lambda: readout("coiba", refine=2),
-        "Readout CoIBA, refine 4": lambda: readout("coiba", refine=4),
-        "Readout CoIBA, no gradient": lambda: readout("forward"),
         "Readout IBA": lambda: ReadoutIBA(str(folder / "iba.safetensors")),
         "learned ranking": lambda: LearnedRanking(str(folder / "ranking.safetensors")),
+        "CoIBA, 4 steps from open": lambda: coiba(steps=5, **FAST),
     }
     files = {"coiba": "Readout CoIBA", "forward": "no gradient", "iba": "Readout IBA", "ranking": "ranking"}
     missing = [part for file, part in files.items() if not (folder / f"{file}.safetensors").exists()]

@@ -291,7 +291,7 @@ class Readout(LightningModule, ABC):
                 f" call prepare(loader) of the {type(self).__name__} first, or give statistics=FILE"
             )
         samples = limited(data.dataset("train"), self.statistics_images, "spread")
-        blocks = BlockDataset(samples, data.transform.preprocessing, data.batch_size)
+        blocks = BlockDataset(samples, data.transform.preprocessing, data.block_size)
         hidden = not sys.stderr.isatty()
         numbers = tqdm(range(len(blocks)), "Statistics", disable=hidden, unit="batch", leave=False)
         yield from images_of(blocks[number] for number in numbers)

@@ -39,6 +39,9 @@ def untrained(model: Backbone, kind: Kind = "coiba", **about: Any) -> TrainedRea
     return TrainedReadout(header, network.float().state_dict(), statistics)
 
 
+KINDS: dict[str, Kind] = {"LearnedRanking": "ranking", "ReadoutCoIBA": "coiba", "ReadoutIBA": "iba"}  # by method
+
+
 def saved(model: Backbone, folder: Path, kind: Kind = "coiba", **about: Any) -> str:
     """`untrained` in a file."""
     file = folder / f"{kind}_{model.digest()[:12]}.safetensors"

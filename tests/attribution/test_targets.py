@@ -31,8 +31,9 @@ LINEAR = {
     "Saliency": {"reduce": "sum"},
     "SmoothGrad": {"n_samples": 3, "reduce": "sum"},
 }
-# What is about classes only has tests of its own below, and bottlenecks in tests/bottlenecks.
+# What is about classes only has tests of its own below; bottlenecks and readouts have theirs in tests/bottlenecks.
 ABOUT_CLASSES = ("EVA", "HeadAttribution", "UNI")
+READOUTS = ("LearnedRanking", "ReadoutCoIBA", "ReadoutIBA")
 CHEAP = {  # arguments of others; those that are not named have their defaults
     "HSIC": {"grid_size": 2, "n_samples": 8},
     "ScoreCAM": {"channels": 4},
@@ -44,7 +45,9 @@ CHEAP = {  # arguments of others; those that are not named have their defaults
 def others() -> list[str]:
     """Every method that looks at the target, but for those that are tested otherwise."""
     kinds = {name: getattr(attribution, name) for name in attribution.__all__}
-    tested = {*LINEAR, *ABOUT_CLASSES} | {name for name, kind in kinds.items() if issubclass(kind, BottleneckMethod)}
+    tested = {*LINEAR, *ABOUT_CLASSES, *READOUTS} | {
+        name for name, kind in kinds.items() if issubclass(kind, BottleneckMethod)
+    }
     return [name for name, kind in kinds.items() if kind.card.class_dependent and name not in tested]
 
 
@@ -112,5 +115,5 @@ def test_what_is_about_classes_says_so(name):
 
 
 def test_every_method_that_is_named_here_is_offered():
-    assert {*LINEAR, *ABOUT_CLASSES, *CHEAP} <= set(attribution.__all__)
+    assert {*LINEAR, *ABOUT_CLASSES, *CHEAP, *READOUTS} <= set(attribution.__all__)
     assert CHEAP.keys() <= set(others())

@@ -101,8 +101,11 @@ def trained_head(file: str) -> str:
     return file
 
 
+READOUTS = ("learned_ranking", "readout_coiba", "readout_iba")  # methods and their trainings: test_readouts.py
+
+
 @FEW
-@pytest.mark.parametrize("name", of("method"))
+@pytest.mark.parametrize("name", [name for name in of("method") if Path(name).stem not in READOUTS])
 def test_methods(name, command, photos):
     card = getattr(attribution, content(name)["model"]["method"]["class_path"]).card
     words = ["--model.weights", trained_head("head.safetensors")] if "head" in card.needs else []
@@ -113,8 +116,9 @@ def test_methods(name, command, photos):
     store = ExplanationStore("x")
     assert len(store) == 6
     identity = store.manifest.identity
-    assert identity["precision"] == (automatic_precision() if "fast" in name else "32-true")
-    if "fast" in name:
+    quick = "fast" in name or "warm" in name
+    assert identity["precision"] == (automatic_precision() if quick else "32-true")
+    if quick:
         assert (identity["method"]["copies"], identity["method"]["antithetic"]) == (4, True)
 
 
@@ -283,7 +287,12 @@ def test_data_may_stand_before_the_experiment(command):
 def test_every_experiment_is_run():
     with_tests = {*OF_BACKBONES, "br_npa_high_resolution_synthetic_parts"}
     with_tests |= {f"{head}_synthetic_parts" for head in ("linear", "infodisent", "br_npa")}
-    with_tests |= {"idsds", "f_fidelity"}
+    with_tests |= {
+        "idsds",
+        "f_fidelity",
+        *READOUTS,
+        *(f"readout_coiba_synthetic_parts_{model}" for model in ("cnn", "vit")),
+    }
     with_tests |= {name for files, _ in STEPS for name in files.split()}
     assert {Path(name).stem for name in of("experiment")} == with_tests
     assert set(STEPS) <= set(COMPOSITIONS)

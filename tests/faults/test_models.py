@@ -20,6 +20,7 @@ from lit_coiba.data.synthetic_parts import SyntheticParts
 from lit_coiba.modules.explainer import Explainer
 from lit_coiba.modules.scorer import Scorer
 from lit_coiba.trainer import Trainer
+from tests._testers import readouts
 from tests.faults.nets import (
     SIZE,
     BatchNormed,
@@ -52,20 +53,22 @@ def wrapped(net, **arguments):
     return Backbone.wrap(net.eval(), image_size=SIZE, **arguments)
 
 
-def built(name):
+def built(name, model=None, folder=None):
     method = getattr(methods, name)
     parameters = inspect.signature(method).parameters
+    if name in readouts.KINDS:
+        return method(readouts.saved(model, folder, readouts.KINDS[name]))
     return method(**({key: value for key, value in CHEAP.items() if key in parameters} | OWN.get(name, {})))
 
 
 @pytest.mark.parametrize("name", methods.__all__)
 @pytest.mark.filterwarnings("ignore")
-def test_every_method_explains_a_model_that_writes_as_one_that_does_not(name):
+def test_every_method_explains_a_model_that_writes_as_one_that_does_not(name, tmp_path):
     """The caller's images stay as they are, and maps and extras are those of the same function."""
     found = []
     for net in (Written, Unwritten):
         model, given = wrapped(net()), images()
-        method = built(name)
+        method = built(name, model, tmp_path)
         if name in NOT_HERE:
             with pytest.raises(InputError, match=NOT_HERE[name]):
                 method.explain(model, given, 1)

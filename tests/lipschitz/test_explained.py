@@ -8,6 +8,7 @@ from lit_coiba.bottlenecks import BottleneckMethod
 from lit_coiba.core.errors import InputError
 from lit_coiba.lipschitz.constraint import constrain, exported
 from tests._testers import lipschitz as small
+from tests._testers import readouts
 
 REFUSED = {  # methods for other networks, and what they say
     "AttentionRollout": "a model without attention",
@@ -50,8 +51,11 @@ def maps_of(method, network):
     return method.attribute(network, IMAGES)
 
 
+OFFERED = [name for name in attribution.__all__ if name not in readouts.KINDS]  # a readout is for one of the two
+
+
 @pytest.mark.filterwarnings("ignore:the bounds of")
-@pytest.mark.parametrize("name", attribution.__all__)
+@pytest.mark.parametrize("name", OFFERED)
 def test_a_method_explains_the_export_as_it_does_the_network_or_says_why_not(name):
     if name == "CompositeLRP":
         pytest.importorskip("zennit", reason="the extra lrp is not installed")
