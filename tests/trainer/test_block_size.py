@@ -164,3 +164,10 @@ def test_the_memory_of_an_image_is_that_of_what_autograd_keeps():
 
 def test_there_is_some_memory():
     assert 0 < available_memory(torch.device("cpu")) < 2**50
+
+
+def test_memory_of_a_gpu_counts_what_torch_holds_and_does_not_use(monkeypatch):
+    told = {"mem_get_info": (500, 1000), "memory_reserved": 300, "memory_allocated": 100}
+    for name, value in told.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert available_memory(torch.device("cuda")) == 700
