@@ -1,4 +1,4 @@
-"""One model, one dataset, four methods: what the demo runs on each."""
+"""One model, one dataset, a handful of methods: what the demo runs on each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from lit_coiba.attribution import IBA, CoIBA, RandomMap, Saliency
+from lit_coiba.attribution import IBA, CoIBA, RandomMap, ReadoutCoIBA, Saliency
 from lit_coiba.backbones import Backbone
 from lit_coiba.benchmark import Leaderboard
 from lit_coiba.callbacks.stopwatch import Stopwatch
@@ -58,10 +58,12 @@ class Runner:
         self.steps = steps
         self.watch = Stopwatch()
 
-    def methods(self, statistics: str | None) -> dict[str, AttributionMethod]:
-        """The methods by name; the bottlenecks with activation statistics from a file, if there is one."""
+    def methods(self, statistics: str | None, readout: str | None = None) -> dict[str, AttributionMethod]:
+        """The methods by name; bottlenecks with activation statistics from a file, and a readout, where there are."""
         fast: dict[str, Any] = {"statistics": statistics, "steps": self.steps, "copies": COPIES, "antithetic": True}
-        return {"CoIBA": CoIBA(**fast), "IBA": IBA(**fast), "Saliency": Saliency(), "Random": RandomMap()}
+        amortized = {"ReadoutCoIBA": ReadoutCoIBA(readout)} if readout is not None else {}
+        others = {"IBA": IBA(**fast), "Saliency": Saliency(), "Random": RandomMap()}
+        return {"CoIBA": CoIBA(**fast), **amortized, **others}
 
     def explain(
         self,
@@ -72,6 +74,7 @@ class Runner:
         limit: int | None = None,
         statistics: str | None = None,
         metrics: dict[str, Metric] | None = None,
+        readout: str | None = None,
     ) -> Explained:
         """Explain `data` by every method, each into a store of its own below `folder`.
 
@@ -83,9 +86,10 @@ class Runner:
             limit: Explain this many images only.
             statistics: File with activation statistics; None = estimate them over `data`.
             metrics: What the maps are scored by, into one table; None = they are not.
+            readout: File of a readout that was trained for this model; None = none is used.
         """
         stores, rates = dict[str, ExplanationStore](), dict[str, float | None]()
-        for name, method in self.methods(statistics).items():
+        for name, method in self.methods(statistics, readout).items():
             self.console.print(f"[bold]{model}: {name}[/bold]", highlight=False)
             self.watch.reset()
             with quiet(), warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""SyntheticParts and the two models that come with the package."""
+"""SyntheticParts, the two models that come with the package, and the readouts that were trained for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def explain(runner: Runner, folder: Path, images: int) -> list[Explained]:
     for model, name in MODELS.items():
         below = folder / f"{name}_{images}"  # another number of images is another store
         network = Backbone.load(resource(f"checkpoints/{name}.safetensors"))
-        found = runner.explain(model, network, data, below, limit=images, metrics=metrics())
+        readout = str(resource(f"checkpoints/readout_coiba_{name}.safetensors"))
+        found = runner.explain(model, network, data, below, limit=images, metrics=metrics(), readout=readout)
         explained.append(found)
     return explained
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 Run = namedtuple("Run", "status text folder")
 METRICS = ("insertion", "deletion", "energy", "insertion - deletion")
-METHODS = ("CoIBA", "IBA", "Saliency", "Random")
+METHODS = ("CoIBA", "ReadoutCoIBA", "IBA", "Saliency", "Random")
 STORES = {(m, name): f"synthetic_parts_{m.lower()}_6/{name}" for m in ("ViT", "CNN") for name in METHODS}
 
 
