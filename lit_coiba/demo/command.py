@@ -18,10 +18,10 @@ def demo(
 
     SyntheticParts comes with two trained models and knows where the evidence is: in the five parts of each object.
     CoIBA, its trained readout, IBA, gradient saliency and random maps explain some of its test images, and a table says
-    which of them to believe. An InfoDisent head is trained on the frozen vision transformer, its prototypes are looked up, and decisions
-    are drawn that look like them. Three photographs are explained for an ImageNet classifier. At the end the concepts
-    of some classes of the CNN are found, and a site is written that shows them beside maps and scores. The same call
-    again continues where it stopped.
+    which of them to believe. An InfoDisent head is trained on the frozen vision transformer, its prototypes are looked
+    up, and decisions are drawn that look like them. Three photographs are explained for an ImageNet classifier. At the
+    end the concepts of some classes of the CNN are found, and a site is written that shows them beside maps and scores.
+    The same call again continues where it stopped.
 
     Args:
         output: Folder for stores, contact sheets, TensorBoard logs and a picture of all methods.
