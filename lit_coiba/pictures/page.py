@@ -24,6 +24,7 @@ from lit_coiba.files.regular import open_regular
 INK, FADED, ALERT = "#1b1b1f", "#6f6f7a", "#b3261e"
 
 _DPI = 100
+_LEVEL = 1  # of compression: noisy pictures hardly get smaller from there on, and take much longer
 _NOTE = "lit-coiba"  # the key of a note among a PNG's texts
 _ELLIPSIS = "\u2026"
 _NO_GLYPH = "\u25a1"  # a box
@@ -94,8 +95,7 @@ class Page:
 
     def pixels(self) -> Tensor:
         """The page, ``(3, height, width)`` uint8."""
-        self._figure.figimage(self._canvas, origin="upper", zorder=-1)
-        return pixels_of(self._figure)
+        return pixels_of(self._figure, self._canvas)
 
     def save(self, file: str | Path, note: str = "") -> Path:
         """Write the page as a PNG, whole or not at all; equal pages give equal bytes.
@@ -107,7 +107,8 @@ class Page:
         path = Path(file)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomically(path) as out:
-            pil_of(self.pixels()).save(out, "PNG", pnginfo=our_mark(**({_NOTE: note} if note else {})))
+            marked = our_mark(**({_NOTE: note} if note else {}))
+            pil_of(self.pixels()).save(out, "PNG", pnginfo=marked, compress_level=_LEVEL)
         return path
 
 
@@ -125,11 +126,20 @@ def pil_of(pixels: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
 
 
-def pixels_of(figure: Figure) -> Tensor:
-    """A figure of matplotlib as a picture, ``(3, H, W)`` uint8."""
+def pixels_of(figure: Figure, below: np.ndarray | None = None) -> Tensor:
+    """A figure of matplotlib as a picture, ``(3, H, W)`` uint8.
+
+    Args:
+        figure: The figure.
+        below: What it is drawn on, ``(H, W, 3)`` uint8; matplotlib's own way to draw a picture takes twice as long.
+    """
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return torch.from_numpy(np.asarray(canvas.buffer_rgba())[..., :3].copy()).permute(2, 0, 1)
+    renderer = canvas.get_renderer()
+    drawn = np.asarray(canvas.buffer_rgba())  # what is drawn into
+    if below is not None:
+        drawn[..., :3], drawn[..., 3] = below, 255
+    figure.draw(renderer)
+    return torch.from_numpy(drawn[..., :3].copy()).permute(2, 0, 1)
 
 
 def fitted(pixels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,8 +1,13 @@
 """Texts and pictures on a page, without a display and without warnings."""
 
+from pathlib import Path
+
 import matplotlib
+import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
 from lit_coiba.pictures.page import Page, fitted
@@ -122,3 +127,28 @@ def test_fitted():
     small = fitted(pixels, (5, 8))
     assert small.shape == (3, 5, 8)
     assert small.unique().tolist() == [77]
+
+
+def test_a_page_is_what_matplotlib_draws_over_a_picture_of_its_own():
+    texts = [
+        (20, 30, "over the picture", 9, "#6f6f7a"),
+        (60, 52, "98%", 11.5, "#b3261e"),
+        (5, 90, "below", 8, "#1b1b1f"),
+    ]
+    page, noise = Page(240, 100), torch.randint(0, 256, (3, 60, 200), generator=torch.Generator().manual_seed(0))
+    page.picture(10, 5, noise.to(torch.uint8))
+    for x, y, text, size, color in texts:
+        page.text(x, y, text, size=size, color=color)
+
+    below = np.full((100, 240, 3), 255, np.uint8)
+    below[5:65, 10:210] = noise.permute(1, 2, 0)
+    figure = Figure(figsize=(2.4, 1), dpi=100, frameon=False)
+    figure.figimage(below, origin="upper", zorder=-1)
+    font = Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")
+    for x, y, text, size, color in texts:
+        figure.text(x / 240, 1 - y / 100, text, font=font, fontsize=size, color=color, va="baseline", parse_math=False)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    expected = torch.from_numpy(np.asarray(canvas.buffer_rgba())[..., :3].copy()).permute(2, 0, 1)
+    assert torch.equal(page.pixels(), expected)
+    assert torch.equal(page.pixels(), expected)  # to look does not change it
