@@ -25,6 +25,7 @@ from lit_coiba.backbones.weights_file import File, read_network
 from lit_coiba.backbones.wrappers import Box, inside, unwrapped
 from lit_coiba.core.behavior import Behavior
 from lit_coiba.core.errors import InputError
+from lit_coiba.core.frozen import is_frozen
 from lit_coiba.core.grid import Grid
 from lit_coiba.core.preprocessing import CropMode, Interpolation, Preprocessing
 from lit_coiba.functional import Places
@@ -150,7 +151,12 @@ class Backbone(nn.Module):
         return backbone
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits ``(B, K)`` of normalized images ``(B, 3, H, W)``, which stay as they are."""
+        """Logits ``(B, K)`` of normalized images ``(B, 3, H, W)``, which stay as they are.
+
+        While it is explained or scored, images and their copies, however they were made, are `ordered` here.
+        """
+        if is_frozen() and isinstance(images, Tensor):  # and not what stands for them while a graph is traced
+            images = self.ordered(images)
         return self.model(images.clone() if self._writes_input else images)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,13 @@ from torch import nn
 from lit_coiba.core.norm_gradients import right_norm_gradients
 from lit_coiba.core.plain_forward import plain_forward
 
+_depth = threading.local()  # how many `frozen` a thread is inside of
+
+
+def is_frozen() -> bool:
+    """Whether this thread is inside `frozen`: models run to be explained, and nothing is learned from what they see."""
+    return getattr(_depth, "count", 0) > 0
+
 
 @contextmanager
 def frozen(model: Any) -> Iterator[None]:
@@ -24,19 +32,24 @@ def frozen(model: Any) -> Iterator[None]:
     (`right_norm_gradients`), and nothing is checkpointed or compiled (`plain_forward`).
     """
     module = model if isinstance(model, nn.Module) else nn.Module()
-    training = [(m, m.training) for m in module.modules()]
-    trainable = [p for p in module.parameters() if p.requires_grad]
+    modules = list(module.modules())
+    training = [(m, m.training) for m in modules]
+    trainable = {p for m in modules for p in m._parameters.values() if p is not None and p.requires_grad}
+    _depth.count = getattr(_depth, "count", 0) + 1
     try:
-        module.eval()
+        if any(flag for _, flag in training):
+            module.eval()
         for parameter in trainable:
             parameter.requires_grad_(False)
         with torch.inference_mode(False), torch.enable_grad(), right_norm_gradients(module), plain_forward(module):
             yield
     finally:
+        _depth.count -= 1
         for parameter in trainable:
             parameter.requires_grad_(True)
         for m, flag in training:
-            m.training = flag
+            if m.training is not flag:
+                m.training = flag
 
 
 @contextmanager

@@ -8,7 +8,7 @@ hooks, and torch's fast path of a transformer's layer does not call the norms an
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -26,13 +26,13 @@ _kept: dict[str, Any] = {}  # what torch's checkpointing calls, while it is repl
 @contextmanager
 def plain_forward(model: nn.Module) -> Iterator[None]:
     """Inside, `model` runs without checkpointing and compilation; on leaving, it is as it was."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    flags = [(m, name) for m in model.modules() for name in _FLAGS if vars(m).get(name) is True]
+    fast, modules = torch.backends.mha.get_fastpath_enabled(), list(model.modules())
+    flags = [(m, name) for m in modules for name in _FLAGS if vars(m).get(name) is True]
     try:
         torch.backends.mha.set_fastpath_enabled(False)
         for module, name in flags:
             setattr(module, name, False)
-        with _without_checkpoints(), _uncompiled(model):
+        with _without_checkpoints(), _uncompiled(modules):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -45,8 +45,8 @@ def is_compiled(module: nn.Module) -> bool:
     return type(module).__name__ == "OptimizedModule" or vars(module).get("_compiled_call_impl") is not None
 
 
-def _uncompiled(model: nn.Module) -> AbstractContextManager[Any]:
-    if any(map(is_compiled, model.modules())) and hasattr(torch.compiler, "set_stance"):
+def _uncompiled(modules: Iterable[nn.Module]) -> AbstractContextManager[Any]:
+    if any(map(is_compiled, modules)) and hasattr(torch.compiler, "set_stance"):
         stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
         return stance
     return nullcontext()

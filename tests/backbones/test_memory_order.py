@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from lit_coiba.attribution import HSIC, LIME, RISE, IntegratedGradients, KernelSHAP, Occlusion, ScoreCAM, Sobol
 from lit_coiba.backbones import Backbone
+from lit_coiba.core.frozen import frozen
+from lit_coiba.metrics import Deletion, Insertion, SensitivityN
+from tests._testers import tiny
 
 
 class Flat(nn.Module):
@@ -33,3 +37,60 @@ def test_channels_are_last_in_memory_where_the_model_takes_them(flatten, last):
 
     torch.testing.assert_close(path.upper(path.lower(images), seen), module(images))
     assert orders == [last]
+
+
+def orders_of(model):
+    """Whether the channels of what reaches the network are last in memory, forward by forward."""
+    found = []
+    model.model.register_forward_pre_hook(
+        lambda module, inputs: found.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    return found
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(
+    "method",
+    [
+        Occlusion(window=16),
+        RISE(n_samples=4),
+        KernelSHAP(grid_size=3, n_samples=10),
+        LIME(grid_size=3, n_samples=10),
+        Sobol(grid_size=2, n_samples=2),
+        HSIC(grid_size=2, n_samples=4),
+        ScoreCAM(channels=4),
+        IntegratedGradients(steps=2),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_copies_of_images_reach_the_network_with_channels_last(method, last):
+    model = tiny.resnet()
+    images = tiny.images(2, model.preprocessing.size)
+    method.attribute(model, images, 1)  # which looks at the model
+    orders = orders_of(model)
+    method.attribute(model, images.contiguous(memory_format=torch.channels_last) if last else images, 1)
+    assert orders
+    assert all(orders)
+
+
+@pytest.mark.parametrize("metric", [Insertion(grid_size=4, steps=2), Deletion(grid_size=4, steps=2), SensitivityN()])
+def test_what_metrics_change_in_images_does_too(metric):
+    model = tiny.resnet()
+    images = tiny.images(2, model.preprocessing.size)
+    given = {"model": model, "images": images, "targets": torch.tensor([1, 2]), "maps": torch.rand(2, 8, 8)}
+    metric.update(**given)  # which looks at the model
+    orders = orders_of(model)
+    metric.update(**given)
+    assert orders
+    assert all(orders)
+
+
+def test_outside_the_network_gets_what_it_is_given():
+    model = tiny.resnet()
+    orders = orders_of(model)
+    images = tiny.images(2, model.preprocessing.size)
+    model(images)
+    with frozen(model):
+        model(images)
+    model(images)
+    assert [orders[0], orders[-2], orders[-1]] == [False, True, False]
