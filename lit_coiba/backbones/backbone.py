@@ -174,7 +174,7 @@ class Backbone(nn.Module):
 
     def ordered(self, images: Tensor) -> Tensor:
         """Images ``(B, 3, H, W)`` in the memory format in which the model is fastest."""
-        return self._probes.of(self.model, self.preprocessing.size).ordered(images)
+        return self._probes.known(self.model, self.preprocessing.size).ordered(images)
 
     def features(self, images: Tensor) -> Tensor:
         """The grid before pooling ``(B, C, h, w)``, after the final norm, without prefix tokens."""
