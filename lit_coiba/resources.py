@@ -1,5 +1,6 @@
 """Find the configs, checkpoints and spectra that come with the package, from a wheel or from a checkout."""
 
+from contextlib import suppress
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -16,3 +17,11 @@ def resource(name: str) -> Path:
             if (base / name).exists():
                 return base / name
     raise FileNotFoundError(f"{name} is not among the files that come with lit-coiba")
+
+
+def located(file: str) -> str:
+    """A file of the user, or else, if it is called ``checkpoints/...``, one that comes with the package."""
+    if file.startswith("checkpoints/") and not Path(file).exists():
+        with suppress(FileNotFoundError):
+            return str(resource(file))
+    return file

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from lit_coiba import resources
-from lit_coiba.resources import resource
+from lit_coiba.resources import located, resource
 
 
 def test_a_checkout_has_the_folders_beside_the_package():
@@ -24,3 +24,14 @@ def test_a_wheel_has_them_inside(tmp_path, monkeypatch):
 def test_what_there_is_not_is_named():
     with pytest.raises(FileNotFoundError, match=r"configs/method/coba\.yaml is not among the files that come with"):
         resource("configs/method/coba.yaml")
+
+
+def test_a_file_of_the_user_comes_before_one_that_is_shipped(tmp_path, monkeypatch):
+    name = "checkpoints/readout_coiba_synthetic_parts_vit.safetensors"
+    monkeypatch.chdir(tmp_path)
+    assert located(name) == str(resource(name))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / name).touch()
+    assert located(name) == name
+    assert located("other.safetensors") == "other.safetensors"
+    assert located("checkpoints/other.safetensors") == "checkpoints/other.safetensors"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from lit_coiba.data.module import BlockDataModule
 from lit_coiba.feature_visualization import MACO
 from lit_coiba.files.atomic import atomically, temporary_folder
 from lit_coiba.files.owned import begins, check_own_file
-from lit_coiba.resources import resource
+from lit_coiba.resources import located
 from lit_coiba.trainer import Trainer
 from lit_coiba.trainer.processes import together
 from lit_coiba.trainer.quiet import without_seed
@@ -152,11 +152,11 @@ class TrainerCommand(LightningCLI):
         That number is no linked argument of jsonargparse's, because it could then not be given by hand.
         """
         arguments = self.config.model.backbone.get("init_args") or Namespace()  # of the user's own function: any
-        if "checkpoint" in arguments:
-            arguments.checkpoint = _located(arguments.checkpoint)
+        if arguments.get("checkpoint") is not None:
+            arguments.checkpoint = located(arguments.checkpoint)
         for key in ("weights", "teacher.init_args.weights", "teacher.init_args.backbone.init_args.checkpoint"):
             if given := self.config.model.get(key):
-                self.config.model[key] = _located(given)
+                self.config.model[key] = located(given)
         self._warn_of_random_weights(arguments)
         labelled = self.verb.labelled and getattr(self.module, "uses_labels", True)
         if labelled and arguments.get("num_classes", 0) is None:
@@ -281,14 +281,6 @@ def _refuse_empty(config: Any, key: str = "") -> None:
             raise InputError(f"{where} is empty: give a value, or leave it out")
         if name != "trainer":
             _refuse_empty(value, where)
-
-
-def _located(weights: str | None) -> str | None:
-    """A file of the user, or else one that comes with the package."""
-    if weights is not None and weights.startswith("checkpoints/") and not Path(weights).exists():
-        with suppress(FileNotFoundError):
-            return str(resource(weights))
-    return weights
 
 
 @contextmanager

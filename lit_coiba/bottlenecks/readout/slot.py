@@ -10,6 +10,7 @@ from lit_coiba.bottlenecks.readout.trained_readout import Kind, TrainedReadout
 from lit_coiba.core.frozen import kept_randomness
 from lit_coiba.core.network import Network
 from lit_coiba.core.printable import printable
+from lit_coiba.resources import located
 
 Built = TypeVar("Built")
 
@@ -18,7 +19,7 @@ class ReadoutSlot(Generic[Built]):
     """What a method makes of its readout for one model, made again when the model or its weights have changed.
 
     Args:
-        file: File of the readout.
+        file: File of the readout; one that comes with the package is ``checkpoints/NAME.safetensors``.
         kind: What it has to be.
         build: Function of a model and the readout, which fits that model.
     """
@@ -39,7 +40,7 @@ class ReadoutSlot(Generic[Built]):
             InputError: The file cannot be read as one.
         """
         if self._read is None:
-            self._read = TrainedReadout.load(self.file)
+            self._read = TrainedReadout.load(located(self.file))
         return self._read
 
     def of(self, model: Network) -> Built:
