@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from lit_coiba.backbones.cast_weights import cast_weights
 from lit_coiba.backbones.chains import Link
 from lit_coiba.backbones.cls_only_last_block import cls_only_last_block
 from lit_coiba.backbones.forwards import Change, output_hook, override_forward
@@ -47,6 +48,7 @@ class ChainSplit:
             for record, layer in zip(records, self.layers)
         ]
         self._refuse_duplicates()
+        self._model = model
         self._links = links
         self._upper_links = cls_only_last_block(model, links, [(n, r.link) for n, r in zip(self.layers, records)])
         self._seen = seen
@@ -98,6 +100,10 @@ class ChainSplit:
                 if k in after:
                     stream = after[k](stream)
         return stream
+
+    def cast_weights(self) -> AbstractContextManager[None]:
+        """Inside, weights are in the precision of autocast already; see `cast_weights`."""
+        return cast_weights(self._model)
 
     def _check_size(self, images: Tensor) -> None:
         if tuple(images.shape[-2:]) != self._seen.size:

@@ -136,7 +136,8 @@ class CoIBA(BottleneckMethod):
         if self.start == "gradient":
             alpha = gradient_start(split, state, targets, prior, images, self._evaluator)
         adam = PerImageAdam(self.steps - 1, self.lr, self.copies, self._evaluator)
-        fitted = adam.fit(alpha, images, bottleneck)
+        with split.cast_weights():
+            fitted = adam.fit(alpha, images, bottleneck)
         bits = bottleneck.bits(fitted.alpha)
         grid = split.grids[0]
         return Explanation(grid.to_map(bits), {"bits": bits.sum(-1), **fitted.extras()}, grid.places)

@@ -123,7 +123,8 @@ class IBA(BottleneckMethod):
         state = split.lower(images)
         bottleneck = UnitBottleneck(split, state, targets, prior, active, self.beta, self.smoother(grid), self.relu)
         adam = PerImageAdam(self.steps - 1, self.lr, self.copies, self._evaluator)
-        fitted = adam.fit(bottleneck.start(self.alpha_init), images, bottleneck)
+        with split.cast_weights():
+            fitted = adam.fit(bottleneck.start(self.alpha_init), images, bottleneck)
         bits = grid.over_channels(bottleneck.bits(fitted.alpha)) * grid.channels
         return Explanation(grid.to_map(bits), {"bits": bits.sum(-1), **fitted.extras()}, grid.places)
 

@@ -123,7 +123,8 @@ class ReadoutCoIBA(AttributionMethod):
         extras: dict[str, Tensor] = {}
         if self.refine:
             adam = PerImageAdam(self.refine, self.lr, self.copies, self._evaluator)
-            fitted = adam.fit(alpha.clone(), images, bottleneck)
+            with site.split.cast_weights():
+                fitted = adam.fit(alpha.clone(), images, bottleneck)
             alpha, extras = fitted.alpha, fitted.extras()
         if self.verify:
             found = [self._fidelity(bottleneck, images, one) for one in (alpha, torch.full_like(alpha, CLOSED))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Literal
 
@@ -192,6 +192,10 @@ class ConceptSplit:
     def activation(self, images: Tensor) -> Tensor:
         """As `SplitNetwork` says."""
         return self._split.activation(images)
+
+    def cast_weights(self) -> AbstractContextManager[None]:
+        """As `SplitNetwork` says."""
+        return self._split.cast_weights()
 
     def upper(self, state: State, edit: Edit) -> Tensor:
         """Coefficients ``(B, r)`` with edited activations; see `SplitNetwork`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 import torch
@@ -49,6 +50,9 @@ class SplitNetwork(Protocol):
 
     def upper(self, state: State, edit: Edit) -> Tensor:
         """Logits ``(B, K)`` with ``edit(i, activation)`` in place of the activation of the i-th layer."""
+
+    def cast_weights(self) -> AbstractContextManager[None]:
+        """Inside, weights are in the precision of autocast already, so that many forwards do not cast them again."""
 
 
 class Network(Protocol):
