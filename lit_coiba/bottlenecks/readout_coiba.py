@@ -38,7 +38,8 @@ class ReadoutCoIBA(AttributionMethod):
     CoIBA from there, which brings most of the rest.
 
     Trust it as far as the fit's gap to CoIBA on held-out images. For a class that is not in the image there is nothing
-    to keep open, and the map opens everywhere: `verify` tells such maps by the extra ``not_found``.
+    to keep open, and the map looks like any other: `verify` tells what the class is worth behind it, and the extra
+    ``not_found`` where that is no more than behind pure noise.
 
     Args:
         readout: File of the readout, which its fit has left.
