@@ -5,24 +5,23 @@ Learn to Rank, 2026 (arXiv 2604.05819). The features of the explained model, and
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from lit_coiba.bottlenecks.readout.method import ReadoutMethod
 from lit_coiba.bottlenecks.readout.position_readout import PositionReadout
 from lit_coiba.bottlenecks.readout.site import PositionSite
-from lit_coiba.bottlenecks.readout.slot import ReadoutSlot
-from lit_coiba.bottlenecks.readout.trained_readout import TrainedReadout
+from lit_coiba.bottlenecks.readout.trained_readout import ReadoutHeader
+from lit_coiba.bottlenecks.statistics import ActivationStatistics
 from lit_coiba.core.errors import check_count, check_positive
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.method import AttributionMethod, Card, Start, from_start
+from lit_coiba.core.method import Card, Start
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved
 from lit_coiba.losses.soft_ranking import SoftRanking, ranking_loss
 
 
-class LearnedRanking(AttributionMethod):
+class LearnedRanking(ReadoutMethod[PositionSite]):
     """A map whose order of cells was trained to be that of insertion and deletion, in one forward and one backward.
 
     `RankingReadout` trains it once for a model, on images without labels; the file that the fit leaves is for that
@@ -46,26 +45,22 @@ class LearnedRanking(AttributionMethod):
         ("gradients", "layer", "statistics"),
     )
 
+    kind = "ranking"
+
     def __init__(self, readout: str, refine: int = 0, lr: float = 0.1, seed: int = 0) -> None:
+        super().__init__(readout)
         if refine:
             check_count(refine=refine)
         check_positive(lr=lr)
-        self.readout = readout
         self.refine = refine
         self.lr = lr
         self.seed = seed
-        self._slot = ReadoutSlot(readout, "ranking", _built)
 
-    def identity(self) -> dict[str, Any]:
-        """The arguments, and the digest of the readout for its path."""
-        return {**super().identity(), "readout": self._slot.readout.digest()}
+    def _site(self, model: Network, about: ReadoutHeader, statistics: ActivationStatistics) -> PositionSite:
+        return PositionSite(model, about, statistics)
 
-    _explain = from_start
-
-    def _start(self, model: Network, images: Tensor) -> Start:
-        site, _ = self._slot.of(model)
-        clean = site.reader.forward(images)
-        return Start(clean.out, clean)
+    def _network(self, site: PositionSite) -> PositionReadout:
+        return site.network(bound=False)
 
     def _explain_started(self, model: Network, images: Tensor, targets: Resolved, started: Start) -> Explanation:
         site, network = self._slot.of(model)
@@ -88,9 +83,3 @@ class LearnedRanking(AttributionMethod):
             (free.grad,) = torch.autograd.grad(loss.sum(), leaf)
             optimizer.step()
         return free * scale
-
-
-def _built(model: Network, readout: TrainedReadout) -> tuple[PositionSite, PositionReadout]:
-    site = PositionSite(model, readout.about, readout.statistics)
-    network = readout.into(site.network(bound=False)).to(next(model.parameters()))
-    return site, network  # type: ignore[return-value]

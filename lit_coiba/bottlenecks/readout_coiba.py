@@ -6,30 +6,29 @@ of IBA (Schulz et al., 2020, arXiv 2001.00396).
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from lit_coiba.bottlenecks.fitting import PerImageAdam
 from lit_coiba.bottlenecks.position_bottleneck import PositionBottleneck
 from lit_coiba.bottlenecks.prior import NoisePrior
+from lit_coiba.bottlenecks.readout.method import ReadoutMethod
 from lit_coiba.bottlenecks.readout.position_readout import PositionReadout
 from lit_coiba.bottlenecks.readout.reading import CleanForward
 from lit_coiba.bottlenecks.readout.site import PositionSite
-from lit_coiba.bottlenecks.readout.slot import ReadoutSlot
-from lit_coiba.bottlenecks.readout.trained_readout import TrainedReadout
+from lit_coiba.bottlenecks.readout.trained_readout import ReadoutHeader
+from lit_coiba.bottlenecks.statistics import ActivationStatistics
 from lit_coiba.core.batched_evaluator import BatchedEvaluator, Chunk
 from lit_coiba.core.errors import check_count, check_positive
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.method import AttributionMethod, Card, Start, from_start
+from lit_coiba.core.method import Card, Start
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved
 
 CLOSED = -20.0  # logit of a ratio that passes nothing
 
 
-class ReadoutCoIBA(AttributionMethod):
+class ReadoutCoIBA(ReadoutMethod[PositionSite]):
     """CoIBA in one forward, and one backward where its readout reads the gradient: maps in bits per position.
 
     `CoIBAReadout` trains the readout once for a model, on images without labels; the file that the fit leaves is for
@@ -66,6 +65,8 @@ class ReadoutCoIBA(AttributionMethod):
         ("gradients", "layer", "statistics"),
     )
 
+    kind = "coiba"
+
     def __init__(
         self,
         readout: str,
@@ -77,11 +78,11 @@ class ReadoutCoIBA(AttributionMethod):
         chunk: Chunk = "auto",
         seed: int = 0,
     ) -> None:
+        super().__init__(readout)
         if refine:
             check_count(refine=refine)
         check_count(copies=copies)
         check_positive(lr=lr)
-        self.readout = readout
         self.refine = refine
         self.lr = lr
         self.copies = copies
@@ -90,18 +91,12 @@ class ReadoutCoIBA(AttributionMethod):
         self.chunk = chunk
         self.seed = seed
         self._evaluator = BatchedEvaluator(chunk)
-        self._slot = ReadoutSlot(readout, "coiba", _built)
 
-    def identity(self) -> dict[str, Any]:
-        """The arguments, and the digest of the readout for its path."""
-        return {**super().identity(), "readout": self._slot.readout.digest()}
+    def _site(self, model: Network, about: ReadoutHeader, statistics: ActivationStatistics) -> PositionSite:
+        return PositionSite(model, about, statistics)
 
-    _explain = from_start
-
-    def _start(self, model: Network, images: Tensor) -> Start:
-        site, _ = self._slot.of(model)
-        clean = site.reader.forward(images)
-        return Start(clean.out, clean)
+    def _network(self, site: PositionSite) -> PositionReadout:
+        return site.network()
 
     def _explain_started(self, model: Network, images: Tensor, targets: Resolved, started: Start) -> Explanation:
         (site, network), clean = self._slot.of(model), started.state
@@ -142,9 +137,3 @@ class ReadoutCoIBA(AttributionMethod):
                 return share * bottleneck.loss(alpha[rows], self.refine, copies, rows).fidelity
 
         return self._evaluator.accumulate(images, self.copies, measured)
-
-
-def _built(model: Network, readout: TrainedReadout) -> tuple[PositionSite, PositionReadout]:
-    site = PositionSite(model, readout.about, readout.statistics)
-    network = readout.into(site.network()).to(next(model.parameters()))
-    return site, network  # type: ignore[return-value]

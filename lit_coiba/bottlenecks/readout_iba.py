@@ -6,22 +6,21 @@ Schulz, Sixt, Tombari and Landgraf, "Restricting the Flow: Information Bottlenec
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from lit_coiba.bottlenecks.readout.slot import ReadoutSlot
-from lit_coiba.bottlenecks.readout.trained_readout import TrainedReadout
+from lit_coiba.bottlenecks.readout.method import ReadoutMethod
+from lit_coiba.bottlenecks.readout.trained_readout import ReadoutHeader
 from lit_coiba.bottlenecks.readout.unit_readout import UnitReadout
 from lit_coiba.bottlenecks.readout.unit_site import UnitSite
+from lit_coiba.bottlenecks.statistics import ActivationStatistics
 from lit_coiba.core.explanation import Explanation
-from lit_coiba.core.method import AttributionMethod, Card, Start, from_start
+from lit_coiba.core.method import Card, Start
 from lit_coiba.core.network import Network
 from lit_coiba.core.targets import Resolved
 
 
-class ReadoutIBA(AttributionMethod):
+class ReadoutIBA(ReadoutMethod[UnitSite]):
     """IBA in one forward: the bits that a trained readout lets pass at each place of a layer, for the predicted class.
 
     `IBAReadout` trains the readout once for a model, on images without labels; the file that the fit leaves is for that
@@ -44,20 +43,13 @@ class ReadoutIBA(AttributionMethod):
         class_dependent=False,
     )
 
-    def __init__(self, readout: str) -> None:
-        self.readout = readout
-        self._slot = ReadoutSlot(readout, "iba", _built)
+    kind = "iba"
 
-    def identity(self) -> dict[str, Any]:
-        """The digest of the readout."""
-        return {**super().identity(), "readout": self._slot.readout.digest()}
+    def _site(self, model: Network, about: ReadoutHeader, statistics: ActivationStatistics) -> UnitSite:
+        return UnitSite(model, about, statistics)
 
-    _explain = from_start
-
-    def _start(self, model: Network, images: Tensor) -> Start:
-        site, _ = self._slot.of(model)
-        clean = site.reader.forward(images)
-        return Start(clean.out, clean)
+    def _network(self, site: UnitSite) -> UnitReadout:
+        return site.network()
 
     def _explain_started(self, model: Network, images: Tensor, targets: Resolved, started: Start) -> Explanation:
         (site, network), clean = self._slot.of(model), started.state
@@ -65,9 +57,3 @@ class ReadoutIBA(AttributionMethod):
             alpha = site.ratios(network(site.features(clean)))
             maps, bits = site.map(clean, targets, alpha), site.bits(clean, targets, alpha).sum(-1)
         return Explanation(maps, {"bits": bits}, site.grid.places)
-
-
-def _built(model: Network, readout: TrainedReadout) -> tuple[UnitSite, UnitReadout]:
-    site = UnitSite(model, readout.about, readout.statistics)
-    network = readout.into(site.network()).to(next(model.parameters()))
-    return site, network  # type: ignore[return-value]

@@ -9,12 +9,10 @@ from pathlib import Path
 
 from lightning import Callback, LightningModule, Trainer
 
-from lit_coiba.bottlenecks.readout.trained_readout import TrainedReadout, is_readout
+from lit_coiba.bottlenecks.readout.trained_readout import HEADER, TrainedReadout
+from lit_coiba.callbacks.export_place import check_export_place, safetensors_path
 from lit_coiba.core.errors import InputError
-from lit_coiba.files.atomic import atomically, remove_leftovers, temporary_folder
-from lit_coiba.files.given_path import given_path
-from lit_coiba.files.owned import begins, check_own_file
-from lit_coiba.files.regular import clause
+from lit_coiba.files.atomic import atomically
 from lit_coiba.training.readout import Readout
 
 _ABOUT = "A readout: it belongs to one model and its preprocessing."  # by which a card is told from others' files
@@ -35,9 +33,7 @@ class ExportReadout(Callback):
     """
 
     def __init__(self, file: str, command: str | None = None) -> None:
-        if Path(file).suffix != ".safetensors":
-            raise InputError(f"file is {file}, but a readout is written as safetensors: name it {file}.safetensors")
-        self.file = given_path(file, "file")
+        self.file = safetensors_path(file, "a readout is written")
         self.command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -54,15 +50,7 @@ class ExportReadout(Callback):
             )
         if not trainer.is_global_zero:
             return
-        check_own_file(self.file, "file", is_readout)
-        check_own_file(self.file.with_suffix(".md"), "file", begins(f"# {self.file.stem}\n\n{_ABOUT}"))
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(self.file.parent)
-            with temporary_folder(self.file):
-                pass
-        except OSError as error:
-            raise InputError(f"file {self.file} cannot be written ({clause(error)}): choose another folder") from error
+        check_export_place(self.file, HEADER, _ABOUT)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export, on the first process."""

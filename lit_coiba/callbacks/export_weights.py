@@ -23,12 +23,10 @@ from lit_coiba.backbones.missing_parts import KEY
 from lit_coiba.backbones.probe import like
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import DESCRIPTION
+from lit_coiba.callbacks.export_place import check_export_place, safetensors_path
 from lit_coiba.core.errors import InputError, check_choice
 from lit_coiba.data.module import BlockDataModule, Split
-from lit_coiba.files.atomic import atomically, remove_leftovers, temporary_folder
-from lit_coiba.files.given_path import given_path
-from lit_coiba.files.owned import HEAD, begins, check_own_file
-from lit_coiba.files.regular import clause
+from lit_coiba.files.atomic import atomically
 from lit_coiba.heads.description import describe
 from lit_coiba.heads.head import Head
 from lit_coiba.training.feature_cache import CachedFeatures
@@ -72,9 +70,7 @@ class ExportWeights(Callback):
     """
 
     def __init__(self, file: str, command: str | None = None, precision: FilePrecision = "half") -> None:
-        if Path(file).suffix != ".safetensors":
-            raise InputError(f"file is {file}, but weights are exported as safetensors: name it {file}.safetensors")
-        self.file = given_path(file, "file")
+        self.file = safetensors_path(file, "weights are exported")
         self.command = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         self.precision: FilePrecision = check_choice(precision, FilePrecision, "precision")
 
@@ -86,18 +82,7 @@ class ExportWeights(Callback):
         """
         if stage != "fit" or not trainer.is_global_zero:
             return
-        card = self.file.with_suffix(".md")
-        check_own_file(self.file, "file", begins(f'"{DESCRIPTION}":', within=HEAD))
-        check_own_file(
-            card, "file", begins(f"# {self.file.stem}\n\n{_MEASURED}", f"# {self.file.stem}\n\n{_UNMEASURED}")
-        )
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(self.file.parent)
-            with temporary_folder(self.file):
-                pass
-        except OSError as error:
-            raise InputError(f"file {self.file} cannot be written ({clause(error)}): choose another folder") from error
+        check_export_place(self.file, DESCRIPTION, _MEASURED, _UNMEASURED)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export and measure, on the first process."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,6 @@ from lit_coiba.bottlenecks.readout.trained_readout import ReadoutHeader
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, describe_preprocessing
 from lit_coiba.core.errors import check_count, check_not_negative
 from lit_coiba.functional import information
-from lit_coiba.heads.head import Head
 from lit_coiba.training.readout import HELD_OUT, Readout
 
 
@@ -35,6 +36,8 @@ class CoIBAReadout(Readout):
         )
         ReadoutCoIBA("readout.safetensors").attribute(backbone, images)
 
+    The other arguments are those of `Readout`.
+
     Args:
         backbone: The model, which stays as it is.
         layers: Bottleneck layers; None = the model's default layers, moved earlier by the leak test if needed.
@@ -44,17 +47,7 @@ class CoIBAReadout(Readout):
         width: Channels inside the readout.
         beta: Weight of the information.
         min_std: Lower bound of the standard deviations.
-        statistics: File of ``lit-coiba statistics``; None = estimated over the training images before the first step.
-        statistics_images: Number of images for them at most, evenly spaced.
         gap_images: Number of held-out images whose gap is measured; 0 = none.
-        lr: Peak learning rate of AdamW.
-        weight_decay: Weight decay of matrices.
-        warmup: Share of all steps during which the learning rate rises; then it falls to 0 along a cosine.
-        pictures: Number of validation images whose maps are shown in TensorBoard.
-        seed: Seed of first weights, noise and training targets.
-        weights: File with the weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the
-            backbone's, and the head that they were trained with is attached.
-        head: Class of that head, if it is one of your own: a file never imports a class.
 
     Raises:
         InputError: The model has no classes or no layer on a grid, or a number is outside its range.
@@ -69,20 +62,10 @@ class CoIBAReadout(Readout):
         width: int = 128,
         beta: float = 1.0,
         min_std: float = 0.01,
-        statistics: str | None = None,
-        statistics_images: int = 10_000,
         gap_images: int = 8,
-        lr: float = 1e-3,
-        weight_decay: float = 1e-4,
-        warmup: float = 0.05,
-        pictures: int = 8,
-        seed: int = 0,
-        weights: str | None = None,
-        head: type[Head] | None = None,
+        **readout: Any,
     ) -> None:
-        super().__init__(
-            backbone, statistics, statistics_images, lr, weight_decay, warmup, pictures, seed, weights, head
-        )
+        super().__init__(backbone, **readout)
         check_count(width=width)
         check_not_negative(beta=beta, gap_images=gap_images)
         self.layers, self.read, self.gradient, self.width = layers, read, gradient, width

@@ -6,6 +6,8 @@ Schulz, Sixt, Tombari and Landgraf, "Restricting the Flow: Information Bottlenec
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
@@ -20,7 +22,6 @@ from lit_coiba.bottlenecks.readout.unit_site import UnitSite
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, describe_preprocessing
 from lit_coiba.core.errors import check_choice, check_not_negative
 from lit_coiba.functional import BITS_PER_NAT
-from lit_coiba.heads.head import Head
 from lit_coiba.training.readout import HELD_OUT, Readout
 
 
@@ -35,6 +36,8 @@ class IBAReadout(Readout):
         Trainer(max_epochs=10, callbacks=[ExportReadout("iba.safetensors")]).fit(module, datamodule=data)
         ReadoutIBA("iba.safetensors").attribute(backbone, images)
 
+    The other arguments are those of `Readout`.
+
     Args:
         backbone: The model, which stays as it is.
         layer: Bottleneck layer, at its output; None = that of `IBA`.
@@ -44,17 +47,8 @@ class IBAReadout(Readout):
         smoothing: Standard deviation in cells of the Gaussian that smooths the ratios; None = that of `IBA`.
         active_threshold: Share of the estimation samples in which a unit has to be non-zero.
         min_std: Lower bound of the standard deviations.
-        statistics: File of ``lit-coiba statistics``, of all layers that are read; None = estimated over the training
-            images before the first step.
-        statistics_images: Number of images for them at most, evenly spaced.
         lr: Peak learning rate of AdamW; the authors' Adam has 1e-5 for 10 epochs of ImageNet.
         weight_decay: Weight decay of matrices.
-        warmup: Share of all steps during which the learning rate rises; then it falls to 0 along a cosine.
-        pictures: Number of validation images whose maps are shown in TensorBoard.
-        seed: Seed of first weights and noise.
-        weights: File with the weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the
-            backbone's, and the head that they were trained with is attached.
-        head: Class of that head, if it is one of your own: a file never imports a class.
 
     Raises:
         InputError: The model has no classes or no layer on a grid, or a number is outside its range.
@@ -70,19 +64,11 @@ class IBAReadout(Readout):
         smoothing: float | None = None,
         active_threshold: float = 0.01,
         min_std: float = 0.01,
-        statistics: str | None = None,
-        statistics_images: int = 10_000,
         lr: float = 1e-4,
         weight_decay: float = 0.0,
-        warmup: float = 0.05,
-        pictures: int = 8,
-        seed: int = 0,
-        weights: str | None = None,
-        head: type[Head] | None = None,
+        **readout: Any,
     ) -> None:
-        super().__init__(
-            backbone, statistics, statistics_images, lr, weight_decay, warmup, pictures, seed, weights, head
-        )
+        super().__init__(backbone, lr=lr, weight_decay=weight_decay, **readout)
         check_not_negative(beta=beta, smoothing=smoothing or 0, active_threshold=active_threshold)
         self.layer, self.read, self.beta, self.smoothing = layer, read, beta, smoothing
         self.variant: Variant = check_choice(variant, Variant, "variant")

@@ -6,6 +6,8 @@ map for each class, are ours.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
@@ -16,8 +18,6 @@ from lit_coiba.bottlenecks.readout.site import PositionSite
 from lit_coiba.bottlenecks.readout.trained_readout import ReadoutHeader
 from lit_coiba.bottlenecks.statistics import ActivationStatistics, describe_preprocessing
 from lit_coiba.core.errors import InputError, check_count
-from lit_coiba.core.targets import Resolved
-from lit_coiba.heads.head import Head
 from lit_coiba.losses.soft_ranking import CURVE, SIDES, SoftRanking, ranking_loss
 from lit_coiba.training.readout import HELD_OUT, Readout
 
@@ -35,6 +35,8 @@ class RankingReadout(Readout):
         Trainer(max_epochs=1, callbacks=[ExportReadout("ranking.safetensors")]).fit(module, datamodule=data)
         LearnedRanking("ranking.safetensors").attribute(backbone, images)
 
+    The other arguments are those of `Readout`.
+
     Args:
         backbone: The model, which stays as it is.
         layers: Layers whose first one has the grid of the map; None = the bottleneck layers of `CoIBA`.
@@ -43,16 +45,9 @@ class RankingReadout(Readout):
         width: Channels inside the readout.
         sides: Fewest and most rows and columns of the grids of cells.
         points: Number of points of a removal curve.
-        statistics: File of ``lit-coiba statistics``; None = estimated over the training images before the first step.
-        statistics_images: Number of images for them at most, evenly spaced.
         lr: Peak learning rate of AdamW.
         weight_decay: Weight decay of matrices.
         warmup: Share of all steps during which the learning rate rises; then it falls to 0 along a cosine.
-        pictures: Number of validation images whose maps are shown in TensorBoard.
-        seed: Seed of first weights, grids, noise and training targets.
-        weights: File with the weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the
-            backbone's, and the head that they were trained with is attached.
-        head: Class of that head, if it is one of your own: a file never imports a class.
 
     Raises:
         InputError: The model has no classes or no layer on a grid, or a number is outside its range.
@@ -67,19 +62,12 @@ class RankingReadout(Readout):
         width: int = 128,
         sides: tuple[int, int] = SIDES,
         points: int = CURVE,
-        statistics: str | None = None,
-        statistics_images: int = 10_000,
         lr: float = 3e-4,
         weight_decay: float = 1e-3,
         warmup: float = 0.06,
-        pictures: int = 8,
-        seed: int = 0,
-        weights: str | None = None,
-        head: type[Head] | None = None,
+        **readout: Any,
     ) -> None:
-        super().__init__(
-            backbone, statistics, statistics_images, lr, weight_decay, warmup, pictures, seed, weights, head
-        )
+        super().__init__(backbone, lr=lr, weight_decay=weight_decay, warmup=warmup, **readout)
         check_count(2, points=points, fewest_side=sides[0], most_side=sides[1])
         check_count(width=width)
         if sides[0] > sides[1]:
@@ -110,7 +98,7 @@ class RankingReadout(Readout):
     def _losses(self, images: Tensor, keys: list[str], step: int) -> dict[str, Tensor]:
         site = self._site
         clean = site.reader.forward(images)
-        targets: Resolved = self._targets(clean.out, keys, step)
+        targets = self._targets(clean.out, keys, step)
         reading = site.reader.read(clean, targets)
         assert self.readout is not None
         maps = site.reader.first.to_map(self.readout(reading.features, reading.directions))

@@ -30,6 +30,7 @@ from lit_coiba.core.frozen import frozen
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.targets import Resolved
 from lit_coiba.core.targets.class_target import class_rows
+from lit_coiba.core.whole_signature import whole_signature
 from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.data.module import BlockDataModule
 from lit_coiba.data.subset import limited
@@ -47,15 +48,17 @@ class Readout(LightningModule, ABC):
 
     Args:
         backbone: The model, which stays as it is.
-        statistics: File of ``lit-coiba statistics``; None = estimated over the training images before the first step.
+        statistics: File of ``lit-coiba statistics``, of all layers that are read; None = estimated over the training
+            images before the first step.
         statistics_images: Number of images for them at most, evenly spaced.
         lr: Peak learning rate of AdamW.
         weight_decay: Weight decay of matrices.
         warmup: Share of all steps during which the learning rate rises; then it falls to 0 along a cosine.
         pictures: Number of validation images whose maps are shown in TensorBoard.
         seed: Seed of first weights, noise and training targets.
-        weights: File with the weights of a trained classifier.
-        head: Class of its head, if it is one of your own.
+        weights: File with the weights of a trained classifier, a Lightning checkpoint or safetensors; they replace the
+            backbone's, and the head that they were trained with is attached.
+        head: Class of that head, if it is one of your own: a file never imports a class.
     """
 
     uses_labels = False  # data modules give them, and nobody reads them
@@ -64,15 +67,15 @@ class Readout(LightningModule, ABC):
     def __init__(
         self,
         backbone: Backbone,
-        statistics: str | None,
-        statistics_images: int,
-        lr: float,
-        weight_decay: float,
-        warmup: float,
-        pictures: int,
-        seed: int,
-        weights: str | None,
-        head: type[Head] | None,
+        statistics: str | None = None,
+        statistics_images: int = 10_000,
+        lr: float = 1e-3,
+        weight_decay: float = 1e-4,
+        warmup: float = 0.05,
+        pictures: int = 8,
+        seed: int = 0,
+        weights: str | None = None,
+        head: type[Head] | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(backbone, Backbone):
@@ -94,6 +97,10 @@ class Readout(LightningModule, ABC):
         self._statistics: ActivationStatistics | None = None
         self._images = 0  # of the last step, of all processes
         self._shown = SaliencyPictures(pictures)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = whole_signature(cls)  # type: ignore[attr-defined]
 
     @abstractmethod
     def _method(self) -> BottleneckMethod:

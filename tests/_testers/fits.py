@@ -8,11 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
+from lit_coiba.cli import main
+from lit_coiba.data.synthetic.dataset import SPLITS
 from tests._testers.runs import PATIENCE, ROOT
 
 FEW = {"train": range(64), "val": range(10_000, 10_016), "test": range(11_000, 11_004)}
@@ -96,3 +101,19 @@ def killed_fit(folder: Path, words: Sequence[str]) -> Path:
         assert process.returncode == -signal.SIGKILL
     (left,) = (folder / "killed").rglob("*.ckpt")
     return left
+
+
+def killed_and_straight(folder: Path, monkeypatch: pytest.MonkeyPatch, words: Sequence[str]) -> dict[str, Any]:
+    """The last checkpoints of a command that was ``killed`` and went on, and of an undisturbed one, ``straight``."""
+    for split, samples in FEW.items():
+        monkeypatch.setitem(SPLITS, split, samples)
+    left, states = killed_fit(folder, words), {}
+    for kind, more in (("straight", ()), ("killed", ("--ckpt_path", str(left)))):
+        (folder / kind).mkdir(exist_ok=True)
+        monkeypatch.chdir(folder / kind)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert main([*words, *more]) == 0
+        last = max((folder / kind).rglob("*.ckpt"), key=lambda file: file.stat().st_mtime)
+        states[kind] = torch.load(last, weights_only=True)
+    return states

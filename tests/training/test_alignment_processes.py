@@ -1,16 +1,13 @@
 """Classifiers of other trainings: two real processes (gloo) end with equal weights, and a killed fit loses nothing."""
 
 import json
-import warnings
 
 import pytest
 import torch
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.cli import main
-from lit_coiba.data.synthetic.dataset import SPLITS
 from lit_coiba.lipschitz import Certificate
-from tests._testers.fits import FEW, SHORT, TWO, killed_fit, run
+from tests._testers.fits import SHORT, TWO, killed_and_straight, run
 
 MODELS = {
     "HarmonizedClassifier": {
@@ -60,18 +57,7 @@ def test_weights_of_two_processes_obey_the_constraint(two):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_killed_fit_goes_on_and_ends_with_the_weights_of_an_undisturbed_one(name, tmp_path, monkeypatch):
-    for split, samples in FEW.items():
-        monkeypatch.setitem(SPLITS, split, samples)
-    left = killed_fit(tmp_path, words(name, "--trainer.max_epochs", "2"))
-    states = {}
-    for kind, more in (("straight", ()), ("killed", ("--ckpt_path", str(left)))):
-        (tmp_path / kind).mkdir(exist_ok=True)
-        monkeypatch.chdir(tmp_path / kind)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            assert main(words(name, "--trainer.max_epochs", "2", *more)) == 0
-        last = max((tmp_path / kind).rglob("*.ckpt"), key=lambda file: file.stat().st_mtime)
-        states[kind] = torch.load(last, weights_only=True)
+    states = killed_and_straight(tmp_path, monkeypatch, words(name, "--trainer.max_epochs", "2"))
     straight, killed = (states[kind] for kind in ("straight", "killed"))
     assert (straight["epoch"], straight["global_step"]) == (killed["epoch"], killed["global_step"])
     for key, value in straight["state_dict"].items():

@@ -1,15 +1,12 @@
 """Readouts in two real processes (gloo), and after a kill: the same weights, the same curve of the loss."""
 
 import json
-import warnings
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lit_coiba.cli import main
-from lit_coiba.data.synthetic.dataset import SPLITS
-from tests._testers.fits import FEW, SHORT, TWO, killed_fit, run
+from tests._testers.fits import SHORT, TWO, killed_and_straight, run
 
 SIZES = {"patch_size": 8, "embed_dim": 32, "depth": 4, "num_heads": 2}
 BACKBONE = {"name": "vit_tiny_patch16_224", "num_classes": 20, "image_size": 64, "timm_kwargs": SIZES}
@@ -43,18 +40,7 @@ def test_two_processes_train_the_same_weights(tmp_path):
 
 @pytest.mark.parametrize("name", ["CoIBAReadout", "RankingReadout"])
 def test_a_killed_fit_goes_on_with_the_losses_and_the_weights_of_an_undisturbed_one(name, tmp_path, monkeypatch):
-    for split, samples in FEW.items():
-        monkeypatch.setitem(SPLITS, split, samples)
-    left = killed_fit(tmp_path, words(name, "--trainer.max_epochs", "2"))
-    states = {}
-    for kind, more in (("straight", ()), ("killed", ("--ckpt_path", str(left)))):
-        (tmp_path / kind).mkdir(exist_ok=True)
-        monkeypatch.chdir(tmp_path / kind)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            assert main(words(name, "--trainer.max_epochs", "2", *more)) == 0
-        last = max((tmp_path / kind).rglob("*.ckpt"), key=lambda file: file.stat().st_mtime)
-        states[kind] = torch.load(last, weights_only=True)
+    states = killed_and_straight(tmp_path, monkeypatch, words(name, "--trainer.max_epochs", "2"))
     straight, went_on = (states[kind] for kind in ("straight", "killed"))
     assert straight["global_step"] == went_on["global_step"] == 16
     for key, value in straight["state_dict"].items():

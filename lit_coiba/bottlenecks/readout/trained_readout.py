@@ -16,7 +16,6 @@ from lit_coiba.core.errors import InputError
 from lit_coiba.core.network import Network
 from lit_coiba.core.printable import listed, printable
 from lit_coiba.files.json_text import decode_json
-from lit_coiba.files.owned import HEAD, begins
 from lit_coiba.files.tensor_file import digest_of_tensors, read_safe_tensors, write_safe_tensors
 
 HEADER, STATISTICS, DIGEST = "lit_coiba.readout", "lit_coiba.statistics", "lit_coiba.digest"  # of the metadata
@@ -24,8 +23,6 @@ NETWORK, NUMBERS = "readout/", "statistics/"  # how names of tensors begin
 REMEDY = "train one with lit-coiba fit, see configs/experiment/readout_coiba.yaml"
 
 Kind = Literal["coiba", "iba", "ranking"]
-
-is_readout = begins(f'"{HEADER}":', within=HEAD)  # whether a file holds one, by its header
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
