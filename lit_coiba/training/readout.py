@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,7 +12,6 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from msgspec import structs
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from lit_coiba.backbones import Backbone
 from lit_coiba.backbones.trained import load_trained
@@ -31,11 +29,10 @@ from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.targets import Resolved
 from lit_coiba.core.targets.class_target import class_rows
 from lit_coiba.core.whole_signature import whole_signature
-from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.data.module import BlockDataModule
-from lit_coiba.data.subset import limited
 from lit_coiba.heads.head import Head
 from lit_coiba.training.optimization import check_recipe, optimization
+from lit_coiba.training.plain_images import plain_images
 from lit_coiba.training.saliency_pictures import SaliencyPictures
 
 KEY = "lit_coiba.readout"  # of a checkpoint: what the readout is of
@@ -286,7 +283,7 @@ class Readout(LightningModule, ABC):
         return method.statistics_layers(self.backbone)
 
     def _statistics_images(self) -> Iterator[Tensor]:
-        """Training images as they are explained, not augmented, with a bar.
+        """Training images as they are explained.
 
         Raises:
             InputError: They are not from a data module of lit-coiba.
@@ -297,8 +294,4 @@ class Readout(LightningModule, ABC):
                 "activation statistics are estimated before the first step, and there is no data module of lit-coiba:"
                 f" call prepare(loader) of the {type(self).__name__} first, or give statistics=FILE"
             )
-        samples = limited(data.dataset("train"), self.statistics_images, "spread")
-        blocks = BlockDataset(samples, data.transform.preprocessing, data.block_size)
-        hidden = not sys.stderr.isatty()
-        numbers = tqdm(range(len(blocks)), "Statistics", disable=hidden, unit="batch", leave=False)
-        yield from images_of(blocks[number] for number in numbers)
+        yield from plain_images(data, self.statistics_images)
