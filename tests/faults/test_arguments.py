@@ -24,6 +24,9 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "ChannelCorrelation": {"channels": 4},
     "Consistency": {"prototypes": torch.tensor([0]), "parts": 2},
     "ExplanationSize": {"weights": None, "units": 3},
+    "LearnedRanking": {"readout": "readout.safetensors"},
+    "ReadoutCoIBA": {"readout": "readout.safetensors"},
+    "ReadoutIBA": {"readout": "readout.safetensors"},
     "Stability": {"prototypes": torch.tensor([0])},
     "StrongestPurity": {"channels": 4},
 }
