@@ -153,10 +153,12 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, K)`` of normalized images ``(B, 3, H, W)``, which stay as they are.
 
-        While it is explained or scored, images and their copies, however they were made, are `ordered` here.
+        While it is explained or scored, images and their copies, however they were made, are `ordered` here, if the
+        order is known: a forward that others have hooked is no place to look.
         """
         if is_frozen() and isinstance(images, Tensor):  # and not what stands for them while a graph is traced
-            images = self.ordered(images)
+            seen = self._probes.known(self.preprocessing.size)
+            images = images if seen is None else seen.ordered(images)
         return self.model(images.clone() if self._writes_input else images)
 
     @property
@@ -174,7 +176,8 @@ class Backbone(nn.Module):
 
     def ordered(self, images: Tensor) -> Tensor:
         """Images ``(B, 3, H, W)`` in the memory format in which the model is fastest."""
-        return self._probes.known(self.model, self.preprocessing.size).ordered(images)
+        size = self.preprocessing.size
+        return (self._probes.known(size) or self._probes.of(self.model, size)).ordered(images)
 
     def features(self, images: Tensor) -> Tensor:
         """The grid before pooling ``(B, C, h, w)``, after the final norm, without prefix tokens."""

@@ -34,10 +34,9 @@ class Probes:
             self._seen[key] = probe(model, links, size)
         return self._seen[key]
 
-    def known(self, model: nn.Module, size: tuple[int, int]) -> Probe:
+    def known(self, size: tuple[int, int]) -> Probe | None:
         """A probe for this size, whatever has been hooked since: the order in memory does not depend on it."""
-        found = [seen for (pixels, _), seen in [*self._seen.items()] if pixels == size]
-        return found[0] if found else self.of(model, size)
+        return next((seen for (pixels, _), seen in [*self._seen.items()] if pixels == size), None)
 
     def grids(self, model: nn.Module, size: tuple[int, int]) -> dict[str, Grid]:
         """Layers with a spatial grid, by name, in the order of execution."""

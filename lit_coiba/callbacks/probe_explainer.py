@@ -164,7 +164,8 @@ def rank_correlation(before: dict[Key, Tensor], now: dict[Key, Tensor]) -> float
     """Mean of Spearman's rank correlation of each map with the one before; NaN where it is defined for none.
 
     Example:
-        >>> rank_correlation({("0", 0): torch.tensor([[1.0, 2.0, 3.0]])}, {("0", 0): torch.tensor([[1.0, 3.0, 2.0]])})
+        >>> before, now = ({("0", 0): torch.tensor([row])} for row in ([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]))
+        >>> round(rank_correlation(before, now), 6)
         0.5
     """
     both = [key for key, map in now.items() if key in before and before[key].shape == map.shape]

@@ -22,6 +22,7 @@ NEEDS = {
 }
 GROUPS = {
     "bottleneck: information that the model needs, in bits": ("CoIBA", "IBA", "InputIBA", "NIB"),
+    "readouts: networks that were trained to say the map at once": ("LearnedRanking", "ReadoutCoIBA", "ReadoutIBA"),
     "class activation maps: a layer's channels, weighted": ("GradCAM", "HiResCAM", "LayerCAM", "ScoreCAM"),
     "gradient": ("InputXGradient", "IntegratedGradients", "Saliency", "SmoothGrad", "UNI"),
     "perturbation: scores of changed images": (
