@@ -157,8 +157,7 @@ class Backbone(nn.Module):
         order is known: a forward that others have hooked is no place to look.
         """
         if is_frozen() and isinstance(images, Tensor):  # and not what stands for them while a graph is traced
-            seen = self._probes.known(self.preprocessing.size)
-            images = images if seen is None else seen.ordered(images)
+            images = self._probes.ordered(images, self.preprocessing.size)
         return self.model(images.clone() if self._writes_input else images)
 
     @property
@@ -176,8 +175,7 @@ class Backbone(nn.Module):
 
     def ordered(self, images: Tensor) -> Tensor:
         """Images ``(B, 3, H, W)`` in the memory format in which the model is fastest."""
-        size = self.preprocessing.size
-        return (self._probes.known(size) or self._probes.of(self.model, size)).ordered(images)
+        return self._probes.some(self.model, self.preprocessing.size).ordered(images)
 
     def features(self, images: Tensor) -> Tensor:
         """The grid before pooling ``(B, C, h, w)``, after the final norm, without prefix tokens."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from lit_coiba.backbones.chains import Link, chain
 from lit_coiba.backbones.grids import ambiguous, grids
@@ -34,8 +34,16 @@ class Probes:
             self._seen[key] = probe(model, links, size)
         return self._seen[key]
 
-    def known(self, size: tuple[int, int]) -> Probe | None:
+    def some(self, model: nn.Module, size: tuple[int, int]) -> Probe:
         """A probe for this size, whatever has been hooked since: the order in memory does not depend on it."""
+        return self._known(size) or self.of(model, size)
+
+    def ordered(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """Images in the order in which the model is fastest, if a probe for this size has shown it."""
+        seen = self._known(size)
+        return images if seen is None else seen.ordered(images)
+
+    def _known(self, size: tuple[int, int]) -> Probe | None:
         return next((seen for (pixels, _), seen in [*self._seen.items()] if pixels == size), None)
 
     def grids(self, model: nn.Module, size: tuple[int, int]) -> dict[str, Grid]:
