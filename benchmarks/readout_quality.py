@@ -44,12 +44,16 @@ FAST = {"copies": 4, "antithetic": True}
 Methods = dict[str, Callable[[], AttributionMethod]]
 
 
+def assets() -> Path:
+    """Folder of real weights and images."""
+    return Path(os.environ.get("LIT_COIBA_ASSETS", str(Path(__file__).parents[2] / "shared" / "assets")))
+
+
 def caltech(count: int) -> tuple[Backbone, Tensor, Tensor | None]:
     """The fine-tuned ViT-S and validation images, evenly spaced."""
-    assets = Path(os.environ.get("LIT_COIBA_ASSETS", str(Path(__file__).parents[2] / "shared" / "assets")))
-    weights = str(assets / "models" / "vit_small_patch14_caltech101.fp16.safetensors")
+    weights = str(assets() / "models" / "vit_small_patch14_caltech101.fp16.safetensors")
     model = Backbone("vit_small_patch14_dinov2", weights, num_classes=101, image_size=168, crop_pct=1.0)
-    dataset = ImageFolder(str(assets / "caltech101")).dataset("val")
+    dataset = ImageFolder(str(assets() / "caltech101")).dataset("val")
     blocks = BlockDataset(dataset, model.preprocessing, 1)
     return model, torch.cat([blocks[k * len(dataset) // count].images for k in range(count)]), None
 

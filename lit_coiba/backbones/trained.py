@@ -8,10 +8,28 @@ from collections.abc import Mapping
 from lit_coiba.backbones.backbone import Backbone
 from lit_coiba.backbones.weights import load_weights
 from lit_coiba.backbones.weights_file import read_weights_file
-from lit_coiba.core.errors import InputError
+from lit_coiba.core.errors import InputError, class_or_kind
 from lit_coiba.core.plain_values import is_plain, refused
 from lit_coiba.heads.description import KEY, build
 from lit_coiba.heads.head import Head
+
+
+def take_backbone(
+    backbone: Backbone, weights: str | os.PathLike[str] | None = None, head: type[Head] | None = None
+) -> Backbone:
+    """The backbone that a module was given, with the weights of a trained classifier if there is a file of them.
+
+    Raises:
+        InputError: It is no backbone, or the file is none for it; see `load_trained`.
+    """
+    if not isinstance(backbone, Backbone):
+        raise InputError(
+            f"backbone is {class_or_kind(backbone)}: give a Backbone, Backbone(name) for a timm model or"
+            " Backbone.wrap(module) for a module"
+        )
+    if weights is not None:
+        load_trained(backbone, weights, head)
+    return backbone
 
 
 def load_trained(

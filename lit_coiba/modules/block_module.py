@@ -5,9 +5,9 @@ from __future__ import annotations
 from lightning import LightningModule
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.backbones.trained import load_trained
+from lit_coiba.backbones.trained import take_backbone
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
-from lit_coiba.core.errors import InputError, class_or_kind, warn
+from lit_coiba.core.errors import warn
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.data.class_order import Reordered
 from lit_coiba.data.dataset import ImageDataset
@@ -30,14 +30,7 @@ class BlockModule(LightningModule):
 
     def __init__(self, backbone: Backbone, weights: str | None = None, head: type[Head] | None = None) -> None:
         super().__init__()
-        if not isinstance(backbone, Backbone):
-            raise InputError(
-                f"backbone is {class_or_kind(backbone)}: give a Backbone, Backbone(name) for a timm model or"
-                " Backbone.wrap(module) for a module"
-            )
-        if weights is not None:
-            load_trained(backbone, weights, head)
-        self.network = backbone
+        self.network = take_backbone(backbone, weights, head)
         self.weights = weights
 
     def check_classes(self) -> None:

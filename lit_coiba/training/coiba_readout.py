@@ -15,7 +15,7 @@ from lit_coiba.bottlenecks.readout.position_readout import PositionReadout
 from lit_coiba.bottlenecks.readout.read_layers import read_layers
 from lit_coiba.bottlenecks.readout.site import PositionSite
 from lit_coiba.bottlenecks.readout.trained_readout import ReadoutHeader
-from lit_coiba.bottlenecks.statistics import ActivationStatistics, describe_preprocessing
+from lit_coiba.bottlenecks.statistics import ActivationStatistics
 from lit_coiba.core.errors import check_count, check_not_negative
 from lit_coiba.functional import information
 from lit_coiba.training.readout import HELD_OUT, Readout
@@ -77,18 +77,9 @@ class CoIBAReadout(Readout):
 
     def _describe(self, statistics: ActivationStatistics) -> ReadoutHeader:
         layers = self.backbone.split(self._method().chosen_layers(statistics)).layers
-        return ReadoutHeader(
-            kind="coiba",
-            model=self.backbone.digest(),
-            preprocessing=describe_preprocessing(self.backbone),
-            layers=layers,
-            read=self.read or read_layers(self.backbone, layers),
-            min_std=self.min_std,
-            beta=self.beta,
-            gradient=self.gradient,
-            width=self.width,
-            seed=self.seed,
-        )
+        read = self.read or read_layers(self.backbone, layers)
+        options = {"beta": self.beta, "gradient": self.gradient, "width": self.width}
+        return self._header("coiba", layers, read, min_std=self.min_std, **options)
 
     def _build(self, about: ReadoutHeader, statistics: ActivationStatistics) -> PositionReadout:
         self._site = PositionSite(self.backbone, about, statistics)

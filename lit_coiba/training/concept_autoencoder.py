@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.backbones.trained import load_trained
+from lit_coiba.backbones.trained import take_backbone
 from lit_coiba.backbones.weight_values import check_values
 from lit_coiba.bottlenecks.statistics import describe_preprocessing
 from lit_coiba.concepts.concept_dictionary import ConceptDictionary
@@ -20,7 +20,7 @@ from lit_coiba.concepts.dictionary_file import DictionaryHeader
 from lit_coiba.concepts.dictionary_quality import DictionaryQuality, Quality
 from lit_coiba.concepts.rows import activation_rows
 from lit_coiba.concepts.sparse_autoencoder import Selection, SparseAutoencoder
-from lit_coiba.core.errors import InputError, check_count, check_not_negative, class_or_kind
+from lit_coiba.core.errors import InputError, check_count, check_not_negative
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.network import SplitNetwork
 from lit_coiba.core.preprocessing import Preprocessing
@@ -92,16 +92,10 @@ class ConceptAutoencoder(LightningModule):
         head: type[Head] | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(backbone, Backbone):
-            raise InputError(
-                f"backbone is {class_or_kind(backbone)}: give a Backbone, Backbone(name) for a timm model or"
-                " Backbone.wrap(module) for a module"
-            )
         check_count(rows_per_step=rows_per_step, dead_after=dead_after)
         check_not_negative(auxiliary=auxiliary)
         check_recipe(lr, None, 1.0, 0.0, warmup=warmup)
-        if weights is not None:
-            load_trained(backbone, weights, head)
+        take_backbone(backbone, weights, head)
         self._model = (backbone,)  # no part of this module: it is neither trained nor saved
         self.layer = layer or backbone.cam_layer()
         self.crop_size, self.rows_per_step = crop_size, rows_per_step

@@ -19,7 +19,7 @@ from lit_coiba.bottlenecks.readout.read_layers import read_layers
 from lit_coiba.bottlenecks.readout.trained_readout import ReadoutHeader
 from lit_coiba.bottlenecks.readout.unit_readout import UnitReadout, Variant
 from lit_coiba.bottlenecks.readout.unit_site import UnitSite
-from lit_coiba.bottlenecks.statistics import ActivationStatistics, describe_preprocessing
+from lit_coiba.bottlenecks.statistics import ActivationStatistics
 from lit_coiba.core.errors import check_choice, check_not_negative
 from lit_coiba.functional import BITS_PER_NAT
 from lit_coiba.training.readout import HELD_OUT, Readout
@@ -87,19 +87,16 @@ class IBAReadout(Readout):
     def _describe(self, statistics: ActivationStatistics) -> ReadoutHeader:
         method = self._method()
         layer = chosen_layer(method.statistics_layers(self.backbone), statistics)
-        return ReadoutHeader(
-            kind="iba",
-            model=self.backbone.digest(),
-            preprocessing=describe_preprocessing(self.backbone),
-            layers=[layer],
-            read=self._read_with(layer),
+        return self._header(
+            "iba",
+            [layer],
+            self._read_with(layer),
             min_std=self.min_std,
             beta=self.beta,
             gradient=False,
             variant=self.variant,
             smoothing=method.sigma(self.backbone.grid(layer)),
             active_threshold=self.active_threshold,
-            seed=self.seed,
         )
 
     def _build(self, about: ReadoutHeader, statistics: ActivationStatistics) -> UnitReadout:

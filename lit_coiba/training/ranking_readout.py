@@ -16,7 +16,7 @@ from lit_coiba.bottlenecks.readout.position_readout import PositionReadout
 from lit_coiba.bottlenecks.readout.read_layers import read_layers
 from lit_coiba.bottlenecks.readout.site import PositionSite
 from lit_coiba.bottlenecks.readout.trained_readout import ReadoutHeader
-from lit_coiba.bottlenecks.statistics import ActivationStatistics, describe_preprocessing
+from lit_coiba.bottlenecks.statistics import ActivationStatistics
 from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.losses.soft_ranking import CURVE, SIDES, SoftRanking, ranking_loss
 from lit_coiba.training.readout import HELD_OUT, Readout
@@ -80,16 +80,8 @@ class RankingReadout(Readout):
 
     def _describe(self, statistics: ActivationStatistics) -> ReadoutHeader:
         layers = self.backbone.split(self._method().chosen_layers(statistics)).layers
-        return ReadoutHeader(
-            kind="ranking",
-            model=self.backbone.digest(),
-            preprocessing=describe_preprocessing(self.backbone),
-            layers=layers,
-            read=self.read or read_layers(self.backbone, layers),
-            gradient=self.gradient,
-            width=self.width,
-            seed=self.seed,
-        )
+        read = self.read or read_layers(self.backbone, layers)
+        return self._header("ranking", layers, read, gradient=self.gradient, width=self.width)
 
     def _build(self, about: ReadoutHeader, statistics: ActivationStatistics) -> PositionReadout:
         self._site = PositionSite(self.backbone, about, statistics)

@@ -14,16 +14,21 @@ from msgspec import structs
 from torch import Tensor, nn
 
 from lit_coiba.backbones import Backbone
-from lit_coiba.backbones.trained import load_trained
+from lit_coiba.backbones.trained import take_backbone
 from lit_coiba.backbones.weight_values import check_values
 from lit_coiba.bottlenecks.leak import sample_images
 from lit_coiba.bottlenecks.method import BottleneckMethod
 from lit_coiba.bottlenecks.readout.noised import image_keys
-from lit_coiba.bottlenecks.readout.trained_readout import ReadoutHeader, TrainedReadout
+from lit_coiba.bottlenecks.readout.trained_readout import Kind, ReadoutHeader, TrainedReadout
 from lit_coiba.bottlenecks.readout.training_targets import training_classes
-from lit_coiba.bottlenecks.statistics import ActivationStatistics, estimate_statistics, images_of
+from lit_coiba.bottlenecks.statistics import (
+    ActivationStatistics,
+    describe_preprocessing,
+    estimate_statistics,
+    images_of,
+)
 from lit_coiba.core.behavior import refuse_one_logit, refuse_without_classes
-from lit_coiba.core.errors import InputError, check_count, class_or_kind
+from lit_coiba.core.errors import InputError, check_count
 from lit_coiba.core.frozen import frozen
 from lit_coiba.core.preprocessing import Preprocessing
 from lit_coiba.core.targets import Resolved
@@ -75,18 +80,11 @@ class Readout(LightningModule, ABC):
         head: type[Head] | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(backbone, Backbone):
-            raise InputError(
-                f"backbone is {class_or_kind(backbone)}: give a Backbone, Backbone(name) for a timm model or"
-                " Backbone.wrap(module) for a module"
-            )
-        if weights is not None:
-            load_trained(backbone, weights, head)
-        refuse_without_classes(backbone)
-        refuse_one_logit(backbone.num_classes, "there is no cross-entropy to train by: the probability is")
+        self._model = (take_backbone(backbone, weights, head),)  # no part of this module: not trained, not saved
+        refuse_without_classes(self.backbone)
+        refuse_one_logit(self.backbone.num_classes, "there is no cross-entropy to train by: the probability is")
         check_count(statistics_images=statistics_images)
         check_recipe(lr, None, 1.0, weight_decay, warmup=warmup)
-        self._model = (backbone,)  # no part of this module: it is neither trained nor saved
         self.statistics, self.statistics_images = statistics, statistics_images
         self.lr, self.weight_decay, self.warmup, self.seed = lr, weight_decay, warmup, seed
         self.readout: nn.Module | None = None  # made once the layers are known
@@ -253,6 +251,11 @@ class Readout(LightningModule, ABC):
         self.backbone.to(self.device)
         with frozen(self.backbone):
             return self._losses(self.backbone.ordered(images), image_keys(images), step)
+
+    def _header(self, kind: Kind, layers: list[str], read: list[str], **options: Any) -> ReadoutHeader:
+        """What a readout of this model is."""
+        model, preprocessing = self.backbone.digest(), describe_preprocessing(self.backbone)
+        return ReadoutHeader(kind, model, preprocessing, layers, read, seed=self.seed, **options)
 
     def _targets(self, logits: Tensor, keys: list[str], step: int) -> Resolved:
         """What is explained: the predicted class of held-out images, and mostly in training."""

@@ -207,6 +207,18 @@ def test_readout_iba_begins_near_five_and_is_clamped(variant):
     assert [part.out_features for part in (network.first, network.second, network.last)] == widths
 
 
+@pytest.mark.parametrize("start", [-6.0, 6.0])
+def test_ratios_of_readout_iba_that_went_over_a_bound_can_be_trained_back(start):
+    network, features = UnitReadout(20, 8), torch.randn(3, 10, 20)
+    torch.nn.init.constant_(network.last.bias, start)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
+    for _ in range(100):
+        optimizer.zero_grad()
+        network(features).square().mean().backward()
+        optimizer.step()
+    assert network(features).abs().max() < 1
+
+
 def test_the_map_of_readout_iba_is_the_information_of_its_ratios(tmp_path):
     model, images = tiny.resnet(), tiny.images(2, (64, 64))
     file = readouts.saved(model, tmp_path, "iba")

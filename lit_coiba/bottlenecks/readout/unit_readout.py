@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_coiba.functional import precise
+from lit_coiba.functional.inward_clamp import inward_clamp
 
 Variant = Literal["A", "B"]
 VARIANTS = get_args(Variant)
@@ -22,6 +23,8 @@ _SCALE = 1e-3  # of the last layer's first weights
 
 class UnitReadout(nn.Module):
     """Three 1 x 1 convolutions with ReLU between them, as linear maps of positions.
+
+    Their values are clamped, as the authors' are; here a value beyond a bound can be trained back (`inward_clamp`).
 
     Args:
         channels: Channels of all features together.
@@ -41,4 +44,4 @@ class UnitReadout(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits of the ratios ``(B, positions, units)``, in fp32 at least, of features ``(B, positions, C)``."""
         values: Tensor = self.last(self.second(self.first(features).relu()).relu())
-        return precise(values).clamp(-BOUND, BOUND)
+        return inward_clamp(precise(values), -BOUND, BOUND)
