@@ -18,7 +18,7 @@ def inward_clamp(values: Tensor, low: float, high: float) -> Tensor:
         low: Lower bound.
         high: Upper bound.
     """
-    clamped: Tensor = _InwardClamp.apply(values, low, high)  # type: ignore[no-untyped-call]
+    clamped: Tensor = _InwardClamp.apply(values, low, high)
     return clamped
 
 
@@ -30,7 +30,7 @@ class _InwardClamp(torch.autograd.Function):
         return values.clamp(low, high)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
         (values,), (low, high) = ctx.saved_tensors, ctx.bounds
         outwards = ((values > high) & (slope < 0)) | ((values < low) & (slope > 0))  # of a step against the slope
         return slope.masked_fill(outwards, 0), None, None
