@@ -1,9 +1,11 @@
 """What `explain` adds to the loop that anyone would write, and whether its memory grows with the dataset.
 
-    python -m benchmarks.explain_loop [--images 256] [--memory]
+    python -m benchmarks.explain_loop [--images 128] [--rounds 5] [--parts] [--memory]
 
 Both sides read the same pictures by the same loader, whose own time is taken off both; the time of a run over one batch
-is taken off too, which leaves out the start. Every peak of memory is that of a process of its own.
+is taken off too, which leaves out the start. On a machine that others use too, whole runs differ by more than what is
+added; with --parts clocks within a run say what each part of that takes. Every peak of memory is that of a process of
+its own.
 """
 
 from __future__ import annotations
@@ -15,8 +17,13 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import wraps
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -24,8 +31,10 @@ from PIL import Image
 from benchmarks._models import efficientnet_lite0
 from benchmarks.benchmark_memory import peak_memory
 from lit_coiba.attribution.presets import method_named
+from lit_coiba.callbacks import RunLog
 from lit_coiba.data import BlockDataModule, ImageDataset
 from lit_coiba.modules.explainer import Explainer
+from lit_coiba.store import ExplanationStore
 from lit_coiba.trainer import Trainer
 
 METHODS = ("grad_cam", "saliency")
@@ -100,10 +109,51 @@ def compare(name: str, images: int, rounds: int) -> None:
     print(f"| {name} | {bare:.1f} ms | {own:.1f} ms | {ratio:.3f} |", flush=True)
 
 
+PARTS = {  # what `explain` does beside loading and the method itself
+    "writing blocks": (ExplanationStore, "write"),
+    "the log": (RunLog, "on_predict_batch_end"),
+    "putting blocks together": (ExplanationStore, "compact"),
+}
+
+
+def parts(name: str, images: int) -> None:
+    """Print what each part of a run takes for an image, in processor time, and as a share of the method's own."""
+    model, seconds, pieces = Explainer(efficientnet_lite0(), method_named(name)), Counter[str](), ExitStack()
+    method = type(model.method)
+    watched = {"the step": (Explainer, "predict_step"), **PARTS}
+    watched |= {f"method{number}": (method, part) for number, part in enumerate(("_start", "_explain_started"))}
+
+    def watch(what: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(real)  # Lightning looks at what a step takes
+        def timed(*arguments: Any, **more: Any) -> Any:
+            began = time.process_time()
+            try:
+                return real(*arguments, **more)
+            finally:
+                seconds[what] += time.process_time() - began
+
+        return timed
+
+    found = []
+    with pieces:
+        for what, (owner, part) in watched.items():
+            pieces.enter_context(mock.patch.object(owner, part, watch(what, getattr(owner, part))))
+        for count in (BATCH, BATCH, images + BATCH):  # the first warms up
+            seconds.clear()
+            explained(model, count)
+            found.append(Counter(seconds))
+    each = {what: (found[2][what] - found[1][what]) / images * 1000 for what in watched}
+    own = each.pop("method0") + each.pop("method1")
+    each["the step, around the method"] = each.pop("the step") - own
+    told = ", ".join(f"{what} {taken:.2f} ({taken / own:.1%})" for what, taken in each.items())
+    print(f"{name}, ms for an image: the method {own:.1f}; {told}; together {sum(each.values()) / own:.1%}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--parts", action="store_true", help="what each part of a run takes instead")
     parser.add_argument("--memory", action="store_true", help="peaks over 200 and 2,000 images instead")
     parser.add_argument("--peak", nargs=2, metavar=("METHOD", "IMAGES"), help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -111,6 +161,10 @@ def main() -> None:
     if given.peak:
         explained(Explainer(efficientnet_lite0(), method_named(given.peak[0])), int(given.peak[1]))
         print(peak_memory())
+        return
+    if given.parts:
+        for name in METHODS:
+            parts(name, given.images)
         return
     if given.memory:
         print("| method | peak over 200 | over 2,000 | ratio |\n|---|--:|--:|--:|")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -135,8 +135,8 @@ class RunLog(StoreCallback):
     def catch_up(self) -> None:
         """Log every block that the store has and the event files have not."""
         assert self._writer is not None
-        for block in sorted(self._done() - self._logged):
-            self._log(block, self.store.block(block))
+        for block, samples, numbers in self.store.numbers(sorted(self._done() - self._logged)):
+            self._log(block, samples, numbers)
             self._logged.add(block)
         self._writer.flush()
 
@@ -175,15 +175,16 @@ class RunLog(StoreCallback):
         self._writer.add_scalar(SPEED, rate, done)
         self._writer.add_scalar(FAILURES, len(self.store.failures()), done)
 
-    def _log(self, block: int, rows: list[Row]) -> None:
+    def _log(self, block: int, samples: list[str], numbers: dict[str, list[float]]) -> None:
         assert self._writer is not None
         ranks: dict[str, int] = {}
-        for row in rows:
+        for row in () if self.shown.keys().isdisjoint(samples) else self.store.block(block):
             rank = ranks[row.id] = ranks.get(row.id, -1) + 1
             if row.id in self.shown:
                 self._show(row, rank)
-        for name, value in means(rows).items():
-            self._writer.add_scalar(f"mean of block/{printable(name)}", value, block)
+        for name, values in numbers.items():
+            if values and name not in PREDICTION:
+                self._writer.add_scalar(f"mean of block/{printable(name)}", sum(values) / len(values), block)
 
     def _show(self, row: Row, rank: int) -> None:
         assert self._writer is not None
@@ -193,17 +194,6 @@ class RunLog(StoreCallback):
         except Unreadable:
             return
         self._writer.add_image(f"explanation/{position:04}", cards_picture([card], self.names, self.always), rank)
-
-
-def means(rows: Iterable[Row]) -> dict[str, float]:
-    """Mean over rows of the probability and of each extra that is one number; empty without rows."""
-    values: dict[str, list[float]] = {}
-    for row in rows:
-        values.setdefault("probability", []).append(row.probability)
-        for name, extra in row.extras.items():
-            if extra.dim() == 0 and name not in PREDICTION:
-                values.setdefault(name, []).append(float(extra))
-    return {name: sum(found) / len(found) for name, found in values.items()}
 
 
 def logged_blocks(folder: Path) -> set[int]:

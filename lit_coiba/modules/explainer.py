@@ -119,7 +119,7 @@ class Explainer(BlockModule):
         extras = {**_predicted(logits, resolved, self.target), **explanation.extras}
         if self.certificate is not None:
             extras |= self._radius(self.certificate.radius(logits)[resolved.image], extras)
-        finite = explanation.maps.flatten(1).isfinite().all(1)
+        finite = explanation.maps.flatten(1).abs().amax(1).isfinite()
         index, rows = resolved.image[finite], resolved.index[finite]
         failed = dict.fromkeys(resolved.image[~finite].tolist(), f"its map is not finite: {_REMEDY}")
         return BlockRecord(

@@ -27,13 +27,8 @@ _MANY = re.compile(r"(\d{6,})-(\d{6,})\.[0-9a-f]{12}\.parquet")  # first and las
 BLOCKS = b"lit_coiba.blocks"  # JSON list of block numbers
 _ROWS = b"lit_coiba.rows"  # JSON list, rows of each of them; absent where there is one block
 _IDENTITY = b"lit_coiba.identity"  # digest of the manifest's identity
-PARQUET: dict[str, Any] = {
-    "compression": "zstd",
-    "use_dictionary": False,
-    "column_encoding": {"map.list.element": "BYTE_STREAM_SPLIT"},  # floats pack better byte by byte
-    "write_statistics": False,
-    "write_page_checksum": True,
-}
+PARQUET: dict[str, Any] = {"use_dictionary": False, "write_statistics": False, "write_page_checksum": True}
+_QUICK = "lz4"  # of a block, which waits for compaction, where maps are packed well, once
 
 Numbers = list[Annotated[int, msgspec.Meta(ge=0, lt=2**48)]]  # of blocks, or of rows
 Signature = tuple[int, int, int]  # inode, bytes, modification time in ns
@@ -102,6 +97,7 @@ def write_block(folder: Path, record: BlockRecord, identity: str) -> Path:
         table.replace_schema_metadata(described(identity, [record.block])),
         buffer,
         row_group_size=max(1, table.num_rows),
+        compression=_QUICK,
         **PARQUET,
     )
     with atomically(path) as file:

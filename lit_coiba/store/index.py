@@ -15,12 +15,14 @@ from lit_coiba.store.blocks import (
     Signature,
     StaleBlock,
     list_blocks,
+    read_group,
     read_keys,
     read_record,
     read_rows,
 )
-from lit_coiba.store.records import BlockRecord, Columns, Row
+from lit_coiba.store.records import BlockRecord, Columns, Row, explained
 
+_NUMBERS = ("float", "double", "int64")  # Arrow's names of the types of extras
 _ATTEMPTS = 10  # to read one row, or the keys, while other processes replace their files
 
 Piece = tuple[BlockFile, Part]  # where a block lies
@@ -121,6 +123,19 @@ class BlockIndex:
         except (DamagedBlock, StaleBlock):
             return []
         return [columns.row(row) for row in range(part.start, part.start + len(part.keys))]
+
+    def numbers_of(self, block: int) -> tuple[list[str], dict[str, list[float]]]:
+        """Of a block as `rows_of` gives it: the samples, and each column that is one number a row; no map is read."""
+        if block not in self.pieces:
+            return [], {}
+        file, part = self.pieces[block]
+        names = ["probability", *(name for name, kind, _ in file.layout if kind in _NUMBERS)]
+        try:
+            table = read_group(file, part.group, ["error", *names])
+        except (DamagedBlock, StaleBlock):
+            return [], {}
+        rows = explained(table.slice(part.first, part.length))
+        return [sample for sample, _ in part.keys], {name: rows[name].to_pylist() for name in names}
 
     def record_of(self, block: int) -> BlockRecord | None:
         """A block that is there now, with its failures; None if it is not, is damaged, or is moved at this moment."""

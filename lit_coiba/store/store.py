@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,8 +183,7 @@ class ExplanationStore:
             keep: Whether a sample that fails in it keeps the rows that it has.
 
         Raises:
-            InputError: The disk is full or the folder read-only; the record contradicts itself; or another run began
-                the store anew.
+            InputError: The disk is full, the folder read-only, the record contradicts itself; or another run began.
         """
         try:
             if Manifest.load(self.path).digest != self.manifest.digest:
@@ -204,6 +203,11 @@ class ExplanationStore:
         """The explanations of one block; none if it is not there."""
         self._index.refresh()
         return self._index.rows_of(number)
+
+    def numbers(self, blocks: Iterable[int]) -> Iterator[tuple[int, list[str], dict[str, list[float]]]]:
+        """Of each block: its number, the samples of its rows, their probabilities and extras of one number."""
+        self._index.refresh()
+        yield from ((block, *self._index.numbers_of(block)) for block in blocks)
 
     def record(self, number: int) -> BlockRecord | None:
         """One block as it is in the store, failures and all; None if it is not there."""
@@ -246,8 +250,7 @@ class ExplanationStore:
         """All rows as a data frame: id, label, target, probability, map and a column per extra.
 
         Args:
-            maps: Whether to include the maps, as arrays ``(h, w)``; without them, the frame of a large store fits in
-                memory.
+            maps: Whether to include the maps, as arrays ``(h, w)``, which of a large store may not fit in memory.
 
         Raises:
             InputError: pandas is not installed.
@@ -259,12 +262,9 @@ class ExplanationStore:
         fixed = ["id", "label", "target", "probability"]
         columns: dict[str, list[Any]] = {name: [] for name in [*fixed, *(["map"] if maps else [])]}
         for row in self:
-            for name in fixed:
-                columns[name].append(getattr(row, name))
-            if maps:
-                columns["map"].append(row.map.numpy())
-            for name, extra in row.extras.items():
-                columns.setdefault(name, []).append(extra.numpy()[()])
+            found = {name: getattr(row, name) for name in fixed} | ({"map": row.map.numpy()} if maps else {})
+            for name, value in {**found, **{name: extra.numpy()[()] for name, extra in row.extras.items()}}.items():
+                columns.setdefault(name, []).append(value)
         return pandas.DataFrame(columns).astype({"label": "int32", "target": "int32", "probability": "float32"})
 
     def __getitem__(self, key: str | tuple[str, int]) -> Row:

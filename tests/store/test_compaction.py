@@ -69,6 +69,20 @@ def test_a_few_files_say_the_same(tmp_path: Path) -> None:
     assert table["id"].to_pylist()[:3] == [sample_id(n) for n in (0, 1, 2)]
 
 
+def test_maps_are_packed_well_once(tmp_path: Path) -> None:
+    def codec(file: str) -> str:
+        group = pq.read_metadata(store.path / "blocks" / file).row_group(0)
+        return next(c.compression for c in map(group.column, range(group.num_columns)) if "map" in c.path_in_schema)
+
+    store = filled(tmp_path, blocks(3, size=(64, 64)))
+    before = [(store.path / "blocks" / file).stat().st_size for file in files(store)]
+    assert {codec(file) for file in files(store)} == {"LZ4"}
+    store.compact()
+    (packed,) = files(store)
+    assert codec(packed) == "ZSTD"
+    assert (store.path / "blocks" / packed).stat().st_size < 0.9 * sum(before)
+
+
 def test_once_is_enough(tmp_path: Path) -> None:
     store = filled(tmp_path, MIXED)
     store.compact()

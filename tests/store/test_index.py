@@ -8,7 +8,7 @@ import pytest
 
 from lit_coiba.core.errors import InputError
 from lit_coiba.store import ExplanationStore
-from tests.store.synthetic import blocks, manifest, record, sample_id
+from tests.store.synthetic import blocks, filled, manifest, record, sample_id
 
 
 @pytest.fixture
@@ -80,3 +80,28 @@ def test_iterating_holds_a_few_blocks_in_memory(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert arrow < 4 * size
     assert python < 4 * size
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_numbers_are_those_of_the_rows_and_no_map_is_read(tmp_path: Path, together: bool, monkeypatch) -> None:
+    mixed = [record(0, [], failed=[0]), record(1, [1, 2], failed=[3], top=2), record(2, [4, 5])]
+    store, read = filled(tmp_path, mixed), []
+    if together:
+        store.compact()
+    expected = {block: store.block(block) for block in range(4)}
+    real = pq.ParquetFile.read_row_group
+
+    def watched(self: pq.ParquetFile, group: int, columns: list[str] | None = None, **named: Any) -> pa.Table:
+        read.extend(columns or ["map"])
+        return real(self, group, columns, **named)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", watched)
+    for block, samples, numbers in store.numbers(range(4)):
+        rows = expected[block]
+        assert samples == [row.id for row in rows]
+        if rows:
+            assert numbers.keys() == {"probability", "bits", "step"}
+            assert numbers["probability"] == [row.probability for row in rows]
+            assert all(numbers[name] == [float(row.extras[name]) for row in rows] for name in ("bits", "step"))
+    assert read
+    assert "map" not in read
