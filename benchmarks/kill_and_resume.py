@@ -23,8 +23,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from lit_coiba.modules.statistics import CHUNKS
 from lit_coiba.store import ExplanationStore
+from lit_coiba.store.chunks import CHUNKS
 
 MODES = ("group", "parent", "child")
 BLOCK = 4  # images

@@ -19,6 +19,7 @@ from lit_coiba.metrics.batch import Model, TakenBaseline
 from lit_coiba.metrics.faithfulness.faithfulness import resolve_on
 from lit_coiba.metrics.shared import Shared
 from lit_coiba.perturbation.baselines import Baseline, BaselineImages
+from lit_coiba.perturbation.many_forwards import many_forwards
 
 Output = Literal["prob", "logit", "logprob"]
 Removed = Baseline | Literal["tokens", "auto"]  # what a removed part is replaced by, beside numbers
@@ -143,7 +144,7 @@ class Removal:
         """What is read from the model's outputs for `count` copies of each image, ``(B, count)``."""
         found = []
         total = len(self.images) * count
-        with frozen(self.model), torch.no_grad():
+        with frozen(self.model), torch.no_grad(), many_forwards(self.model):
             for pairs in torch.arange(total, device=self.images.device).split(self._at_once()):
                 if self._tokens is None:
                     rows, copies = pairs // count, pairs % count
@@ -242,13 +243,7 @@ def clean_key(model: Model) -> tuple[str, int]:
 
 
 def clean_output(model: Model, images: Tensor, shared: Shared) -> Any:
-    """The model's output for the images as they are, computed once.
-
-    Args:
-        model: The model.
-        images: ``(B, C, H, W)``.
-        shared: Where it is kept.
-    """
+    """The model's output for images ``(B, C, H, W)`` as they are, computed once and kept in `shared`."""
 
     def run() -> Any:
         with frozen(model), torch.no_grad():
