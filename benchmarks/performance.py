@@ -19,6 +19,7 @@ SCRIPTS = {
     "coiba_speed": "CoIBA: the usual way, exact, bf16, fast",
     "readout_speed": "readouts beside a forward and beside CoIBA",
     "matrix_rate": "CoIBA beside the machine's rate of matrix products, and where its time goes",
+    "compiled_blocks": "what compilation of a block would gain, and take",
     "growth": "how cost grows",
     "scoring_precision": "a forward in fp32 and bf16 by kind of operation",
     "metrics_speed": "metrics beside those of other libraries",
