@@ -10,8 +10,8 @@ fit` leaves: coiba.safetensors, forward.safetensors (without the gradient), iba.
 which those that are not there are left out. Scores of a method are kept in the folder of runs and not measured again.
 
 ``insertion - deletion`` removes 7 times as many pixels (from a blur, to zero); a margin is the share of the distance
-from a random map to the preset `fast`, of that difference. ``energy`` is the share of a map inside the parts that make
-the class.
+from a random map to the preset `fast`, of that difference and of SRG. ``energy`` is the share of a map inside the parts
+that make the class.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ from lit_coiba.metrics import SRG, Deletion, EnergyPointing, Insertion
 from lit_coiba.resources import resource
 
 BATCH, STEPS = 16, 7
+MARGINS = ("insertion - deletion", "SRG")  # whose margins are told
 _VERSION = 1  # of what is measured
 FAST = {"copies": 4, "antithetic": True}
+WARM = {"start": "gradient", "steps": 5, "copies": 2, "antithetic": True}  # as configs/method/coiba_warm.yaml
 Methods = dict[str, Callable[[], AttributionMethod]]
 
 
@@ -83,7 +85,9 @@ def methods(known: ActivationStatistics, layers: list[str], folder: Path, model:
         "CoIBA, fast": lambda: coiba(**FAST),
         "Readout CoIBA": lambda: readout("coiba"),
         "Readout CoIBA, refine 4": lambda: readout("coiba", refine=4),
-        "CoIBA, warm (4 steps)": lambda: coiba(steps=5, start="gradient", **FAST),
+        "CoIBA, warm": lambda: coiba(**WARM),
+        "CoIBA, warm, 4 copies": lambda: coiba(**WARM | FAST),
+        "CoIBA, 8 steps of 2 copies": lambda: coiba(steps=9, copies=2, antithetic=True),
         "Readout CoIBA, no gradient": lambda: readout("forward"),
         "CoIBA, exact": coiba,
         "Readout CoIBA, refine 1": lambda: readout("coiba", refine=1),
@@ -131,7 +135,7 @@ def margin(values: Tensor, random: Tensor, reference: Tensor) -> str:
     return f"{whole:.0%} [{low:.0%}, {high:.0%}]"
 
 
-def main(name: str, count: int, folder: Path, runs: Path) -> None:
+def main(name: str, count: int, folder: Path, runs: Path, without: list[str]) -> None:
     """Measure, keep and print."""
     model, images, regions = caltech(count) if name == "caltech" else synthetic(name, count)
     model.eval()
@@ -140,6 +144,8 @@ def main(name: str, count: int, folder: Path, runs: Path) -> None:
     runs.mkdir(parents=True, exist_ok=True)
     known = [readout.statistics.digest(), readout.about.layers]
     for title, make in methods(readout.statistics, list(readout.about.layers), folder, model).items():
+        if title in without:
+            continue
         method = make()
         told = json.dumps([name, count, method.identity(), known, _VERSION], sort_keys=True, default=str)
         file = runs / f"{hashlib.sha256(told.encode()).hexdigest()[:16]}.json"
@@ -150,23 +156,15 @@ def main(name: str, count: int, folder: Path, runs: Path) -> None:
         rows[title] = {column: torch.tensor(values) for column, values in kept.items() if column != "method"}
         print(title, {column: round(float(values.mean()), 4) for column, values in rows[title].items()}, flush=True)
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    print("|", "method |", " | ".join(columns), "| margin |\n|" + "---|" * (len(columns) + 2))
-    key = "insertion - deletion"
+    print("|", "method |", " | ".join(columns), "| margin | margin of SRG |\n|" + "---|" * (len(columns) + 3))
     for title, row in rows.items():
         cells = []
         for column in columns:
             found = bootstrap_interval(row[column]) if column in row else None
             digits = ".0f" if column == "bits" else ".3f"
             cells.append(f"{found.mean:{digits}} [{found.low:{digits}}, {found.high:{digits}}]" if found else "")
-        print(
-            "|",
-            title,
-            "|",
-            " | ".join(cells),
-            "|",
-            margin(row[key], rows["random"][key], rows["CoIBA, fast"][key]),
-            "|",
-        )
+        cells += [margin(row[key], rows["random"][key], rows["CoIBA, fast"][key]) for key in MARGINS]
+        print("|", title, "|", " | ".join(cells), "|")
 
 
 if __name__ == "__main__":
@@ -174,7 +172,8 @@ if __name__ == "__main__":
     parser.add_argument("model", choices=["caltech", "vit", "cnn"])
     parser.add_argument("--images", type=int, default=None)
     parser.add_argument("--readouts", type=Path, default=None)
+    parser.add_argument("--without", nargs="*", default=[], metavar="ROW", help="rows to leave out, by their names")
     parser.add_argument("--runs", type=Path, default=Path("runs/readout_quality"))
     given = parser.parse_args()
     folder = given.readouts or Path("runs/readouts") / given.model
-    main(given.model, given.images or (200 if given.model == "caltech" else 500), folder, given.runs)
+    main(given.model, given.images or (200 if given.model == "caltech" else 500), folder, given.runs, given.without)

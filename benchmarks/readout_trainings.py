@@ -28,11 +28,12 @@ KINDS: dict[str, tuple[Callable[..., Readout], dict[str, Any]]] = {
     "coiba": (CoIBAReadout, {}),
     "forward": (CoIBAReadout, {"gradient": False}),
     "iba": (IBAReadout, {"lr": 1e-3}),
-    "ranking": (RankingReadout, {}),
+    "ranking": (RankingReadout, {"lr": 1e-3, "points": 8}),
 }
 EPOCHS = {"coiba": 3, "forward": 3, "iba": 3, "ranking": 1}
 WIDTH = {"caltech": 128, "vit": 96, "cnn": 96}
 BATCH = {"caltech": 32, "vit": 64, "cnn": 64}
+RANKING_STEPS, RANKING_SHARE = 100, 4  # each image costs sixteen forwards and backwards: few steps of small batches
 
 
 def model_of(name: str) -> Backbone:
@@ -40,30 +41,32 @@ def model_of(name: str) -> Backbone:
     return (caltech(1) if name == "caltech" else synthetic(name, 1))[0]
 
 
-def images_of(name: str) -> BlockDataModule:
+def images_of(name: str, batch_size: int) -> BlockDataModule:
     """The images that readouts of a model are trained on."""
     if name == "caltech":
-        return ImageFolder(str(assets() / "caltech101"), augment=False, batch_size=BATCH[name])
-    return SyntheticParts(multi_target=True, batch_size=BATCH[name])
+        return ImageFolder(str(assets() / "caltech101"), augment=False, batch_size=batch_size)
+    return SyntheticParts(multi_target=True, batch_size=batch_size)
 
 
 def train(name: str, kind: str, file: Path, epochs: int | None = None) -> None:
     """Fit one readout and export it."""
     model = model_of(name)
     made, options = KINDS[kind]
+    ranking = kind == "ranking"
     width = {} if kind == "iba" else {"width": WIDTH[name]}
     module = made(model, statistics_images=2000, **width, **options)
     trainer = Trainer(
         max_epochs=epochs or EPOCHS[kind],
+        limit_train_batches=RANKING_STEPS if ranking else None,
         precision="32-true" if name == "cnn" else "bf16-mixed",
         accelerator="cpu",
-        limit_val_batches=8,
+        limit_val_batches=2 if ranking else 8,
         logger=False,
         enable_checkpointing=False,
         callbacks=[ExportReadout(str(file), f"python -m benchmarks.readout_trainings {name} {kind}")],
     )
     begun = time.process_time()
-    trainer.fit(module, datamodule=images_of(name))
+    trainer.fit(module, datamodule=images_of(name, BATCH[name] // (RANKING_SHARE if ranking else 1)))
     print(
         name, kind, f"{time.process_time() - begun:.0f} s of processor time", dict(trainer.callback_metrics), flush=True
     )

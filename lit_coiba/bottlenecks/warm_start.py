@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lit_coiba.bottlenecks.first_order import first_order
 from lit_coiba.bottlenecks.prior import NoisePrior
 from lit_coiba.core.batched_evaluator import BatchedEvaluator
 from lit_coiba.core.network import SplitNetwork, State
 from lit_coiba.core.targets import Resolved
 
-MIDDLE, SLOPE, FARTHEST = 1.0, 2.0, 2.0  # logit of a position like the mean; change by a standard deviation; bound
+MIDDLE, SLOPE, FARTHEST = 0.0, 2.0, 2.0  # logit of a position like the mean; change by a standard deviation; bound
 
 
 def gradient_start(
@@ -42,12 +43,8 @@ def gradient_start(
         return torch.autograd.grad(targets.take(rows).score(out).sum(), leaf)[0].unsqueeze(0)
 
     (slope,) = evaluator.gather(images, 1, slopes)
-    grid = split.grids[0]
-    mean, std = prior.parameters(0, state.activation)
-    slope = slope.to(mean.dtype)
-    drop = grid.over_channels(slope * (state.activation.to(mean.dtype) - mean)).abs() * grid.channels
-    noise = (grid.over_channels((slope * std).square()) * grid.channels).sqrt()
-    importance = drop + noise
+    found = first_order(prior, 0, state.activation, slope, split.grids[0])
+    importance = found.drop.abs() + found.noise
     spread = importance.std(-1, keepdim=True).clamp_min(torch.finfo(importance.dtype).tiny)
     standardized = (importance - importance.mean(-1, keepdim=True)) / spread
     return MIDDLE + SLOPE * standardized.clamp(-FARTHEST, FARTHEST)

@@ -73,10 +73,39 @@ def test_one_forward_gives_features_gradient_and_logits(name):
         return values if first.layout == "tokens" else first.to_spatial(values).flatten(2).transpose(1, 2)
 
     torch.testing.assert_close(reading.features[0], rows(found[0].detach()))
-    torch.testing.assert_close(reading.features[-2], rows(slope))
-    torch.testing.assert_close(reading.features[-1], rows(slope * site.prior.standardise(0, leaf.detach())))
+    torch.testing.assert_close(reading.features[-3], rows(slope))
+    torch.testing.assert_close(reading.features[-2], rows(slope * site.prior.standardise(0, leaf.detach())))
     assert all(feature.shape[:2] == (2, first.positions) for feature in reading.features)
     assert [feature.shape[2] for feature in reading.features] == site.reader.channels
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_gradient_is_read_at_every_bottleneck_layer(name):
+    model = MODELS[name]().double()
+    site, images = site_of(model), tiny.images(2, model.preprocessing.size).double()
+    reading = read(model, site, images, torch.tensor([4, 5]))
+    changes = reading.features[-1].unflatten(-1, (len(site.split.layers), 3))
+    rows = torch.arange(2), torch.tensor([4, 5])
+
+    def edited(state, number, change):
+        return site.split.upper(state, lambda index, found: change(found) if index == number else found)[rows]
+
+    with frozen(model):
+        state = site.split.lower(images)
+        for number, grid in enumerate(site.split.grids):
+            mean, std = site.prior.parameters(number, state.activation)
+            up, down = (edited(state, number, lambda r, k=k, mean=mean: r + k * (mean - r)) for k in (1e-6, -1e-6))
+            slope = torch.zeros_like(mean).expand(2, *mean.shape).clone().requires_grad_(True)
+            (slope,) = torch.autograd.grad(edited(state, number, lambda r, zero=slope: r + zero).sum(), slope)
+            noise = (grid.over_channels((slope * std).square()) * grid.channels).sqrt()
+            size = noise.mean(-1, keepdim=True)
+            torch.testing.assert_close(
+                changes[:, :, number, 0].sum(-1) * size[:, 0], (down - up) / 2e-6, rtol=1e-5, atol=1e-8
+            )
+            shares = (noise / size + 1e-3).log()
+            shares = (shares - shares.mean(-1, keepdim=True)) / shares.std(-1, correction=0, keepdim=True)
+            torch.testing.assert_close(changes[:, :, number, 2], shares)
+    assert changes.shape[1] == site.reader.first.positions
 
 
 def test_layers_that_are_read_lie_at_and_above_the_first_bottleneck_layer():

@@ -61,7 +61,7 @@ def started(model, statistics, images, targets):
                 drop = (w * (image[:, y, x] - mean[:, y, x])).sum().abs()
                 values.append(drop + (w * std[:, y, x]).norm())
         values = torch.stack(values)
-        rows.append(1 + 2 * ((values - values.mean()) / values.std()).clamp(-2, 2))
+        rows.append(2 * ((values - values.mean()) / values.std()).clamp(-2, 2))
     return torch.stack(rows), ((activation - mean) / std).square().mean(1).flatten(1)
 
 
@@ -69,7 +69,7 @@ def test_the_start_of_a_linear_model_is_its_closed_form(model, statistics):
     images, targets = tiny.images(3, (32, 32), seed=7).double(), torch.tensor([0, 2, 1])
     found = method(model, statistics).explain(model, images, targets).maps.flatten(1)
     alpha, squared = started(model, statistics, images, targets)
-    assert alpha.min() < 0 < 3 < alpha.max()
+    assert alpha.min() < -1 < 2 < alpha.max()
     nats = kl(torch.sigmoid(alpha), squared.sqrt())
     torch.testing.assert_close(found, CHANNELS * BITS_PER_NAT * nats, rtol=1e-4, atol=1e-6)
 
@@ -90,7 +90,7 @@ def test_a_score_without_a_slope_starts_alike_everywhere():
     images = tiny.images(2, (32, 32), seed=7).double()
     found = method(flat, statistics).attribute(flat, images, 0).flatten(1)
     _, squared = started(flat, statistics, images, [0, 0])
-    nats = kl(torch.sigmoid(torch.ones_like(squared)), squared.sqrt())
+    nats = kl(torch.sigmoid(torch.zeros_like(squared)), squared.sqrt())
     torch.testing.assert_close(found, CHANNELS * BITS_PER_NAT * nats, rtol=1e-4, atol=1e-6)
 
 
