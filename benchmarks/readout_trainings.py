@@ -33,7 +33,7 @@ KINDS: dict[str, tuple[Callable[..., Readout], dict[str, Any]]] = {
 EPOCHS = {"coiba": 3, "forward": 3, "iba": 3, "ranking": 1}
 WIDTH = {"caltech": 128, "vit": 96, "cnn": 96}
 BATCH = {"caltech": 32, "vit": 64, "cnn": 64}
-RANKING_STEPS, RANKING_SHARE = 100, 4  # each image costs sixteen forwards and backwards: few steps of small batches
+RANKING_STEPS, RANKING_SHARE = 60, 4  # each image costs sixteen forwards and backwards: few steps of small batches
 
 
 def model_of(name: str) -> Backbone:

@@ -21,6 +21,7 @@ from lit_coiba.files.yaml_text import check_yaml
 from lit_coiba.resources import resource
 
 _CONFIGS = (".yaml", ".yml")
+_READOUTS = "readout_"  # how files are named that belong to a model and are none
 
 
 def models_of(words: Sequence[str]) -> dict[str, Backbone]:
@@ -66,12 +67,13 @@ def model_named(word: str) -> Backbone:
         return _configured(Path(word).expanduser())
     if is_regular(Path(word).expanduser()):
         return Backbone.load(Path(word).expanduser())
-    if word.isidentifier():
+    if word.isidentifier() and not word.startswith(_READOUTS):
         try:
             return Backbone.load(resource(f"checkpoints/{word}.safetensors"))
         except FileNotFoundError:
             pass
-    shipped = sorted(file.stem for file in resource("checkpoints").glob("*.safetensors"))
+    names = (file.stem for file in resource("checkpoints").glob("*.safetensors"))
+    shipped = sorted(name for name in names if not name.startswith(_READOUTS))
     raise InputError(
         f"models: {printable(word, 80)} is neither a file nor a shipped model ({', '.join(shipped)}): for a model of"
         " timm give its weights too, NAME=FILE"

@@ -154,6 +154,11 @@ def test_models_by_words(tmp_path):
     ("word", "content", "sentence"),
     [
         ("resnet50", None, r"neither a file nor a shipped model \(.*synthetic_parts_vit\)"),
+        (
+            "readout_coiba_synthetic_parts_vit",
+            None,
+            r"neither a file nor a shipped model \(br_npa.*, synthetic_parts_vit\)",
+        ),
         ("resnet10t=none.pth", None, "none.pth does not exist"),
         ("none.yaml", None, "none.yaml"),
         ("a.yaml", "data: 1", "has no model.backbone"),
