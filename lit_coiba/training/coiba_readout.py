@@ -42,8 +42,8 @@ class CoIBAReadout(Readout):
         backbone: The model, which stays as it is.
         layers: Bottleneck layers; None = the model's default layers, moved earlier by the leak test if needed.
         read: Layers that are read, the first bottleneck layer first; None = see `read_layers`.
-        gradient: Whether the gradient of the target's score with respect to the first layer is read too. Without it an
-            explanation costs one forward, and is worse.
+        gradient: Whether the gradient of the target's score with respect to the bottleneck layers is read too. Without
+            it an explanation costs one forward, and is worse.
         width: Channels inside the readout.
         beta: Weight of the information.
         min_std: Lower bound of the standard deviations.

@@ -41,7 +41,7 @@ class RankingReadout(Readout):
         backbone: The model, which stays as it is.
         layers: Layers whose first one has the grid of the map; None = the bottleneck layers of `CoIBA`.
         read: Layers that are read, the first of `layers` first; None = see `read_layers`.
-        gradient: Whether the gradient of the target's score with respect to the first layer is read too.
+        gradient: Whether the gradient of the target's score with respect to the bottleneck layers is read too.
         width: Channels inside the readout.
         sides: Fewest and most rows and columns of the grids of cells.
         points: Number of points of a removal curve.
