@@ -119,7 +119,7 @@ def test_methods(name, command, photos):
     quick = "fast" in name or "warm" in name
     assert identity["precision"] == (automatic_precision() if quick else "32-true")
     if quick:
-        assert (identity["method"]["copies"], identity["method"]["antithetic"]) == (4, True)
+        assert (identity["method"]["copies"], identity["method"]["antithetic"]) == (2 if "warm" in name else 4, True)
 
 
 @FEW
