@@ -117,8 +117,8 @@ def log(explained: Sequence[Explained], folder: Path) -> None:
 
 
 def side_by_side(explained: Sequence[Explained], file: Path) -> Path:
-    """Some images of each model, and all photographs, with the maps of all methods."""
-    examples = []
+    """Some images of each model, and all photographs, with the maps of the methods that explained all of them."""
+    examples, methods = [], [name for name in explained[0].stores if all(name in one.stores for one in explained)]
     for place, one in enumerate(explained):
         first = next(iter(one.stores.values()))
         ids = first.ids()
@@ -129,7 +129,7 @@ def side_by_side(explained: Sequence[Explained], file: Path) -> Path:
             row = first[sample]
             pixels = one.transform.pixels(one.dataset.image(one.dataset.ids.index(sample)))
             title = f"{class_name(row.target, one.dataset.classes)} {percent(row.probability)}"
-            maps = {method: store[sample].map for method, store in one.stores.items()}
+            maps = {method: one.stores[method][sample].map for method in methods}
             examples.append(Comparison(pixels, title, f"{one.model}, {sample}", maps))
     check_own_file(file, "output", is_our_png)
     return comparison(examples, file)
