@@ -34,4 +34,5 @@ def test_a_method_that_one_model_lacks_is_left_out_of_the_picture(tmp_path, monk
     models = [explained("CNN", ["CoIBA", "ReadoutCoIBA", "Random"]), explained("photographs", ["CoIBA", "Random"])]
     file = report.side_by_side(models, tmp_path / "demo.png")
     assert [list(example.maps) for example in drawn] == [["CoIBA", "Random"]] * 2
-    assert Image.open(file).size[0] > 0
+    with Image.open(file) as picture:
+        assert picture.size[0] > 3 * picture.size[1] / 4  # three columns, two rows
