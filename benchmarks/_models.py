@@ -15,7 +15,7 @@ from lit_coiba.data import ImageFolder
 from lit_coiba.data.transforms import Transform
 from lit_coiba.resources import resource
 
-ASSETS = Path(os.environ.get("LIT_COIBA_ASSETS", "../shared/assets"))
+ASSETS = Path(os.environ.get("LIT_COIBA_ASSETS", Path(__file__).parents[2] / "shared" / "assets"))
 
 
 def efficientnet_lite0(assets: Path = ASSETS, **arguments: Any) -> Backbone:

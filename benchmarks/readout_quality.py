@@ -19,19 +19,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from benchmarks._models import caltech_vit, pictures
 from lit_coiba.attribution import CoIBA, LearnedRanking, RandomMap, ReadoutCoIBA, ReadoutIBA
 from lit_coiba.backbones import Backbone
 from lit_coiba.bottlenecks import ActivationStatistics
 from lit_coiba.bottlenecks.readout.trained_readout import TrainedReadout
 from lit_coiba.core.method import AttributionMethod
-from lit_coiba.data import ImageFolder, SyntheticParts
+from lit_coiba.data import SyntheticParts
 from lit_coiba.data.blocks import BlockDataset
 from lit_coiba.functional import bootstrap_interval
 from lit_coiba.functional.intervals import bootstrap_means
@@ -46,18 +46,10 @@ WARM = {"start": "gradient", "steps": 5, "copies": 2, "antithetic": True}  # as 
 Methods = dict[str, Callable[[], AttributionMethod]]
 
 
-def assets() -> Path:
-    """Folder of real weights and images."""
-    return Path(os.environ.get("LIT_COIBA_ASSETS", str(Path(__file__).parents[2] / "shared" / "assets")))
-
-
 def caltech(count: int) -> tuple[Backbone, Tensor, Tensor | None]:
     """The fine-tuned ViT-S and validation images, evenly spaced."""
-    weights = str(assets() / "models" / "vit_small_patch14_caltech101.fp16.safetensors")
-    model = Backbone("vit_small_patch14_dinov2", weights, num_classes=101, image_size=168, crop_pct=1.0)
-    dataset = ImageFolder(str(assets() / "caltech101")).dataset("val")
-    blocks = BlockDataset(dataset, model.preprocessing, 1)
-    return model, torch.cat([blocks[k * len(dataset) // count].images for k in range(count)]), None
+    model = caltech_vit()
+    return model, pictures(model, count), None
 
 
 def synthetic(name: str, count: int) -> tuple[Backbone, Tensor, Tensor | None]:

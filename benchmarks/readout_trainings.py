@@ -17,7 +17,8 @@ from typing import Any
 
 from lightning import Trainer
 
-from benchmarks.readout_quality import assets, caltech, synthetic
+from benchmarks._models import ASSETS, caltech_vit
+from benchmarks.readout_quality import synthetic
 from lit_coiba.backbones import Backbone
 from lit_coiba.callbacks import ExportReadout
 from lit_coiba.data import BlockDataModule, ImageFolder, SyntheticParts
@@ -38,13 +39,13 @@ RANKING_STEPS, RANKING_SHARE = 60, 4  # each image costs sixteen forwards and ba
 
 def model_of(name: str) -> Backbone:
     """The model that is explained."""
-    return (caltech(1) if name == "caltech" else synthetic(name, 1))[0]
+    return caltech_vit() if name == "caltech" else synthetic(name, 1)[0]
 
 
 def images_of(name: str, batch_size: int) -> BlockDataModule:
     """The images that readouts of a model are trained on."""
     if name == "caltech":
-        return ImageFolder(str(assets() / "caltech101"), augment=False, batch_size=batch_size)
+        return ImageFolder(str(ASSETS / "caltech101"), augment=False, batch_size=batch_size)
     return SyntheticParts(multi_target=True, batch_size=batch_size)
 
 

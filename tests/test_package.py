@@ -50,9 +50,8 @@ def test_has_the_configs_the_checkpoints_and_the_spectra_inside_the_package(name
 
 
 def test_is_small(wheel):
-    assert (
-        wheel.stat().st_size < 20e6
-    )  # six networks for SyntheticParts of .9 to 2.3 MB, a readout of each of .7 to 1.3
+    # six networks for SyntheticParts of .9 to 2.3 MB, a readout of each of .7 to 1.3
+    assert wheel.stat().st_size < 20e6
 
 
 def test_has_the_command_and_the_licence(wheel, names):

@@ -183,7 +183,7 @@ class ExplanationStore:
             keep: Whether a sample that fails in it keeps the rows that it has.
 
         Raises:
-            InputError: The disk is full, the folder read-only, the record contradicts itself; or another run began.
+            InputError: Disk full, folder read-only, a record that contradicts itself, or a store that was begun anew.
         """
         try:
             if Manifest.load(self.path).digest != self.manifest.digest:

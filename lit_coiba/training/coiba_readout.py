@@ -77,9 +77,15 @@ class CoIBAReadout(Readout):
 
     def _describe(self, statistics: ActivationStatistics) -> ReadoutHeader:
         layers = self.backbone.split(self._method().chosen_layers(statistics)).layers
-        read = self.read or read_layers(self.backbone, layers)
-        options = {"beta": self.beta, "gradient": self.gradient, "width": self.width}
-        return self._header("coiba", layers, read, min_std=self.min_std, **options)
+        return self._header(
+            "coiba",
+            layers,
+            self.read or read_layers(self.backbone, layers),
+            min_std=self.min_std,
+            beta=self.beta,
+            gradient=self.gradient,
+            width=self.width,
+        )
 
     def _build(self, about: ReadoutHeader, statistics: ActivationStatistics) -> PositionReadout:
         self._site = PositionSite(self.backbone, about, statistics)

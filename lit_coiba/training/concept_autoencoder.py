@@ -95,8 +95,7 @@ class ConceptAutoencoder(LightningModule):
         check_count(rows_per_step=rows_per_step, dead_after=dead_after)
         check_not_negative(auxiliary=auxiliary)
         check_recipe(lr, None, 1.0, 0.0, warmup=warmup)
-        take_backbone(backbone, weights, head)
-        self._model = (backbone,)  # no part of this module: it is neither trained nor saved
+        self._model = (take_backbone(backbone, weights, head),)  # no part of this module: not trained, not saved
         self.layer = layer or backbone.cam_layer()
         self.crop_size, self.rows_per_step = crop_size, rows_per_step
         self.auxiliary, self.dead_after, self.lr, self.warmup = auxiliary, dead_after, lr, warmup

@@ -52,7 +52,7 @@ def test_the_card_tells_what_the_file_is(model):
     assert file(model).stat().st_size <= 4e6
     experiment = f"lit-coiba fit -c configs/experiment/readout_coiba_{OTHERS.get(model, model)}.yaml"
     assert claims["made by"] == experiment + (f" -c configs/model/{model}.yaml" if model in OTHERS else "")
-    assert float(claims["val/gap"]) < 0.5
+    assert float(claims["val/gap"]) < (0.5 if model == VIT else 0.3)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -86,7 +86,7 @@ def test_of_two_objects_in_an_image_it_finds_the_one_that_is_asked_for(model, sa
         best = backbone(images).topk(2).indices
     both = torch.stack([labels[:100], labels[100:200]], 1)
     kept = (best.sort(1).values == both.sort(1).values).all(1) & (both[:, 0] != both[:, 1])
-    assert kept.sum() >= 8
+    assert kept.sum() >= (8 if model == "infodisent_synthetic_parts" else 10)
     images, both = images[kept], both[kept]
     method, shares = ReadoutCoIBA(str(file(model))), []
     for asked in both.T:
